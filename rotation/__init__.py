@@ -1,0 +1,1 @@
+"""Rotation: event-driven logistics and book rotation for a city's libraries."""

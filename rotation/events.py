@@ -1,0 +1,455 @@
+"""The facts: what library systems, desks, vans and hubs tell, as CloudEvents 1.0 whose `data` is one of the models below.
+
+A Kafka message or an HTTP body is a CloudEvents batch (a JSON array; one event alone is a batch of one). No reader's identity
+has a field here, and unknown fields are refused, so none can come in.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, NamedTuple
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rotation.movements import Movement, State
+
+SPEC_VERSION = "1.0"
+SCHEMA_VERSION = 1
+FUTURE_TOLERANCE = timedelta(minutes=5)  # clocks of library systems differ by minutes, not more
+MAX_BATCH_BYTES = 1_000_000  # Kafka's own default for a message, less room for its headers
+
+Text = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Fact(BaseModel):
+    """The `data` of an event."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: ClassVar[str]
+    state: ClassVar[State | None] = None  # what the copy is in from then on; None where the fact moves no copy
+
+
+class CopyFact(Fact):
+    """A fact about a copy at a place."""
+
+    copy_id: Text = Field(alias="copy")
+    place: Text
+
+
+class CopyAdded(CopyFact):
+    """A copy entered the stock: from here on its title is known and it can be planned with."""
+
+    type: ClassVar[str] = "copy.added"
+    state: ClassVar[State | None] = State.ON_SHELF
+    title: Text
+    title_class: Text = Field(alias="class")
+    title_name: str | None = Field(default=None, max_length=300)
+    owner: Text | None = None
+    fixed: bool = False  # reference stock and the like, which never leaves its place
+
+
+class CopyLoaned(CopyFact):
+    """Lent at `place`."""
+
+    type: ClassVar[str] = "copy.loaned"
+    state: ClassVar[State | None] = State.ON_LOAN
+
+
+class CopyReturned(CopyFact):
+    """Came back at `place`, wherever it had been lent."""
+
+    type: ClassVar[str] = "copy.returned"
+    state: ClassVar[State | None] = State.ON_SHELF
+
+
+class CopyRenewed(CopyFact):
+    """The loan made at `place` goes on."""
+
+    type: ClassVar[str] = "copy.renewed"
+    state: ClassVar[State | None] = State.ON_LOAN
+
+
+class CopyMissing(CopyFact):
+    """Not found where it should be."""
+
+    type: ClassVar[str] = "copy.missing"
+    state: ClassVar[State | None] = State.MISSING
+
+
+class CopyFound(CopyFact):
+    """Turned up at `place`."""
+
+    type: ClassVar[str] = "copy.found"
+    state: ClassVar[State | None] = State.ON_SHELF
+
+
+class CopyDamaged(CopyFact):
+    """Taken off the shelf for repair."""
+
+    type: ClassVar[str] = "copy.damaged"
+    state: ClassVar[State | None] = State.DAMAGED
+
+
+class CopyWithdrawn(CopyFact):
+    """Left the stock."""
+
+    type: ClassVar[str] = "copy.withdrawn"
+    state: ClassVar[State | None] = State.WITHDRAWN
+
+
+class CopyCorrected(CopyFact):
+    """The library system says what holds now, whatever was told before."""
+
+    type: ClassVar[str] = "copy.corrected"
+    now: State
+
+
+class HoldFact(Fact):
+    """A fact about a hold of a title (or of one copy) to be fetched at `place`."""
+
+    hold: Text
+    title: Text
+    place: Text
+    copy_id: Text | None = Field(default=None, alias="copy")
+
+
+class HoldPlaced(HoldFact):
+    """A reader waits."""
+
+    type: ClassVar[str] = "hold.placed"
+
+
+class HoldCancelled(HoldFact):
+    """The reader no longer waits."""
+
+    type: ClassVar[str] = "hold.cancelled"
+
+
+class HoldExpired(HoldFact):
+    """Waited too long, or was not fetched."""
+
+    type: ClassVar[str] = "hold.expired"
+
+
+class HoldFilled(HoldFact):
+    """A copy stands on the hold shelf of `place`."""
+
+    type: ClassVar[str] = "hold.filled"
+    state: ClassVar[State | None] = State.ON_HOLD_SHELF
+    copy_id: Text = Field(alias="copy")
+
+
+class TransferFact(CopyFact):
+    """A fact about a copy's transfer; `transfer` is ours where we ordered it, the library system's own otherwise."""
+
+    transfer: Text | None = None
+
+
+class TransferPicked(TransferFact):
+    """Taken from the shelf and put into `crate`."""
+
+    type: ClassVar[str] = "transfer.picked"
+    state: ClassVar[State | None] = State.PICKED
+    crate: Text | None = None
+
+
+class TransferDeclined(TransferFact):
+    """Not picked: not found, or the place says no."""
+
+    type: ClassVar[str] = "transfer.declined"
+    reason: str | None = Field(default=None, max_length=300)
+
+
+class TransferSent(TransferFact):
+    """Checked in at the sending desk `place` for `to`; only scans of its crate tell desk, van and hub apart."""
+
+    type: ClassVar[str] = "transfer.sent"
+    state: ClassVar[State | None] = State.IN_TRANSIT
+    to: Text
+    crate: Text | None = None
+
+
+class TransferReceived(TransferFact):
+    """Checked in at its destination."""
+
+    type: ClassVar[str] = "transfer.received"
+    state: ClassVar[State | None] = State.ON_SHELF
+
+
+class TransferMissed(TransferFact):
+    """Should have left `place` and did not (no room, van did not come)."""
+
+    type: ClassVar[str] = "transfer.missed"
+
+
+class TransferCancelled(TransferFact):
+    """Called off; the copy stays at `place`."""
+
+    type: ClassVar[str] = "transfer.cancelled"
+    state: ClassVar[State | None] = State.ON_SHELF
+
+
+class TransferMisrouted(TransferFact):
+    """Turned up at `place`, still meant for `to`."""
+
+    type: ClassVar[str] = "transfer.misrouted"
+    state: ClassVar[State | None] = State.IN_TRANSIT
+    to: Text
+
+
+class TransferLost(TransferFact):
+    """Given up after a search."""
+
+    type: ClassVar[str] = "transfer.lost"
+    state: ClassVar[State | None] = State.MISSING
+
+
+class CrateFact(Fact):
+    """A scan of a crate's label at `place`."""
+
+    crate: Text
+    place: Text
+
+
+class CrateClosed(CrateFact):
+    """Closed at `place` for `to`, with the copies in it."""
+
+    type: ClassVar[str] = "crate.closed"
+    to: Text
+    copies: Annotated[tuple[Text, ...], Field(max_length=500)] = ()
+
+
+class CrateCollected(CrateFact):
+    """Put into a van."""
+
+    type: ClassVar[str] = "crate.collected"
+    run: Text | None = None
+
+
+class CrateAtHub(CrateFact):
+    """Set down at a hub."""
+
+    type: ClassVar[str] = "crate.at_hub"
+
+
+class CrateDelivered(CrateFact):
+    """Handed over at its destination."""
+
+    type: ClassVar[str] = "crate.delivered"
+    run: Text | None = None
+
+
+FACTS: tuple[type[Fact], ...] = (
+    CopyAdded,
+    CopyLoaned,
+    CopyReturned,
+    CopyRenewed,
+    CopyMissing,
+    CopyFound,
+    CopyDamaged,
+    CopyWithdrawn,
+    CopyCorrected,
+    HoldPlaced,
+    HoldCancelled,
+    HoldExpired,
+    HoldFilled,
+    TransferPicked,
+    TransferDeclined,
+    TransferSent,
+    TransferReceived,
+    TransferMissed,
+    TransferCancelled,
+    TransferMisrouted,
+    TransferLost,
+    CrateClosed,
+    CrateCollected,
+    CrateAtHub,
+    CrateDelivered,
+)
+FACT_OF_TYPE: dict[str, type[Fact]] = {fact.type: fact for fact in FACTS}
+
+
+class Envelope(BaseModel):
+    """CloudEvents 1.0 attributes as we use them; `sequence` orders events that carry the same time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    specversion: str = Field(pattern=r"^1\.0$")
+    id: Text
+    source: Text
+    type: Text
+    time: AwareDatetime
+    sequence: int = Field(default=0, ge=0, le=2**31 - 1)
+    subject: str | None = Field(default=None, max_length=128)
+    datacontenttype: str = Field(default="application/json", pattern=r"^application/json")
+    dataschema: str | None = Field(default=None, max_length=200)
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One valid event."""
+
+    id: str
+    source: str
+    time: datetime
+    sequence: int
+    fact: Fact
+
+    def movement(self) -> Movement | None:
+        """Return what it says of a copy, or None where it moves none."""
+        fact = self.fact
+        state = fact.now if isinstance(fact, CopyCorrected) else fact.state
+        if state is None or not isinstance(fact, CopyFact | HoldFilled):
+            return None
+        to = getattr(fact, "to", None)
+        return Movement(fact.copy_id, self.time, self.sequence, self.source, self.id, state, fact.place, to)
+
+
+class Reason(StrEnum):
+    """Why an event is rejected: a closed list, each with its sentence for librarians in both languages in the catalogue."""
+
+    NOT_UTF8 = "not_utf8"
+    NOT_JSON = "not_json"
+    NOT_A_BATCH = "not_a_batch"
+    TOO_LARGE = "too_large"
+    ENVELOPE = "envelope"
+    UNKNOWN_TYPE = "unknown_type"
+    UNKNOWN_VERSION = "unknown_version"
+    DATA = "data"
+    NO_ZONE = "no_zone"
+    IN_THE_FUTURE = "in_the_future"
+    UNKNOWN_PLACE = "unknown_place"
+    UNKNOWN_CLASS = "unknown_class"
+    WRONG_HEADER = "wrong_header"
+    REFUSED_BY_STORE = "refused_by_store"
+
+
+class Rejection(NamedTuple):
+    """An event that cannot be applied: its place in the batch, why, where in it, and the bytes as they came."""
+
+    index: int
+    reason: Reason
+    field: str
+    message: str
+    original: bytes
+
+
+class Edge(NamedTuple):
+    """What a batch is checked against: the ids that exist, and the instant after which a time is the future."""
+
+    places: frozenset[str]
+    classes: frozenset[str]
+    now: datetime
+
+
+_ENVELOPE: TypeAdapter[Envelope] = TypeAdapter(Envelope)
+_FACT: dict[str, TypeAdapter[Fact]] = {name: TypeAdapter(fact) for name, fact in FACT_OF_TYPE.items()}
+
+
+def parse(batch: bytes, edge: Edge) -> Iterator[Event | Rejection]:
+    """Yield each event of a batch, valid or rejected, in its order; never raises on any bytes."""
+    if len(batch) > MAX_BATCH_BYTES:
+        yield Rejection(0, Reason.TOO_LARGE, "", f"{len(batch)} bytes; at most {MAX_BATCH_BYTES}", batch[:MAX_BATCH_BYTES])
+        return
+    members, rejection = _members(batch)
+    if rejection:
+        yield rejection
+    for index, member in enumerate(members):
+        yield _event(index, member, edge)
+
+
+def _members(batch: bytes) -> tuple[list[Any], Rejection | None]:
+    try:
+        batch.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return [], Rejection(0, Reason.NOT_UTF8, f"byte {error.start}", "the bytes are not UTF-8", batch)
+    try:
+        value = orjson.loads(batch)
+    except orjson.JSONDecodeError as error:
+        return [], Rejection(0, Reason.NOT_JSON, f"line {error.lineno} column {error.colno}", error.msg, batch)
+    members = value if isinstance(value, list) else [value]
+    if not members or not all(isinstance(member, dict) for member in members):
+        return [], Rejection(0, Reason.NOT_A_BATCH, "", "expected an event or an array of events", batch)
+    return members, None
+
+
+def _event(index: int, member: dict[str, Any], edge: Edge) -> Event | Rejection:
+    """Check one member; the first thing wrong decides the reason."""
+    try:
+        envelope = _ENVELOPE.validate_python(member)
+    except ValidationError as error:
+        return _rejected(index, member, _envelope_reason(error), error)
+    if envelope.type not in _FACT:
+        return _refused(index, member, Reason.UNKNOWN_TYPE, "type", f"unknown event type {envelope.type!r}")
+    if envelope.dataschema and not envelope.dataschema.endswith(f"/{envelope.type}/{SCHEMA_VERSION}"):
+        return _refused(index, member, Reason.UNKNOWN_VERSION, "dataschema", f"only version {SCHEMA_VERSION} is known")
+    try:
+        fact = _FACT[envelope.type].validate_python(envelope.data)
+    except ValidationError as error:
+        return _rejected(index, member, Reason.DATA, error, "data.")
+    event = Event(envelope.id, envelope.source, envelope.time, envelope.sequence, fact)
+    wrong = next((w for check in CHECKS if (w := check(event, edge))), None)
+    return _refused(index, member, *wrong) if wrong else event
+
+
+Wrong = tuple[Reason, str, str]
+
+
+def _not_in_the_future(event: Event, edge: Edge) -> Wrong | None:
+    if event.time > edge.now + FUTURE_TOLERANCE:
+        return Reason.IN_THE_FUTURE, "time", f"{event.time.isoformat()} is after the network's clock, {edge.now.isoformat()}"
+    return None
+
+
+def _places_are_known(event: Event, edge: Edge) -> Wrong | None:
+    for field in ("place", "to"):
+        place = getattr(event.fact, field, None)
+        if place is not None and place not in edge.places:
+            return Reason.UNKNOWN_PLACE, f"data.{field}", f"no place {place!r} in the network"
+    return None
+
+
+def _class_is_known(event: Event, edge: Edge) -> Wrong | None:
+    if isinstance(event.fact, CopyAdded) and event.fact.title_class not in edge.classes:
+        return Reason.UNKNOWN_CLASS, "data.class", f"no class {event.fact.title_class!r} in the network"
+    return None
+
+
+CHECKS: tuple[Callable[[Event, Edge], Wrong | None], ...] = (_not_in_the_future, _places_are_known, _class_is_known)
+
+
+def _envelope_reason(error: ValidationError) -> Reason:
+    no_zone = any(e["type"] == "timezone_aware" for e in error.errors())
+    return Reason.NO_ZONE if no_zone else Reason.ENVELOPE
+
+
+def _rejected(index: int, member: dict[str, Any], reason: Reason, error: ValidationError, under: str = "") -> Rejection:
+    first = error.errors()[0]
+    return _refused(index, member, reason, under + ".".join(map(str, first["loc"])), first["msg"])
+
+
+def _refused(index: int, member: dict[str, Any], reason: Reason, field: str, message: str) -> Rejection:
+    return Rejection(index, reason, field, message, orjson.dumps(member))
+
+
+def cloud_event(
+    fact: Fact, *, event_id: str, source: str, time: datetime, sequence: int = 0, subject: str | None = None
+) -> dict[str, Any]:
+    """Return a fact as a structured CloudEvent, ready for `orjson.dumps` alone or in a batch."""
+    envelope: dict[str, Any] = {
+        "specversion": SPEC_VERSION,
+        "id": event_id,
+        "source": source,
+        "type": fact.type,
+        "time": time.isoformat(),
+        "data": fact.model_dump(by_alias=True, exclude_none=True, exclude_defaults=True),
+    }
+    if sequence:
+        envelope["sequence"] = sequence
+    if subject:
+        envelope["subject"] = subject
+    return envelope

@@ -1,0 +1,502 @@
+"""The network as its city describes it: places in four tiers, their hours, hubs, vans, owners and title classes.
+
+A network is one TOML file. Everything else in the system names a place by its id from here; the file is checked whole, so that
+every mistake is told at once, with its line.
+"""
+
+import math
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, time
+from enum import StrEnum
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+EARTH_RADIUS_M = 6_371_008  # mean radius, IUGG
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
+class Tier(StrEnum):
+    """The four levels of 总分馆制, from the city down: 市—区县—乡镇街道—村社区."""
+
+    CENTRAL = "central"
+    DISTRICT = "district"
+    SUBDISTRICT = "subdistrict"
+    ROOM = "room"
+
+
+class Kind(StrEnum):
+    """What a place is, which decides who handles its crates and what it can scan."""
+
+    STAFFED = "staffed"
+    ROOM = "room"
+    MACHINE = "machine"
+    MOBILE_STOP = "mobile_stop"
+    SCHOOL = "school"
+    ENTERPRISE = "enterprise"
+    WELFARE_HOME = "welfare_home"
+    STORE = "store"
+
+
+class Strict(BaseModel):
+    """A part of the file: an unknown field is a mistake, not an extension."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Name(Strict):
+    """A name in both languages; a plain string in the file stands for both."""
+
+    zh: str = Field(min_length=1)
+    en: str = Field(min_length=1)
+
+
+def _both_languages(value: object) -> object:
+    return {"zh": value, "en": value} if isinstance(value, str) else value
+
+
+BothNames = Annotated[Name, BeforeValidator(_both_languages)]
+
+
+class Span(NamedTuple):
+    """A part of a day, in seconds after local midnight; `end_s` is not in it."""
+
+    begin_s: int
+    end_s: int
+
+
+def _seconds(clock: str) -> int:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", clock):
+        raise ValueError(f"expected a time such as 09:30, got {clock!r}")
+    hours, minutes = clock.split(":")
+    return int(hours) * 3600 + int(minutes) * 60
+
+
+def parse_span(text: object) -> Span:
+    """Read "09:30-18:00".
+
+    Raises
+    ------
+    ValueError
+        When the text is no span, or ends before it begins.
+    """
+    if isinstance(text, tuple | list) and len(text) == 2:
+        return Span(*text)
+    begin, dash, end = str(text).partition("-")
+    if not dash:
+        raise ValueError(f"expected a span such as 09:30-18:00, got {text!r}")
+    span = Span(_seconds(begin), _seconds(end))
+    if span.end_s <= span.begin_s:
+        raise ValueError(f"{text} ends before it begins")
+    return span
+
+
+def _days(key: str) -> Iterator[int]:
+    first, _, last = key.partition("-")
+    for name in (first, last or first):
+        if name not in WEEKDAYS:
+            raise ValueError(f"expected a weekday such as mon or mon-fri, got {key!r}")
+    yield from range(WEEKDAYS.index(first), WEEKDAYS.index(last or first) + 1)
+
+
+def parse_week(value: object) -> dict[int, tuple[Span, ...]]:
+    """Read {"mon-fri": ["09:00-12:00", "13:30-18:00"], "sat": "10:00-16:00"} into spans by weekday, 0 = Monday."""
+    if not isinstance(value, Mapping):
+        raise ValueError('expected hours by weekday such as {"mon-fri" = ["09:00-12:00"]}')
+    week: dict[int, tuple[Span, ...]] = {}
+    for key, texts in value.items():
+        spans = tuple(sorted(parse_span(t) for t in ([texts] if isinstance(texts, str) else texts)))
+        for one, following in pairwise(spans):
+            if following.begin_s < one.end_s:
+                raise ValueError(f"{key}: two spans overlap")
+        week.update(dict.fromkeys([key] if isinstance(key, int) else _days(str(key)), spans))
+    return week
+
+
+Week = Annotated[dict[int, tuple[Span, ...]], BeforeValidator(parse_week)]
+
+
+class Hub(Strict):
+    """Sorting at a place: what arrives before the cut-off leaves with the next day's runs."""
+
+    cutoff: str = "18:30"
+    copies_per_hour: int = Field(default=1000, gt=0)
+    trunk_departs: str = "21:00"
+
+    @field_validator("cutoff", "trunk_departs")
+    @classmethod
+    def _a_time(cls, value: str) -> str:
+        _seconds(value)
+        return value
+
+    @property
+    def cutoff_s(self) -> int:
+        """Seconds after local midnight."""
+        return _seconds(self.cutoff)
+
+
+class Place(Strict):
+    """One point of service."""
+
+    id: Id
+    name: BothNames
+    tier: Tier
+    parent: Id | None = None
+    kind: Kind = Kind.STAFFED
+    owner: Id | None = None
+    lat: float | None = Field(default=None, ge=-90, le=90)
+    lon: float | None = Field(default=None, ge=-180, le=180)
+    population: int = Field(default=0, ge=0)
+    special: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    hours: Week = {}
+    receiving: Week | None = None
+    closed: tuple[date, ...] = ()
+    service_days: tuple[str, ...] = ()
+    shelf: dict[str, Annotated[int, Field(ge=0)]] = {}
+    hub: Hub | None = None
+    default_hours: bool = False
+
+    @field_validator("service_days")
+    @classmethod
+    def _weekdays(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for key in value:
+            list(_days(key))
+        return value
+
+    @model_validator(mode="after")
+    def _both_coordinates(self) -> Self:
+        if (self.lat is None) != (self.lon is None):
+            raise ValueError("lat and lon go together")
+        return self
+
+    @property
+    def located(self) -> bool:
+        """Whether a van could be sent there."""
+        return self.lat is not None
+
+    def open_spans(self, day: date) -> tuple[Span, ...]:
+        """When readers are served that day."""
+        return () if day in self.closed else self.hours.get(day.weekday(), ())
+
+    def receiving_spans(self, day: date) -> tuple[Span, ...]:
+        """When a van may come that day; empty where the place is closed or not visited."""
+        if day in self.closed or (self.service_days and day.weekday() not in self._visited):
+            return ()
+        return (self.hours if self.receiving is None else self.receiving).get(day.weekday(), ())
+
+    @cached_property
+    def _visited(self) -> frozenset[int]:
+        return frozenset(day for key in self.service_days for day in _days(key))
+
+
+class Van(Strict):
+    """A van of a hub; costs in cents of the network's currency."""
+
+    id: Id
+    hub: Id
+    crates: int = Field(gt=0)
+    shift: Annotated[Span, BeforeValidator(parse_span)] = Span(8 * 3600, 16 * 3600)
+    fixed_cost_cents: int = Field(default=8000, ge=0)
+    cost_per_hour_cents: int = Field(default=6000, ge=0)
+    cost_per_km_cents: int = Field(default=120, ge=0)
+
+
+class Owner(Strict):
+    """Who owns copies; `lends_to` names the owners whose places its copies may rotate to without asking ("*": all)."""
+
+    id: Id
+    name: BothNames
+    lends_to: tuple[str, ...] = ("*",)
+
+
+class TitleClass(Strict):
+    """A kind of stock that shelves, floors and levels are counted by."""
+
+    id: Id
+    name: BothNames
+    special_group: str | None = None
+
+
+class Unit(Strict):
+    """An administrative unit (township, village); served where `place` is set, so that coverage is a figure."""
+
+    id: Id
+    name: BothNames
+    population: int = Field(ge=0)
+    parent: Id | None = None
+    place: Id | None = None
+
+
+class About(Strict):
+    """The network's own name, time and crates."""
+
+    id: Id
+    name: BothNames
+    timezone: str = "Asia/Shanghai"
+    copies_per_crate: int = Field(default=25, gt=0)
+    currency: str = "CNY"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {value!r}") from error
+        return value
+
+
+class Network(Strict):
+    """The whole file."""
+
+    network: About
+    classes: tuple[TitleClass, ...] = Field(default=(), alias="class")
+    owners: tuple[Owner, ...] = Field(default=(), alias="owner")
+    places: tuple[Place, ...] = Field(default=(), alias="place")
+    vans: tuple[Van, ...] = Field(default=(), alias="van")
+    units: tuple[Unit, ...] = Field(default=(), alias="unit")
+
+    @cached_property
+    def place(self) -> dict[str, Place]:
+        """Places by id."""
+        return {place.id: place for place in self.places}
+
+    @cached_property
+    def hubs(self) -> tuple[Place, ...]:
+        """The places that sort."""
+        return tuple(place for place in self.places if place.hub)
+
+    @cached_property
+    def timezone(self) -> ZoneInfo:
+        """Where the places' clocks are."""
+        return ZoneInfo(self.network.timezone)
+
+    def hub_of(self, place_id: str) -> str | None:
+        """Return the hub that serves a place: itself or its nearest ancestor that sorts; None where there is none."""
+        at: str | None = place_id
+        for _ in range(len(self.places) + 1):
+            if at is None or self.place[at].hub:
+                return at
+            at = self.place[at].parent
+        return None
+
+    def instant(self, day: date, seconds_of_day: int) -> datetime:
+        """Return the aware instant of a local time of day, `seconds_of_day` after midnight as the wall clock shows it."""
+        hours, rest = divmod(min(seconds_of_day, 86_399), 3600)
+        return datetime.combine(day, time(hours, rest // 60, rest % 60), self.timezone)
+
+
+def distance_m(a: Place, b: Place) -> float:
+    """Return the great-circle distance (haversine) between two located places.
+
+    Raises
+    ------
+    ValueError
+        When one of them has no coordinates.
+    """
+    if a.lat is None or a.lon is None or b.lat is None or b.lon is None:
+        raise ValueError(f"{a.id} or {b.id} has no coordinates")
+    phi_a, phi_b = math.radians(a.lat), math.radians(b.lat)
+    half_chord = (
+        math.sin((phi_b - phi_a) / 2) ** 2
+        + math.cos(phi_a) * math.cos(phi_b) * math.sin(math.radians(b.lon - a.lon) / 2) ** 2
+    )
+    return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(half_chord))
+
+
+# --- Reading a file, and telling all that is wrong with it ------------------------------------------------------------------
+
+
+class Fault(NamedTuple):
+    """One mistake in a network file."""
+
+    file: str
+    line: int
+    field: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.field}: {self.what}"
+
+
+class NetworkError(ValueError):
+    """A network file that cannot be used, with every fault found in it."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = faults
+
+
+def read(path: Path) -> Network:
+    """Read a network file.
+
+    Raises
+    ------
+    NetworkError
+        With every fault, each with file, line and field.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        line = re.search(r"line (\d+)", str(error))
+        raise NetworkError([Fault(path.name, int(line[1]) if line else 1, "file", str(error))]) from error
+    return from_tables(raw, path.name, _lines(text))
+
+
+def from_tables(raw: Mapping[str, Any], file: str, lines: Mapping[tuple[str | int, ...], int] | None = None) -> Network:
+    """Make a network of parsed TOML tables, whose keys stand on `lines`; raises as `read` does."""
+    lines = lines or {}
+
+    def fault(where: tuple[str | int, ...], what: str) -> Fault:
+        known = next((where[:n] for n in range(len(where), 0, -1) if where[:n] in lines), ())
+        return Fault(file, lines.get(known, 1), ".".join(map(str, where)), what)
+
+    try:
+        network = Network.model_validate(raw)
+    except ValidationError as error:
+        faults = [fault(tuple(e["loc"]), e["msg"].removeprefix("Value error, ")) for e in error.errors()]
+        raise NetworkError(faults) from error
+    faults = [fault(where, what) for check in CHECKS for where, what in check(network)]
+    if faults:
+        raise NetworkError(faults)
+    return network
+
+
+Where = tuple[tuple[str | int, ...], str]
+
+
+def _ids_are_unique(network: Network) -> Iterator[Where]:
+    for key, things in (
+        ("place", network.places),
+        ("van", network.vans),
+        ("owner", network.owners),
+        ("class", network.classes),
+        ("unit", network.units),
+    ):
+        count = Counter(thing.id for thing in things)
+        for index, thing in enumerate(things):
+            if count[thing.id] > 1:
+                yield (key, index, "id"), f"the id {thing.id!r} stands {count[thing.id]} times; each must be unique"
+
+
+def _references_exist(network: Network) -> Iterator[Where]:
+    places, owners = {p.id for p in network.places}, {o.id for o in network.owners}
+    classes, units = {c.id for c in network.classes}, {u.id for u in network.units}
+    for i, p in enumerate(network.places):
+        yield from _unknown(("place", i, "parent"), p.parent, places, "place")
+        yield from _unknown(("place", i, "owner"), p.owner, owners, "owner")
+        for c in p.shelf:
+            yield from _unknown(("place", i, "shelf"), c, classes, "class")
+    for i, van in enumerate(network.vans):
+        yield from _unknown(("van", i, "hub"), van.hub, {h.id for h in network.hubs}, "hub (a place with a hub table)")
+    for i, unit in enumerate(network.units):
+        yield from _unknown(("unit", i, "place"), unit.place, places, "place")
+        yield from _unknown(("unit", i, "parent"), unit.parent, units, "unit")
+
+
+def _unknown(where: tuple[str | int, ...], value: str | None, known: set[str], what: str) -> Iterator[Where]:
+    if value is not None and value not in known:
+        yield where, f"{value!r} is no known {what}"
+
+
+def _tiers_have_no_cycle(network: Network) -> Iterator[Where]:
+    parents = {p.id: p.parent for p in network.places}
+    for i, place in enumerate(network.places):
+        seen: set[str] = set()
+        at: str | None = place.id
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = parents.get(at)
+        if at == place.id:
+            yield ("place", i, "parent"), f"{place.id!r} is its own ancestor; tiers must lead up to the central library"
+
+
+def _parents_are_above(network: Network) -> Iterator[Where]:
+    order = list(Tier)
+    tiers = {p.id: p.tier for p in network.places}
+    for i, place in enumerate(network.places):
+        parent = tiers.get(place.parent) if place.parent else None
+        if parent and order.index(parent) > order.index(place.tier):
+            yield ("place", i, "parent"), f"a {place.tier} cannot belong to a {parent}, which is a lower tier"
+
+
+FAR_FROM_THE_REST_M = 500_000  # no city's network spans more; swapped coordinates land thousands of kilometres away
+
+
+def _coordinates_are_near(network: Network) -> Iterator[Where]:
+    located = [p for p in network.places if p.located]
+    if len(located) < 3:
+        return
+    lats, lons = sorted(p.lat or 0.0 for p in located), sorted(p.lon or 0.0 for p in located)
+    middle = located[0].model_copy(update={"lat": lats[len(lats) // 2], "lon": lons[len(lons) // 2]})
+    for i, place in enumerate(network.places):
+        if place.located and distance_m(place, middle) > FAR_FROM_THE_REST_M:
+            yield (
+                ("place", i, "lat"),
+                f"lat {place.lat}, lon {place.lon} is {distance_m(place, middle) / 1000:.0f} km from the others; "
+                "are latitude and longitude swapped?",
+            )
+
+
+def _every_place_has_a_hub(network: Network) -> Iterator[Where]:
+    if not network.places:
+        yield ("place",), "a network needs at least one place"
+    elif not network.hubs:
+        yield ("place", 0, "hub"), "no place has a hub table; at least one must sort"
+    else:
+        parents = {p.id: p.parent for p in network.places}
+        for i, place in enumerate(network.places):
+            if place.located and all(p in parents for p in parents.values() if p) and not _reaches_hub(network, place):
+                yield ("place", i, "parent"), f"no hub above {place.id!r}; give it a parent that leads to one"
+
+
+def _reaches_hub(network: Network, place: Place) -> bool:
+    return network.hub_of(place.id) is not None
+
+
+def _hubs_have_vans(network: Network) -> Iterator[Where]:
+    if network.places and not network.vans:
+        yield ("van",), "no van at all; nothing could be carried"
+
+
+CHECKS = (
+    _ids_are_unique,
+    _references_exist,
+    _tiers_have_no_cycle,
+    _parents_are_above,
+    _coordinates_are_near,
+    _every_place_has_a_hub,
+    _hubs_have_vans,
+)
+
+
+def _lines(text: str) -> dict[tuple[str | int, ...], int]:
+    """Return the line of each table and key, as ("place", 3, "lat"): tomllib keeps none."""
+    lines: dict[tuple[str | int, ...], int] = {}
+    count: Counter[str] = Counter()
+    table: tuple[str | int, ...] = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\[\[([\w.]+)\]\]", line):
+            table = (header[1], count[header[1]])
+            count[header[1]] += 1
+        elif header := re.match(r"\[([\w.]+)\]", line):
+            parts = header[1].split(".")
+            under = count[parts[0]]
+            table = (parts[0], under - 1, *parts[1:]) if under else tuple(parts)
+        elif key := re.match(r"\s*([\w-]+)\s*=", line):
+            lines.setdefault((*table, key[1]), number)
+            continue
+        else:
+            continue
+        lines.setdefault(table, number)
+        lines.setdefault(table[:1], number)
+    return lines
