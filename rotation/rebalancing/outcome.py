@@ -1,0 +1,112 @@
+"""What comes out of a night: the moves with their reasons, the prices they rest on, and how far from the best they can be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotation.rebalancing.snapshot import Floats, Ints
+
+
+class Code(StrEnum):
+    """Why a copy moves, stays or cannot come: what weighed most. `reasons` says it in both languages."""
+
+    READERS_WAIT = "readers_wait"
+    REQUESTED = "requested"
+    FLOOR = "floor"
+    FRESH_QUOTA = "fresh_quota"
+    STALE_HERE = "stale_here"
+    BORROWED_MORE = "borrowed_more"
+    NEW_STOCK = "new_stock"
+    STAYS = "stays"
+    GOES_HOME = "goes_home"
+    NO_PRICES = "no_prices"
+    # why not
+    NO_COPY_FREE = "no_copy_free"
+    NOT_IN_GROUP = "not_in_group"
+    NO_CONSENT = "no_consent"
+    ALREADY_THERE = "already_there"
+    NOT_SERVED = "not_served"
+    NO_ROOM = "no_room"
+    WORTH_LESS = "worth_less"
+    BETTER_ELSEWHERE = "better_elsewhere"
+    PLANNED = "planned"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A code and the numbers its sentence is rendered from, each recomputable from the snapshot."""
+
+    code: Code
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One copy from one place to another. Gains are expected loans over the horizon, after every cost but the city's price."""
+
+    copy: int
+    title: int
+    origin: int
+    destination: int
+    gain: float
+    gain_low: float  # 10 % and 90 % of the gain, by the demand's posterior
+    gain_high: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prices:
+    """What one more unit of each scarce thing would be worth, in expected loans."""
+
+    move: float  # one more move in the budget
+    room: Floats  # P x K: shelf room for one copy of the class
+    in_copies: Floats  # P: taking in one more copy today
+    out_copies: Floats  # P: giving one more away
+    fresh: Floats  # P: what one fresh copy of the quota costs in expected loans
+    floor: Floats  # P x K: what one copy of a special-group shelf costs
+    title: Floats  # T: one more copy of the title, wherever it is best; 0 where nothing was planned of it
+    weight: Floats  # P: the equity weight that gains were multiplied with
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """A floor that was not met, and what stopped it."""
+
+    place: int
+    cls: int  # -1: the fresh quota
+    asked: int
+    missing: int
+    limit: str  # stock, room, in_copies, worth
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A line of the purchase list (`copy` -1) or of the weeding list."""
+
+    title: int
+    copy: int
+    place: int
+    worth: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The night's answer. `value` <= the best possible <= `bound`."""
+
+    moves: tuple[Move, ...]
+    prices: Prices
+    value: float
+    bound: float
+    gap: float  # (bound - value) / bound
+    shortfalls: tuple[Shortfall, ...]
+    purchases: tuple[Suggestion, ...]
+    weeding: tuple[Suggestion, ...]
+    unplaced: Ints  # homeless copies that no place can take
+    refused: Mapping[str, NDArray[np.int64]]  # rows of the snapshot that were not planned with, by what is wrong with them
+    lost_to_owners: float  # value of what the circulation wanted and owners or pairs forbid
+    seconds: Mapping[str, float]
+    rounds: int

@@ -1,0 +1,259 @@
+"""All that one night's decision knows, as arrays: titles, places, copies, evidence, holds, and the settings.
+
+Nothing here has a name: a title, a place and a class are their row numbers, and who calls keeps the names. One unit runs
+through everything: the expected loan over the horizon. Costs, prices and gains are all in it. `-1` means "none" or "no limit".
+"""
+
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+NEVER_WEEKS = 9999.0  # "long ago or never" in every column of weeks
+
+
+class State(IntEnum):
+    """What the plan needs to know of a copy's state; every state of `rotation.movements` maps to one of these."""
+
+    ON_SHELF = 0
+    ON_LOAN = 1
+    IN_TRANSIT = 2
+    RESERVED = 3  # on the hold shelf, or picked: it stands at its place and must not be moved
+    ABSENT = 4  # missing, damaged, withdrawn: it counts nowhere
+    HOMELESS = 5  # newly acquired, or back without a home: stands at `place` (a desk, the processing room) and belongs nowhere
+
+
+def column(size: int, value: object, kind: type) -> NDArray[np.generic]:
+    """Return `value` as an array of `size` and `kind`: one number is repeated, an array is checked and converted.
+
+    Raises
+    ------
+    ValueError
+        When an array has another length.
+    """
+    array = np.asarray(value, dtype=kind)
+    if array.ndim == 0:
+        return np.full(size, array)
+    if len(array) != size:
+        raise ValueError(f"a column has {len(array)} rows where {size} were expected")
+    return np.ascontiguousarray(array)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Titles:
+    """One row a title."""
+
+    cls: Ints  # class of the title, 0..K-1
+    float_group: Ints  # row of Places.groups the title may move within; -1: everywhere
+    worth: Floats  # what a loan of it counts for; 1 unless a city says otherwise
+
+    @classmethod
+    def of(cls, classes: object, float_group: object = -1, worth: object = 1.0) -> "Titles":
+        """Make columns of lists, arrays or single numbers."""
+        c = np.ascontiguousarray(classes, dtype=np.int32)
+        return cls(c, _ints(len(c), float_group), _floats(len(c), worth))
+
+    def __len__(self) -> int:
+        return len(self.cls)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Copies:
+    """One row a copy. `place` is the shelf it counts on: in transit its destination, on loan where it is expected back."""
+
+    title: Ints  # -1 or beyond the titles: an unlisted copy, which is shown and not planned with
+    place: Ints  # -1: nowhere known
+    state: NDArray[np.int8]
+    owner: Ints  # 0 where there is one owner
+    fixed: Flags  # reference, fixed home, display, trapped: may not be moved
+    moved_weeks: Floats  # weeks since rotation last moved it
+    came_from: Ints  # place that move took it from; -1: none
+    arrived_weeks: Floats  # weeks since its title came to this place (freshness fades with it)
+    idle_weeks: Floats  # weeks on the shelf since its last loan, or since it came
+
+    @classmethod
+    def of(
+        cls,
+        title: object,
+        place: object,
+        state: object = State.ON_SHELF,
+        *,
+        owner: object = 0,
+        fixed: object = False,
+        moved_weeks: object = NEVER_WEEKS,
+        came_from: object = -1,
+        arrived_weeks: object = 20.0,
+        idle_weeks: object = 0.0,
+    ) -> "Copies":
+        """Make columns of lists, arrays or single numbers. 20 weeks is the age at which a title's rate is what was observed."""
+        t = np.ascontiguousarray(title, dtype=np.int32)
+        n = len(t)
+        return cls(
+            t, _ints(n, place), column(n, state, np.int8), _ints(n, owner), column(n, fixed, np.bool_),  # type: ignore[arg-type]
+            _floats(n, moved_weeks), _ints(n, came_from), _floats(n, arrived_weeks), _floats(n, idle_weeks),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.title)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """One row a place; `room` and `class_floor` have a column a class (P x K)."""
+
+    tier: Ints  # 0 central, 1 district, 2 subdistrict, 3 room
+    population: NDArray[np.float64]  # residents counted at it; 0: no weight is computed, it stays 1
+    room: Ints  # P x K copies that stand there at most, by class; -1: no limit
+    room_total: Ints  # copies at most in all; -1: no limit
+    in_copies: Ints  # copies it can take in today after the library system's own shipments; 0: not served today
+    out_copies: Ints  # copies it can give away today, likewise
+    in_cost: Floats  # handling and transport of a copy that comes, in loans
+    out_cost: Floats  # handling and transport of a copy that leaves, in loans; raised where picks are often not found
+    owner: Ints  # who owns the place; consent is asked between a copy's owner and this
+    groups: Flags  # G x P: which places belong to a float group
+    fresh_quota: Ints  # fresh copies it should get today (a floor)
+    class_floor: Ints  # P x K copies of a class that should stand there (special-group shelves)
+
+    @classmethod
+    def of(
+        cls,
+        tier: object,
+        population: object,
+        *,
+        classes: int,
+        room: object = -1,
+        room_total: object = -1,
+        in_copies: object = 10**6,
+        out_copies: object = 10**6,
+        in_cost: object = 0.09,
+        out_cost: object = 0.11,
+        owner: object = 0,
+        groups: object = None,
+        fresh_quota: object = 0,
+        class_floor: object = 0,
+    ) -> "Places":
+        """Make columns of lists, arrays or single numbers; costs default to the prototype's mean of handling and transport."""
+        t = np.ascontiguousarray(tier, dtype=np.int32)
+        n = len(t)
+        return cls(
+            t, np.asarray(column(n, population, np.float64), dtype=np.float64), _grid(n, classes, room), _ints(n, room_total),
+            _ints(n, in_copies), _ints(n, out_copies), _floats(n, in_cost), _floats(n, out_cost), _ints(n, owner),
+            np.zeros((0, n), np.bool_) if groups is None else np.ascontiguousarray(groups, dtype=np.bool_),
+            _ints(n, fresh_quota), _grid(n, classes, class_floor),
+        )  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self.tier)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Exposure:
+    """What was observed, one row a title and place: loans, and weeks with at least one copy on the shelf.
+
+    Both are discounted by age alike (`demand.observed` makes them of spells); a pair may stand in several rows, which add up.
+    """
+
+    title: Ints
+    place: Ints
+    loans: Floats
+    shelf_weeks: Floats
+
+    @classmethod
+    def of(cls, title: object, place: object, loans: object, shelf_weeks: object) -> "Exposure":
+        """Make columns of lists, arrays or single numbers."""
+        t = np.ascontiguousarray(title, dtype=np.int32)
+        return cls(t, _ints(len(t), place), _floats(len(t), loans), _floats(len(t), shelf_weeks))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Numbers that belong to a title at a place: readers waiting, weeks since the title left, copies asked for."""
+
+    title: Ints
+    place: Ints
+    number: Floats
+
+    @classmethod
+    def of(cls, title: object = (), place: object = (), number: object = 1.0) -> "Pairs":
+        """Make columns of lists, arrays or single numbers."""
+        t = np.ascontiguousarray(title, dtype=np.int32)
+        return cls(t, _ints(len(t), place), _floats(len(t), number))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a city may set, each with its default and the reason for it."""
+
+    horizon_weeks: float = 8.0  # a moved copy is judged on two loan periods and a little more; gain is loans over it
+    loan_weeks: float = 3.0  # how long a loan keeps a copy away: the usual period of four weeks, returns before its end
+    budget_moves: int | None = None  # moves a day that staff and vans can do; met by a price. None: `move_price` stands
+    move_price: float = 0.7  # loans a move must bring beyond its costs; 0.7 gave most loans per move in the prototype's city
+    fresh_bonus: float = 0.3  # loans that one missing fresh copy of a place's quota is worth, soft as all floors
+    floor_bonus: float = 1.0  # loans that one missing copy of a special-group shelf is worth
+    hold_worth: float = 3.0  # a reader who waits is a certain loan, and waiting is worse than browsing in vain
+    request_worth: float = 2.0  # a copy that was asked for by a set (exhibition, school) comes before ordinary gains
+    equity: float = 0.5  # alpha of alpha-fair weights over access per head; 0: none, 1: proportional fairness
+    equity_least: float = 0.7  # bounds on the weights, so that fairness never costs more than these factors
+    equity_most: float = 1.6
+    cool_down_weeks: float = 12.0  # a moved copy stays for a loan cycle or three before it may be moved again
+    ping_pong_weeks: float = 8.0  # never back within these to the place it was moved from
+    fresh_after_weeks: float = 104.0  # a title not held for 24 months is fresh at a place
+    novelty: float = 1.25  # a fresh title is borrowed so much more often while it is new to its readers
+    seen: float = 0.5  # and one that left less than `seen_weeks` ago so much less
+    seen_weeks: float = 26.0
+    stale_floor: float = 0.3  # what remains of a title's rate when everybody who wanted it has seen it there
+    stale_weeks: float = 40.0  # time in which the rest fades by e
+    observed_at_weeks: float = 20.0  # age at which the staleness factor is one: the mean age behind the observed rates
+    shrink_loans: float = 3.0  # loans of a class at a place that weigh as much as what its tier and bustle suggest
+    title_loans: float = 2.0  # loans of a title that weigh as much as its class
+    season: float = 1.0  # what the coming weeks are to the mean week (`demand.season_of_week`)
+    desk_chance: float = 1.0  # a copy likelier than this to be back at a desk within the horizon is left to placement; 1: none
+    purchase_list: int = 200  # titles on the purchase and copies on the weeding list
+    weed_idle_weeks: float = 104.0  # no loan in two years on the shelf, and worth nothing anywhere: proposed for weeding
+    gap: float = 0.0004  # the certified gap at which the search for columns ends
+    rounds: int = 8  # rounds of column generation at most
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """One night's world."""
+
+    titles: Titles
+    places: Places
+    copies: Copies
+    exposure: Exposure
+    holds: Pairs = field(default_factory=Pairs.of)  # readers waiting for the title at the place
+    left: Pairs = field(default_factory=Pairs.of)  # weeks since the title's last copy left the place
+    requests: Pairs = field(default_factory=Pairs.of)  # copies of the title that a set asks for at the place
+    consent: Flags | None = None  # copy owner x place owner: may stand there without asking; None: everything may
+    lane_cost: Floats | None = None  # P x P transport of a copy in loans; None: out_cost + in_cost tell all
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return int(self.places.room.shape[1])
+
+
+def _ints(size: int, value: object) -> Ints:
+    return np.asarray(column(size, value, np.int32), dtype=np.int32)
+
+
+def _floats(size: int, value: object) -> Floats:
+    return np.asarray(column(size, value, np.float32), dtype=np.float32)
+
+
+def _grid(places: int, classes: int, value: object) -> Ints:
+    grid = np.asarray(value, dtype=np.int32)
+    if grid.ndim == 2 and grid.shape != (places, classes):
+        raise ValueError(f"expected {places} places x {classes} classes, got {grid.shape[0]} x {grid.shape[1]}")
+    return np.ascontiguousarray(np.broadcast_to(grid.reshape(-1, 1) if grid.ndim == 1 else grid, (places, classes)))
+
+
+def field_names(table: object) -> list[str]:
+    """Return the names of a table's columns."""
+    return [f.name for f in fields(table)]  # type: ignore[arg-type]
