@@ -1,0 +1,429 @@
+"""What a day of courier runs asks for, as people and files write it.
+
+The idea: every field has a default that leaves it out of the question, so a simple day is a short file and a hard one is
+the same file with more lines. Seconds count from midnight of the day served, distances are metres, money is cents.
+References between parts (a stop's depot, a lock's van) are judged by `solver.check`, all at once.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+DAY_S = 86_400
+LARGEST = 10**9  # of any number: sums over a plan stay far inside 64 bits, and engines' scaled costs too
+MOST_STOPS = 5_000  # a matrix of 5,000 places is 400 MB: more is asked for by name (`max_stops`)
+
+_CLOCK = re.compile(r"^(\d{1,3}):([0-5]\d)(?::([0-5]\d))?$")
+
+
+def _clock(value: object) -> object:
+    """Read "08:30" or "08:30:15" as seconds from midnight ("26:00" is two in the next morning); leave the rest."""
+    match = _CLOCK.match(value) if isinstance(value, str) else None
+    if not match:
+        return value
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _window(value: object) -> object:
+    """Read "08:30-12:00" or [30600, 43200] as a window; leave the rest."""
+    parts = value.split("-") if isinstance(value, str) else value
+    if isinstance(parts, list | tuple) and len(parts) == 2:
+        return {"from_s": parts[0], "until_s": parts[1]}
+    return value
+
+
+def _amount(value: object) -> int | dict[str, int]:
+    """Accept 3 (of the first dimension) or {"crates": 3, "kg": 40}.
+
+    Raises
+    ------
+    PydanticCustomError
+        When a number is no whole number from 0 to LARGEST.
+    """
+    numbers = value if isinstance(value, Mapping) else {"": value}
+    for name, number in numbers.items():
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= LARGEST:
+            at = f"{name}: " if name else ""
+            raise PydanticCustomError("amount", "{at}whole number from 0 to 1000000000", {"at": at})
+    return {str(name): int(number) for name, number in value.items()} if isinstance(value, Mapping) else int(numbers[""])
+
+
+def _matrix(value: object) -> np.ndarray:
+    """Read a table of whole numbers from 0 to LARGEST.
+
+    Raises
+    ------
+    PydanticCustomError
+        Naming the first bad row or cell.
+    """
+    try:
+        table = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise PydanticCustomError("matrix_shape", "rows of numbers, all of one length, no empty cell") from error
+    if table.ndim != 2:
+        raise PydanticCustomError("matrix_shape", "rows of numbers, all of one length, no empty cell")
+    bad = np.argwhere(~((table >= 0) & (table <= LARGEST) & (table == np.floor(table))))
+    if len(bad):
+        row, column = (int(index) for index in bad[0])
+        found = {"row": row, "column": column, "found": str(table[row, column]), "count": len(bad)}
+        raise PydanticCustomError("matrix_cell", "whole numbers from 0 ([{row}][{column}] is {found}, {count} bad)", found)
+    return table.astype(np.int64)
+
+
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
+Percent = Annotated[int, Field(ge=1, le=10_000)]
+Clock = Annotated[Count, BeforeValidator(_clock, json_schema_input_type=int | str)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Amount = Annotated[
+    int | dict[str, int],
+    PlainValidator(_amount),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
+            ]
+        }
+    ),
+]
+Matrix = Annotated[
+    np.ndarray,
+    PlainValidator(_matrix),
+    PlainSerializer(lambda table: table.tolist(), when_used="always", return_type=list[list[int]]),
+    WithJsonSchema({"type": "array", "items": {"type": "array", "items": {"type": "integer", "minimum": 0}}}),
+]
+
+
+class Model(BaseModel):
+    """Unknown fields are refused: a misspelt constraint must not be ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Window(Model):
+    """A span of time, both ends included. Also written "08:30-12:00" or [30600, 43200]."""
+
+    from_s: Clock
+    until_s: Clock
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        return _window(value)
+
+    @model_validator(mode="after")
+    def _forward(self) -> "Window":
+        if self.until_s < self.from_s:
+            raise PydanticCustomError("window_backward", "a window that ends at or after its beginning")
+        return self
+
+
+class Site(Model):
+    """Where something is: a name in the travel matrix, or coordinates, or the name of another site that has them."""
+
+    place: Name | None = None
+    """Name of the place; two sites with one name are at one place. Default: the id."""
+    lat: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
+    """Latitude, degrees, WGS-84 (needed where `travel` gives no matrix)."""
+    lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    """Longitude, degrees, WGS-84."""
+
+
+class Depot(Site):
+    """A hub: vans load and unload here, and crates are sorted here."""
+
+    id: Name
+    windows: list[Window] = []
+    """Opening times for vans to come and go; empty: always."""
+    load_s: Count = 0
+    """How long a van stands here before each trip."""
+    unload_s: Count = 0
+    """How long a van stands here after each trip."""
+    docks: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many vans can load or unload at once; none: no limit."""
+    sort_cutoff_s: Clock | None = None
+    """Collected crates must be back by then to be sorted today."""
+    tier: str = ""
+    """Its tier in the network, for people."""
+
+
+class Call(Site):
+    """A van's call at a place: when, how long, and which vans can come."""
+
+    windows: list[Window] = []
+    """Service begins inside one of these (several: a lunch closure); empty: at any time."""
+    service_s: Count = 0
+    """Fixed part of the time spent here."""
+    service_s_per_unit: Count = 0
+    """And for each unit (of the first dimension) handed over or taken."""
+    sizes: dict[str, Count] = {}
+    """What the yard admits at most, such as {"height_cm": 210}."""
+    zone: Name | None = None
+    """The zone of barred hours that it lies in."""
+
+
+class Demand(Model):
+    """What serving a stop or a shipment is worth, and who may."""
+
+    prize_cents: Count | None = None
+    """None: must be served. A number: left out where serving costs more than this."""
+    priority: Annotated[int, Field(ge=0, le=100)] = 0
+    """Among those that must be served and cannot all be, the higher goes first."""
+    skills: list[Name] = []
+    """Every one of these must be among the van's skills."""
+    vans: list[Name] = []
+    """Only these vans; empty: any."""
+    preferred_vans: list[Name] = []
+    """Better these vans (`costs.not_preferred_cents`); empty: no wish."""
+
+
+class Stop(Call, Demand):
+    """One visit that hands over crates from a depot and takes others back to it, or either."""
+
+    id: Name
+    deliver: Amount = 0
+    """From the depot to here."""
+    collect: Amount = 0
+    """From here to the depot."""
+    depot: Name | None = None
+    """The depot where its crates come from and go to; none: any."""
+    ready_s: Clock = 0
+    """Its crates can be loaded at the depot from then on."""
+    due_s: Clock | None = None
+    """What is collected here must be at the depot by then (default: the depot's sorting cut-off)."""
+
+
+class Shipment(Demand):
+    """Collected at one place and delivered at another on the same run: a direct move, or a trunk between hubs."""
+
+    id: Name
+    amount: Amount = 1
+    collect: Call
+    deliver: Call
+
+
+class Break(Model):
+    """A rest of the driver, between two visits or on the road between them."""
+
+    id: Name
+    length_s: Count
+    windows: list[Window] = []
+    """The rest begins inside one of these; empty: at any time of the run."""
+
+
+class Done(Model):
+    """A visit that has been made, as it went."""
+
+    visit: Name
+    arrive_s: Clock
+    begin_s: Clock
+    leave_s: Clock
+
+
+class UnderWay(Site):
+    """Where a van that has left the depot is now: what it did stays, the plan goes on from here."""
+
+    now_s: Clock
+    """When it is (or will be) free at this place."""
+    started_s: Clock
+    """When its run began."""
+    metres: Count = 0
+    """Driven since then."""
+    done: list[Done] = []
+    """Its visits so far, in order."""
+    on_board: list[Name] = []
+    """Stops whose crates it carries; shipments that it collected are carried by themselves."""
+    load: Amount = 0
+    """What else it carries."""
+
+
+class Van(Model):
+    """A van with its driver's shift."""
+
+    id: Name
+    start: Name | None = None
+    """Depot where the run begins; default: the only depot."""
+    end: Name | None = None
+    """Depot where it ends; default: where it began."""
+    open_start: bool = False
+    """The run begins at its first visit: nothing is loaded at a depot."""
+    open_end: bool = False
+    """The run ends at its last visit: nothing collected comes back to a depot."""
+    capacity: Amount = LARGEST
+    """What it can hold, a number for each dimension."""
+    shift: Window = Window(from_s=0, until_s=DAY_S)
+    """Earliest start of loading and latest end of unloading."""
+    latest_start_s: Clock | None = None
+    """Must have begun by then, if it goes at all."""
+    fixed_cents: Count = 0
+    """Cost of going out at all."""
+    hour_cents: Count = 2_500
+    """Cost of an hour from start to end; 25 an hour is about a driver's full cost: set your own."""
+    km_cents: Count = 30
+    """Cost of a kilometre without energy (tyres, wear, depreciation): set your own."""
+    normal_s: Count | None = None
+    """Work beyond this is overtime; none: none is."""
+    overtime_hour_cents: Count = 1_250
+    """Cost of an hour of overtime on top of `hour_cents` (half again, as labour law commonly has it)."""
+    max_duration_s: Count | None = None
+    """From start to end at most."""
+    max_metres: Count | None = None
+    """Distance at most."""
+    time_percent: Percent = 100
+    """Its driving times, as a percentage of the matrix (a slow van: 110)."""
+    skills: list[Name] = []
+    sizes: dict[str, Count] = {}
+    """Such as {"height_cm": 250}, held against what a yard admits."""
+    plate: str = ""
+    """Number plate, for zones that bar plates by their last character."""
+    breaks: list[Break] = []
+    reload_depots: list[Name] = []
+    """Where it may load again during the shift; default: where it begins."""
+    max_reloads: Annotated[int, Field(ge=0, le=20)] = 0
+    """How often: 2 means three trips."""
+    energy: Name | None = None
+    """Its entry in `energies`; none: energy and CO2 are not counted."""
+    under_way: UnderWay | None = None
+
+
+class Ban(Model):
+    """Hours when some vans may not be in a zone (限行)."""
+
+    windows: list[Window]
+    weekdays: list[Annotated[int, Field(ge=0, le=6)]] = []
+    """0 is Monday; empty: every day."""
+    plate_ends: list[Name] = []
+    """Only plates that end so; empty: every plate."""
+
+
+class Zone(Model):
+    """An area with barred hours; stops say that they lie in it. Service may not overlap a ban."""
+
+    id: Name
+    bans: list[Ban]
+
+
+class Slot(Model):
+    """Hours of the day when driving takes longer or shorter than the matrix says."""
+
+    from_s: Clock
+    until_s: Clock
+    percent: Percent
+    """Driving time, as a percentage of the matrix."""
+
+
+class Travel(Model):
+    """Distances and driving times between places, asymmetric as roads are."""
+
+    places: list[Name]
+    metres: Matrix
+    seconds: Matrix
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class Roads(Model):
+    """How a straight line becomes a drive where no matrix is given (reasons: `solver.travel`)."""
+
+    road_factor: Annotated[float, Field(ge=1, le=5)] = 1.35
+    speed_kmh: Annotated[float, Field(gt=0, le=200)] = 32.0
+    far_speed_kmh: Annotated[float, Field(gt=0, le=200)] = 60.0
+    far_m: Count = 10_000
+
+
+class Energy(Model):
+    """What a kind of van draws and emits (sources: docs/solver-format.md)."""
+
+    wh_per_km: Count
+    co2_g_per_km: Count
+    cents_per_kwh: Annotated[float, Field(ge=0, le=10_000)]
+
+
+class Costs(Model):
+    """Weights of what vans' own costs do not say. Zero leaves a thing out of the cost; its amount is reported all the same."""
+
+    co2_cents_per_kg: Count = 0
+    not_preferred_cents: Count = 0
+    """A stop served by another than its preferred vans."""
+    imbalance_hour_cents: Count = 0
+    """An hour between the longest and the shortest work of the vans that go."""
+    change_cents: Count = 0
+    """A visit of `baseline` that changes its van or its place in the order."""
+    late_hour_cents: Count = 6_000
+    """An hour of lateness in a plan people made: engines may never be late. Twice a driver's hour, and a bit."""
+
+
+class Lock(Model):
+    """A dispatcher's decision that engines keep."""
+
+    visits: list[Name]
+    """Stops' ids, or "collect:ID" and "deliver:ID" of shipments."""
+    van: Name | None = None
+    """They are on this van; none: on any, but together where an order is kept."""
+    order: Literal["free", "kept", "unbroken"] = "free"
+    """kept: in the order given, others may come between. unbroken: and nothing between."""
+
+
+class Run(Model):
+    """One van's run: its visits in order.
+
+    A visit is a stop's id, or "collect:ID" or "deliver:ID" of a shipment, "break:ID" of the van's, "reload:ID" of a depot.
+    """
+
+    van: Name
+    visits: list[Name] = []
+
+
+# Tank-to-wheel, laden in town traffic. Diesel: 9 l/100 km of 9.96 kWh and 2.64 kg CO2 a litre (DIN EN 16258); battery:
+# maker's and test figures of 3.5 t vans lie around 28 kWh/100 km. Prices are settings: put your own.
+ENERGIES: Mapping[str, Energy] = {
+    "diesel_van": Energy(wh_per_km=896, co2_g_per_km=238, cents_per_kwh=16.0),
+    "electric_van": Energy(wh_per_km=280, co2_g_per_km=0, cents_per_kwh=25.0),
+    "cargo_bike": Energy(wh_per_km=15, co2_g_per_km=0, cents_per_kwh=25.0),
+}
+
+
+class Problem(Model):
+    """A day's courier work. A short one: a depot, a van, a few stops with coordinates."""
+
+    name: str = ""
+    weekday: Annotated[int, Field(ge=0, le=6)] | None = None
+    """0 is Monday; needed where zones bar by weekday."""
+    dimensions: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["crates"]
+    """What capacity is counted in; a bare number is of the first."""
+    depots: Annotated[list[Depot], Field(min_length=1)]
+    vans: Annotated[list[Van], Field(min_length=1)]
+    stops: list[Stop] = []
+    shipments: list[Shipment] = []
+    zones: list[Zone] = []
+    travel: Travel | None = None
+    """Matrices; none: straight lines by `roads`."""
+    roads: Roads = Roads()
+    slots: list[Slot] = []
+    """Time-of-day factors on every drive; outside them the matrix holds."""
+    energies: dict[str, Energy] = dict(ENERGIES)
+    costs: Costs = Costs()
+    locks: list[Lock] = []
+    baseline: list[Run] = []
+    """A plan known to people: departures from it cost `costs.change_cents`."""
+    max_stops: Annotated[int, Field(ge=1, le=1_000_000)] = MOST_STOPS
+    """Refuse more stops and shipments than this: guards against a wrong file."""
+
+
+def problem_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a problem file."""
+    return Problem.model_json_schema()
