@@ -70,6 +70,13 @@ class Settings(BaseSettings):
         default=None,
         description="Signs session cookies; empty: made at first start and kept in data_dir (one machine only)."
     )
+    session_hours: float = Field(gt=0, le=168, description="How long a sign-in lasts; a shift by default.")
+    secure_cookies: bool = Field(description="Send session cookies over HTTPS only; set it behind a reverse proxy with TLS.")
+    map_tiles: str | None = Field(
+        default=None, description="Tile address such as https://tiles.example/{z}/{x}/{y}.png; empty: the network's own outline."
+    )
+    map_coordinates: Literal["wgs84", "gcj02"] = Field(description="What the tiles are drawn in: Amap gcj02, Tianditu wgs84.")
+    map_attribution: str = Field(default="", description="Words that the tiles' owner asks for on the map.")
     approval: Literal["automatic", "held"] = Field(
         description="Whether a day's plan is ordered by itself or waits for a dispatcher."
     )

@@ -44,6 +44,8 @@ progress = Table(
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
+    Column("gap_offsets", BigInteger, nullable=False, server_default="0",
+           comment="offsets that Kafka itself no longer holds (retention, transactions): passed over, never silently"),
     comment="How far each partition is in the database; moved in the transaction that writes the batch.",
 )
 
@@ -153,6 +155,7 @@ titles = Table(
     Column("title_id", Text, primary_key=True),
     Column("class", Text, nullable=False),
     Column("name", Text),
+    Column("told_at", Instant, nullable=False, server_default=text("'-infinity'"), comment="time of the copy.added that said so"),
 )
 
 copies = Table(
@@ -168,9 +171,11 @@ copies = Table(
     Column("home_place_id", Text, comment="where it was added"),
     Column("fixed", Boolean, nullable=False, server_default="false"),
     Column("added_at", Instant),
-    Index("copies_by_place", "place_id", "state", "class"),
+    Index("copies_by_place", "place_id"),
     Index("copies_by_title", "title_id"),
-    comment="Each copy's last movement, and what its copy.added said.",
+    Index("copies_on_the_way", "to_place_id", postgresql_where=text("to_place_id IS NOT NULL")),
+    comment="Each copy's last movement, and what its newest copy.added said.",
+    postgresql_with={"fillfactor": 70},  # room for the next states of a row on its own page: updates that touch no index
 )
 
 holds = Table(
@@ -356,4 +361,30 @@ settings = Table(
     Column("name", Text, primary_key=True),
     Column("value", JSONB, nullable=False),
     comment="What is kept between runs and is no fact: the city's checkpoint, cursors of adapters.",
+)
+
+# --- Who may -----------------------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users", metadata,
+    Column("name", Text, primary_key=True),
+    Column("password_hash", Text, nullable=False, comment="argon2id"),
+    Column("role", Text, nullable=False, comment="viewer, dispatcher, administrator"),
+    Column("must_change", Boolean, nullable=False, server_default="false", comment="signed in with a one-time password"),
+    Column("sessions_from", Instant, nullable=False, server_default=text("now()"), comment="cookies signed before are void"),
+    Column("created_at", Instant, nullable=False, server_default=text("now()")),
+    Column("removed_at", Instant),
+)
+
+tokens = Table(
+    "tokens", metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the secret: random, so that it needs no salt"),
+    Column("role", Text, nullable=False, comment="desk, viewer, dispatcher, administrator"),
+    Column("about", Text, nullable=False, comment="which machine uses it"),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Instant, nullable=False, server_default=text("now()")),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    comment="Bearer tokens of machines: desks, sorters, reports.",
 )
