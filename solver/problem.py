@@ -34,8 +34,8 @@ def _clock(value: object) -> object:
     match = _CLOCK.match(value) if isinstance(value, str) else None
     if not match:
         return value
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+    hours, minutes, seconds = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + int(seconds)
 
 
 def _window(value: object) -> object:

@@ -7,6 +7,8 @@ an `Evaluation`. So a plan made by an engine, a file or a person's mouse is the 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pydantic import Field
+
 from solver.problem import Count, Model, Name, Run
 
 
@@ -44,10 +46,10 @@ class Cause(StrEnum):
 class Solution(Model):
     """A plan. What is in no run is not served."""
 
-    runs: list[Run] = []
+    runs: list[Run] = Field(default=[])
     engine: str = "people"
     seed: int | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default={})
     seconds: float = 0.0
     """How long the search had run when it found this plan."""
     iterations: Count | None = None
