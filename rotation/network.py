@@ -1,7 +1,7 @@
 """The network as its city describes it: places in four tiers, their hours, hubs, vans, owners and title classes.
 
-A network is one TOML file. Everything else in the system names a place by its id from here; the file is checked whole, so that
-every mistake is told at once, with its line.
+A network is one TOML file. Everything else in the system names a place by its id from here. The file is checked whole,
+so that every mistake is told at once, with its line.
 """
 
 import math
@@ -104,6 +104,8 @@ def _days(key: str) -> Iterator[int]:
     for name in (first, last or first):
         if name not in WEEKDAYS:
             raise ValueError(f"expected a weekday such as mon or mon-fri, got {key!r}")
+    if last and WEEKDAYS.index(last) < WEEKDAYS.index(first):
+        raise ValueError(f"{key} ends before it begins; a week begins on mon")
     yield from range(WEEKDAYS.index(first), WEEKDAYS.index(last or first) + 1)
 
 
@@ -289,7 +291,7 @@ class Network(Strict):
         return None
 
     def instant(self, day: date, seconds_of_day: int) -> datetime:
-        """Return the aware instant of a local time of day, `seconds_of_day` after midnight as the wall clock shows it."""
+        """Return the aware instant of a local time of day, `seconds_of_day` after midnight on the wall clock."""
         hours, rest = divmod(min(seconds_of_day, 86_399), 3600)
         return datetime.combine(day, time(hours, rest // 60, rest % 60), self.timezone)
 
@@ -312,7 +314,7 @@ def distance_m(a: Place, b: Place) -> float:
     return 2 * EARTH_RADIUS_M * math.asin(math.sqrt(half_chord))
 
 
-# --- Reading a file, and telling all that is wrong with it ------------------------------------------------------------------
+# --- Reading a file, and telling all that is wrong with it ------------------------------------------------------------
 
 
 class Fault(NamedTuple):
@@ -375,17 +377,17 @@ Where = tuple[tuple[str | int, ...], str]
 
 
 def _ids_are_unique(network: Network) -> Iterator[Where]:
-    for key, things in (
-        ("place", network.places),
-        ("van", network.vans),
-        ("owner", network.owners),
-        ("class", network.classes),
-        ("unit", network.units),
+    for key, ids in (
+        ("place", [p.id for p in network.places]),
+        ("van", [v.id for v in network.vans]),
+        ("owner", [o.id for o in network.owners]),
+        ("class", [c.id for c in network.classes]),
+        ("unit", [u.id for u in network.units]),
     ):
-        count = Counter(thing.id for thing in things)
-        for index, thing in enumerate(things):
-            if count[thing.id] > 1:
-                yield (key, index, "id"), f"the id {thing.id!r} stands {count[thing.id]} times; each must be unique"
+        count = Counter(ids)
+        for index, id_ in enumerate(ids):
+            if count[id_] > 1:
+                yield (key, index, "id"), f"the id {id_!r} stands {count[id_]} times; each must be unique"
 
 
 def _references_exist(network: Network) -> Iterator[Where]:
@@ -466,6 +468,11 @@ def _reaches_hub(network: Network, place: Place) -> bool:
 def _hubs_have_vans(network: Network) -> Iterator[Where]:
     if network.places and not network.vans:
         yield ("van",), "no van at all; nothing could be carried"
+        return
+    with_vans = {van.hub for van in network.vans}
+    for i, place in enumerate(network.places):
+        if place.hub and place.id not in with_vans:
+            yield ("place", i, "hub"), f"no van starts at {place.id!r}; nothing that it serves could be visited"
 
 
 CHECKS = (
