@@ -144,6 +144,11 @@ class Hub(Strict):
         """Seconds after local midnight."""
         return _seconds(self.cutoff)
 
+    @property
+    def trunk_departs_s(self) -> int:
+        """Seconds after local midnight."""
+        return _seconds(self.trunk_departs)
+
 
 class Place(Strict):
     """One point of service."""
