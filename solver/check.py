@@ -1,4 +1,4 @@
-"""Is a problem whole? Every complaint at once, each with its place in the file, what stands there and what was expected.
+"""Is a problem whole? Every complaint at once, with its place in the file, what stands there and what was expected.
 
 The idea: pydantic judges each field alone; here the parts are judged against each other. Elements with a bad field are
 set aside with their ids remembered, so that one misspelt number does not hide a wrong reference elsewhere.
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from solver.problem import Amount, Problem, Run, Shipment, Site, Van, Window
+from solver.problem import Amount, Problem, Site, Van, Window
 
 VISIT_PREFIXES = ("collect:", "deliver:", "break:", "reload:", "start:", "end:")  # of visits that are no stop's
 _LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "baseline", "slots")
@@ -84,12 +84,18 @@ def _of_field(error: Any) -> Complaint:
 
 
 def _short(value: object) -> str:
-    text = "a matrix" if isinstance(value, list) and len(value) > 10 else repr(value) if isinstance(value, str) else str(value)
+    text = (
+        "a matrix"
+        if isinstance(value, list) and len(value) > 10
+        else repr(value)
+        if isinstance(value, str)
+        else str(value)
+    )
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _without_bad(data: object, error: ValidationError) -> Problem | None:
-    """Return what remains of `data` without list elements and fields that are bad, or None where it is no problem at all."""
+    """Return what remains of `data` without bad elements and fields, or None where it is no problem at all."""
     if not isinstance(data, dict):
         return None
     rest = dict(data)
@@ -140,7 +146,9 @@ def ids_once(problem: Problem, known: _Known) -> Iterator[Complaint]:
         for name in ("depots", "vans", "zones")
     }
     groups["work"] = [
-        (f"{name}[{index}].id", one.id) for name in ("stops", "shipments") for index, one in enumerate(getattr(problem, name))
+        (f"{name}[{index}].id", one.id)
+        for name in ("stops", "shipments")
+        for index, one in enumerate(getattr(problem, name))
     ]
     for index, van in enumerate(problem.vans):
         groups[f"vans[{index}]"] = [(f"vans[{index}].breaks[{at}].id", one.id) for at, one in enumerate(van.breaks)]
@@ -162,7 +170,9 @@ def ids_are_no_visits(problem: Problem, known: _Known) -> Iterator[Complaint]:
     for name in ("stops", "shipments"):
         for index, one in enumerate(getattr(problem, name)):
             if one.id.startswith(VISIT_PREFIXES):
-                yield Complaint(f"{name}[{index}].id", "id_prefix", repr(one.id), f"not to begin with {', '.join(VISIT_PREFIXES)}")
+                yield Complaint(
+                    f"{name}[{index}].id", "id_prefix", repr(one.id), f"not to begin with {', '.join(VISIT_PREFIXES)}"
+                )
 
 
 def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -172,7 +182,9 @@ def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
             yield Complaint(at, f"unknown_{kind}", repr(name), f"an id in {kind}", {"id": name})
     for index, van in enumerate(problem.vans):
         if van.energy is not None and van.energy not in problem.energies:
-            yield Complaint(f"vans[{index}].energy", "unknown_energies", repr(van.energy), "a name in energies", {"id": van.energy})
+            yield Complaint(
+                f"vans[{index}].energy", "unknown_energies", repr(van.energy), "a name in energies", {"id": van.energy}
+            )
 
 
 def _references(problem: Problem) -> Iterator[tuple[str, str, str]]:
@@ -184,7 +196,9 @@ def _references(problem: Problem) -> Iterator[tuple[str, str, str]]:
     for kind in ("stops", "shipments"):
         for index, one in enumerate(getattr(problem, kind)):
             for wish in ("vans", "preferred_vans"):
-                yield from (("vans", f"{kind}[{index}].{wish}[{at}]", name) for at, name in enumerate(getattr(one, wish)))
+                yield from (
+                    ("vans", f"{kind}[{index}].{wish}[{at}]", name) for at, name in enumerate(getattr(one, wish))
+                )
     for index, stop in enumerate(problem.stops):
         if stop.depot:
             yield "depots", f"stops[{index}].depot", stop.depot
@@ -210,7 +224,9 @@ def vans_have_depots(problem: Problem, known: _Known) -> Iterator[Complaint]:
     """With several depots, each van says where it begins."""
     for index, van in enumerate(problem.vans):
         if van.start is None and len(problem.depots) > 1 and not known.aside:
-            yield Complaint(f"vans[{index}].start", "start_needed", "nothing", "a depot's id, as there are several depots")
+            yield Complaint(
+                f"vans[{index}].start", "start_needed", "nothing", "a depot's id, as there are several depots"
+            )
 
 
 def amounts_in_dimensions(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -223,7 +239,9 @@ def amounts_in_dimensions(problem: Problem, known: _Known) -> Iterator[Complaint
     for index, van in enumerate(problem.vans):
         missing = set(problem.dimensions) - set(van.capacity) if isinstance(van.capacity, dict) else set()
         for name in sorted(missing):
-            yield Complaint(f"vans[{index}].capacity", "dimension_missing", str(van.capacity), f"a number for {name}", {"id": name})
+            yield Complaint(
+                f"vans[{index}].capacity", "dimension_missing", str(van.capacity), f"a number for {name}", {"id": name}
+            )
 
 
 def _amounts(problem: Problem) -> Iterator[tuple[str, Amount]]:
@@ -251,9 +269,13 @@ def places_found(problem: Problem, known: _Known) -> Iterator[Complaint]:
     expected = "a name in travel.places" if problem.travel else "lat and lon, as travel gives no matrix"
     for at, name, site in sites(problem):
         if name not in named and not known.aside:
-            yield Complaint(f"{at}.place" if problem.travel else f"{at}.lat", "place_unknown", repr(name), expected, {"id": name})
+            yield Complaint(
+                f"{at}.place" if problem.travel else f"{at}.lat", "place_unknown", repr(name), expected, {"id": name}
+            )
         if (site.lat is None) != (site.lon is None):
-            yield Complaint(f"{at}.lon", "half_coordinates", f"lat {site.lat}, lon {site.lon}", "both lat and lon, or neither")
+            yield Complaint(
+                f"{at}.lon", "half_coordinates", f"lat {site.lat}, lon {site.lon}", "both lat and lon, or neither"
+            )
 
 
 def places_stand_still(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -263,7 +285,12 @@ def places_stand_still(problem: Problem, known: _Known) -> Iterator[Complaint]:
         if site.lat is not None and site.lon is not None:
             here = first.setdefault(name, (site.lat, site.lon))
             if here != (site.lat, site.lon):
-                yield Complaint(f"{at}.lat", "place_twice", f"{site.lat}, {site.lon}", f"{here[0]}, {here[1]}, as {name!r} elsewhere")
+                yield Complaint(
+                    f"{at}.lat",
+                    "place_twice",
+                    f"{site.lat}, {site.lon}",
+                    f"{here[0]}, {here[1]}, as {name!r} elsewhere",
+                )
 
 
 def sites(problem: Problem) -> Iterator[tuple[str, str, Site]]:
@@ -309,7 +336,9 @@ def bans_know_the_day(problem: Problem, known: _Known) -> Iterator[Complaint]:
     """Bans by weekday need the problem's weekday."""
     for index, zone in enumerate(problem.zones):
         if problem.weekday is None and any(ban.weekdays for ban in zone.bans):
-            yield Complaint("weekday", "weekday_needed", "nothing", f"0 (Monday) to 6, as zones[{index}] bars by weekday")
+            yield Complaint(
+                "weekday", "weekday_needed", "nothing", f"0 (Monday) to 6, as zones[{index}] bars by weekday"
+            )
 
 
 def slots_in_order(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -317,7 +346,12 @@ def slots_in_order(problem: Problem, known: _Known) -> Iterator[Complaint]:
     before = 0
     for index, slot in enumerate(problem.slots):
         if slot.from_s < before or slot.until_s <= slot.from_s:
-            yield Complaint(f"slots[{index}]", "slot_order", f"{slot.from_s} to {slot.until_s}", f"to begin at {before} or later, and end after it")
+            yield Complaint(
+                f"slots[{index}]",
+                "slot_order",
+                f"{slot.from_s} to {slot.until_s}",
+                f"to begin at {before} or later, and end after it",
+            )
         before = max(before, slot.until_s)
 
 
@@ -330,8 +364,12 @@ def locks_agree(problem: Problem, known: _Known) -> Iterator[Complaint]:
         for at, visit in enumerate(lock.visits if lock.van else []):
             other = van_of.setdefault(visit, lock.van or "")
             if other != lock.van or lock.van not in only.get(visit, {lock.van}):
-                expected = f"van {other!r}, as in another lock" if other != lock.van else f"one of {sorted(only[visit])}"
-                yield Complaint(f"locks[{index}].visits[{at}]", "lock_conflict", f"{visit!r} on van {lock.van!r}", expected)
+                expected = (
+                    f"van {other!r}, as in another lock" if other != lock.van else f"one of {sorted(only[visit])}"
+                )
+                yield Complaint(
+                    f"locks[{index}].visits[{at}]", "lock_conflict", f"{visit!r} on van {lock.van!r}", expected
+                )
 
 
 def executed_fits(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -343,11 +381,23 @@ def executed_fits(problem: Problem, known: _Known) -> Iterator[Complaint]:
         for number, one in enumerate(van.under_way.done if van.under_way else []):
             done.append((f"{at}.done[{number}].visit", one.visit))
             if one.visit not in visits | {f"break:{rest.id}" for rest in van.breaks} | _reloads(problem):
-                yield Complaint(f"{at}.done[{number}].visit", "unknown_visit", repr(one.visit), "a visit of this problem")
+                yield Complaint(
+                    f"{at}.done[{number}].visit", "unknown_visit", repr(one.visit), "a visit of this problem"
+                )
             if not one.arrive_s <= one.begin_s <= one.leave_s <= _now(van):
-                yield Complaint(f"{at}.done[{number}]", "done_order", f"{one.arrive_s}, {one.begin_s}, {one.leave_s}", "times in order, not after now_s")
+                yield Complaint(
+                    f"{at}.done[{number}]",
+                    "done_order",
+                    f"{one.arrive_s}, {one.begin_s}, {one.leave_s}",
+                    "times in order, not after now_s",
+                )
         if van.under_way and van.under_way.started_s > van.under_way.now_s:
-            yield Complaint(f"{at}.started_s", "started_late", str(van.under_way.started_s), f"not after now_s ({van.under_way.now_s})")
+            yield Complaint(
+                f"{at}.started_s",
+                "started_late",
+                str(van.under_way.started_s),
+                f"not after now_s ({van.under_way.now_s})",
+            )
     yield from _repeated([one for one in done if not one[1].startswith(("break:", "reload:"))])
 
 

@@ -1,7 +1,7 @@
 """What a day of courier runs asks for, as people and files write it.
 
-The idea: every field has a default that leaves it out of the question, so a simple day is a short file and a hard one is
-the same file with more lines. Seconds count from midnight of the day served, distances are metres, money is cents.
+The idea: every field has a default that leaves it out of the question, so a simple day is a short file and a hard one
+is the same file with more lines. Seconds count from midnight of the day served, distances are metres, money is cents.
 References between parts (a stop's depot, a lock's van) are judged by `solver.check`, all at once.
 """
 
@@ -54,12 +54,13 @@ def _amount(value: object) -> int | dict[str, int]:
     PydanticCustomError
         When a number is no whole number from 0 to LARGEST.
     """
-    numbers = value if isinstance(value, Mapping) else {"": value}
+    numbers: Mapping[Any, Any] = value if isinstance(value, Mapping) else {"": value}
     for name, number in numbers.items():
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= LARGEST:
             at = f"{name}: " if name else ""
             raise PydanticCustomError("amount", "{at}whole number from 0 to 1000000000", {"at": at})
-    return {str(name): int(number) for name, number in value.items()} if isinstance(value, Mapping) else int(numbers[""])
+    named = {str(name): int(number) for name, number in numbers.items()}
+    return named if isinstance(value, Mapping) else named[""]
 
 
 def _matrix(value: object) -> np.ndarray:
@@ -80,7 +81,9 @@ def _matrix(value: object) -> np.ndarray:
     if len(bad):
         row, column = (int(index) for index in bad[0])
         found = {"row": row, "column": column, "found": str(table[row, column]), "count": len(bad)}
-        raise PydanticCustomError("matrix_cell", "whole numbers from 0 ([{row}][{column}] is {found}, {count} bad)", found)
+        raise PydanticCustomError(
+            "matrix_cell", "whole numbers from 0 ([{row}][{column}] is {found}, {count} bad)", found
+        )
     return table.astype(np.int64)
 
 
@@ -354,7 +357,7 @@ class Energy(Model):
 
 
 class Costs(Model):
-    """Weights of what vans' own costs do not say. Zero leaves a thing out of the cost; its amount is reported all the same."""
+    """Weights of what vans' own costs do not say. Zero leaves a thing out of the cost; it is reported all the same."""
 
     co2_cents_per_kg: Count = 0
     not_preferred_cents: Count = 0
@@ -381,7 +384,7 @@ class Lock(Model):
 class Run(Model):
     """One van's run: its visits in order.
 
-    A visit is a stop's id, or "collect:ID" or "deliver:ID" of a shipment, "break:ID" of the van's, "reload:ID" of a depot.
+    A visit is a stop's id, "collect:ID" or "deliver:ID" of a shipment, "break:ID" of the van's, "reload:ID" of a depot.
     """
 
     van: Name

@@ -1,0 +1,533 @@
+"""A problem as integer arrays: what the judge and the engines compute with.
+
+The idea: everything a run can contain is a *node* with a place, windows and a service time: stops, the two halves of a
+shipment, each van's start and end, reloads, breaks. A run is then a row of node numbers, and a plan a table of rows.
+Nodes come in this order: stops, collections, deliveries (these are *tasks*), starts, ends, reloads, breaks, the void.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solver.check import ProblemError, check, sites
+from solver.problem import Amount, Ban, Call, Problem, Run, Shipment, Stop, Van, Window
+from solver.solution import Cause
+from solver.travel import straight_lines
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+NEVER_S = 2 * 10**9  # later than any time of a problem; a window that ends then is open
+MANDATORY = -1  # in `prize_cents`
+
+
+class Kind(IntEnum):
+    STOP, COLLECT, DELIVER, START, END, RELOAD, BREAK, VOID = range(8)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A checked problem, compiled. V vans, N nodes (the void last), D dimensions, W windows at most, Z zone classes.
+
+    Seconds, metres, units; `place` -1 is nowhere: no way leads there and none takes time.
+    """
+
+    problem: Problem
+    keys: list[str]  # of nodes, as in `Run.visits`
+    kind: Ints  # N
+    place: Ints  # N, into places; len(places) is nowhere
+    places: list[str]
+    depot: Ints  # N, of starts, ends and reloads, else -1
+    service_s: Ints  # N
+    open_s: Ints  # Z, N, W, in order of time
+    close_s: Ints  # Z, N, W
+    deliver: Ints  # N, D
+    collect: Ints  # N, D
+    change: Ints  # N, D: what a shipment's half does to the load
+    partner: Ints  # N: the other half, or -1
+    item: Ints  # N: number of the stop or shipment, or -1
+    ready_s: Ints  # N
+    due_s: Ints  # N
+    wanted_depot: Ints  # N, or -1
+    prize_cents: Ints  # per item; MANDATORY
+    priority: Ints  # per item
+    metres: Ints  # places + 1 squared, the last is nowhere
+    seconds: Ints  # the same
+    van_class: Ints  # V, into Z
+    start: Ints  # V, node
+    end: Ints  # V, node
+    begin_s: Ints  # V, earliest
+    latest_begin_s: Ints  # V
+    finish_s: Ints  # V, end of the shift
+    capacity: Ints  # V, D
+    time_percent: Ints  # V
+    max_duration_s: Ints  # V
+    max_metres: Ints  # V
+    barred: dict[Cause, Bools]  # V, N: this van may never make this visit, and why
+    not_preferred: Bools  # V, N
+    done: list[list[int]]  # per van: nodes of the executed part
+    aboard: Bools  # V, N: the van under way carries this stop's crates (or this shipment)
+    base_load: Ints  # V, D: crates on the van under way that leave it at stops or at a depot
+    carried: Ints  # V, D: shipments on the van under way
+    past_s: Ints  # V: seconds of the run before `begin_s`, of a van under way
+    past_m: Ints  # V
+    under_way: Bools  # V
+    cut_off_s: Ints  # per depot
+
+    @cached_property
+    def van_number(self) -> dict[str, int]:
+        return {van.id: number for number, van in enumerate(self.problem.vans)}
+
+    @cached_property
+    def task_number(self) -> dict[str, int]:
+        return {key: node for node, key in enumerate(self.keys[: self.tasks])}
+
+    @cached_property
+    def tasks(self) -> int:
+        """How many nodes are tasks: they come first."""
+        return int((self.kind <= Kind.DELIVER).sum())
+
+    @cached_property
+    def free(self) -> Bools:
+        """N: tasks still to plan; executed ones are not."""
+        open_tasks = self.kind <= Kind.DELIVER
+        open_tasks[[node for done in self.done for node in done]] = False
+        return open_tasks
+
+    @cached_property
+    def items(self) -> list[Stop | Shipment]:
+        return [*self.problem.stops, *self.problem.shipments]
+
+    @cached_property
+    def item_nodes(self) -> list[list[int]]:
+        """Each item's nodes: one of a stop, two of a shipment, collection first."""
+        stops, shipments = len(self.problem.stops), len(self.problem.shipments)
+        return [[node] for node in range(stops)] + [[stops + i, stops + shipments + i] for i in range(shipments)]
+
+    @cached_property
+    def forbidden(self) -> Bools:
+        """V, N: for whatever reason."""
+        return np.asarray(np.logical_or.reduce(list(self.barred.values())), dtype=bool)
+
+    @cached_property
+    def void(self) -> int:
+        return len(self.kind) - 1
+
+    @cached_property
+    def reloads(self) -> list[list[int]]:
+        """Each van's reload nodes."""
+        nodes = np.flatnonzero(self.kind == Kind.RELOAD)
+        return [
+            [int(node) for node in nodes if not self.barred[Cause.RELOAD][van, node]] for van in range(len(self.start))
+        ]
+
+    @cached_property
+    def breaks(self) -> list[list[int]]:
+        """Each van's break nodes, in the order of the file."""
+        nodes = iter(np.flatnonzero(self.kind == Kind.BREAK).tolist())
+        return [[next(nodes) for _ in van.breaks] for van in self.problem.vans]
+
+    def node(self, van: int, key: str) -> int | None:
+        """Return the node that a visit's key means on this van, or None."""
+        if key in self.task_number:
+            return self.task_number[key]
+        special = [*self.breaks[van], *np.flatnonzero(self.kind == Kind.RELOAD).tolist()]
+        return next((node for node in special if self.keys[node] == key), None)
+
+
+def compiled(problem: Problem | Instance) -> Instance:
+    """Return the problem as arrays, checked.
+
+    Raises
+    ------
+    ProblemError
+        With everything that is wrong with it.
+    """
+    if isinstance(problem, Instance):
+        return problem
+    complaints = check(problem)
+    if complaints:
+        raise ProblemError(complaints)
+    return _Compiler(problem).instance()
+
+
+class _Compiler:
+    """Builds the arrays; one method a group of them."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.depots = {depot.id: number for number, depot in enumerate(problem.depots)}
+        self.calls: list[tuple[str, Call]] = [(stop.id, stop) for stop in problem.stops]
+        self.calls += [(f"collect:{one.id}", one.collect) for one in problem.shipments]
+        self.calls += [(f"deliver:{one.id}", one.deliver) for one in problem.shipments]
+        self.vans = problem.vans
+        self.breaks = [(van, rest) for van in problem.vans for rest in van.breaks]
+        stops, pairs, depots, vans = len(problem.stops), len(problem.shipments), len(problem.depots), len(problem.vans)
+        self.collect_at, self.deliver_at = stops, stops + pairs
+        self.start_at = stops + 2 * pairs
+        self.end_at = self.start_at + vans
+        self.reload_at = self.end_at + vans
+        self.break_at = self.reload_at + depots
+        self.size = self.break_at + len(self.breaks) + 1
+
+    def instance(self) -> Instance:
+        places, metres, seconds = self._travel()
+        open_s, close_s, van_class = self._windows()
+        nodes, items, vans = self._nodes(places), self._items(), self._vans()
+        under_way = self._under_way()
+        return Instance(
+            problem=self.problem,
+            keys=self._keys(),
+            places=places,
+            metres=metres,
+            seconds=seconds,
+            open_s=open_s,
+            close_s=close_s,
+            van_class=van_class,
+            barred=self._barred(under_way["aboard"], van_class, close_s),
+            not_preferred=self._not_preferred(),
+            done=self._done(),
+            **nodes,
+            **items,
+            **vans,
+            **under_way,
+        )
+
+    # ---- places
+
+    def _travel(self) -> tuple[list[str], Ints, Ints]:
+        problem = self.problem
+        if problem.travel:
+            places, metres, seconds = problem.travel.places, problem.travel.metres, problem.travel.seconds
+        else:
+            located = {name: (site.lat, site.lon) for _, name, site in sites(problem) if site.lat is not None}
+            places = list(located)
+            metres, seconds = straight_lines([(lat or 0.0, lon or 0.0) for lat, lon in located.values()], problem.roads)
+        return places, np.pad(metres, (0, 1)), np.pad(seconds, (0, 1))
+
+    def _keys(self) -> list[str]:
+        starts = [f"start:{self._start(van)}" for van in self.vans]
+        ends = [f"end:{self._end(van)}" for van in self.vans]
+        reloads = [f"reload:{depot.id}" for depot in self.problem.depots]
+        breaks = [f"break:{rest.id}" for _, rest in self.breaks]
+        return [key for key, _ in self.calls] + starts + ends + reloads + breaks + [""]
+
+    def _start(self, van: Van) -> str:
+        return van.start or self.problem.depots[0].id
+
+    def _end(self, van: Van) -> str:
+        return van.end or self._start(van)
+
+    def _nodes(self, places: list[str]) -> dict[str, Ints]:
+        number = {name: index for index, name in enumerate(places)}
+        nowhere = len(places)
+        depot_place = {one.id: number[one.place or one.id] for one in self.problem.depots}
+        place, depot = self._filled(nowhere), self._filled(-1)
+        for node, (key, call) in enumerate(self.calls):
+            place[node] = number[call.place or key]
+        for index, van in enumerate(self.vans):
+            place[self.start_at + index] = nowhere if van.open_start else depot_place[self._start(van)]
+            place[self.end_at + index] = nowhere if van.open_end else depot_place[self._end(van)]
+            depot[self.start_at + index] = -1 if van.open_start else self.depots[self._start(van)]
+            depot[self.end_at + index] = -1 if van.open_end else self.depots[self._end(van)]
+            if van.under_way:
+                place[self.start_at + index] = number[van.under_way.place or f"now:{van.id}"]
+        for index, one in enumerate(self.problem.depots):
+            place[self.reload_at + index] = depot_place[one.id]
+            depot[self.reload_at + index] = index
+        cut_offs = [NEVER_S if one.sort_cutoff_s is None else one.sort_cutoff_s for one in self.problem.depots]
+        return {"kind": self._kinds(), "place": place, "depot": depot, "service_s": self._services()} | {
+            "cut_off_s": np.array(cut_offs, dtype=np.int64)
+        }
+
+    def _kinds(self) -> Ints:
+        kind = self._filled(Kind.VOID)
+        bounds = [
+            0,
+            self.collect_at,
+            self.deliver_at,
+            self.start_at,
+            self.end_at,
+            self.reload_at,
+            self.break_at,
+            self.size - 1,
+        ]
+        for value, (first, last) in enumerate(pairwise(bounds)):
+            kind[first:last] = value
+        return kind
+
+    def _services(self) -> Ints:
+        service = self._filled(0)
+        units = np.concatenate([self._handled(), np.zeros(self.size - self.start_at, dtype=np.int64)])
+        for node, (_, call) in enumerate(self.calls):
+            service[node] = call.service_s + call.service_s_per_unit * units[node]
+        for index, van in enumerate(self.vans):
+            start, end = (self.problem.depots[self.depots[name]] for name in (self._start(van), self._end(van)))
+            service[self.start_at + index] = 0 if van.open_start or van.under_way else start.load_s
+            service[self.end_at + index] = 0 if van.open_end else end.unload_s
+        for index, depot in enumerate(self.problem.depots):
+            service[self.reload_at + index] = depot.unload_s + depot.load_s
+        for index, (_, rest) in enumerate(self.breaks):
+            service[self.break_at + index] = rest.length_s
+        return service
+
+    def _handled(self) -> Ints:
+        """Units of the first dimension handed over or taken at each task."""
+        stops = [self._vector(stop.deliver)[0] + self._vector(stop.collect)[0] for stop in self.problem.stops]
+        pairs = [self._vector(one.amount)[0] for one in self.problem.shipments]
+        return np.array(stops + pairs + pairs, dtype=np.int64)
+
+    def _vector(self, amount: Amount) -> list[int]:
+        named = amount if isinstance(amount, dict) else {self.problem.dimensions[0]: amount}
+        return [named.get(name, 0) for name in self.problem.dimensions]
+
+    def _filled(self, value: int) -> Ints:
+        return np.full(self.size, value, dtype=np.int64)
+
+    # ---- time
+
+    def _windows(self) -> tuple[Ints, Ints, Ints]:
+        """Windows for each class of vans that zones treat alike, padded with the last one."""
+        bans = [self._bans(van) for van in self.vans]
+        classes = [list(one) for one in dict.fromkeys(map(tuple, bans))]
+        services = self._services()
+        lists = [[_merged(self._node_windows(node, one, services)) for node in range(self.size)] for one in classes]
+        width = max(len(windows) for one in lists for windows in one)
+        padded = np.array([[windows + windows[-1:] * (width - len(windows)) for windows in one] for one in lists])
+        van_class = np.array([classes.index(list(one)) for one in bans], dtype=np.int64)
+        return padded[..., 0].astype(np.int64), padded[..., 1].astype(np.int64), van_class
+
+    def _bans(self, van: Van) -> tuple[tuple[str, int, int], ...]:
+        """Zone, from, until of each ban that holds for this van today."""
+        return tuple(
+            (zone.id, window.from_s, window.until_s)
+            for zone in self.problem.zones
+            for ban in zone.bans
+            if self._holds(ban, van)
+            for window in ban.windows
+        )
+
+    def _holds(self, ban: Ban, van: Van) -> bool:
+        today = not ban.weekdays or self.problem.weekday in ban.weekdays
+        return today and (not ban.plate_ends or van.plate.endswith(tuple(ban.plate_ends)))
+
+    def _node_windows(self, node: int, bans: Sequence[tuple[str, int, int]], services: Ints) -> list[tuple[int, int]]:
+        if node < self.start_at:
+            call = self.calls[node][1]
+            windows = _pairs(call.windows)
+            for zone, from_s, until_s in bans if call.zone else ():
+                windows = _cut(windows, from_s - int(services[node]), until_s) if zone == call.zone else windows
+            return windows or [(NEVER_S, NEVER_S)]
+        if node < self.end_at and (position := self.vans[node - self.start_at].under_way):
+            return [(position.now_s, NEVER_S)]
+        return _pairs(self._depot_or_break(node))
+
+    def _depot_or_break(self, node: int) -> list[Window]:
+        if node < self.reload_at:
+            ending = node >= self.end_at
+            van = self.vans[node - (self.end_at if ending else self.start_at)]
+            nowhere = van.open_end if ending else van.open_start
+            depot = self.problem.depots[self.depots[self._end(van) if ending else self._start(van)]]
+            return [] if nowhere else depot.windows
+        if node < self.break_at:
+            return self.problem.depots[node - self.reload_at].windows
+        return self.breaks[node - self.break_at][1].windows if node < self.size - 1 else []
+
+    # ---- work
+
+    def _items(self) -> dict[str, Ints]:
+        stops, shipments = self.problem.stops, self.problem.shipments
+        shape = (self.size, len(self.problem.dimensions))
+        deliver, collect, change = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+        partner, item, wanted = self._filled(-1), self._filled(-1), self._filled(-1)
+        ready, due = self._filled(0), self._filled(NEVER_S)
+        for node, stop in enumerate(stops):
+            deliver[node], collect[node], item[node] = self._vector(stop.deliver), self._vector(stop.collect), node
+            wanted[node] = self.depots[stop.depot] if stop.depot else -1
+            ready[node] = stop.ready_s if deliver[node].any() else 0
+            due[node] = stop.due_s if stop.due_s is not None and collect[node].any() else NEVER_S
+        for index, shipment in enumerate(shipments):
+            first, last = self.collect_at + index, self.deliver_at + index
+            change[first], partner[first], partner[last] = self._vector(shipment.amount), last, first
+            change[last] = -change[first]
+            item[[first, last]] = len(stops) + index
+        work = [*stops, *shipments]
+        prizes = [MANDATORY if one.prize_cents is None else one.prize_cents for one in work]
+        return {
+            "deliver": deliver,
+            "collect": collect,
+            "change": change,
+            "partner": partner,
+            "item": item,
+            "ready_s": ready,
+            "due_s": due,
+            "wanted_depot": wanted,
+            "prize_cents": np.array(prizes, dtype=np.int64),
+            "priority": np.array([one.priority for one in work], dtype=np.int64),
+        }
+
+    # ---- vans
+
+    def _vans(self) -> dict[str, Ints]:
+        def column(values: Iterable[int | None], default: int = NEVER_S) -> Ints:
+            return np.array([default if value is None else value for value in values], dtype=np.int64)
+
+        vans = self.vans
+        begins = [van.under_way.now_s if van.under_way else van.shift.from_s for van in vans]
+        return {
+            "start": np.arange(self.start_at, self.end_at),
+            "end": np.arange(self.end_at, self.reload_at),
+            "begin_s": column(begins),
+            "latest_begin_s": column(NEVER_S if van.under_way else van.latest_start_s for van in vans),
+            "finish_s": column(van.shift.until_s for van in vans),
+            "capacity": np.array([self._vector(van.capacity) for van in vans], dtype=np.int64),
+            "time_percent": column(van.time_percent for van in vans),
+            "max_duration_s": column(van.max_duration_s for van in vans),
+            "max_metres": column(van.max_metres for van in vans),
+        }
+
+    def _work(self, node: int) -> Stop | Shipment:
+        if node < self.collect_at:
+            return self.problem.stops[node]
+        return self.problem.shipments[(node - self.collect_at) % max(1, len(self.problem.shipments))]
+
+    def _barred(self, aboard: Bools, van_class: Ints, close_s: Ints) -> dict[Cause, Bools]:
+        """For each reason that does not depend on the rest of the run: which van may not make which visit."""
+        causes = (
+            Cause.SKILL,
+            Cause.SIZE,
+            Cause.VAN,
+            Cause.ZONE,
+            Cause.LOCK_VAN,
+            Cause.ON_BOARD,
+            Cause.RELOAD,
+            Cause.BREAK,
+        )
+        barred = {cause: np.zeros((len(self.vans), self.size), dtype=bool) for cause in causes}
+        for index, van in enumerate(self.vans):
+            for node in range(self.start_at):
+                self._bar_task(barred, index, van, node)
+            barred[Cause.RELOAD][index, self.reload_at : self.break_at] = [
+                van.max_reloads == 0 or depot.id not in (van.reload_depots or [self._start(van)])
+                for depot in self.problem.depots
+            ]
+            barred[Cause.BREAK][index, self.break_at : -1] = [owner is not van for owner, _ in self.breaks]
+        shut = (close_s == NEVER_S).all(axis=2) & (self._never_opens(close_s.shape))
+        barred[Cause.ZONE] |= shut[van_class]
+        barred[Cause.ON_BOARD] |= aboard.any(axis=0) & ~aboard
+        self._bar_by_locks(barred[Cause.LOCK_VAN])
+        return barred
+
+    def _never_opens(self, shape: tuple[int, ...]) -> Bools:
+        """Z, N: nodes that a zone shuts all day for a class of vans."""
+        bans = list(dict.fromkeys(map(tuple, (self._bans(van) for van in self.vans))))
+        services = self._services()
+        shut = np.zeros(shape[:2], dtype=bool)
+        for number, one in enumerate(bans):
+            for node, (_, call) in enumerate(self.calls):
+                shut[number, node] = bool(call.zone) and self._node_windows(node, one, services) == [(NEVER_S, NEVER_S)]
+        return shut
+
+    def _bar_task(self, barred: dict[Cause, Bools], index: int, van: Van, node: int) -> None:
+        work, call = self._work(node), self.calls[node][1]
+        barred[Cause.SKILL][index, node] = not set(work.skills) <= set(van.skills)
+        barred[Cause.VAN][index, node] = bool(work.vans) and van.id not in work.vans
+        barred[Cause.SIZE][index, node] = any(van.sizes.get(name, 0) > most for name, most in call.sizes.items())
+
+    def _bar_by_locks(self, barred: Bools) -> None:
+        number = {key: node for node, (key, _) in enumerate(self.calls)}
+        for lock in self.problem.locks:
+            for visit in lock.visits if lock.van else []:
+                barred[:, number[visit]] |= np.array([van.id != lock.van for van in self.vans])
+
+    def _not_preferred(self) -> Bools:
+        not_preferred = np.zeros((len(self.vans), self.size), dtype=bool)
+        for node in range(self.start_at):
+            wish = self._work(node).preferred_vans if not self.collect_at <= node < self.deliver_at else []
+            if wish:
+                not_preferred[:, node] = [van.id not in wish for van in self.vans]
+        return not_preferred
+
+    # ---- vans under way
+
+    def _done(self) -> list[list[int]]:
+        number = {key: node for node, (key, _) in enumerate(self.calls)}
+        return [
+            [number[one.visit] for one in (van.under_way.done if van.under_way else []) if one.visit in number]
+            for van in self.vans
+        ]
+
+    def _under_way(self) -> dict[str, Any]:
+        vans, dimensions = len(self.vans), len(self.problem.dimensions)
+        base, carried = (np.zeros((vans, dimensions), dtype=np.int64) for _ in range(2))
+        aboard = np.zeros((vans, self.size), dtype=bool)
+        past_s, past_m = (np.zeros(vans, dtype=np.int64) for _ in range(2))
+        for index, (van, done) in enumerate(zip(self.vans, self._done(), strict=True)):
+            if not van.under_way:
+                continue
+            past_s[index], past_m[index] = van.under_way.now_s - van.under_way.started_s, van.under_way.metres
+            base[index] = self._vector(van.under_way.load)
+            self._load_under_way(van.under_way.on_board, done, base[index], carried[index], aboard[index])
+        flags = np.array([van.under_way is not None for van in self.vans])
+        return {
+            "aboard": aboard,
+            "base_load": base,
+            "carried": carried,
+            "past_s": past_s,
+            "past_m": past_m,
+            "under_way": flags,
+        }
+
+    def _load_under_way(self, on_board: list[str], done: list[int], base: Ints, carried: Ints, aboard: Bools) -> None:
+        number = {stop.id: node for node, stop in enumerate(self.problem.stops)}
+        for name in on_board:
+            if number[name] not in done:
+                base += self._vector(self.problem.stops[number[name]].deliver)
+                aboard[number[name]] = True
+        for node in done:
+            if node < self.collect_at:
+                base += self._vector(self.problem.stops[node].collect)
+            elif node < self.deliver_at:
+                delivered = node - self.collect_at + self.deliver_at
+                if delivered not in done:
+                    carried += self._vector(self.problem.shipments[node - self.collect_at].amount)
+                    aboard[delivered] = True
+
+
+def _pairs(windows: list[Window]) -> list[tuple[int, int]]:
+    return [(window.from_s, window.until_s) for window in windows] or [(0, NEVER_S)]
+
+
+def _merged(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the windows in order, those that touch made one."""
+    merged = list[tuple[int, int]]()
+    for from_s, until_s in sorted(windows):
+        if merged and from_s <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], until_s))
+        else:
+            merged.append((from_s, until_s))
+    return merged
+
+
+def _cut(windows: list[tuple[int, int]], from_s: int, until_s: int) -> list[tuple[int, int]]:
+    """Return the windows without the seconds strictly between the two."""
+    before = [(start, min(end, from_s)) for start, end in windows if start <= from_s]
+    after = [(max(start, until_s), end) for start, end in windows if end >= until_s]
+    return before + after
+
+
+def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int]]]:
+    """Return each run of known vans as van number and nodes, unknown visits left out."""
+    found = list[tuple[int, list[int]]]()
+    for run in runs:
+        van = instance.van_number.get(run.van)
+        if van is not None:
+            nodes = (instance.node(van, key) for key in run.visits)
+            found.append((van, [node for node in nodes if node is not None]))
+    return found
