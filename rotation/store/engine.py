@@ -1,7 +1,9 @@
 """Where the database is: one URL, for SQLAlchemy (`engine`) and for psycopg alone (`conninfo`), which bulk writes use."""
 
+from typing import cast
+
 import psycopg
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 
 POOL_SIZE = 5  # a process does a few things at once; PostgreSQL's default of 100 connections serves twenty processes
@@ -21,6 +23,11 @@ def engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
 def conninfo(url: str) -> str:
     """Return `url` as libpq reads it, whatever SQLAlchemy driver it names."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """Return the psycopg connection under SQLAlchemy's, for COPY."""
+    return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
 
 
 def connect(url: str, *, autocommit: bool = False, **settings: str) -> psycopg.Connection[tuple[object, ...]]:

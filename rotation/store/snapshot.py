@@ -71,12 +71,13 @@ def world(connection: Connection[Any], network: Network, at: datetime, *, histor
         names = _names(connection, network)
         _number_the_ids(connection, names)
         now_s = at.timestamp()
-        rows = _rows(connection, _COPIES, _COPY_ROW)
+        classes = _rows(connection, _TITLES, _TITLE_ROW)["class"]
+        rows = _listed(_rows(connection, _COPIES, _COPY_ROW), classes)
         since_s = now_s - history_weeks * WEEK_S
         stays = _stays(_rows(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s), since_s, now_s)
         moved = _rows(connection, _MOVED, _MOVED_ROW)
         snapshot = arrays.Snapshot(
-            titles=arrays.Titles.of(_rows(connection, _TITLES, _TITLE_ROW)["class"]),
+            titles=arrays.Titles.of(np.maximum(classes, 0)),
             copies=_copies(rows, stays, moved, now_s),
             places=_places(connection, network, names, served),
             exposure=_exposure(rows, stays, now_s),
@@ -133,6 +134,14 @@ def _rows(connection: Connection[Any], query: str, row: Fields, *parameters: flo
     with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy:
         data = b"".join(copy)
     return np.frombuffer(data, dtype, count=(len(data) - COPY_HEADER_BYTES) // dtype.itemsize, offset=COPY_HEADER_BYTES)
+
+
+def _listed(rows: Rows, classes: NDArray[np.int32]) -> Rows:
+    """Return the copies with those of titles whose class the network no longer has as unlisted: shown, and not planned with."""
+    listed = rows.copy()
+    gone = np.append(classes < 0, True)[rows["title"]]
+    listed["title"][gone] = -1
+    return listed
 
 
 def _names(connection: Connection[Any], network: Network) -> Names:

@@ -1,0 +1,168 @@
+"""Answers the desk, the sorter and the self-service machine: where does this returned copy go next?
+
+`placement` decides, from the last night's prices and the present levels; here it is given the world, its answer becomes a
+transfer like any other, and the same question gets the same answer until the copy has left.
+"""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, insert, select, text, update
+
+from config import Settings
+from rotation import night
+from rotation.clock import Clock
+from rotation.network import Network
+from rotation.placement import Placer
+from rotation.planner import rebalancing_settings
+from rotation.store.clock import read_clock
+from rotation.store.engine import driver
+from rotation.store.snapshot import World, world
+from rotation.store.tables import copies, transfers
+
+OPEN = ("proposed", "approved", "ordered")  # a transfer that the copy has not left for yet
+
+
+class UnknownCopy(LookupError):
+    """No copy of that id is known."""
+
+
+class UnknownPlace(LookupError):
+    """No place of that id is in the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """Where a copy goes, by which transfer (None: it stays), and why."""
+
+    to: str
+    transfer: str | None
+    reason: Mapping[str, Any]
+    gain_loans: float
+
+
+class Desk:
+    """Holds the day's `Placer`; one a web process. `refresh` after each night, and now and then for what others moved."""
+
+    def __init__(self, engine: Engine, network: Network, settings: Settings) -> None:
+        self._engine, self._network, self._settings = engine, network, settings
+        self._lock = threading.Lock()  # answers count copies, so they are given one after the other
+        self._placer: Placer | None = None
+        self._world: World | None = None
+        self._clock: Clock | None = None
+
+    def refresh(self) -> None:
+        """Read the last night and the present levels; answers go on from the old ones meanwhile."""
+        with self._engine.connect() as connection:
+            clock = read_clock(connection)
+            now = clock.now()
+            weeks = self._settings.history_weeks
+            found = world(driver(connection), self._network, now, history_weeks=weeks, served=now.date())
+            known = night.last(connection)
+        rates, prices = known.of(found.names) if known else (None, None)
+        plain = self._settings.placement_default
+        placer = Placer(found.snapshot, rates, prices, rebalancing_settings(self._settings), plain=plain)
+        with self._lock:
+            self._placer, self._world, self._clock = placer, found, clock
+
+    def place(self, copy_id: str, place_id: str) -> Direction:
+        """Say where a copy that was returned at `place_id` goes next, and order its transfer unless it stays.
+
+        Raises
+        ------
+        UnknownCopy, UnknownPlace
+            When the copy was never heard of, or the place is not in the network.
+        """
+        if place_id not in self._network.place:
+            raise UnknownPlace(place_id)
+        if self._placer is None:
+            self.refresh()
+        with self._lock, self._engine.begin() as connection:
+            return self._answer(connection, copy_id, place_id)
+
+    def _answer(self, connection: Connection, copy_id: str, place_id: str) -> Direction:
+        copy = connection.execute(select(copies).where(copies.c.copy_id == copy_id)).first()
+        if copy is None:
+            raise UnknownCopy(copy_id)
+        given = _given_before(connection, copy_id, place_id)
+        if given is not None:
+            return given
+        direction = self._waited_for(connection, copy, place_id) or self._placed(copy, place_id)
+        if direction.to == place_id:
+            return direction
+        return _ordered(connection, copy, place_id, direction, self._now())
+
+    def _now(self) -> datetime:
+        assert self._clock is not None
+        return self._clock.now()
+
+    def _waited_for(self, connection: Connection, copy: Row[Any], place_id: str) -> Direction | None:
+        """A reader who waits comes first; the nearest hold in time that no other copy is on its way to."""
+        hold = connection.execute(_NEXT_HOLD, {"title": copy.title_id}).first() if copy.title_id else None
+        if hold is None:
+            return None
+        reason = {"code": "readers_wait", "waiting": hold.waiting, "hold": hold.hold_id}
+        return Direction(hold.place_id, None, reason, 0.0)
+
+    def _placed(self, copy: Row[Any], place_id: str) -> Direction:
+        assert self._placer is not None and self._world is not None
+        names = self._world.names
+        title = names.title_row.get(copy.title_id, -1)
+        if copy.fixed or title < 0:
+            home = copy.home_place_id or place_id
+            return Direction(home, None, {"code": "goes_home" if home != place_id else "stays"}, 0.0)
+        home = names.place_row.get(copy.home_place_id, -1)
+        owner = names.owners.index(copy.owner_id) if copy.owner_id in names.owners else 0
+        answer = self._placer.place(title, names.place_row[place_id], home=home, owner=owner)
+        reason = {"code": str(answer.reason.code), **{key: round(float(n), 4) for key, n in answer.reason.numbers.items()}}
+        return Direction(names.places[answer.place], None, reason, answer.value)
+
+
+_NEXT_HOLD = text("""
+    SELECT h.hold_id, h.place_id, count(*) OVER () AS waiting
+    FROM holds h
+    WHERE h.title_id = :title AND h.type = 'hold.placed'
+      AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.reason->>'hold' = h.hold_id
+                      AND t.title_id = h.title_id AND t.status IN ('ordered', 'picked', 'sent'))
+    ORDER BY h.occurred_at, h.hold_id LIMIT 1""")
+
+
+def _given_before(connection: Connection, copy_id: str, place_id: str) -> Direction | None:
+    row = connection.execute(
+        select(transfers).where(
+            transfers.c.copy_id == copy_id,
+            transfers.c.from_place_id == place_id,
+            transfers.c.kind == "placement",
+            transfers.c.status.in_(OPEN),
+        )
+    ).first()
+    return Direction(row.to_place_id, row.transfer_id, row.reason, row.gain_loans or 0.0) if row else None
+
+
+def _ordered(connection: Connection, copy: Row[Any], place_id: str, direction: Direction, now: datetime) -> Direction:
+    """Write the answer as a transfer; one that was open for the copy elsewhere is superseded."""
+    transfer_id = f"desk-{now:%Y%m%d%H%M%S}-{copy.copy_id}"
+    connection.execute(
+        update(transfers)
+        .where(transfers.c.copy_id == copy.copy_id, transfers.c.status.in_(OPEN))
+        .values(status="cancelled", changed_at=now)
+    )
+    row = {
+        "transfer_id": transfer_id,
+        "copy_id": copy.copy_id,
+        "title_id": copy.title_id,
+        "from_place_id": place_id,
+        "to_place_id": direction.to,
+        "kind": "placement",
+        "status": "ordered",
+        "day": now.date(),
+        "gain_loans": direction.gain_loans,
+        "reason": dict(direction.reason),
+        "created_at": now,
+        "changed_at": now,
+    }
+    connection.execute(insert(transfers), row)
+    return Direction(direction.to, transfer_id, direction.reason, direction.gain_loans)

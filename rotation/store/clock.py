@@ -1,0 +1,27 @@
+"""The network's clock as every process sees it: one row."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from rotation.clock import Clock, wall_clock
+from rotation.store.tables import clock
+
+
+def read_clock(connection: Connection) -> Clock:
+    """Return the network's clock; the wall clock where none was set."""
+    row = connection.execute(select(clock.c.network_at, clock.c.wall_at, clock.c.speed)).first()
+    return Clock(*row) if row else wall_clock()
+
+
+def set_clock(connection: Connection, new: Clock) -> None:
+    """Set the network's clock for every process; inside the caller's transaction."""
+    values = {"id": 1, "network_at": new.network_at, "wall_at": new.wall_at, "speed": new.speed}
+    connection.execute(insert(clock).values(values).on_conflict_do_update(index_elements=["id"], set_=values))
+
+
+def pause(connection: Connection) -> None:
+    """Let the clock stand still where it is, as a demonstration does while it is stopped."""
+    now = datetime.now(UTC)
+    set_clock(connection, Clock(read_clock(connection).now(now), now, 0.0))
