@@ -71,6 +71,10 @@ class Child:
         """Tell whether the process runs."""
         return self._guard is not None and self._guard.poll() is None
 
+    def exit_code(self) -> int | None:
+        """Return how the process ended; None while it runs or was never started."""
+        return self._guard.poll() if self._guard else None
+
     def check(self) -> None:
         """Raise server.died unless the process runs."""
         if not self.alive():

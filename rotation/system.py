@@ -1,0 +1,168 @@
+"""Everything running together: servers, streams, page, planner and, in a demonstration, the city, as one ordered whole.
+
+Processes start in the order of PARTS, each when what it needs answers, and stop the other way round. One that dies ends the
+whole with a sentence: there is no half-running system.
+"""
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+
+from config import Settings, load
+from infra.child import Child
+from infra.kafka import Kafka, embedded_kafka
+from infra.messages import ServerError, Tell
+from infra.postgres import Postgres, embedded_postgres
+from rotation.store.engine import connect
+
+ADDRESSES = "addresses"
+STOP_S = 3.0  # what a part has to finish its batch; with Kafka and PostgreSQL after them the whole stops within 10 s
+DATABASE_SETTINGS = {  # measured 1.5 times the writes of the defaults at a million copies; documented in docs/deploy.md
+    "shared_buffers": "512MB",
+    "max_wal_size": "2GB",
+    "synchronous_commit": "off",  # a crash may lose the last moments, and their progress with them: Kafka tells them again
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process of ours."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+PARTS = (
+    Part("worker", ("-m", "streams.worker")),
+    Part("relay", ("-m", "streams.relay")),
+    Part("web", ("-m", "rotation.web")),
+    Part("planner", ("-m", "rotation", "planner")),
+)
+CITY = Part("city", ("-m", "city"))
+
+
+@dataclass
+class System:
+    """The running whole. `environment` is what its processes, and people's commands beside it, connect with."""
+
+    environment: Mapping[str, str]
+    logs: Path
+    servers: list[Kafka | Postgres]
+    parts: dict[str, Child] = field(default_factory=dict)
+
+    def start(self, part: Part, *arguments: str) -> None:
+        """Start a part; its output goes to its log."""
+        command = [sys.executable, *part.command, *arguments]
+        child = Child(part.name, command, self.logs / f"{part.name}.log", signal.SIGTERM, STOP_S, environment=dict(self.environment))
+        child.start()
+        self.parts[part.name] = child
+
+    def finish(self, part: Part, within_s: float, meanwhile: Callable[[], None]) -> None:
+        """Wait until a part that ends by itself has done so, calling `meanwhile` now and then.
+
+        Raises
+        ------
+        ServerError
+            server.slow or server.died, when it does not end well.
+        """
+        child, begin = self.parts.pop(part.name), time.monotonic()
+        while child.alive():
+            self.check()
+            meanwhile()
+            if time.monotonic() - begin > within_s:
+                raise ServerError("server.slow", name=part.name, seconds=within_s, log=child.log)
+            time.sleep(0.1)
+        if child.exit_code():
+            child.check()
+
+    def check(self) -> None:
+        """Raise server.died when anything that should run does not."""
+        for one in (*self.servers, *self.parts.values()):
+            one.check()
+
+    def stop(self) -> None:
+        """Stop all parts at once; each finishes its batch."""
+        with ThreadPoolExecutor(max_workers=max(len(self.parts), 1)) as pool:
+            list(pool.map(Child.stop, reversed(self.parts.values())))
+        self.parts.clear()
+
+
+@contextlib.contextmanager
+def running(settings: Settings, tell: Tell) -> Iterator[System]:
+    """Run the servers that are not external, and stop all of it in order at the end.
+
+    Raises
+    ------
+    ServerError
+        With one sentence when a port, the disk or a server is not as needed.
+    """
+    logs = settings.data_dir / "logs"
+    with contextlib.ExitStack() as stack:
+        logs.mkdir(parents=True, exist_ok=True)
+        kafka, postgres = _servers(stack, settings, tell)
+        servers: list[Kafka | Postgres] = [one for one in (kafka, postgres) if one]
+        system = System(_environment(settings, kafka, postgres), logs.resolve(), servers)
+        note_addresses(settings, system)
+        stack.callback((settings.data_dir / ADDRESSES).unlink, missing_ok=True)
+        stack.callback(system.stop)
+        yield system
+
+
+def _servers(stack: contextlib.ExitStack, settings: Settings, tell: Tell, *, kafka: bool = True) -> tuple[Kafka | None, Postgres | None]:
+    broker = postgres = None
+    if not settings.database_url:
+        postgres = stack.enter_context(embedded_postgres(settings.data_dir / "postgres", settings=DATABASE_SETTINGS, tell=tell))
+    if kafka and not settings.kafka_bootstrap:
+        broker = stack.enter_context(embedded_kafka(settings.data_dir / "kafka", tell=tell))
+    return broker, postgres
+
+
+def _environment(settings: Settings, kafka: Kafka | None, postgres: Postgres | None) -> dict[str, str]:
+    found = {"ROTATION_DATA_DIR": str(settings.data_dir.resolve()), "ROTATION_NETWORK": str(settings.network_file().resolve())}
+    if kafka:
+        found["KAFKA_BOOTSTRAP"] = kafka.bootstrap
+    if postgres:
+        found["DATABASE_URL"] = postgres.url
+    return found
+
+
+def note_addresses(settings: Settings, system: System) -> None:
+    """Leave the embedded servers' addresses in data_dir, where commands beside a running system find them."""
+    lines = [f"{name}={value}\n" for name, value in system.environment.items()]
+    (settings.data_dir / ADDRESSES).write_text("".join(lines), encoding="utf-8")
+
+
+def noted_addresses(settings: Settings) -> dict[str, str]:
+    """Return the environment of the system that runs in data_dir; empty where none answers."""
+    file = settings.data_dir / ADDRESSES
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    found = dict(line.split("=", 1) for line in lines)
+    return found if "DATABASE_URL" not in found or _answers(found["DATABASE_URL"]) else {}
+
+
+def _answers(url: str) -> bool:
+    with contextlib.suppress(psycopg.OperationalError), connect(url):
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def beside(settings: Settings, tell: Tell, *, kafka: bool = False) -> Iterator[Settings]:
+    """Yield settings whose servers answer: those set, those of the running system, or servers started for this command alone.
+
+    `kafka`: the command needs Kafka too, not only the database.
+    """
+    with contextlib.ExitStack() as stack:
+        found = noted_addresses(settings)
+        if not found:
+            started = _servers(stack, settings, tell, kafka=kafka)
+            found = _environment(settings, *started)
+        wanted = {"DATABASE_URL": "database_url", "KAFKA_BOOTSTRAP": "kafka_bootstrap"}
+        yield load(**{key: found[name] for name, key in wanted.items() if name in found})
