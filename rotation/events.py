@@ -4,11 +4,10 @@ A Kafka message or an HTTP body is a CloudEvents batch (a JSON array; one event 
 has a field here, and unknown fields are refused, so none can come in.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,9 +17,11 @@ from rotation.movements import Movement, State
 SPEC_VERSION = "1.0"
 SCHEMA_VERSION = 1
 FUTURE_TOLERANCE = timedelta(minutes=5)  # clocks of library systems differ by minutes, not more
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no library system holds a circulation older than this; a mistyped year does
 MAX_BATCH_BYTES = 1_000_000  # Kafka's own default for a message, less room for its headers
 
-Text = Annotated[str, Field(min_length=1, max_length=128)]
+Text = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]  # PostgreSQL's text holds no NUL
+Words = Annotated[str, Field(max_length=300, pattern=r"^[^\x00]*$")]
 
 
 class Fact(BaseModel):
@@ -30,6 +31,11 @@ class Fact(BaseModel):
 
     type: ClassVar[str]
     state: ClassVar[State | None] = None  # what the copy is in from then on; None where the fact moves no copy
+    place_fields: ClassVar[tuple[str, ...]] = ()  # its fields that name places of the network
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        cls.place_fields = tuple(name for name in ("place", "to") if name in cls.model_fields)
 
 
 class CopyFact(Fact):
@@ -46,7 +52,7 @@ class CopyAdded(CopyFact):
     state: ClassVar[State | None] = State.ON_SHELF
     title: Text
     title_class: Text = Field(alias="class")
-    title_name: str | None = Field(default=None, max_length=300)
+    title_name: Words | None = None
     owner: Text | None = None
     fixed: bool = False  # reference stock and the like, which never leaves its place
 
@@ -160,7 +166,7 @@ class TransferDeclined(TransferFact):
     """Not picked: not found, or the place says no."""
 
     type: ClassVar[str] = "transfer.declined"
-    reason: str | None = Field(default=None, max_length=300)
+    reason: Words | None = None
 
 
 class TransferSent(TransferFact):
@@ -277,7 +283,7 @@ class Envelope(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    specversion: str = Field(pattern=r"^1\.0$")
+    specversion: Literal["1.0"]
     id: Text
     source: Text
     type: Text
@@ -289,8 +295,7 @@ class Envelope(BaseModel):
     data: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One valid event."""
 
     id: str
@@ -301,11 +306,11 @@ class Event:
 
     def movement(self) -> Movement | None:
         """Return what it says of a copy, or None where it moves none."""
-        fact = self.fact
-        state = fact.now if isinstance(fact, CopyCorrected) else fact.state
-        if state is None or not isinstance(fact, CopyFact | HoldFilled):
+        fact: Any = self.fact
+        state = fact.now if fact.type == CopyCorrected.type else fact.state
+        if state is None:
             return None
-        to = getattr(fact, "to", None)
+        to = fact.to if "to" in fact.place_fields else None
         return Movement(fact.copy_id, self.time, self.sequence, self.source, self.id, state, fact.place, to)
 
 
@@ -331,7 +336,7 @@ class Reason(StrEnum):
 class Rejection(NamedTuple):
     """An event that cannot be applied: its place in the batch, why, where in it, and the bytes as they came."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a rejection
     reason: Reason
     field: str
     message: str
@@ -348,78 +353,114 @@ class Edge(NamedTuple):
 
 _ENVELOPE: TypeAdapter[Envelope] = TypeAdapter(Envelope)
 _FACT: dict[str, TypeAdapter[Fact]] = {name: TypeAdapter(fact) for name, fact in FACT_OF_TYPE.items()}
+Headers = Sequence[tuple[str, bytes]]
 
 
-def parse(batch: bytes, edge: Edge) -> Iterator[Event | Rejection]:
-    """Yield each event of a batch, valid or rejected, in its order; never raises on any bytes."""
+def parse(batch: bytes, edge: Edge, headers: Headers = ()) -> Iterator[Event | Rejection]:
+    """Yield each event of a batch, valid or rejected, in its order; never raises on any bytes.
+
+    `headers` are the message's own (Kafka's, HTTP's); one that contradicts the content rejects the whole batch.
+    """
     if len(batch) > MAX_BATCH_BYTES:
         yield Rejection(0, Reason.TOO_LARGE, "", f"{len(batch)} bytes; at most {MAX_BATCH_BYTES}", batch[:MAX_BATCH_BYTES])
         return
-    members, rejection = _members(batch)
+    members, rejection = _members(batch, headers)
     if rejection:
         yield rejection
+    latest = edge.now + FUTURE_TOLERANCE
     for index, member in enumerate(members):
-        yield _event(index, member, edge)
+        yield _event(index, member, edge, latest)
 
 
-def _members(batch: bytes) -> tuple[list[Any], Rejection | None]:
-    try:
-        batch.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return [], Rejection(0, Reason.NOT_UTF8, f"byte {error.start}", "the bytes are not UTF-8", batch)
+def _members(batch: bytes, headers: Headers) -> tuple[list[Any], Rejection | None]:
     try:
         value = orjson.loads(batch)
     except orjson.JSONDecodeError as error:
-        return [], Rejection(0, Reason.NOT_JSON, f"line {error.lineno} column {error.colno}", error.msg, batch)
+        return [], _unreadable(batch, error)
     members = value if isinstance(value, list) else [value]
     if not members or not all(isinstance(member, dict) for member in members):
         return [], Rejection(0, Reason.NOT_A_BATCH, "", "expected an event or an array of events", batch)
-    return members, None
+    wrong = next((wrong for key, told in headers if (wrong := _wrong_header(key.lower(), told, value))), None)
+    return ([], Rejection(0, Reason.WRONG_HEADER, *wrong, batch)) if wrong else (members, None)
 
 
-def _event(index: int, member: dict[str, Any], edge: Edge) -> Event | Rejection:
+def _unreadable(batch: bytes, error: orjson.JSONDecodeError) -> Rejection:
+    try:
+        batch.decode("utf-8")
+    except UnicodeDecodeError as not_text:
+        return Rejection(0, Reason.NOT_UTF8, f"byte {not_text.start}", "the bytes are not UTF-8", batch)
+    return Rejection(0, Reason.NOT_JSON, f"line {error.lineno} column {error.colno}", error.msg, batch)
+
+
+def _wrong_header(key: str, told: bytes, value: Any) -> tuple[str, str] | None:
+    """Return the header and what is wrong with it, or None: a content type of another shape or charset, an attribute that differs."""
+    text = told.decode("utf-8", "replace").strip()
+    if key == "content-encoding" and text.lower() not in ("", "identity"):
+        return key, f"says {text!r}, but the content is plain JSON"
+    if key in ("content-type", "contenttype"):
+        return _wrong_content_type(key, text.lower().replace(" ", ""), value)
+    attribute = key.removeprefix("ce_").removeprefix("ce-")
+    if attribute != key and isinstance(value, dict) and str(value.get(attribute, text)) != text:
+        return key, f"says {text!r}, the event {str(value.get(attribute))!r}"
+    return None
+
+
+def _wrong_content_type(key: str, told: str, value: Any) -> tuple[str, str] | None:
+    kind, _, parameters = told.partition(";")
+    charset = parameters.partition("charset=")[2].split(";")[0].strip('"')
+    if charset not in ("", "utf-8", "utf8"):
+        return key, f"says charset {charset!r}, but JSON is UTF-8"
+    shape = {"application/cloudevents-batch+json": list, "application/cloudevents+json": dict}.get(kind, list | dict)
+    if "json" not in kind or not isinstance(value, shape):
+        return key, f"says {kind!r}, but the content is {'an array of events' if isinstance(value, list) else 'one event'}"
+    return None
+
+
+def _event(index: int, member: dict[str, Any], edge: Edge, latest: datetime) -> Event | Rejection:
     """Check one member; the first thing wrong decides the reason."""
     try:
         envelope = _ENVELOPE.validate_python(member)
     except ValidationError as error:
         return _rejected(index, member, _envelope_reason(error), error)
-    if envelope.type not in _FACT:
+    known = _FACT.get(envelope.type)
+    if known is None:
         return _refused(index, member, Reason.UNKNOWN_TYPE, "type", f"unknown event type {envelope.type!r}")
     if envelope.dataschema and not envelope.dataschema.endswith(f"/{envelope.type}/{SCHEMA_VERSION}"):
         return _refused(index, member, Reason.UNKNOWN_VERSION, "dataschema", f"only version {SCHEMA_VERSION} is known")
     try:
-        fact = _FACT[envelope.type].validate_python(envelope.data)
+        fact = known.validate_python(envelope.data)
     except ValidationError as error:
         return _rejected(index, member, Reason.DATA, error, "data.")
-    event = Event(envelope.id, envelope.source, envelope.time, envelope.sequence, fact)
-    wrong = next((w for check in CHECKS if (w := check(event, edge))), None)
+    event = Event(envelope.id, envelope.source, envelope.time.astimezone(UTC), envelope.sequence, fact)
+    wrong = _wrong_time(event, latest) or _wrong_place(event, edge) or _wrong_class(event, edge)
     return _refused(index, member, *wrong) if wrong else event
 
 
 Wrong = tuple[Reason, str, str]
 
 
-def _not_in_the_future(event: Event, edge: Edge) -> Wrong | None:
-    if event.time > edge.now + FUTURE_TOLERANCE:
-        return Reason.IN_THE_FUTURE, "time", f"{event.time.isoformat()} is after the network's clock, {edge.now.isoformat()}"
+def _wrong_time(event: Event, latest: datetime) -> Wrong | None:
+    if event.time > latest:
+        now = latest - FUTURE_TOLERANCE
+        return Reason.IN_THE_FUTURE, "time", f"{event.time.isoformat()} is after the network's clock, {now.isoformat()}"
+    if event.time < EARLIEST:
+        return Reason.ENVELOPE, "time", f"{event.time.isoformat()} is before {EARLIEST.year}"
     return None
 
 
-def _places_are_known(event: Event, edge: Edge) -> Wrong | None:
-    for field in ("place", "to"):
-        place = getattr(event.fact, field, None)
-        if place is not None and place not in edge.places:
+def _wrong_place(event: Event, edge: Edge) -> Wrong | None:
+    for field in event.fact.place_fields:
+        place = getattr(event.fact, field)
+        if place not in edge.places:
             return Reason.UNKNOWN_PLACE, f"data.{field}", f"no place {place!r} in the network"
     return None
 
 
-def _class_is_known(event: Event, edge: Edge) -> Wrong | None:
-    if isinstance(event.fact, CopyAdded) and event.fact.title_class not in edge.classes:
-        return Reason.UNKNOWN_CLASS, "data.class", f"no class {event.fact.title_class!r} in the network"
+def _wrong_class(event: Event, edge: Edge) -> Wrong | None:
+    fact = event.fact
+    if isinstance(fact, CopyAdded) and fact.title_class not in edge.classes:
+        return Reason.UNKNOWN_CLASS, "data.class", f"no class {fact.title_class!r} in the network"
     return None
-
-
-CHECKS: tuple[Callable[[Event, Edge], Wrong | None], ...] = (_not_in_the_future, _places_are_known, _class_is_known)
 
 
 def _envelope_reason(error: ValidationError) -> Reason:
