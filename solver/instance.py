@@ -224,7 +224,7 @@ class _Compiler:
     def _end(self, van: Van) -> str:
         return van.end or self._start(van)
 
-    def _nodes(self, places: list[str]) -> dict[str, Ints]:
+    def _nodes(self, places: list[str]) -> dict[str, Any]:
         number = {name: index for index, name in enumerate(places)}
         nowhere = len(places)
         depot_place = {one.id: number[one.place or one.id] for one in self.problem.depots}
@@ -341,7 +341,7 @@ class _Compiler:
 
     # ---- work
 
-    def _items(self) -> dict[str, Ints]:
+    def _items(self) -> dict[str, Any]:
         stops, shipments = self.problem.stops, self.problem.shipments
         shape = (self.size, len(self.problem.dimensions))
         deliver, collect, change = (np.zeros(shape, dtype=np.int64) for _ in range(3))
@@ -374,7 +374,7 @@ class _Compiler:
 
     # ---- vans
 
-    def _vans(self) -> dict[str, Ints]:
+    def _vans(self) -> dict[str, Any]:
         def column(values: Iterable[int | None], default: int = NEVER_S) -> Ints:
             return np.array([default if value is None else value for value in values], dtype=np.int64)
 

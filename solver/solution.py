@@ -161,7 +161,9 @@ class Evaluation:
     totals: Totals
     violations: list[Violation]
     unserved: list[Name]  # ids of stops and shipments in no run, mandatory and optional
-    infeasibility: int = field(default=0)  # for comparing broken plans: mandatory work missing, by priority, then amounts
+    infeasibility: int = field(
+        default=0
+    )  # for comparing broken plans: mandatory work missing, by priority, then amounts
 
     @property
     def feasible(self) -> bool:

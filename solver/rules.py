@@ -1,0 +1,275 @@
+"""What a run must respect: each rule is one function that finds by how much, and one sentence that says it.
+
+The idea: a rule looks at a table of runs, not at one, and answers with a table of amounts (R, K), zero where all
+is well; a capacity answers for each dimension (R, K, D). So the same rule judges a plan and ten thousand attempts to mend it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from solver.instance import NEVER_S, Bools, Instance, Ints, Kind
+from solver.problem import Lock
+from solver.schedule import Schedule
+from solver.solution import Cause
+
+
+def load_fits(runs: Schedule) -> Ints:
+    """At no point does the van hold more than it has room for; the worst point counts."""
+    over = np.maximum(0, runs.load - runs.instance.capacity[runs.van][:, None])
+    over[~runs.real] = 0
+    worst = over == over.max(axis=1, keepdims=True)
+    return np.asarray(over * (worst & (worst.cumsum(axis=1) == 1)))
+
+
+def someone_receives(runs: Schedule) -> Ints:
+    """Service begins inside a window; only the last one can be missed, as vans wait for the next."""
+    zone = runs.instance.van_class[runs.van]
+    close = runs.instance.close_s[zone[:, None], runs.rows, -1]
+    return np.asarray(np.where(runs.kinds == Kind.BREAK, 0, np.maximum(0, runs.begin_s - close)) * runs.real)
+
+
+def breaks_begin_in_time(runs: Schedule) -> Ints:
+    """A rest begins inside one of its windows."""
+    zone = runs.instance.van_class[runs.van]
+    close = runs.instance.close_s[zone[:, None], runs.rows, -1]
+    return np.asarray(np.where(runs.kinds == Kind.BREAK, np.maximum(0, runs.begin_s - close), 0))
+
+
+def shift_ends(runs: Schedule) -> Ints:
+    """The van is unloaded before the driver's shift is over."""
+    return _at_end(runs, runs.ended_s - runs.instance.finish_s[runs.van])
+
+
+def starts_in_time(runs: Schedule) -> Ints:
+    """The van begins by its latest start."""
+    late = np.maximum(0, runs.begin_s[:, 0] - runs.instance.latest_begin_s[runs.van]) * runs.used
+    amounts = np.zeros(runs.rows.shape, dtype=np.int64)
+    amounts[:, 0] = late
+    return amounts
+
+
+def short_enough(runs: Schedule) -> Ints:
+    """From start to end no longer than the van's longest run."""
+    return _at_end(runs, runs.work_s - runs.instance.max_duration_s[runs.van])
+
+
+def near_enough(runs: Schedule) -> Ints:
+    """No farther than the van's longest way."""
+    return _at_end(runs, runs.way_m - runs.instance.max_metres[runs.van])
+
+
+def _at_end(runs: Schedule, over: Ints) -> Ints:
+    amounts = np.zeros(runs.rows.shape, dtype=np.int64)
+    amounts[np.arange(len(over)), runs.last] = np.maximum(0, over) * runs.used
+    return amounts
+
+
+def driver_is_able(runs: Schedule) -> Ints:
+    """The van has the skills asked for."""
+    return _barred(runs, Cause.SKILL)
+
+
+def van_fits_the_yard(runs: Schedule) -> Ints:
+    """The van is no larger than the yard admits."""
+    return _barred(runs, Cause.SIZE)
+
+
+def zone_is_open(runs: Schedule) -> Ints:
+    """The zone is not barred to the van all day (barred hours are windows)."""
+    return _barred(runs, Cause.ZONE)
+
+
+def van_is_wanted(runs: Schedule) -> Ints:
+    """Where only some vans may serve, one of them does."""
+    return _barred(runs, Cause.VAN)
+
+
+def lock_holds(runs: Schedule) -> Ints:
+    """What is locked to a van is on it."""
+    return _barred(runs, Cause.LOCK_VAN)
+
+
+def crates_stay_on_board(runs: Schedule) -> Ints:
+    """What one van carries already is not served by another."""
+    return _barred(runs, Cause.ON_BOARD)
+
+
+def _barred(runs: Schedule, cause: Cause) -> Ints:
+    return runs.instance.barred[cause][runs.van[:, None], runs.rows].astype(np.int64)
+
+
+def trip_touches_the_depot(runs: Schedule) -> Ints:
+    """Crates are loaded at their own depot, and brought back to it, on the same trip."""
+    instance = runs.instance
+    if len(instance.problem.depots) < 2 or (instance.wanted_depot < 0).all():
+        return np.zeros(runs.rows.shape, dtype=np.int64)
+    wanted, before, after = instance.wanted_depot[runs.rows], *_trip_depots(runs)
+    delivers, collects = instance.deliver[runs.rows].any(axis=2), instance.collect[runs.rows].any(axis=2)
+    loaded = instance.aboard[runs.van[:, None], runs.rows]
+    wrong = (delivers & ~loaded & (before != wanted)) | (collects & (after != wanted))
+    return np.asarray(wrong & (wanted >= 0), dtype=np.int64)
+
+
+def _trip_depots(runs: Schedule) -> tuple[Ints, Ints]:
+    """Return for each column the depots where its trip begins and ends."""
+    depot, bounds = runs.instance.depot[runs.rows], runs.kinds
+    before, after = np.full(runs.rows.shape, -1), np.full(runs.rows.shape, -1)
+    here = np.full(len(runs.rows), -1)
+    for column in range(runs.rows.shape[1]):
+        here = np.where(np.isin(bounds[:, column], (Kind.START, Kind.RELOAD)), depot[:, column], here)
+        before[:, column] = here
+    for column in reversed(range(runs.rows.shape[1])):
+        here = np.where(np.isin(bounds[:, column], (Kind.END, Kind.RELOAD)), depot[:, column], here)
+        after[:, column] = here
+    return before, after
+
+
+def crates_are_loaded(runs: Schedule) -> Ints:
+    """A van under way hands over only what it carries, until it has been at a depot again."""
+    under_way = runs.instance.under_way[runs.van]
+    if not under_way.any():
+        return np.zeros(runs.rows.shape, dtype=np.int64)
+    reloaded = (runs.kinds == Kind.RELOAD).cumsum(axis=1) > 0
+    delivers = runs.instance.deliver[runs.rows].any(axis=2)
+    loaded = runs.instance.aboard[runs.van[:, None], runs.rows]
+    return np.asarray(delivers & ~loaded & ~reloaded & under_way[:, None], dtype=np.int64)
+
+
+def back_by_the_cut_off(runs: Schedule) -> Ints:
+    """What was collected is unloaded before it is due or sorting ends."""
+    return np.asarray(np.maximum(0, runs.leave_s - runs.due_s) * runs.real)
+
+
+def reloads_are_allowed(runs: Schedule) -> Ints:
+    """A van loads again only where and as often as it may."""
+    reloads = runs.kinds == Kind.RELOAD
+    most = np.array([van.max_reloads for van in runs.instance.problem.vans])[runs.van]
+    too_many = reloads & (reloads.cumsum(axis=1) > most[:, None])
+    return np.asarray(too_many | (_barred(runs, Cause.RELOAD) > 0), dtype=np.int64)
+
+
+def halves_stay_together(runs: Schedule) -> Ints:
+    """A shipment is collected before it is delivered, by one van."""
+    partner = runs.instance.partner[runs.rows]
+    if (partner < 0).all():
+        return np.zeros(runs.rows.shape, dtype=np.int64)
+    other = np.take_along_axis(runs.column, np.where(partner < 0, runs.instance.void, partner), axis=1)
+    here = np.arange(runs.rows.shape[1])[None, :]
+    carried = runs.instance.aboard[runs.van[:, None], runs.rows]
+    collecting = runs.kinds == Kind.COLLECT
+    wrong = np.where(collecting, other < here, (other < 0) | (other > here)) & (partner >= 0) & ~carried
+    return np.asarray(wrong, dtype=np.int64)
+
+
+def breaks_are_taken(runs: Schedule) -> Ints:
+    """Each of the driver's breaks is in the run, unless the run begins after it or ends before it has to begin."""
+    missing = np.zeros(len(runs.rows), dtype=np.int64)
+    for van, nodes in enumerate(runs.instance.breaks):
+        mine = np.flatnonzero((runs.van == van) & runs.used) if nodes else ()
+        for node in nodes if len(mine) else ():
+            last = runs.instance.close_s[0, node, -1]
+            spared = (last < NEVER_S) & ((runs.ended_s[mine] <= last) | (runs.started_s[mine] > last))
+            missing[mine] += (runs.column[mine, node] < 0) & ~spared & ~_rested(runs.instance, van, node)
+    amounts = np.zeros(runs.rows.shape, dtype=np.int64)
+    amounts[np.arange(len(missing)), runs.last] = missing
+    return amounts
+
+
+def _rested(instance: Instance, van: int, node: int) -> bool:
+    """Whether the van under way has had this break."""
+    position = instance.problem.vans[van].under_way
+    return position is not None and any(one.visit == instance.keys[node] for one in position.done)
+
+
+def breaks_are_the_drivers(runs: Schedule) -> Ints:
+    """A break in a run is one of its own driver's."""
+    return _barred(runs, Cause.BREAK)
+
+
+def order_is_kept(runs: Schedule) -> Ints:
+    """Visits locked in an order are made in it; unbroken ones with nothing between."""
+    amounts = np.zeros(runs.rows.shape, dtype=np.int64)
+    for lock in runs.instance.problem.locks:
+        if lock.order != "free":
+            _add_disorder(runs, lock, amounts)
+    return amounts
+
+
+def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
+    number = runs.instance.task_number
+    before = np.full(len(runs.rows), -1)
+    for visit in lock.visits:
+        here = runs.column[:, number[visit]]
+        gap = (here != before + 1) if lock.order == "unbroken" else (here < before)
+        rows = np.flatnonzero((here >= 0) & (before >= 0) & gap)
+        amounts[rows, here[rows]] = 1
+        before = np.where(here >= 0, here, before)
+
+
+def each_visit_once(runs: Schedule) -> Ints:
+    """No visit is made twice on a run."""
+    here = np.arange(runs.rows.shape[1])[None, :]
+    last = np.take_along_axis(runs.column, runs.rows, axis=1)
+    single = (runs.kinds <= Kind.DELIVER) | (runs.kinds == Kind.BREAK)
+    return np.asarray((last != here) & single, dtype=np.int64)
+
+
+def past_stays_past(runs: Schedule) -> Ints:
+    """What has been done is not planned again."""
+    tasks = runs.kinds <= Kind.DELIVER
+    return np.asarray(tasks & ~runs.instance.free[runs.rows], dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    cause: Cause
+    unit: str  # of its amounts; "units" are of a dimension
+    amounts: Callable[[Schedule], Ints]
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(Cause.LOAD, "units", load_fits),
+    Rule(Cause.WINDOW, "s", someone_receives),
+    Rule(Cause.BREAK_LATE, "s", breaks_begin_in_time),
+    Rule(Cause.SHIFT, "s", shift_ends),
+    Rule(Cause.START, "s", starts_in_time),
+    Rule(Cause.DURATION, "s", short_enough),
+    Rule(Cause.DISTANCE, "m", near_enough),
+    Rule(Cause.SKILL, "visits", driver_is_able),
+    Rule(Cause.SIZE, "visits", van_fits_the_yard),
+    Rule(Cause.ZONE, "visits", zone_is_open),
+    Rule(Cause.VAN, "visits", van_is_wanted),
+    Rule(Cause.LOCK_VAN, "visits", lock_holds),
+    Rule(Cause.ON_BOARD, "visits", crates_stay_on_board),
+    Rule(Cause.DEPOT, "visits", trip_touches_the_depot),
+    Rule(Cause.READY, "visits", crates_are_loaded),
+    Rule(Cause.CUTOFF, "s", back_by_the_cut_off),
+    Rule(Cause.RELOAD, "visits", reloads_are_allowed),
+    Rule(Cause.SPLIT, "visits", halves_stay_together),
+    Rule(Cause.BREAK, "visits", breaks_are_taken),
+    Rule(Cause.BREAK, "visits", breaks_are_the_drivers),
+    Rule(Cause.LOCK_ORDER, "visits", order_is_kept),
+    Rule(Cause.TWICE, "visits", each_visit_once),
+    Rule(Cause.EXECUTED, "visits", past_stays_past),
+)
+
+
+def broken(runs: Schedule) -> dict[Cause, Ints]:
+    """Return the causes found in any run, each with its total amount by run (R)."""
+    found = dict[Cause, Ints]()
+    for rule in RULES:
+        amounts = rule.amounts(runs)
+        if amounts.any():
+            by_run = amounts.reshape(len(runs.rows), -1).sum(axis=1)
+            found[rule.cause] = found.get(rule.cause, 0) + by_run
+    return found
+
+
+def keeps_all(runs: Schedule) -> Bools:
+    """Return which runs (R) break no rule."""
+    well = np.ones(len(runs.rows), dtype=bool)
+    for amounts in broken(runs).values():
+        well &= amounts == 0
+    return well

@@ -1,0 +1,253 @@
+"""When each van is where, and with what: the one simulation behind every judgement.
+
+The idea: many runs are driven at once, column by column. One run edited by hand and ten thousand insertions that
+`explain` tries are the same table with more rows: one meaning of "arrives at 9:40", and fast enough for both.
+
+A run is served as early as it can be; then its start is put off as far as that delays nothing (drivers are not paid to
+wait). A rest begins where the van stands or on the road, as soon as its window opens. Waiting is done on arrival.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from solver.instance import NEVER_S, Bools, Instance, Ints, Kind
+from solver.problem import Slot
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """R runs of at most K columns: the van's start, its visits, its end, and the void. Seconds, metres, units."""
+
+    instance: Instance
+    van: Ints  # R
+    rows: Ints  # R, K: nodes
+    arrive_s: Ints  # R, K
+    begin_s: Ints  # R, K
+    leave_s: Ints  # R, K
+    metres: Ints  # R, K: driven since the column before
+    drive_s: Ints  # R, K
+    load: Ints  # R, K, D: when it leaves
+    due_s: Ints  # R, K: at the end of a trip, when its collected crates must be there; else never
+
+    @cached_property
+    def kinds(self) -> Ints:
+        return self.instance.kind[self.rows]
+
+    @cached_property
+    def real(self) -> Bools:
+        """R, K: not the void."""
+        return np.asarray(self.rows != self.instance.void)
+
+    @cached_property
+    def last(self) -> Ints:
+        """R: the column of the end."""
+        return np.asarray(self.real.sum(axis=1) - 1)
+
+    @cached_property
+    def used(self) -> Bools:
+        """R: the van goes out (or has gone)."""
+        return np.asarray((self.kinds <= Kind.DELIVER).any(axis=1) | self.instance.under_way[self.van])
+
+    @cached_property
+    def column(self) -> Ints:
+        """R, N: where each node stands in the run, or -1."""
+        column = np.full((len(self.rows), self.instance.void + 1), -1, dtype=np.int64)
+        np.put_along_axis(column, self.rows, np.arange(self.rows.shape[1])[None, :], axis=1)
+        column[:, self.instance.void] = -1
+        return column
+
+    @cached_property
+    def started_s(self) -> Ints:
+        return self.begin_s[:, 0] - self.instance.past_s[self.van]
+
+    @cached_property
+    def ended_s(self) -> Ints:
+        return np.take_along_axis(self.leave_s, self.last[:, None], axis=1)[:, 0]
+
+    @cached_property
+    def work_s(self) -> Ints:
+        return np.where(self.used, self.ended_s - self.started_s, 0)
+
+    @cached_property
+    def way_m(self) -> Ints:
+        return np.where(self.used, self.metres.sum(axis=1) + self.instance.past_m[self.van], 0)
+
+
+def table(instance: Instance, runs: Sequence[tuple[int, Sequence[int]]]) -> tuple[Ints, Ints]:
+    """Return vans (R) and rows (R, K) of runs given as van and nodes; ends are added, short rows filled up."""
+    width = max((len(nodes) for _, nodes in runs), default=0) + 2
+    rows = np.full((len(runs), width), instance.void, dtype=np.int64)
+    for row, (van, nodes) in zip(rows, runs, strict=True):
+        row[: len(nodes) + 2] = [instance.start[van], *nodes, instance.end[van]]
+    return np.array([van for van, _ in runs], dtype=np.int64), rows
+
+
+def drive(instance: Instance, van: Ints, rows: Ints) -> Schedule:
+    """Simulate the runs."""
+    start, due = _trips(instance, rows)
+    first = _Pass(instance, van, rows, start, instance.begin_s[van])
+    delay = first.delay(due)
+    times = first if not delay.any() else _Pass(instance, van, rows, start, first.begin[:, 0] + delay)
+    if instance.problem.slots and times is not first:
+        times = times if (times.leave <= first.leave).all() else _kept(first, times, instance, van, rows, start)
+    load = _loads(instance, van, rows)
+    return Schedule(instance, van, rows, times.arrive, times.begin, times.leave, times.metres, times.seconds, load, due)
+
+
+def _kept(first: "_Pass", later: "_Pass", instance: Instance, van: Ints, rows: Ints, floor: Ints) -> "_Pass":
+    """Return the later start only for the rows that it makes no visit later (rush hours may)."""
+    waits = (later.leave > first.leave)[:, 1:].any(axis=1)
+    return _Pass(instance, van, rows, floor, np.where(waits, first.begin[:, 0], later.begin[:, 0]))
+
+
+class _Pass:
+    """One drive through all columns from the given start times; arrays R, K."""
+
+    def __init__(self, instance: Instance, van: Ints, rows: Ints, floor: Ints, start_s: Ints) -> None:
+        self.instance, self.van, self.rows, self.floor = instance, van, rows, floor
+        self.arrive, self.begin, self.leave, self.metres, self.seconds, self.close, self.gap = (
+            np.zeros(rows.shape, dtype=np.int64) for _ in range(7)
+        )
+        self.clock, self.place = start_s.copy(), np.full(len(rows), len(instance.places))
+        self.rest, self.rested = np.zeros_like(start_s), np.zeros_like(start_s)  # on the road: max(t + rest, rested)
+        self.rests = bool((instance.kind == Kind.BREAK).any())
+        for column in range(rows.shape[1]):
+            self._visit(column)
+
+    def _visit(self, column: int) -> None:
+        node = self.rows[:, column]
+        place = self.instance.place[node]
+        metres = self.instance.metres[self.place, place]
+        seconds = self._seconds(place)
+        driven = self.clock + seconds + self.rest
+        arrive = np.maximum(driven, self.rested)
+        opened, close = self._window(node, arrive)
+        begin = np.maximum(np.maximum(arrive, opened), self.floor[:, column])
+        leave = begin + self.instance.service_s[node]
+        self.arrive[:, column], self.begin[:, column], self.leave[:, column] = arrive, begin, leave
+        self.metres[:, column], self.seconds[:, column], self.close[:, column] = metres, seconds, close
+        self.gap[:, column] = begin - driven
+        self._move_on(column, node, place, leave, opened)
+
+    def _move_on(self, column: int, node: Ints, place: Ints, leave: Ints, opened: Ints) -> None:
+        if not self.rests:
+            self.clock = leave
+        else:
+            resting = self.instance.kind[node] == Kind.BREAK
+            length = self.instance.service_s[node]
+            self.clock = np.where(resting, self.clock, leave)
+            self.rested = np.where(resting, np.maximum(self.rested, opened) + length, 0)
+            self.rest = np.where(resting, self.rest + length, 0)
+            self.gap[resting, column] = 0
+        self.place = np.where(place == len(self.instance.places), self.place, place)
+
+    def _seconds(self, place: Ints) -> Ints:
+        base = self.instance.seconds[self.place, place]
+        percent = self.instance.time_percent[self.van]
+        base = -(-base * percent // 100)
+        return through_slots(self.instance.problem.slots, self.clock, base) if self.instance.problem.slots else base
+
+    def _window(self, node: Ints, arrive: Ints) -> tuple[Ints, Ints]:
+        """Return opening and close of the first window that has not closed, or of the last one."""
+        zone = self.instance.van_class[self.van]
+        close = self.instance.close_s[zone, node]
+        index = np.minimum((close < arrive[:, None]).sum(axis=1), close.shape[1] - 1)
+        row = np.arange(len(node))
+        return self.instance.open_s[zone, node, index], close[row, index]
+
+    def delay(self, due: Ints) -> Ints:
+        """Return by how many seconds each start can be put off without delaying the end or breaking a rule."""
+        slack = np.maximum(0, np.minimum(self.close - self.begin, due - self.leave))
+        slack[self.rows == self.instance.void] = NEVER_S
+        latest = np.maximum(0, self.instance.latest_begin_s[self.van] - self.begin[:, 0])
+        slack[:, 0] = np.minimum(slack[:, 0], latest)
+        gap = self.gap.copy()
+        gap[:, 0] = 0
+        gap[self.rows == self.instance.void] = 0
+        waited = gap.cumsum(axis=1)
+        delay = np.minimum((waited + slack).min(axis=1), waited[:, -1])
+        return np.asarray(np.where(self.instance.under_way[self.van], 0, delay))
+
+
+def through_slots(slots: Sequence[Slot], leave_s: Ints, base_s: Ints) -> Ints:
+    """Return seconds under way for drives of `base_s` that begin at `leave_s`.
+
+    The speed changes when a slot begins or ends, also on the way, so that who leaves later never arrives earlier
+    (Ichoua, Gendreau, Potvin 2003).
+    """
+    remaining, clock = base_s.astype(float), leave_s.astype(float)
+    for from_s, until_s, percent in _stretches(slots):
+        done = np.clip(until_s - np.maximum(clock, from_s), 0, None) * 100 / percent
+        done = np.minimum(done, remaining)
+        clock = clock + done * percent / 100
+        remaining = remaining - done
+    return np.asarray(np.ceil(clock - leave_s - 1e-6), dtype=np.int64)
+
+
+def _stretches(slots: Sequence[Slot]) -> list[tuple[int, float, int]]:
+    """Return the whole of time as spans with their percentage."""
+    spans, clock = list[tuple[int, float, int]](), 0
+    for slot in slots:
+        spans += [(clock, slot.from_s, 100), (slot.from_s, slot.until_s, slot.percent)]
+        clock = slot.until_s
+    return [*spans, (clock, float("inf"), 100)]
+
+
+def _trips(instance: Instance, rows: Ints) -> tuple[Ints, Ints]:
+    """Return, for each column, the earliest loading (where a trip starts) and when crates are due (where it ends)."""
+    kinds = instance.kind[rows]
+    ready, due = np.zeros(rows.shape, dtype=np.int64), np.full(rows.shape, NEVER_S)
+    if instance.ready_s.any():
+        latest = np.zeros(len(rows), dtype=np.int64)
+        for column in reversed(range(rows.shape[1])):
+            starts = (kinds[:, column] == Kind.RELOAD) | (kinds[:, column] == Kind.START)
+            ready[:, column] = np.where(starts, latest, 0)
+            latest = np.where(starts, 0, np.maximum(latest, instance.ready_s[rows[:, column]]))
+    if (instance.due_s < NEVER_S).any() or (instance.cut_off_s < NEVER_S).any():
+        _fill_due(instance, rows, kinds, due)
+    return ready, due
+
+
+def _fill_due(instance: Instance, rows: Ints, kinds: Ints, due: Ints) -> None:
+    earliest, collected = np.full(len(rows), NEVER_S), np.zeros(len(rows), dtype=bool)
+    cut_off = np.append(instance.cut_off_s, NEVER_S)  # of no depot: never
+    for column in range(rows.shape[1]):
+        node = rows[:, column]
+        ends = (kinds[:, column] == Kind.RELOAD) | (kinds[:, column] == Kind.END)
+        here = np.minimum(earliest, np.where(collected, cut_off[instance.depot[node]], NEVER_S))
+        due[:, column] = np.where(ends, here, NEVER_S)
+        earliest = np.where(ends, NEVER_S, np.minimum(earliest, instance.due_s[node]))
+        collected = ~ends & (collected | instance.collect[node].any(axis=1))
+
+
+def _loads(instance: Instance, van: Ints, rows: Ints) -> Ints:
+    """Return the load on leaving each column: crates to deliver, crates collected, shipments on the way."""
+    kinds = instance.kind[rows]
+    to_deliver, moving = instance.deliver[rows], instance.change[rows].cumsum(axis=1) + instance.carried[van][:, None]
+    left = np.zeros(to_deliver.shape, dtype=np.int64)
+    rest = np.zeros_like(left[:, 0])
+    for column in reversed(range(rows.shape[1])):
+        starts = (kinds[:, column] == Kind.RELOAD) | (kinds[:, column] == Kind.START)
+        left[:, column] = rest
+        rest = np.where(starts[:, None], 0, rest + to_deliver[:, column])
+    collected = instance.collect[rows]
+    reloads = (kinds == Kind.RELOAD).any()
+    if not reloads and not instance.under_way.any():
+        return np.asarray(left + collected.cumsum(axis=1) + moving)
+    load: Ints = left + moving + _kept_on_board(instance, van, rows, kinds, left)
+    return load
+
+
+def _kept_on_board(instance: Instance, van: Ints, rows: Ints, kinds: Ints, left: Ints) -> Ints:
+    """Return what is on board beside `left` and shipments: collected, and on a van under way what it set out with."""
+    kept = np.zeros_like(left)
+    set_out = instance.under_way[van][:, None]
+    on = np.where(set_out, instance.base_load[van] - left[:, 0], 0)
+    for column in range(rows.shape[1]):
+        reloaded = (kinds[:, column] == Kind.RELOAD)[:, None]
+        on = np.where(reloaded, 0, on + instance.collect[rows[:, column]])
+        kept[:, column] = on
+    return kept
