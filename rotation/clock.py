@@ -15,6 +15,11 @@ class Clock:
     wall_at: datetime
     speed: float
 
+    @property
+    def simulated(self) -> bool:
+        """Whether its time is a demonstration's, which may be held and go on."""
+        return self.speed not in (0.0, 1.0)
+
     def now(self, wall: datetime | None = None) -> datetime:
         """Return the network's time now, or when the wall clock showed `wall`."""
         passed_s = ((wall or datetime.now(UTC)) - self.wall_at).total_seconds()

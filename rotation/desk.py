@@ -1,7 +1,7 @@
 """Answers the desk, the sorter and the self-service machine: where does this returned copy go next?
 
-`placement` decides, from the last night's prices and the present levels; here it is given the world, its answer becomes a
-transfer like any other, and the same question gets the same answer until the copy has left.
+`placement` decides, from the last night's prices and the present levels; here it is given the world, its answer becomes
+a transfer like any other, and the same question gets the same answer until the copy has left.
 """
 
 import threading
@@ -45,7 +45,7 @@ class Direction:
 
 
 class Desk:
-    """Holds the day's `Placer`; one a web process. `refresh` after each night, and now and then for what others moved."""
+    """Holds the day's `Placer`; one a web process. `refresh` after each night, and now and then for others' moves."""
 
     def __init__(self, engine: Engine, network: Network, settings: Settings) -> None:
         self._engine, self._network, self._settings = engine, network, settings
@@ -108,7 +108,8 @@ class Desk:
         return Direction(hold.place_id, None, reason, 0.0)
 
     def _placed(self, copy: Row[Any], place_id: str) -> Direction:
-        assert self._placer is not None and self._world is not None
+        assert self._placer
+        assert self._world
         names = self._world.names
         title = names.title_row.get(copy.title_id, -1)
         if copy.fixed or title < 0:
@@ -117,7 +118,8 @@ class Desk:
         home = names.place_row.get(copy.home_place_id, -1)
         owner = names.owners.index(copy.owner_id) if copy.owner_id in names.owners else 0
         answer = self._placer.place(title, names.place_row[place_id], home=home, owner=owner)
-        reason = {"code": str(answer.reason.code), **{key: round(float(n), 4) for key, n in answer.reason.numbers.items()}}
+        numbers = {key: round(float(number), 4) for key, number in answer.reason.numbers.items()}
+        reason = {"code": str(answer.reason.code), **numbers}
         return Direction(names.places[answer.place], None, reason, answer.value)
 
 

@@ -1,8 +1,9 @@
-"""What a night decided, kept for the day: rates and prices as arrays with the names of their rows, in one blob of the database."""
+"""What a night decided, kept for the day: rates and prices as arrays, with the names of their rows, in one blob."""
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from rotation.demand import Rates
 from rotation.rebalancing.outcome import Plan, Prices
 from rotation.rebalancing.snapshot import Floats
 from rotation.store.snapshot import Names
-from rotation.store.tables import plans, rates, shelf_prices
+from rotation.store.tables import rates, shelf_prices
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,23 @@ class Night:
 
     def of(self, names: Names) -> tuple[Rates, Prices]:
         """Return rates and prices in the rows of `names`: a title that is new since then counts as its class's mean."""
-        t, p, k = (_rows(old, new) for old, new in zip((self.titles, self.places, self.classes), (names.titles, names.places, names.classes), strict=True))
+        t, p, k = _rows(self.titles, names.titles), _rows(self.places, names.places), _rows(self.classes, names.classes)
         found = Rates(
             _take(self.rates.of_title, t, 1.0),
             _take(_take(self.rates.of_class, k, 0.0).T, p, 0.0).T,
             _take(self.rates.title_spread, t, 1.0),
             _take(_take(self.rates.class_spread, k, 1.0).T, p, 1.0).T,
         )
-        by_place = {name: _take(getattr(self.prices, name), p, 0.0) for name in ("in_copies", "out_copies", "fresh")}
-        grids = {name: _take(_take(getattr(self.prices, name), p, 0.0).T, k, 0.0).T for name in ("room", "floor")}
-        prices = replace(
-            self.prices, **by_place, **grids, title=_take(self.prices.title, t, 0.0), weight=_take(self.prices.weight, p, 1.0)
+        was = self.prices
+        prices = Prices(
+            move=was.move,
+            room=_take(_take(was.room, p, 0.0).T, k, 0.0).T,
+            in_copies=_take(was.in_copies, p, 0.0),
+            out_copies=_take(was.out_copies, p, 0.0),
+            fresh=_take(was.fresh, p, 0.0),
+            floor=_take(_take(was.floor, p, 0.0).T, k, 0.0).T,
+            title=_take(was.title, t, 0.0),
+            weight=_take(was.weight, p, 1.0),
         )
         return found, prices
 
@@ -52,7 +59,8 @@ def _rows(old: Sequence[str], new: Sequence[str]) -> NDArray[np.intp]:
 
 def _take(values: Floats, rows: NDArray[np.intp], otherwise: float) -> Floats:
     taken = values[np.maximum(rows, 0)] if len(values) else np.zeros((len(rows), *values.shape[1:]), np.float32)
-    return np.ascontiguousarray(np.where((rows >= 0).reshape(-1, *[1] * (values.ndim - 1)), taken, np.float32(otherwise)))
+    known = (rows >= 0).reshape(-1, *[1] * (values.ndim - 1))
+    return np.ascontiguousarray(np.where(known, taken, np.float32(otherwise)))
 
 
 def keep(connection: Connection, plan_id: str, found: Rates, plan: Plan, names: Names) -> None:
@@ -80,17 +88,13 @@ def keep(connection: Connection, plan_id: str, found: Rates, plan: Plan, names: 
 
 def last(connection: Connection) -> Night | None:
     """Return the last night's rates and prices, or None where none was planned yet."""
-    row = connection.execute(
-        select(rates.c.plan_id, rates.c.arrays).join(plans, plans.c.plan_id == rates.c.plan_id).order_by(plans.c.day.desc()).limit(1)
-    ).first()
+    row = connection.execute(select(rates.c.plan_id, rates.c.arrays)).first()
     if row is None:
         return None
     with np.load(io.BytesIO(row.arrays)) as kept:
         found = Rates(**{f.name: kept[f"rates_{f.name}"] for f in fields(Rates)})
-        prices = Prices(**{f.name: _plain(kept[f"prices_{f.name}"]) for f in fields(Prices)})
+        arrays: dict[str, Any] = {f.name: kept[f"prices_{f.name}"] for f in fields(Prices)}
+        prices = Prices(**arrays | {"move": float(arrays["move"])})
         names = {name: [str(one) for one in kept[name]] for name in ("titles", "places", "classes")}
     return Night(row.plan_id, found, prices, **names)
 
-
-def _plain(array: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> object:
-    return float(array) if array.ndim == 0 else array

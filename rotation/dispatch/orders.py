@@ -45,11 +45,12 @@ def cancel(connection: Connection, transfer_ids: Iterable[str], at: datetime) ->
     """Call off transfers that are not on their way yet; return how many were. Inside the caller's transaction."""
     called_off = connection.execute(
         update(transfers)
-        .where(transfers.c.transfer_id.in_(list(transfer_ids)), transfers.c.status.in_(["proposed", "approved", "ordered"]))
+        .where(transfers.c.transfer_id.in_(list(transfer_ids)))
+        .where(transfers.c.status.in_(["proposed", "approved", "ordered"]))
         .values(status="cancelled", changed_at=at)
         .returning(transfers.c.transfer_id)
     ).scalars()
-    messages = [(one, {"type": "order.cancel", "transfer": one}) for one in called_off]
+    messages: list[Keyed] = [(one, {"type": "order.cancel", "transfer": one}) for one in called_off]
     _send(connection, messages)
     return len(messages)
 
@@ -122,7 +123,7 @@ def _stop(connection: Connection, stop: Row[Any]) -> Message:
 
 
 def _newly_ordered_hubs(connection: Connection, day: date) -> list[str]:
-    """Mark the day's approved hub plans as ordered and return their hubs, whose sorting and trunks are ordered with them."""
+    """Mark the day's approved hub plans as ordered; return their hubs, whose sorting and trunks are ordered too."""
     ordered = connection.execute(
         update(day_plans)
         .where(day_plans.c.day == day, day_plans.c.status == "approved")

@@ -25,3 +25,9 @@ def pause(connection: Connection) -> None:
     """Let the clock stand still where it is, as a demonstration does while it is stopped."""
     now = datetime.now(UTC)
     set_clock(connection, Clock(read_clock(connection).now(now), now, 0.0))
+
+
+def resume(connection: Connection, speed: float) -> None:
+    """Let the clock go on from where it stands."""
+    now = datetime.now(UTC)
+    set_clock(connection, Clock(read_clock(connection).now(now), now, speed))

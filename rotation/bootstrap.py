@@ -1,7 +1,6 @@
 """Everything running together: servers, streams, page, planner and, in a demonstration, the city, as one ordered whole.
 
-Processes start in the order of PARTS, each when what it needs answers, and stop the other way round. One that dies ends the
-whole with a sentence: there is no half-running system.
+Servers start first and stop last. A process that dies ends the whole with a sentence: there is no half-running system.
 """
 
 import contextlib
@@ -27,7 +26,7 @@ STOP_S = 3.0  # what a part has to finish its batch; with Kafka and PostgreSQL a
 DATABASE_SETTINGS = {  # measured 1.5 times the writes of the defaults at a million copies; documented in docs/deploy.md
     "shared_buffers": "512MB",
     "max_wal_size": "2GB",
-    "synchronous_commit": "off",  # a crash may lose the last moments, and their progress with them: Kafka tells them again
+    "synchronous_commit": "off",  # a crash may lose the last moments and their progress with them: Kafka tells them again
 }
 
 
@@ -60,7 +59,8 @@ class System:
     def start(self, part: Part, *arguments: str) -> None:
         """Start a part; its output goes to its log."""
         command = [sys.executable, *part.command, *arguments]
-        child = Child(part.name, command, self.logs / f"{part.name}.log", signal.SIGTERM, STOP_S, environment=dict(self.environment))
+        log, environment = self.logs / f"{part.name}.log", dict(self.environment)
+        child = Child(part.name, command, log, signal.SIGTERM, STOP_S, environment=environment)
         child.start()
         self.parts[part.name] = child
 
@@ -115,17 +115,21 @@ def running(settings: Settings, tell: Tell) -> Iterator[System]:
         yield system
 
 
-def _servers(stack: contextlib.ExitStack, settings: Settings, tell: Tell, *, kafka: bool = True) -> tuple[Kafka | None, Postgres | None]:
+def _servers(
+    stack: contextlib.ExitStack, settings: Settings, tell: Tell, *, kafka: bool = True
+) -> tuple[Kafka | None, Postgres | None]:
     broker = postgres = None
     if not settings.database_url:
-        postgres = stack.enter_context(embedded_postgres(settings.data_dir / "postgres", settings=DATABASE_SETTINGS, tell=tell))
+        folder = settings.data_dir / "postgres"
+        postgres = stack.enter_context(embedded_postgres(folder, settings=DATABASE_SETTINGS, tell=tell))
     if kafka and not settings.kafka_bootstrap:
         broker = stack.enter_context(embedded_kafka(settings.data_dir / "kafka", tell=tell))
     return broker, postgres
 
 
 def _environment(settings: Settings, kafka: Kafka | None, postgres: Postgres | None) -> dict[str, str]:
-    found = {"ROTATION_DATA_DIR": str(settings.data_dir.resolve()), "ROTATION_NETWORK": str(settings.network_file().resolve())}
+    data_dir, network = settings.data_dir.resolve(), settings.network_file().resolve()
+    found = {"ROTATION_DATA_DIR": str(data_dir), "ROTATION_NETWORK": str(network)}
     if kafka:
         found["KAFKA_BOOTSTRAP"] = kafka.bootstrap
     if postgres:
@@ -155,7 +159,7 @@ def _answers(url: str) -> bool:
 
 @contextlib.contextmanager
 def beside(settings: Settings, tell: Tell, *, kafka: bool = False) -> Iterator[Settings]:
-    """Yield settings whose servers answer: those set, those of the running system, or servers started for this command alone.
+    """Yield settings whose servers answer: those set, those of the running system, or some for this command alone.
 
     `kafka`: the command needs Kafka too, not only the database.
     """

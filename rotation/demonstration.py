@@ -1,0 +1,193 @@
+"""`rotation run`: the whole system with the demonstration city, from an empty folder to days that go round by themselves.
+
+The story: servers up, history through Kafka, the first night's plan, then the clock runs and the city lives. Stopped and
+started again, it goes on from where it was.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from datetime import datetime
+from threading import Event
+from typing import Any
+
+from sqlalchemy import Engine, func, select
+
+from config import Settings, load
+from config.kafka import client
+from infra.messages import ServerError
+from rotation import network as networks
+from rotation.bootstrap import CITY, PARTS, System, running
+from rotation.clock import standing_at
+from rotation.network import Network
+from rotation.status import figures
+from rotation.store import migrate
+from rotation.store.clock import pause, read_clock, resume, set_clock
+from rotation.store.engine import engine as connect_to
+from rotation.store.tables import clock as clock_table
+from rotation.store.tables import day_plans, feeds, progress
+from rotation.store.targets import set_targets
+from rotation.terminal import Terminal
+from streams import admin
+from streams.recount import end_offsets, events_in_kafka
+
+HISTORY_S = 600.0  # 26 weeks take some 30 s on two cores; on a loaded machine many times that
+FIRST_PLAN_S = 180.0
+DRAIN_S = 5.0  # what is on its way when we stop is applied within a second; then it waits in Kafka for the next start
+LOOK_S = 0.25
+SHOW_S = 1.0
+DAY_S = 86_400
+
+
+class Demonstration:
+    """One run of the whole: what its steps share."""
+
+    def __init__(self, system: System, settings: Settings, network: Network, terminal: Terminal) -> None:
+        self.system, self.settings, self.network, self.terminal = system, settings, network, terminal
+        self.engine: Engine = connect_to(system.environment["DATABASE_URL"])
+        own = {"kafka_bootstrap": system.environment["KAFKA_BOOTSTRAP"]} if "KAFKA_BOOTSTRAP" in system.environment else {}
+        self.kafka = client(load(**own))
+        self.address = f"http://{settings.web_host}:{settings.web_port}"
+
+    # --- The story ----------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Create tables and topics, and start what listens."""
+        self.terminal.step("Creating tables and topics / 创建数据表与主题")
+        migrate.upgrade(self.system.environment["DATABASE_URL"])
+        admin.create(self.kafka, replication=self.settings.kafka_replication)
+        with self.engine.begin() as connection:
+            set_targets(connection, self.network)
+            _stand_still(connection)
+        for part in PARTS:
+            if part.name != "planner":
+                self.system.start(part)
+
+    def bring_history(self) -> None:
+        """Send the city's past through Kafka unless that was done, and wait until all of it is in the database."""
+        if self._figures()["plans"] == 0:
+            weeks = self.settings.demo_history_weeks
+            self.terminal.step(f"Sending {weeks} weeks of the city's history through Kafka / 发送 {weeks} 周历史数据")
+            self.system.start(CITY, "history")
+            self.system.finish(CITY, HISTORY_S, self._progress("sent"))
+        self._until(self._all_applied, HISTORY_S, "worker")
+        self.terminal.step(f"{self._figures()['events_in']:,} events applied / 条事件已入库")
+
+    def plan_first(self) -> None:
+        """Let the clock stand at planning time and wait for the first plan."""
+        with self.engine.begin() as connection:
+            self._stand_at_planning_time(connection)
+        self.system.start(next(part for part in PARTS if part.name == "planner"))
+        if self._figures()["runs"] == 0:
+            self.terminal.step("Planning the first day: moves, crates, vans / 制定首日计划：调拨、装箱、车辆")
+        self._until(self._planned, FIRST_PLAN_S, "planner")
+
+    def live(self, until: float | None, stop: Event) -> None:
+        """Let the clock run and the city live until `stop` is set or the monotonic time `until` has come."""
+        with self.engine.begin() as connection:
+            resume(connection, DAY_S / self.settings.demo_day_s)
+        self.system.start(CITY, "live")
+        shown = 0.0
+        with self.terminal.watch() or nullcontext():
+            while not stop.wait(LOOK_S) and (until is None or time.monotonic() < until):
+                self.system.check()
+                if time.monotonic() - shown > SHOW_S:
+                    self.terminal.show(self._figures(), self.address)
+                    shown = time.monotonic()
+
+    def finish(self) -> dict[str, Any]:
+        """Hold the clock, stop the city, let what is on its way arrive, and count everything once more."""
+        with self.engine.begin() as connection:
+            pause(connection)
+        for name in ("planner", "city"):
+            if name in self.system.parts:
+                self.system.parts.pop(name).stop()
+        self._until(self._all_applied, DRAIN_S, "worker", strict=False)
+        counted = self._figures()
+        return counted | {"missing": self._in_kafka() - counted["events_in"]}
+
+    # --- What it looks at ---------------------------------------------------------------------------------------------
+
+    def _figures(self) -> dict[str, Any]:
+        with self.engine.connect() as connection:
+            return figures(connection, self.network.timezone)
+
+    def _until(self, reached: Callable[[], bool], within_s: float, who: str, *, strict: bool = True) -> None:
+        end = time.monotonic() + within_s
+        tell = self._progress("applied")
+        while not reached():
+            self.system.check()
+            if time.monotonic() > end:
+                if strict:
+                    raise ServerError("server.slow", name=who, seconds=within_s, log=self.system.logs / f"{who}.log")
+                return
+            tell()
+            time.sleep(LOOK_S)
+
+    def _progress(self, what: str) -> Callable[[], None]:
+        """Return a step that tells every few seconds how far the events are."""
+        last = [time.monotonic()]
+
+        def tell() -> None:
+            if time.monotonic() - last[0] > PROGRESS_S:
+                last[0] = time.monotonic()
+                self.terminal.step(f"  {self._figures()['events_in']:,} events applied, {what} / 已入库")
+
+        return tell
+
+    def _all_applied(self) -> bool:
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(progress.c.partition, progress.c.next_offset))
+            applied = {row.partition: row.next_offset for row in rows}
+        return all(applied.get(partition, 0) >= end for partition, end in end_offsets(self.kafka).items())
+
+    def _planned(self) -> bool:
+        with self.engine.connect() as connection:
+            clock = read_clock(connection)
+            today = clock.now().astimezone(self.network.timezone).date()
+            return connection.execute(select(func.count()).where(day_plans.c.day == today)).scalar_one() > 0
+
+    def _in_kafka(self) -> int:
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(progress.c.partition, progress.c.next_offset))
+            return events_in_kafka(self.kafka, {row.partition: row.next_offset for row in rows})
+
+    def _stand_at_planning_time(self, connection: Any) -> None:
+        """Move the standing clock on to the planning time of its day, where it has not come yet."""
+        now = read_clock(connection).now().astimezone(self.network.timezone)
+        hours, minutes = map(int, self.settings.plan_at.split(":"))
+        at = now.replace(hour=hours, minute=minutes, second=0, microsecond=0)
+        set_clock(connection, standing_at(max(now, at)))
+
+
+PROGRESS_S = 5.0
+
+
+def _stand_still(connection: Any) -> None:
+    """Let the clock stand where it was; after a kill it ran on without its city, so it goes back to the last event."""
+    if connection.execute(select(clock_table.c.id)).first() is None:
+        return
+    clock = read_clock(connection)
+    last: datetime | None = connection.execute(select(func.max(feeds.c.last_event_at))).scalar()
+    set_clock(connection, standing_at(min(clock.now(), last) if clock.simulated and last else clock.now()))
+
+
+def run(settings: Settings, seconds: float | None, terminal: Terminal, stop: Event) -> Mapping[str, Any]:
+    """Run until `stop` is set or `seconds` are over; return the figures at the end.
+
+    Raises
+    ------
+    ServerError, NetworkError
+        With one sentence; everything that was started is stopped.
+    """
+    begin = time.monotonic()
+    network = networks.read(settings.network_file())
+    with running(settings, lambda message: terminal.step(message.text())) as system:
+        demonstration = Demonstration(system, settings, network, terminal)
+        demonstration.prepare()
+        demonstration.bring_history()
+        demonstration.plan_first()
+        ready_s = round(time.monotonic() - begin, 1)
+        terminal.step(f"Ready after {ready_s} s on {demonstration.address} / 就绪，用时 {ready_s} 秒")
+        demonstration.live(begin + seconds if seconds else None, stop)
+        return demonstration.finish() | {"seconds_to_ready": ready_s}

@@ -1,0 +1,256 @@
+"""The night's run: what should move, which vans carry it when, and, where the city lets it, the orders.
+
+Everything is repeatable: a run that was stopped starts again and finds what it had written; a day that is ordered stays
+as it is.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
+from threading import Event
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, text, update
+
+from config import Settings
+from rotation import dispatch, night
+from rotation.courier import store as courier
+from rotation.courier.day import plan_day
+from rotation.demand import Rates, rates
+from rotation.network import Network
+from rotation.rebalancing.outcome import Move, Plan
+from rotation.rebalancing.plan import plan
+from rotation.rebalancing.snapshot import Settings as RebalancingSettings
+from rotation.store.clock import pause, read_clock, resume
+from rotation.store.engine import driver
+from rotation.store.snapshot import Names, World, world
+from rotation.store.tables import day_plans, plans, runs, transfers
+
+PLANNER_LOCK = 7_276_002  # key of the advisory lock: one planner at a time in the whole network
+DESK_WAIT = timedelta(days=2)  # a direction that no desk has followed by then is not going to be
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one night's run did; times in seconds of the wall clock."""
+
+    plan_id: str
+    day: date
+    moves: int
+    value_loans: float
+    gap: float
+    plan_s: float
+    runs: int
+    unserved: int
+    routes_s: float
+    orders: int
+
+
+class AnotherPlans(RuntimeError):
+    """Another process is planning at this moment."""
+
+
+def rebalancing_settings(settings: Settings) -> RebalancingSettings:
+    """Return what the city set, in the planner's words."""
+    return RebalancingSettings(
+        horizon_weeks=float(settings.horizon_weeks),
+        budget_moves=settings.moves_per_day,
+        cool_down_weeks=settings.cooldown_days / 7,
+    )
+
+
+def plan_night(engine: Engine, network: Network, settings: Settings, day: date) -> Report:
+    """Plan the day `day` before its first van leaves: moves, routes and, unless plans are held for review, orders.
+
+    Raises
+    ------
+    AnotherPlans
+        When a planner is at work already.
+    """
+    with engine.connect() as connection, _alone(connection):
+        now = read_clock(connection).now()
+        _call_off_what_desks_left(connection, now)
+        begin = time.perf_counter()
+        planned = _moves(connection, network, settings, day, now)
+        plan_s = time.perf_counter() - begin
+        unserved = _routes(connection, network, settings, day, now)
+        routes_s = time.perf_counter() - begin - plan_s
+        orders = _approve_and_order(connection, network, day, now) if settings.approval == "automatic" else 0
+        count = len(connection.execute(select(runs.c.run_id).where(runs.c.day == day)).all())
+        connection.commit()
+    return Report(day=day, plan_s=plan_s, routes_s=routes_s, runs=count, unserved=unserved, orders=orders, **planned)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PLANNER_LOCK}).scalar()
+    if not taken:
+        raise AnotherPlans("another planner is at work; it will finish in a minute, or see its log")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": PLANNER_LOCK})
+        connection.commit()
+
+
+# --- 1. What should move ----------------------------------------------------------------------------------------------
+
+
+def _moves(connection: Connection, network: Network, settings: Settings, day: date, now: datetime) -> dict[str, Any]:
+    """Decide the day's picks and keep them with the night's prices, unless that was done before."""
+    row = connection.execute(select(plans).where(plans.c.day == day)).first()
+    if row is None:
+        found = world(driver(connection), network, now, history_weeks=settings.history_weeks, served=day)
+        chosen = rebalancing_settings(settings)
+        demand, decided = rates(found.snapshot, chosen), plan(found.snapshot, chosen, settings.seed)
+        _keep(connection, day, found, demand, decided, settings.seed)
+        connection.commit()
+        row = connection.execute(select(plans).where(plans.c.day == day)).one()
+    return {
+        "plan_id": row.plan_id,
+        "moves": row.moves,
+        "value_loans": row.value_loans,
+        "gap": 1 - row.value_loans / row.bound_loans if row.bound_loans else 0.0,
+    }
+
+
+def _keep(connection: Connection, day: date, found: World, demand: Rates, decided: Plan, seed: int) -> None:
+    """Write a night's decision; its moves are proposed until someone, or the setting, approves the day."""
+    plan_id = f"plan-{day:%Y%m%d}"
+    connection.execute(
+        insert(plans),
+        {
+            "plan_id": plan_id,
+            "day": day,
+            "snapshot_at": found.at,
+            "seed": seed,
+            "moves": len(decided.moves),
+            "value_loans": decided.value,
+            "bound_loans": decided.bound,
+            "seconds": sum(decided.seconds.values()),
+            "details": _details(decided, found.names),
+        },
+    )
+    night.keep(connection, plan_id, demand, decided, found.names)
+    rows = [_transfer(move, found, plan_id, day) for move in decided.moves]
+    if rows:
+        connection.execute(insert(transfers), rows)
+
+
+def _transfer(move: Move, found: World, plan_id: str, day: date) -> dict[str, Any]:
+    names = found.names
+    numbers = {key: round(float(number), 4) for key, number in move.reason.numbers.items()}
+    interval = {"gain_low": round(move.gain_low, 4), "gain_high": round(move.gain_high, 4)}
+    return {
+        "transfer_id": f"{plan_id}-{names.copies[move.copy]}",
+        "copy_id": names.copies[move.copy],
+        "title_id": names.titles[move.title],
+        "from_place_id": names.places[move.origin],
+        "to_place_id": names.places[move.destination],
+        "kind": "pick",
+        "status": "proposed",
+        "plan_id": plan_id,
+        "day": day,
+        "gain_loans": move.gain,
+        "reason": {"code": str(move.reason.code), **interval, **numbers},
+        "created_at": found.at,
+        "changed_at": found.at,
+    }
+
+
+def _details(decided: Plan, names: Names) -> dict[str, Any]:
+    """Return what the page shows of a plan beside its moves."""
+    return {
+        "gap": decided.gap,
+        "move_price": decided.prices.move,
+        "rounds": decided.rounds,
+        "seconds": dict(decided.seconds),
+        "lost_to_owners": decided.lost_to_owners,
+        "refused": {why: len(rows) for why, rows in decided.refused.items()},
+        "shortfalls": [
+            {**asdict(one), "place": names.places[one.place], "cls": names.classes[one.cls] if one.cls >= 0 else None}
+            for one in decided.shortfalls
+        ],
+        "purchases": [{"title": names.titles[one.title], "worth": one.worth} for one in decided.purchases],
+        "weeding": [{"copy": names.copies[one.copy], "worth": one.worth} for one in decided.weeding],
+    }
+
+
+# --- 2. Which vans carry it -------------------------------------------------------------------------------------------
+
+
+def _routes(connection: Connection, network: Network, settings: Settings, day: date, now: datetime) -> int:
+    """Plan the day's runs for all that waits and all that was decided; a day that is ordered stays. Count the unserved."""
+    ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
+    if not {"ordered", "done"} & set(ordered):
+        waiting = courier.open_transfers(connection, network, day)
+        planned = plan_day(network, day, waiting, now, time_s=settings.route_seconds, seed=settings.seed)
+        courier.write_day(connection, planned, now)
+        connection.commit()
+    unserved = connection.execute(select(day_plans.c.unserved).where(day_plans.c.day == day)).scalars()
+    return sum(len(some) for some in unserved)
+
+
+# --- 3. Orders --------------------------------------------------------------------------------------------------------
+
+
+def _approve_and_order(connection: Connection, network: Network, day: date, now: datetime) -> int:
+    """Approve the whole day, as the setting says, and order it in the same transaction."""
+    for table, was in ((transfers, "proposed"), (runs, "draft"), (day_plans, "draft")):
+        connection.execute(update(table).where(table.c.day == day, table.c.status == was).values(status="approved"))
+    return dispatch.order_day(connection, network, day, now)
+
+
+def _call_off_what_desks_left(connection: Connection, now: datetime) -> None:
+    """Cancel placements that no desk followed, so that they hold no crate room."""
+    left = connection.execute(
+        select(transfers.c.transfer_id).where(
+            transfers.c.kind == "placement", transfers.c.status == "ordered", transfers.c.created_at < now - DESK_WAIT
+        )
+    ).scalars()
+    dispatch.cancel(connection, list(left), now)
+
+
+# --- Night after night ------------------------------------------------------------------------------------------------
+
+LOOK_S = 0.5  # how often the clock is looked at: a simulated day may last half a minute
+
+
+def nights(engine: Engine, network: Network, settings: Settings, stop: Event, tell: Callable[[Report], None]) -> None:
+    """Plan each day when its time has come, until `stop` is set.
+
+    A simulated clock stands still meanwhile: the seconds that planning takes would be hours of its day.
+    """
+    while not stop.wait(LOOK_S):
+        with engine.begin() as connection:
+            day = _due(connection, network, settings)
+        if day is None:
+            continue
+        with _clock_held(engine), suppress(AnotherPlans):
+            tell(plan_night(engine, network, settings, day))
+
+
+def _due(connection: Connection, network: Network, settings: Settings) -> date | None:
+    """Return today where its planning time has come and nothing was planned yet."""
+    now = read_clock(connection).now().astimezone(network.timezone)
+    if f"{now:%H:%M}" < settings.plan_at:
+        return None
+    routed = connection.execute(select(day_plans.c.day_plan_id).where(day_plans.c.day == now.date()).limit(1)).first()
+    return None if routed else now.date()
+
+
+@contextmanager
+def _clock_held(engine: Engine) -> Iterator[None]:
+    with engine.begin() as connection:
+        clock = read_clock(connection)
+        if clock.simulated:
+            pause(connection)
+    try:
+        yield
+    finally:
+        if clock.simulated:
+            with engine.begin() as connection:
+                resume(connection, clock.speed)
