@@ -1,8 +1,8 @@
 """Settings: defaults in default.toml, over them ROTATION_CONFIG's file, over both the environment.
 
 Each key is documented by its description here and nowhere else; `rotation config show` prints them with their origins.
-The environment names are the keys in capitals with ROTATION_ before them, but for DATABASE_URL and KAFKA_* which carry their
-customary names.
+The environment names are the keys in capitals with ROTATION_ before them; DATABASE_URL and KAFKA_* carry their customary
+names.
 """
 
 import os
@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=_env("DATABASE_URL"),
-        description="postgresql://user:password@host/db?sslmode=... of an external server; empty: an embedded one is started.",
+        description="postgresql://user:password@host/db?sslmode=... of a server; empty: an embedded one is started.",
     )
 
     # The page and the desk
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     # The plan
     seed: int = Field(ge=0, description="Seed of the plan, the routes and the demonstration city.")
     plan_at: str = Field(
-        pattern=r"^\d\d:\d\d$", description="Local time of the nightly plan; after the last hub has sorted, before the first van."
+        pattern=r"^\d\d:\d\d$", description="Local time of the nightly plan; after the last hub sorted, before the first van."
     )
     moves_per_day: int = Field(ge=0, description="Budget of shelf picks a day, met by a price per move.")
     horizon_weeks: int = Field(ge=1, le=52, description="Over how many weeks a copy's expected loans count.")
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     route_seconds: float = Field(gt=0, description="Longest time a hub's routes may take to solve.")
 
     # Alerts
-    overdue_days: int = Field(ge=1, description="In transit longer than this: overdue (PINES searches after three weeks).")
+    overdue_days: int = Field(ge=1, description="In transit longer than this: overdue (PINES searches after 3 weeks).")
     silent_hours: int = Field(ge=1, description="Open hours without any event after which a place is silent.")
 
     # The demonstration
