@@ -16,7 +16,12 @@ def client(settings: Settings) -> dict[str, Any]:
     if not settings.kafka_bootstrap:
         raise ValueError("no Kafka: start `rotation run`, or set KAFKA_BOOTSTRAP")
     tls, sasl = settings.kafka_tls_ca is not None, settings.kafka_sasl_username is not None
-    protocol = {(False, False): "PLAINTEXT", (True, False): "SSL", (False, True): "SASL_PLAINTEXT", (True, True): "SASL_SSL"}
+    protocol = {
+        (False, False): "PLAINTEXT",
+        (True, False): "SSL",
+        (False, True): "SASL_PLAINTEXT",
+        (True, True): "SASL_SSL",
+    }
     found: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap.split(","),
         "security_protocol": protocol[tls, sasl],

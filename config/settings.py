@@ -39,15 +39,14 @@ class Settings(BaseSettings):
     )
     kafka_tls_ca: Path | None = Field(
         default=None,
-        validation_alias=_env("KAFKA_TLS_CA"), description="Certificate authority file; set it to speak TLS with Kafka."
+        validation_alias=_env("KAFKA_TLS_CA"),
+        description="Certificate authority file; set it to speak TLS with Kafka.",
     )
     kafka_sasl_username: str | None = Field(
-        default=None,
-        validation_alias=_env("KAFKA_SASL_USERNAME"), description="User for SASL/SCRAM-SHA-512 or PLAIN."
+        default=None, validation_alias=_env("KAFKA_SASL_USERNAME"), description="User for SASL/SCRAM-SHA-512 or PLAIN."
     )
     kafka_sasl_password: SecretStr | None = Field(
-        default=None,
-        validation_alias=_env("KAFKA_SASL_PASSWORD"), description="Password of that user."
+        default=None, validation_alias=_env("KAFKA_SASL_PASSWORD"), description="Password of that user."
     )
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         validation_alias=_env("KAFKA_SASL_MECHANISM"), description="How Kafka asks for the password."
@@ -68,14 +67,19 @@ class Settings(BaseSettings):
     web_port: int = Field(ge=0, le=65535, description="Port of the page; 0: any free one, kept in data_dir.")
     secret_key: SecretStr | None = Field(
         default=None,
-        description="Signs session cookies; empty: made at first start and kept in data_dir (one machine only)."
+        description="Signs session cookies; empty: made at first start and kept in data_dir (one machine only).",
     )
     session_hours: float = Field(gt=0, le=168, description="How long a sign-in lasts; a shift by default.")
-    secure_cookies: bool = Field(description="Send session cookies over HTTPS only; set it behind a reverse proxy with TLS.")
-    map_tiles: str | None = Field(
-        default=None, description="Tile address such as https://tiles.example/{z}/{x}/{y}.png; empty: the network's own outline."
+    secure_cookies: bool = Field(
+        description="Send session cookies over HTTPS only; set it behind a reverse proxy with TLS."
     )
-    map_coordinates: Literal["wgs84", "gcj02"] = Field(description="What the tiles are drawn in: Amap gcj02, Tianditu wgs84.")
+    map_tiles: str | None = Field(
+        default=None,
+        description="Tile address such as https://tiles.example/{z}/{x}/{y}.png; empty: the network's own outline.",
+    )
+    map_coordinates: Literal["wgs84", "gcj02"] = Field(
+        description="What the tiles are drawn in: Amap gcj02, Tianditu wgs84."
+    )
     map_attribution: str = Field(default="", description="Words that the tiles' owner asks for on the map.")
     approval: Literal["automatic", "held"] = Field(
         description="Whether a day's plan is ordered by itself or waits for a dispatcher."
@@ -87,7 +91,8 @@ class Settings(BaseSettings):
     # The plan
     seed: int = Field(ge=0, description="Seed of the plan, the routes and the demonstration city.")
     plan_at: str = Field(
-        pattern=r"^\d\d:\d\d$", description="Local time of the nightly plan; after the last hub sorted, before the first van."
+        pattern=r"^\d\d:\d\d$",
+        description="Local time of the nightly plan; after the last hub sorted, before the first van.",
     )
     moves_per_day: int = Field(ge=0, description="Budget of shelf picks a day, met by a price per move.")
     horizon_weeks: int = Field(ge=1, le=52, description="Over how many weeks a copy's expected loans count.")

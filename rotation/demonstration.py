@@ -45,7 +45,11 @@ class Demonstration:
     def __init__(self, system: System, settings: Settings, network: Network, terminal: Terminal) -> None:
         self.system, self.settings, self.network, self.terminal = system, settings, network, terminal
         self.engine: Engine = connect_to(system.environment["DATABASE_URL"])
-        own = {"kafka_bootstrap": system.environment["KAFKA_BOOTSTRAP"]} if "KAFKA_BOOTSTRAP" in system.environment else {}
+        own = (
+            {"kafka_bootstrap": system.environment["KAFKA_BOOTSTRAP"]}
+            if "KAFKA_BOOTSTRAP" in system.environment
+            else {}
+        )
         self.kafka = client(load(**own))
         self.address = f"http://{settings.web_host}:{settings.web_port}"
 

@@ -97,4 +97,3 @@ def last(connection: Connection) -> Night | None:
         prices = Prices(**arrays | {"move": float(arrays["move"])})
         names = {name: [str(one) for one in kept[name]] for name in ("titles", "places", "classes")}
     return Night(row.plan_id, found, prices, **names)
-

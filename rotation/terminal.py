@@ -81,7 +81,13 @@ def _alerts(f: Mapping[str, Any]) -> list[tuple[str, object]]:
 
 
 def _day(f: Mapping[str, Any]) -> list[tuple[str, object]]:
-    names = {"plans": "plans", "orders": "orders", "delivered": "delivered", "runs": "van runs", "stops_done": "stops done"}
+    names = {
+        "plans": "plans",
+        "orders": "orders",
+        "delivered": "delivered",
+        "runs": "van runs",
+        "stops_done": "stops done",
+    }
     return [(shown, f[name]) for name, shown in names.items()]
 
 

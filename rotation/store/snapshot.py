@@ -103,7 +103,14 @@ _COPIES = """
     LEFT JOIN rows_titles t ON t.id = c.title_id LEFT JOIN rows_owners o ON o.id = c.owner_id
     LEFT JOIN rows_places p ON p.id = CASE WHEN c.state = 'in_transit' THEN c.to_place_id ELSE c.place_id END
     ORDER BY r.row"""
-_COPY_ROW: Fields = [("title", ">i4"), ("place", ">i4"), ("state", ">i4"), ("owner", ">i4"), ("fixed", ">i4"), ("at_s", ">f8")]
+_COPY_ROW: Fields = [
+    ("title", ">i4"),
+    ("place", ">i4"),
+    ("state", ">i4"),
+    ("owner", ">i4"),
+    ("fixed", ">i4"),
+    ("at_s", ">f8"),
+]
 
 _MOVEMENTS = """
     SELECT r.row, extract(epoch FROM m.occurred_at)::float8, s.row, coalesce(p.row, -1)
@@ -130,7 +137,12 @@ _PAIR_ROW: Fields = [("title", ">i4"), ("place", ">i4"), ("number", ">i4")]
 
 def _rows(connection: Connection[Any], query: str, row: Fields, *parameters: float) -> Rows:
     """Return a query's rows as one structured array; every column must be NOT NULL and as wide as `row` says."""
-    dtype = np.dtype([("fields", ">i2"), *((part, kind) for name, one in row for part, kind in ((f"{name}_bytes", ">i4"), (name, one)))])
+    dtype = np.dtype(
+        [
+            ("fields", ">i2"),
+            *((part, kind) for name, one in row for part, kind in ((f"{name}_bytes", ">i4"), (name, one))),
+        ]
+    )
     with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy:
         data = b"".join(copy)
     return np.frombuffer(data, dtype, count=(len(data) - COPY_HEADER_BYTES) // dtype.itemsize, offset=COPY_HEADER_BYTES)
@@ -263,7 +275,12 @@ def _places(connection: Connection[Any], network: Network, names: Names, served:
     )  # fmt: skip
 
 
-DAILY_COPIES = {Tier.CENTRAL: 400, Tier.DISTRICT: 200, Tier.SUBDISTRICT: 80, Tier.ROOM: 40}  # what a place's staff can pick or shelve
+DAILY_COPIES = {
+    Tier.CENTRAL: 400,
+    Tier.DISTRICT: 200,
+    Tier.SUBDISTRICT: 80,
+    Tier.ROOM: 40,
+}  # what a place's staff can pick or shelve
 
 
 def _trip_loans(network: Network, place: Place) -> float:

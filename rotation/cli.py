@@ -1,0 +1,341 @@
+"""The command line: one command for each thing a person can do, each a few lines over the function that does it.
+
+`--json` where a program may read the answer. Errors are one sentence on standard error; exit code 2 for input that cannot
+be used, 1 for what went wrong on our side.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Event
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="Rotation: a city's library stock on the move."
+)
+network_app = typer.Typer(no_args_is_help=True, help="The network file.")
+rejected_app = typer.Typer(no_args_is_help=True, help="Events that could not be applied.")
+db_app = typer.Typer(no_args_is_help=True, help="The database.")
+topics_app = typer.Typer(no_args_is_help=True, help="Kafka's topics.")
+config_app = typer.Typer(no_args_is_help=True, help="Settings.")
+import_app = typer.Typer(no_args_is_help=True, help="Real data from elsewhere.")
+for name, sub in (
+    ("network", network_app),
+    ("rejected", rejected_app),
+    ("db", db_app),
+    ("topics", topics_app),
+    ("config", config_app),
+    ("import", import_app),
+):
+    app.add_typer(sub, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+BAD_INPUT, FAILED = 2, 1
+
+
+def say(text: str) -> None:
+    """Print for people, beside the answer."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def one_sentence() -> Iterator[None]:
+    """End with one sentence and a code instead of a traceback, for what people can mend."""
+    from pydantic import ValidationError
+    from sqlalchemy.exc import OperationalError
+
+    from infra.messages import ServerError
+    from rotation.network import NetworkError
+
+    try:
+        yield
+    except NetworkError as error:
+        _end(str(error), BAD_INPUT)
+    except ValidationError as error:
+        _end("\n".join(f"setting {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()), BAD_INPUT)
+    except (ValueError, FileNotFoundError) as error:
+        _end(str(error), BAD_INPUT)
+    except ServerError as error:
+        _end(f"{error.message.text()}\n{error.message.text('zh')}", FAILED)
+    except OperationalError as error:
+        _end(f"the database does not answer: {error.orig}", FAILED)
+
+
+def _end(sentence: str, code: int) -> None:
+    say(sentence)
+    raise typer.Exit(code)
+
+
+def _settings() -> Any:
+    from config import load
+
+    return load()
+
+
+@contextmanager
+def _beside(*, kafka: bool = False) -> Iterator[tuple[Any, Any, Any]]:
+    """Yield settings, network and engine of the running system, or of servers started for this command alone."""
+    from rotation import bootstrap, network
+    from rotation.store import migrate
+    from rotation.store.engine import engine
+
+    with one_sentence(), bootstrap.beside(_settings(), lambda message: say(message.text()), kafka=kafka) as settings:
+        url = settings.database_url.get_secret_value()
+        migrate.upgrade(url)
+        yield settings, network.read(settings.network_file()), engine(url)
+
+
+def _print(answer: Any, as_json: bool, otherwise: Callable[[Any], None]) -> None:
+    if as_json:
+        print(json.dumps(answer, default=str, ensure_ascii=False))
+    else:
+        otherwise(answer)
+
+
+def _pairs(answer: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None)
+    for key, value in answer.items():
+        table.add_row(
+            key, json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+        )
+    Console().print(table)
+
+
+def _stop_on_signals() -> Event:
+    stop = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+# --- The whole --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def run(
+    seconds: Annotated[float | None, typer.Option("--for", min=1, help="Stop by itself after so many seconds.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Start everything, with the demonstration city, and let the days go round."""
+    from rotation.demonstration import run as run_all
+    from rotation.terminal import Terminal
+
+    terminal = Terminal(quiet=as_json)
+    with one_sentence():
+        figures = run_all(_settings(), seconds, terminal, _stop_on_signals())
+    _print(figures, as_json, lambda f: terminal.step(f"Stopped; {f['missing']} events missing / 已停止"))
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show how things stand."""
+    from rotation.status import figures
+
+    with _beside() as (_, network, engine), engine.connect() as connection:
+        _print(figures(connection, network.timezone), as_json, _pairs)
+
+
+@app.command()
+def planner() -> None:
+    """Plan night after night (a part of the running system)."""
+    import structlog
+
+    from rotation import network as networks
+    from rotation.planner import nights
+    from rotation.store.engine import engine
+
+    settings = _settings()
+    stop, log = _stop_on_signals(), structlog.get_logger()
+    database = engine(settings.database_url.get_secret_value())
+    nights(
+        database,
+        networks.read(settings.network_file()),
+        settings,
+        stop,
+        lambda report: log.info("planned", report=report),
+    )
+
+
+@app.command()
+def plan(
+    day: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="The day; default: today.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Plan a day now: what moves, and which vans carry it."""
+    from dataclasses import asdict
+
+    from rotation.planner import plan_night
+    from rotation.store.clock import read_clock
+
+    with _beside() as (settings, network, engine):
+        with engine.connect() as connection:
+            today = read_clock(connection).now().astimezone(network.timezone).date()
+        report = plan_night(engine, network, settings, day.date() if day else today)
+        _print(asdict(report), as_json, _pairs)
+
+
+@app.command()
+def alerts(
+    everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False, as_json: Json = False
+) -> None:
+    """List alerts, the newest first."""
+    from sqlalchemy import select
+
+    from rotation.store.tables import alerts as table
+
+    with _beside() as (_, _network, engine), engine.connect() as connection:
+        query = select(table).order_by(table.c.opened_at.desc(), table.c.alert_id)
+        rows = connection.execute(query if everything else query.where(table.c.closed_at.is_(None)))
+        _print(
+            [dict(row._mapping) for row in rows], as_json, _table("kind", "place_id", "class", "opened_at", "numbers")
+        )
+
+
+def _table(*columns: str) -> Callable[[list[dict[str, Any]]], None]:
+    def show(rows: list[dict[str, Any]]) -> None:
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*(str(row[column]) for column in columns))
+        Console().print(table)
+
+    return show
+
+
+# --- Input ------------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ingest(file: Annotated[Path, typer.Argument(help="JSON lines of CloudEvents, or - for standard input.")]) -> None:
+    """Send events to Kafka; what cannot be sent is recorded with the rejections."""
+    from streams.ingest import ingest_lines
+
+    from config.kafka import client
+
+    with _beside(kafka=True) as (settings, _, engine):
+        lines = sys.stdin.buffer if str(file) == "-" else file.open("rb")
+        with lines:
+            sent, refused = ingest_lines(lines, str(file), client(settings), engine)
+        say(f"{sent} events sent, {refused} refused at once (see: rotation rejected list)")
+
+
+@rejected_app.command("list")
+def rejected_list(
+    as_json: Json = False, most: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
+) -> None:
+    """List rejected events, the newest first."""
+    from rotation.store.rejections import listed
+
+    with _beside() as (_, _network, engine), engine.connect() as connection:
+        columns = ("id", "topic", "partition", "offset", "index", "reason", "field", "message")
+        _print(listed(connection, most), as_json, _table(*columns))
+
+
+@rejected_app.command("replay")
+def rejected_replay(
+    number: Annotated[int, typer.Argument(help="The rejection's id.")],
+    mended: Annotated[Path | None, typer.Option(help="File with the mended event; default: as it was.")] = None,
+) -> None:
+    """Send a rejected event again, mended or because what was wrong with the network is mended."""
+    from config.kafka import client
+    from rotation.store.rejections import replay
+
+    with _beside(kafka=True) as (settings, _, engine):
+        replay(engine, client(settings), number, mended.read_bytes() if mended else None)
+        say(f"rejection {number} sent again")
+
+
+@import_app.command("librarieswest")
+def import_librarieswest(
+    folder: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="Folder with branches.csv, in_transit/ ...")
+    ],
+    until: Annotated[str | None, typer.Option(help="Stop after the file of this date, such as 2020-03-11.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Load LibrariesWest's real days of March 2020 through Kafka, and show how things stand then."""
+    from rotation.real_days import import_days
+
+    with one_sentence():
+        _print(import_days(_settings(), folder, until, lambda text: say(text)), as_json, _pairs)
+
+
+@app.command()
+def routes(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    days: Annotated[int, typer.Option(min=1, max=28)] = 3,
+    as_json: Json = False,
+) -> None:
+    """Schedule what waits on the days that follow, without ordering anything."""
+    from rotation.real_days import schedule_days
+
+    with _beside() as (settings, network, engine):
+        report = schedule_days(engine, network, settings, first.date(), days)
+        _print(report, as_json, _pairs)
+        if not report["complete"]:
+            _end("the schedule leaves out copies that could be served; see not_scheduled", FAILED)
+
+
+@network_app.command("check")
+def network_check(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Tell every mistake of a network file, each with its line."""
+    from rotation.network import read
+
+    with one_sentence():
+        network = read(file)
+    say(
+        f"{file.name}: {len(network.places)} places, {len(network.hubs)} hubs, {len(network.vans)} vans: no mistake found"
+    )
+
+
+# --- Upkeep -----------------------------------------------------------------------------------------------------------
+
+
+@db_app.command("upgrade")
+def db_upgrade() -> None:
+    """Create or upgrade the tables."""
+    with _beside():
+        say("the database is up to date")
+
+
+@topics_app.command("create")
+def topics_create() -> None:
+    """Create the topics that are missing."""
+    from config.kafka import client
+    from streams.admin import create
+
+    with _beside(kafka=True) as (settings, _, _engine):
+        made = create(client(settings), replication=settings.kafka_replication)
+        say(f"created: {', '.join(made)}" if made else "all topics exist")
+
+
+@topics_app.command("check")
+def topics_check() -> None:
+    """Compare the topics with their contracts; nothing is changed."""
+    from config.kafka import client
+    from streams.admin import check
+
+    with _beside(kafka=True) as (settings, _, _engine):
+        differences = check(client(settings))
+        if differences:
+            _end("\n".join(map(str, differences)), FAILED)
+        say("all topics are as their contracts say")
+
+
+@config_app.command("show")
+def config_show(as_json: Json = False) -> None:
+    """Show each setting, its value, and where the value comes from; secrets are hidden."""
+    from config.settings import shown
+
+    with one_sentence():
+        rows = [row._asdict() for row in shown(_settings())]
+    _print(rows, as_json, _table("key", "value", "origin", "description"))
