@@ -1,0 +1,359 @@
+"""LibrariesWest's open data: a real network of 166 points, and what its daily snapshots say of every copy in transit.
+
+A snapshot's row has no item number, so equal rows are interchangeable: of each row it is enough to know how many copies
+it has ever stood for and how many of these have arrived; the first sent arrive first. All ids follow from a row and
+that number, so that importing twice, or in any order of batches, changes nothing.
+"""
+
+import csv
+import gzip
+import hashlib
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from rotation.events import CopyAdded, TransferReceived, TransferSent, cloud_event
+from rotation.network import WEEKDAYS, Fault, Network, from_tables
+
+SOURCE = "librarieswest"
+TIMEZONE = ZoneInfo("Europe/London")
+END_OF_DAY = time(23, 59, 59)  # a snapshot shows a day's end; with it, "over 21 days" counts whole days
+BATCH_EVENTS = 100
+DAY_COLUMNS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+# --- The network ------------------------------------------------------------------------------------------------------
+
+
+def network(folder: Path, choices: Path) -> Network:
+    """Make the network of `folder`'s tables with the hubs, vans and default hours of `choices` (TOML).
+
+    Raises
+    ------
+    NetworkError
+        With every fault of what they make together.
+    KeyError
+        When `choices` lacks a table, or names a hub that branches.csv has not.
+    """
+    chosen = tomllib.loads(choices.read_text(encoding="utf-8"))
+    hubs = {authority["name"]: authority for authority in chosen["authority"]}
+    branches = _table(folder / "branches.csv")
+    hours = _hours_by_point(branches, _table(folder / "hours.csv"), chosen["hours_under"])
+    _demand_hubs(hubs, branches)
+    raw = {
+        "network": chosen["network"],
+        "class": [{"id": key, "name": name} for key, name in _item_types(folder).items()],
+        "owner": [{"id": authority["id"], "name": authority["name"]} for authority in chosen["authority"]],
+        "place": [_place(branch, hubs[branch["authority"]], hours, chosen["default_receiving"]) for branch in branches],
+        "van": list(chain.from_iterable(map(_vans, chosen["authority"]))),
+    }
+    return from_tables(raw, choices.name)
+
+
+def slug(name: str) -> str:
+    """Return a name as an id: "Severn Beach & Pilning Library" is severn-beach-pilning-library."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def class_of(item_type: str) -> str:
+    """Return an item type as a class; the placeholder that some rows carry is what the stock list calls Unknown."""
+    return "unknown" if item_type.startswith("$<") else slug(item_type)
+
+
+def _item_types(folder: Path) -> dict[str, str]:
+    """Return the stock list's item types by class; spellings that differ in spaces are one."""
+    names = {row["item_type"] for row in _table(folder / "items_summary.csv")}
+    return {class_of(name): name for name in sorted(names)}
+
+
+def _demand_hubs(hubs: Mapping[str, Mapping[str, Any]], branches: list[dict[str, str]]) -> None:
+    known = {branch["library"] for branch in branches}
+    for authority in hubs.values():
+        if authority["hub"] not in known:
+            raise KeyError(f"the hub {authority['hub']!r} of {authority['name']} is not in branches.csv")
+
+
+def _place(
+    branch: Mapping[str, str], authority: Mapping[str, Any], hours: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a point as a `place` table; one without coordinates is kept, though no van can be sent there."""
+    is_hub = branch["library"] == authority["hub"]
+    tier = "district" if is_hub else "subdistrict" if branch["type"] == "LAL" else "room"
+    place: dict[str, Any] = {
+        "id": slug(branch["library"]),
+        "name": branch["library"],
+        "tier": tier,
+        "kind": _kind(branch["library"]),
+        "owner": authority["id"],
+        "population": int(branch["population"] or 0),
+    }
+    if branch["lat"]:
+        place |= {"lat": float(branch["lat"]), "lon": float(branch["lng"])}
+    if branch["income_deprivation"]:
+        place["special"] = {"income_deprived": float(branch["income_deprivation"]) / 100}
+    place |= {"hub": _hub(authority)} if is_hub else {"parent": slug(authority["hub"])}
+    return place | _when(hours.get(branch["library"]), defaults[tier], located=bool(branch["lat"]))
+
+
+def _kind(name: str) -> str:
+    """Return what a point is by the words of its name: the data says no more."""
+    if re.search(r"\b(mobile|at home)\b", name, re.IGNORECASE):
+        return "mobile_stop"
+    return "store" if re.search(r"\b(reserve|stack|stock|store)\b", name, re.IGNORECASE) else "staffed"
+
+
+def _hub(authority: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: authority[key] for key in ("cutoff", "trunk_departs", "copies_per_hour")}
+
+
+def _when(hours: Mapping[str, Any] | None, default: Mapping[str, Any], *, located: bool) -> dict[str, Any]:
+    """Return the hours of a point; a located one without usable hours gets its tier's receiving window, flagged."""
+    if hours:
+        return {"hours": hours}
+    return {"receiving": default, "default_hours": True} if located else {}
+
+
+def _vans(authority: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    number = 0
+    for group in authority["vans"]:
+        for _ in range(group["count"]):
+            number += 1
+            rest = {key: value for key, value in group.items() if key != "count"}
+            yield {"id": f"{authority['id']}-{number}", "hub": slug(authority["hub"]), **rest}
+
+
+# --- Hours, joined by name, then by postcode --------------------------------------------------------------------------
+
+_COMMON_WORDS = r"\b(library|community|information|centre|learning|childrens|lending|and)\b"
+
+
+def _hours_by_point(
+    branches: list[dict[str, str]], rows: list[dict[str, str]], under: Mapping[str, str]
+) -> dict[str, dict[str, list[str]]]:
+    """Return each point's week by its name, where a row with any hours joins it."""
+    usable = [row for row in rows if any(row[day] for day in DAY_COLUMNS)]
+    by_name = {(_authority(row), _bare(row["library"])): row for row in usable}
+    by_postcode = {_bare_postcode(row["postcode"]): row for row in usable}
+    joined = {}
+    for branch in branches:
+        names = (under.get(branch["library"], branch["library"]), branch["matched_name"])
+        row = next((by_name[key] for n in names if n and (key := (branch["authority"], _bare(n))) in by_name), None)
+        row = row or by_postcode.get(_bare_postcode(branch["postcode"]) or "none")
+        if row:
+            joined[branch["library"]] = _week(row)
+    return joined
+
+
+def _authority(row: Mapping[str, str]) -> str:
+    return re.sub(r"( City)?\s+Council$", "", row["authority"])
+
+
+def _bare(name: str) -> str:
+    """Return a library's name without what its several spellings add: "St. Pauls" is "St Pauls Library"."""
+    plain = re.sub(r"\(.*?\)|@.*|['.]", "", name.lower())
+    return slug(re.sub(_COMMON_WORDS, " ", plain))
+
+
+def _bare_postcode(postcode: str) -> str:
+    return postcode.replace(" ", "").upper()
+
+
+def _week(row: Mapping[str, str]) -> dict[str, list[str]]:
+    days = zip(WEEKDAYS, DAY_COLUMNS, strict=True)
+    return {day: row[column].split(",") for day, column in days if row[column]}
+
+
+# --- Snapshots --------------------------------------------------------------------------------------------------------
+
+
+class Row(NamedTuple):
+    """One line of a snapshot: a copy in transit, known by no number."""
+
+    date_transited: str
+    item_type: str
+    from_library: str
+    from_authority: str
+    to_library: str
+    to_authority: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Every copy in transit at the end of `day`, as counted rows, and the lines that could not be read."""
+
+    day: date
+    rows: Counter[Row]
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def clock(self) -> datetime:
+        """The network's time that it shows."""
+        return _end_of(self.day)
+
+
+def _end_of(day: date) -> datetime:
+    return datetime.combine(day, END_OF_DAY, TIMEZONE)
+
+
+def snapshot_files(folder: Path) -> list[Path]:
+    """Return the folder's snapshots in the order of their names, which is that of their days."""
+    return sorted((folder / "in_transit").glob("*.csv*"))
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """Read a file as it was published (gzip or plain); bad lines become faults, the rest goes on.
+
+    Raises
+    ------
+    ValueError
+        When no line can be read, so that the file shows no day.
+    """
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as lines:
+        return parse_snapshot(lines, path.name)
+
+
+def parse_snapshot(lines: Iterable[str], file: str) -> Snapshot:
+    """Read a snapshot's lines, the first of which names the columns; raises as `read_snapshot` does."""
+    reader = csv.reader(lines)
+    next(reader, None)
+    rows: Counter[Row] = Counter()
+    faults: list[Fault] = []
+    for line, values in enumerate(reader, 2):
+        wrong = _wrong(values)
+        if wrong:
+            faults.append(Fault(file, line, *wrong))
+        else:
+            rows[Row(*values)] += 1
+    if not rows:
+        raise ValueError(f"{file}: no line with {', '.join(Row._fields)}")
+    return Snapshot(date.fromisoformat(max(row.date_transited for row in rows)), rows, tuple(faults))
+
+
+def _wrong(values: list[str]) -> tuple[str, str] | None:
+    """Return the field and what is wrong with it, if anything is."""
+    if len(values) != len(Row._fields):
+        return "line", f"expected {len(Row._fields)} fields, got {len(values)}"
+    empty = next((name for name, value in zip(Row._fields, values, strict=True) if not value.strip()), None)
+    if empty:
+        return empty, "empty"
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", values[0]):
+        return "date_transited", f"expected a date such as 2020-03-09, got {values[0]!r}"
+    return None
+
+
+# --- From snapshots to facts ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Ledger:
+    """How many copies each row has ever stood for (`sent`), and how many of these have arrived (`arrived`)."""
+
+    sent: Counter[Row] = field(default_factory=Counter)
+    arrived: Counter[Row] = field(default_factory=Counter)
+
+    def in_transit(self) -> Counter[Row]:
+        """Return the multiset that the last snapshot showed."""
+        return self.sent - self.arrived
+
+
+def events(ledger: Ledger, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    """Yield what happened from the ledger's state to the snapshot's as CloudEvents, and bring the ledger there.
+
+    A row that is new, or stands more often than before, was sent at its own date (so back-dated rows count from it);
+    one that stands less often has arrived by the snapshot's day.
+    """
+    out = ledger.in_transit()
+    for row in sorted(out.keys() | snapshot.rows.keys()):
+        for _ in range(snapshot.rows[row] - out[row]):
+            ledger.sent[row] += 1
+            yield from _sent(row, ledger.sent[row])
+        for _ in range(out[row] - snapshot.rows[row]):
+            ledger.arrived[row] += 1
+            yield _received(row, ledger.arrived[row], snapshot.clock)
+
+
+def copy_id(row: Row, number: int) -> str:
+    """Return the repeatable id of the `number`-th copy that a row has stood for."""
+    return f"lw-{hashlib.blake2b('|'.join(row).encode(), digest_size=8).hexdigest()}-{number}"
+
+
+def _sent(row: Row, number: int) -> Iterator[dict[str, Any]]:
+    """Yield that the copy exists and was checked in for its destination; no row tells its title: it has one alone."""
+    copy, at, place = copy_id(row, number), _end_of(date.fromisoformat(row.date_transited)), slug(row.from_library)
+    added = CopyAdded.model_validate({"copy": copy, "place": place, "title": copy, "class": class_of(row.item_type)})
+    yield cloud_event(added, event_id=f"{copy}-added", source=SOURCE, time=at)
+    sent = TransferSent.model_validate({"copy": copy, "place": place, "to": slug(row.to_library)})
+    yield cloud_event(sent, event_id=f"{copy}-sent", source=SOURCE, time=at, sequence=1)
+
+
+def _received(row: Row, number: int, at: datetime) -> dict[str, Any]:
+    copy = copy_id(row, number)
+    received = TransferReceived.model_validate({"copy": copy, "place": slug(row.to_library)})
+    return cloud_event(received, event_id=f"{copy}-received", source=SOURCE, time=at, sequence=2)
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------------
+
+
+class Producer(Protocol):
+    """What of a kafka-python producer is used here."""
+
+    def send(self, topic: str, value: bytes) -> Any: ...
+    def flush(self) -> Any: ...
+
+
+class Import(NamedTuple):
+    """What was sent, and what of the files could not be."""
+
+    files: int
+    events: int
+    batches: int
+    clock: datetime
+    faults: tuple[Fault, ...]
+
+
+def snapshots(folder: Path, until: str | None = None) -> Iterator[Snapshot]:
+    """Yield the folder's snapshots in the order of the days they show, up to the file whose name begins with `until`.
+
+    Raises
+    ------
+    ValueError
+        When no file's name begins with it, or the folder has none at all.
+    """
+    files = snapshot_files(folder)
+    last = [number for number, path in enumerate(files) if until is None or path.name.startswith(until)]
+    if not last:
+        raise ValueError(f"{folder / 'in_transit'}: no snapshot{f' named {until}…' if until else ''}")
+    yield from map(read_snapshot, files[: last[-1] + 1])
+
+
+def batches(snapshots: Iterable[Snapshot]) -> Iterator[bytes]:
+    """Yield the events of consecutive snapshots as CloudEvents batches, the first from an empty ledger."""
+    ledger = Ledger()
+    happened = chain.from_iterable(events(ledger, snapshot) for snapshot in snapshots)
+    while batch := list(islice(happened, BATCH_EVENTS)):
+        yield orjson.dumps(batch)
+
+
+def send(producer: Producer, topic: str, shown: Iterable[Snapshot]) -> Import:
+    """Send consecutive snapshots to a topic, wait until the broker has all of it, and say what was sent."""
+    shown = list(shown)
+    sent = events_sent = 0
+    for batch in batches(shown):
+        producer.send(topic, batch)
+        sent, events_sent = sent + 1, events_sent + len(orjson.loads(batch))
+    producer.flush()
+    return Import(len(shown), events_sent, sent, shown[-1].clock, tuple(chain.from_iterable(s.faults for s in shown)))

@@ -1,0 +1,163 @@
+"""One routing problem a hub and day: the crates of that day become stops of its vans, named by their places.
+
+The idea: a place is one stop, delivery and collection in one visit, split only where its crates are more than a van
+holds; every stop's id begins with the place's, so that an answer is read back without a table.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from rotation.courier.calendar import LOADING_S, SERVICE_PER_CRATE_S, SERVICE_S, UNLOADING_S, Calendar
+from rotation.courier.crates import Crate
+from rotation.courier.legs import Kind
+from rotation.network import Place
+from rotation.network import Van as NetworkVan
+from solver.problem import Call, Depot, Problem, Shipment, Stop, Van, Window
+
+MORE = "#"  # "riverside#2" is the second visit at riverside, whose crates no van holds at once
+SORTING_CENTS = 20  # a copy by the hub: two handlings of 6 s at 30 an hour, and its share of two crates carried
+MAX_RELOADS = 2  # three trips in a shift; with the loading times a fourth would leave no time to drive
+
+
+@dataclass
+class Errand:
+    """What one visit at a place hands over and takes, and what of it another stop of the same run brings or gets."""
+
+    place: str
+    deliver: list[Crate] = field(default_factory=list)
+    collect: list[Crate] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The stop's id: the place's own, unless a number was added."""
+        return self.place
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What leaving a stop out would forgo; None: stops must be served."""
+
+    cents_per_copy: int
+
+
+def hub_problem(
+    calendar: Calendar, hub: Place, day: date, crates: Sequence[Crate], worth: Worth | None = None
+) -> Problem:
+    """Return the routing problem of a hub's vans on a day; crates of other hubs or days, and of trunks, are left aside.
+
+    Raises
+    ------
+    ValueError
+        When the hub has no van or no coordinates.
+    """
+    if hub.hub is None or not hub.located or not calendar.vans[hub.id]:
+        raise ValueError(f"{hub.id} has no sorting, no coordinates or no van")
+    own = [crate for crate in crates if crate.day == day and calendar.hub(crate.from_place) == hub.id]
+    capacity = max(van.crates for van in calendar.vans[hub.id])
+    return Problem(
+        name=f"{hub.id} {day}",
+        weekday=day.weekday(),
+        depots=[_depot(hub)],
+        vans=[_van(van) for van in calendar.vans[hub.id]],
+        stops=[_stop(calendar, errand, number, day, worth) for errand, number in _errands(own, capacity)],
+        shipments=[_shipment(calendar, crate, day) for crate in own if crate.kind is Kind.DIRECT],
+    )
+
+
+def place_of(visit: str) -> str:
+    """Return the place of a stop's id."""
+    return visit.partition(MORE)[0]
+
+
+def crates_of_visits(crates: Iterable[Crate], capacity_crates: int) -> dict[str, Errand]:
+    """Return what each stop of the problem hands over and takes, by its id."""
+    return {_stop_id(errand, number): errand for errand, number in _errands(crates, capacity_crates)}
+
+
+def _errands(crates: Iterable[Crate], capacity: int) -> Iterator[tuple[Errand, int]]:
+    """Yield the visits of a day: a place's deliveries and collections in as few as a van's capacity allows."""
+    at: dict[str, Errand] = defaultdict(lambda: Errand(""))
+    for crate in sorted(crates, key=lambda crate: crate.id):
+        if crate.kind is Kind.DELIVER:
+            at[crate.to_place].deliver.append(crate)
+        elif crate.kind is Kind.COLLECT:
+            at[crate.from_place].collect.append(crate)
+    for place in sorted(at):
+        most = max(len(at[place].deliver), len(at[place].collect))
+        for number, first in enumerate(range(0, most, capacity), 1):
+            part = slice(first, first + capacity)
+            yield Errand(place, at[place].deliver[part], at[place].collect[part]), number
+
+
+def _stop_id(errand: Errand, number: int) -> str:
+    return errand.place if number == 1 else f"{errand.place}{MORE}{number}"
+
+
+def _depot(hub: Place) -> Depot:
+    cutoff_s = hub.hub.cutoff_s if hub.hub else None
+    return Depot(id=hub.id, lat=hub.lat, lon=hub.lon, load_s=LOADING_S, unload_s=UNLOADING_S, sort_cutoff_s=cutoff_s)
+
+
+def _van(van: NetworkVan) -> Van:
+    return Van(
+        id=van.id,
+        start=van.hub,
+        capacity=van.crates,
+        shift=Window(from_s=van.shift.begin_s, until_s=van.shift.end_s),
+        fixed_cents=van.fixed_cost_cents,
+        hour_cents=van.cost_per_hour_cents,
+        km_cents=van.cost_per_km_cents,
+        max_reloads=MAX_RELOADS,
+        reload_depots=[van.hub],
+    )
+
+
+def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Worth | None) -> Stop:
+    place, count = calendar.network.place[errand.place], len(errand.deliver) + len(errand.collect)
+    copies = sum(len(crate.transfers) for crate in [*errand.deliver, *errand.collect])
+    return Stop(
+        id=_stop_id(errand, number),
+        place=place.id,
+        lat=place.lat,
+        lon=place.lon,
+        windows=_windows(place, day, count),
+        service_s=SERVICE_S,
+        service_s_per_unit=SERVICE_PER_CRATE_S,
+        deliver=len(errand.deliver),
+        collect=len(errand.collect),
+        depot=calendar.hub(place.id),
+        due_s=None if calendar.makes_cutoff(place.id, day) else _last_return_s(calendar, place),
+        prize_cents=worth.cents_per_copy * copies if worth else None,
+        priority=min(100, copies),
+    )
+
+
+def _last_return_s(calendar: Calendar, place: Place) -> int:
+    """Return the end of the last shift: what cannot make the cut-off waits for the next day's sorting."""
+    return max(van.shift.end_s for van in calendar.vans[calendar.hub(place.id) or ""])
+
+
+def _windows(place: Place, day: date, crates: int) -> list[Window]:
+    """Return when service may begin, so that it also ends while the place receives (or begins with a short window)."""
+    length_s = SERVICE_S + crates * SERVICE_PER_CRATE_S
+    spans = place.receiving_spans(day)
+    return [Window(from_s=span.begin_s, until_s=max(span.begin_s, span.end_s - length_s)) for span in spans]
+
+
+def _shipment(calendar: Calendar, crate: Crate, day: date) -> Shipment:
+    """Return a direct crate; one that does not fit goes through the hub, at the price of being sorted."""
+    ends = [calendar.network.place[place] for place in (crate.from_place, crate.to_place)]
+    collect, deliver = (
+        Call(
+            place=place.id,
+            lat=place.lat,
+            lon=place.lon,
+            windows=_windows(place, day, 1),
+            service_s_per_unit=SERVICE_PER_CRATE_S,
+        )
+        for place in ends
+    )
+    worth = len(crate.transfers) * SORTING_CENTS
+    return Shipment(id=crate.id, amount=1, collect=collect, deliver=deliver, prize_cents=worth)

@@ -1,0 +1,166 @@
+"""An engine's answer read back as people see it: runs of vans, stops at places, crates by name.
+
+The idea: the answer is only an order of visits. Times, loads and costs are taken from `solver.evaluate`, so nothing
+reaches people that the independent judge has not worked out itself.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from functools import partial
+
+from rotation.courier.calendar import Calendar
+from rotation.courier.crates import Crate
+from rotation.courier.legs import Kind
+from rotation.courier.problems import Errand, crates_of_visits, place_of
+from solver.evaluate import evaluate
+from solver.problem import Problem
+from solver.solution import Cause, Evaluation, RunReport, Solution, Visit
+
+_FRAMES = ("start:", "end:", "break:", "reload:")  # visits that are no stop of anyone's
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStop:
+    """One visit as people read it; `deliver` and `collect` are crate ids."""
+
+    position: int
+    place: str
+    arrives_at: datetime
+    begins_at: datetime
+    departs_at: datetime
+    deliver: tuple[str, ...]
+    collect: tuple[str, ...]
+    load_after_crates: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One van's day."""
+
+    id: str
+    van: str
+    departs_at: datetime
+    returns_at: datetime
+    distance_m: int
+    cost_cents: int
+    largest_load_crates: int
+    stops: tuple[PlannedStop, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unserved:
+    """A stop or direct crate in no run, and the crates that wait for another day."""
+
+    visit: str
+    place: str
+    crates: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HubDay:
+    """A hub's day: what was asked, what was answered, how it is judged, and what people do."""
+
+    day: date
+    hub: str
+    problem: Problem
+    solution: Solution
+    evaluation: Evaluation
+    runs: tuple[PlannedRun, ...]
+    unserved: tuple[Unserved, ...]
+    crates: tuple[Crate, ...]
+
+
+class PlanRefused(RuntimeError):
+    """An engine's plan that breaks a rule: no one may see it."""
+
+
+def read_back(
+    calendar: Calendar, day: date, hub: str, crates: Sequence[Crate], problem: Problem, solution: Solution
+) -> HubDay:
+    """Judge a hub's solution and read it back as runs and stops.
+
+    Raises
+    ------
+    PlanRefused
+        When the plan breaks a rule other than leaving a stop out.
+    """
+    evaluation = evaluate(problem, solution)
+    broken = [violation for violation in evaluation.violations if violation.cause is not Cause.UNSERVED]
+    if broken:
+        raise PlanRefused(f"{hub} {day}: {solution.engine} broke {', '.join(map(str, broken[:3]))}")
+    own = tuple(crate for crate in crates if calendar.hub(crate.from_place) == hub)
+    visits = _Visits(own, crates_of_visits(own, max(van.crates for van in calendar.vans[hub])))
+    at = partial(_instant, calendar, day)
+    return HubDay(
+        day=day,
+        hub=hub,
+        problem=problem,
+        solution=solution,
+        evaluation=evaluation,
+        runs=tuple(_run(report, day, visits, at) for report in evaluation.runs if any(map(_is_stop, report.visits))),
+        unserved=tuple(visits.unserved(visit) for visit in evaluation.unserved),
+        crates=own,
+    )
+
+
+def _instant(calendar: Calendar, day: date, seconds: int) -> datetime:
+    """Return the instant of a second of a day's plan, which may lie in the night after."""
+    days, rest = divmod(seconds, 86_400)
+    return calendar.network.instant(day + timedelta(days=days), rest)
+
+
+def _is_stop(visit: Visit) -> bool:
+    return not visit.visit.startswith(_FRAMES)
+
+
+def _run(report: RunReport, day: date, visits: "_Visits", at: Callable[[int], datetime]) -> PlannedRun:
+    stops = [visit for visit in report.visits if _is_stop(visit)]
+    return PlannedRun(
+        id=f"{day:%Y%m%d}-{report.van}",
+        van=report.van,
+        departs_at=at(report.begin_s),
+        returns_at=at(report.end_s),
+        distance_m=report.metres,
+        cost_cents=report.money.total,
+        largest_load_crates=max(sum(visit.load.values()) for visit in report.visits),
+        stops=tuple(_stop(position, visit, visits, at) for position, visit in enumerate(stops, 1)),
+    )
+
+
+def _stop(position: int, visit: Visit, visits: "_Visits", at: Callable[[int], datetime]) -> PlannedStop:
+    errand = visits.errand(visit.visit)
+    return PlannedStop(
+        position=position,
+        place=errand.place,
+        arrives_at=at(visit.arrive_s),
+        begins_at=at(visit.begin_s),
+        departs_at=at(visit.leave_s),
+        deliver=tuple(crate.id for crate in errand.deliver),
+        collect=tuple(crate.id for crate in errand.collect),
+        load_after_crates=sum(visit.load.values()),
+    )
+
+
+class _Visits:
+    """What a visit's id stands for: a place's errand, or one half of a direct crate's way."""
+
+    def __init__(self, crates: Sequence[Crate], errands: dict[str, Errand]) -> None:
+        self.direct = {crate.id: crate for crate in crates if crate.kind is Kind.DIRECT}
+        self.errands = errands
+
+    def errand(self, visit: str) -> Errand:
+        """Return what is handed over and taken at a visit."""
+        half, _, crate = visit.partition(":")
+        if half == "collect" and crate in self.direct:
+            return Errand(self.direct[crate].from_place, collect=[self.direct[crate]])
+        if half == "deliver" and crate in self.direct:
+            return Errand(self.direct[crate].to_place, deliver=[self.direct[crate]])
+        return self.errands[visit]
+
+    def unserved(self, visit: str) -> Unserved:
+        """Return what waits where a stop or a direct crate was left out."""
+        if visit in self.direct:
+            return Unserved(visit, self.direct[visit].from_place, (visit,))
+        errand = self.errands[visit]
+        return Unserved(visit, place_of(visit), tuple(crate.id for crate in [*errand.deliver, *errand.collect]))

@@ -1,0 +1,206 @@
+"""LibrariesWest's snapshots and points: small ones made here, and the real ones against their published figures."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rotation.adapters.librarieswest import (
+    Ledger,
+    Row,
+    Snapshot,
+    class_of,
+    events,
+    network,
+    parse_snapshot,
+    read_snapshot,
+    send,
+    slug,
+    snapshot_files,
+    snapshots,
+)
+from rotation.network import Network, Span
+
+CHOICES = Path("config/networks/librarieswest.toml")
+HEADER = "date_transited,item_type,from_library,from_authority,to_library,to_authority"
+A_TO_B = "2020-03-02,Adult Fiction,Bath,BNES,Wells,Somerset"
+B_TO_A = "2020-03-03,Music CD,Wells,Somerset,Bath,BNES"
+
+
+def shows(*lines: str) -> Snapshot:
+    return parse_snapshot([HEADER, *lines], "file.csv")
+
+
+def told(*shown: Snapshot) -> list[dict[str, Any]]:
+    ledger = Ledger()
+    return [event for snapshot in shown for event in events(ledger, snapshot)]
+
+
+def kinds(happened: list[dict[str, Any]]) -> list[object]:
+    return [event["type"] for event in happened]
+
+
+def test_a_new_row_becomes_a_copy_and_then_its_transfer():
+    added, sent = told(shows(A_TO_B))
+    assert (added["type"], sent["type"]) == ("copy.added", "transfer.sent")
+    assert sent["data"] == {"copy": added["data"]["copy"], "place": "bath", "to": "wells"}
+    assert (added["time"], sent["time"], sent["sequence"]) == ("2020-03-02T23:59:59+00:00",) * 2 + (1,)
+
+
+def test_equal_rows_are_copies_of_their_own():
+    assert len({event["data"]["copy"] for event in told(shows(A_TO_B, A_TO_B))}) == 2
+
+
+def test_a_row_that_vanishes_has_been_received_by_the_end_of_the_newest_day():
+    received = next(event for event in told(shows(A_TO_B), shows(B_TO_A)) if event["type"] == "transfer.received")
+    assert (received["type"], received["data"]["place"]) == ("transfer.received", "wells")
+    assert received["time"] == "2020-03-03T23:59:59+00:00"
+
+
+def test_of_equal_rows_the_first_sent_arrive_first_and_one_that_comes_again_is_another_copy():
+    happened = told(shows(A_TO_B, B_TO_A), shows(B_TO_A), shows(A_TO_B, B_TO_A))
+    first, again = (event["data"]["copy"] for event in happened if event["data"].get("to") == "wells")
+    assert first != again
+
+
+def test_a_back_dated_row_counts_from_its_own_date():
+    late = told(shows(B_TO_A), shows(B_TO_A, A_TO_B))[-1]
+    assert late["time"] == "2020-03-02T23:59:59+00:00"
+
+
+def test_a_bad_line_is_told_with_its_place_and_the_others_go_on():
+    snapshot = shows(A_TO_B, "yesterday,Music CD,Bath,BNES,Wells,Somerset", "2020-03-02,,Bath,BNES,Wells,Somerset", "x")
+    assert snapshot.rows.total() == 1
+    found = [(fault.line, fault.field) for fault in snapshot.faults]
+    assert found == [(3, "date_transited"), (4, "item_type"), (5, "line")]
+
+
+def test_a_file_without_a_line_is_refused():
+    with pytest.raises(ValueError, match=r"file\.csv"):
+        shows()
+
+
+rows = st.builds(
+    Row,
+    st.sampled_from(["2020-03-01", "2020-03-02"]),
+    st.just("Adult Fiction"),
+    st.sampled_from(["Bath", "Wells"]),
+    st.just("BNES"),
+    st.sampled_from(["Frome", "Street"]),
+    st.just("Somerset"),
+)
+multisets = st.lists(rows, min_size=1, max_size=12).map(lambda found: shows(*map(",".join, found)))
+
+
+@given(st.lists(multisets, min_size=1, max_size=6))
+def test_what_the_events_leave_in_transit_is_what_the_last_snapshot_shows(shown: list[Snapshot]):
+    happened = told(*shown)
+    sent, received = (
+        {event["data"]["copy"] for event in happened if event["type"] == kind}
+        for kind in ("transfer.sent", "transfer.received")
+    )
+    assert received <= sent
+    assert len(sent - received) == shown[-1].rows.total()
+
+
+@given(st.lists(multisets, min_size=1, max_size=6))
+def test_reading_the_same_files_again_makes_the_same_events_and_no_id_twice(shown: list[Snapshot]):
+    happened = told(*shown)
+    ids = [event["id"] for event in happened]
+    assert happened == told(*shown)
+    assert len(set(ids)) == len(ids)
+
+
+class Recorder:
+    """Keeps what would have been sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    def send(self, topic: str, value: bytes) -> None:
+        self.sent.append(value)
+
+    def flush(self) -> None:
+        self.sent.append(b"flushed")
+
+
+def test_the_sender_waits_for_the_broker_and_says_what_it_sent():
+    recorder = Recorder()
+    done = send(recorder, "events", [shows(A_TO_B), shows(B_TO_A)])
+    assert recorder.sent[-1] == b"flushed"
+    assert (done.files, done.events, done.batches) == (2, 5, 1)
+    new = ["copy.added", "transfer.sent"]
+    assert kinds(orjson.loads(recorder.sent[0])) == [*new, "transfer.received", *new]
+
+
+# --- The real data, where the machine has it --------------------------------------------------------------------------
+
+FIGURES = """\
+2020-03-04 2020-03-02 45743 7047 6702 3099 7351 797
+2020-03-05 2020-03-03 43972 6830 6502 3162 7226 794
+2020-03-06 2020-03-04 43571 5600 5314 2468 7337 794
+2020-03-07 2020-03-05 41362 6358 6068 2720 7417 796
+2020-03-09 2020-03-07 45429 6989 6845 3120 7399 789
+2020-03-10 2020-03-08 45947 607 592 267 7598 792
+2020-03-11 2020-03-09 46029 7572 7194 3171 7267 782
+2020-03-12 2020-03-10 45169 7258 6916 3114 7157 772
+2020-03-13 2020-03-11 43957 5578 5317 2556 7069 773
+""".splitlines()
+
+
+@pytest.fixture(scope="module")
+def folder(rotation_data: Path) -> Path:
+    return rotation_data / "librarieswest"
+
+
+@pytest.fixture(scope="module")
+def real(folder: Path) -> Network:
+    return network(folder, CHOICES)
+
+
+def figures(snapshot: Snapshot, located: set[str]) -> list[int]:
+    """Return rows, sent that day, both ends located, lanes among those, out over 21 days, over 365."""
+    today = {row: count for row, count in snapshot.rows.items() if row.date_transited == snapshot.day.isoformat()}
+    both = {row: count for row, count in today.items() if {row.from_library, row.to_library} <= located}
+    ages = [(snapshot.day - date.fromisoformat(row.date_transited)).days for row in snapshot.rows.elements()]
+    lanes = {(row.from_library, row.to_library) for row in both}
+    overdue = [sum(age > days for age in ages) for days in (21, 365)]
+    return [snapshot.rows.total(), sum(today.values()), sum(both.values()), len(lanes), *overdue]
+
+
+@pytest.mark.parametrize("line", FIGURES)
+def test_each_snapshot_has_its_published_figures(line: str, folder: Path, real: Network):
+    name, day, *numbers = line.split()
+    snapshot = read_snapshot(next(path for path in snapshot_files(folder) if path.name.startswith(name)))
+    located = {place.name.en for place in real.places if place.located}
+    assert (str(snapshot.day), snapshot.faults, figures(snapshot, located)) == (day, (), [int(n) for n in numbers])
+
+
+def test_the_points_are_all_there_with_one_hub_an_authority(real: Network):
+    assert (len(real.places), sum(place.located for place in real.places)) == (166, 137)
+    assert sorted(place.owner for place in real.hubs) == sorted(owner.id for owner in real.owners)
+    assert all(real.hub_of(place.id) for place in real.places)
+
+
+def test_hours_join_by_name_then_by_postcode_and_closed_twins_do_not_hide_them(real: Network):
+    assert real.place["pill-library"].open_spans(date(2020, 3, 10)) == (Span(34_200, 45_000), Span(48_600, 61_200))
+    assert real.place["portland-tophill-library"].hours  # its row is named Portland: the postcode joins it
+    assert real.place["dorchester-library"].hours  # a second Dorchester in hours.csv has none
+
+
+def test_located_points_without_usable_hours_get_their_tiers_window_and_are_flagged(real: Network):
+    flagged = [place for place in real.places if place.default_hours]
+    assert len(flagged) == 16
+    assert all(place.located and place.receiving and not place.hours for place in flagged)
+    assert not any(place.located and not place.hours and not place.default_hours for place in real.places)
+
+
+def test_every_row_names_points_and_classes_of_the_network(folder: Path, real: Network):
+    rows = next(snapshots(folder)).rows
+    classes = {title_class.id for title_class in real.classes}
+    assert {slug(name) for row in rows for name in (row.from_library, row.to_library)} <= real.place.keys()
+    assert {class_of(row.item_type) for row in rows} <= classes
