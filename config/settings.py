@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+KEPT_NETWORK = "network.json"  # of an import: it stays with the data that was imported into the same folder
 DEFAULTS = Path(__file__).with_name("default.toml")
 
 
@@ -134,6 +135,9 @@ class Settings(BaseSettings):
         FileNotFoundError
             When it is neither in the working folder nor among those that come with Rotation.
         """
+        kept = self.data_dir / KEPT_NETWORK
+        if kept.is_file() and "ROTATION_NETWORK" not in os.environ:
+            return kept
         for path in (self.network, DEFAULTS.parent / "networks" / self.network):
             if path.is_file():
                 return path

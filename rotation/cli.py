@@ -233,11 +233,15 @@ def rejected_list(
     as_json: Json = False, most: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100
 ) -> None:
     """List rejected events, the newest first."""
+    from rotation.store.engine import driver
     from rotation.store.rejections import listed
 
     with _beside() as (_, _network, engine), engine.connect() as connection:
+        rows = [row._asdict() for row in listed(driver(connection).cursor(), limit=most)]
+        for row in rows:
+            row["original"] = bytes(row["original"]).decode("utf-8", "backslashreplace")
         columns = ("id", "topic", "partition", "offset", "index", "reason", "field", "message")
-        _print(listed(connection, most), as_json, _table(*columns))
+        _print(rows, as_json, _table(*columns))
 
 
 @rejected_app.command("replay")

@@ -30,6 +30,7 @@ from rotation.store.targets import set_targets
 from rotation.terminal import Terminal
 from streams import admin
 from streams.recount import end_offsets, events_in_kafka
+from streams.topics import CIRCULATION_EVENTS
 
 HISTORY_S = 600.0  # 26 weeks take some 30 s on two cores; on a loaded machine many times that
 FIRST_PLAN_S = 180.0
@@ -140,10 +141,7 @@ class Demonstration:
         return tell
 
     def _all_applied(self) -> bool:
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(progress.c.partition, progress.c.next_offset))
-            applied = {row.partition: row.next_offset for row in rows}
-        return all(applied.get(partition, 0) >= end for partition, end in end_offsets(self.kafka).items())
+        return all_applied(self.engine, self.kafka)
 
     def _planned(self) -> bool:
         with self.engine.connect() as connection:
@@ -152,9 +150,7 @@ class Demonstration:
             return connection.execute(select(func.count()).where(day_plans.c.day == today)).scalar_one() > 0
 
     def _in_kafka(self) -> int:
-        with self.engine.connect() as connection:
-            rows = connection.execute(select(progress.c.partition, progress.c.next_offset))
-            return events_in_kafka(self.kafka, {row.partition: row.next_offset for row in rows})
+        return events_in_kafka(self.kafka, _applied(self.engine))
 
     def _stand_at_planning_time(self, connection: Any) -> None:
         """Move the standing clock on to the planning time of its day, where it has not come yet."""
@@ -174,6 +170,20 @@ def _stand_still(connection: Any) -> None:
     clock = read_clock(connection)
     last: datetime | None = connection.execute(select(func.max(feeds.c.last_event_at))).scalar()
     set_clock(connection, standing_at(min(clock.now(), last) if clock.simulated and last else clock.now()))
+
+
+def all_applied(engine: Engine, kafka: Mapping[str, Any]) -> bool:
+    """Whether everything that stands in Kafka is in the database."""
+    applied = _applied(engine)
+    return all(applied.get(partition, 0) >= end for partition, end in end_offsets(kafka).items())
+
+
+def _applied(engine: Engine) -> dict[int, int]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            select(progress.c.partition, progress.c.next_offset).where(progress.c.topic == CIRCULATION_EVENTS.name)
+        )
+        return dict(rows.tuples().all())
 
 
 def run(settings: Settings, seconds: float | None, terminal: Terminal, stop: Event) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ A network is one TOML file. Everything else in the system names a place by its i
 so that every mistake is told at once, with its line.
 """
 
+import json
 import math
 import re
 import tomllib
@@ -119,7 +120,7 @@ def parse_week(value: object) -> dict[int, tuple[Span, ...]]:
         for one, following in pairwise(spans):
             if following.begin_s < one.end_s:
                 raise ValueError(f"{key}: two spans overlap")
-        week.update(dict.fromkeys([key] if isinstance(key, int) else _days(str(key)), spans))
+        week.update(dict.fromkeys([int(key)] if str(key) in "0123456" else _days(str(key)), spans))
     return week
 
 
@@ -343,7 +344,7 @@ class NetworkError(ValueError):
 
 
 def read(path: Path) -> Network:
-    """Read a network file.
+    """Read a network file, or the JSON that `write` kept of one.
 
     Raises
     ------
@@ -351,12 +352,21 @@ def read(path: Path) -> Network:
         With every fault, each with file, line and field.
     """
     text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        return from_tables(json.loads(text), path.name)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise NetworkError([Fault(path.name, int(line[1]) if line else 1, "file", str(error))]) from error
     return from_tables(raw, path.name, _lines(text))
+
+
+def write(network: Network, path: Path) -> None:
+    """Keep a network as JSON, whole at any moment."""
+    new = path.with_suffix(".new")
+    new.write_text(network.model_dump_json(by_alias=True), encoding="utf-8")
+    new.replace(path)
 
 
 def from_tables(raw: Mapping[str, Any], file: str, lines: Mapping[tuple[str | int, ...], int] | None = None) -> Network:

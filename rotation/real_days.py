@@ -1,0 +1,144 @@
+"""LibrariesWest's real days in this system: imported through Kafka like any other events, and their runs scheduled.
+
+An import makes the folder's network, keeps it beside the data, and lets the network's clock stand at the end of the last
+day imported. Imported twice, or further, nothing counts twice.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaProducer
+from sqlalchemy import Engine, select
+
+from config import Settings, load
+from config.kafka import client
+from config.settings import DEFAULTS, KEPT_NETWORK
+from infra.messages import Message, ServerError
+from rotation import bootstrap
+from rotation import network as networks
+from rotation.adapters import librarieswest
+from rotation.bootstrap import PARTS
+from rotation.clock import standing_at
+from rotation.network import Network
+from rotation.status import figures
+from rotation.store import migrate
+from rotation.store.clock import read_clock, set_clock
+from rotation.store.engine import engine as connect_to
+from rotation.store.tables import clock as clock_table
+from rotation.store.targets import set_targets
+from streams import admin
+from streams.topics import CIRCULATION_EVENTS
+
+CHOICES = (
+    DEFAULTS.parent / "networks" / "librarieswest.toml"
+)  # hubs, fleet and default hours, which the data does not tell
+APPLY_S = 600.0
+LOOK_S = 0.3
+
+Say = Callable[[str], None]
+
+
+class OtherNetwork(ValueError):
+    """The folder's data is of another network."""
+
+
+def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
+    """Bring the snapshots of `folder` into the database through Kafka and return the figures then.
+
+    Raises
+    ------
+    OtherNetwork
+        When settings.data_dir holds another network's data.
+    ValueError, NetworkError
+        When the folder's tables or snapshots cannot be used.
+    """
+    network = librarieswest.network(folder, CHOICES)
+    shown = list(librarieswest.snapshots(folder, until))
+    _keep_network(settings, network)
+    with _listening(load(), network, say) as (connected, engine):
+        _advance_clock(engine, shown)
+        say(f"Sending {len(shown)} days through Kafka / 通过 Kafka 发送 {len(shown)} 天的数据")
+        producer = KafkaProducer(**client(connected), acks="all", enable_idempotence=True, linger_ms=20)
+        sent = librarieswest.send(producer, CIRCULATION_EVENTS.name, shown)
+        producer.close()
+        for fault in sent.faults:
+            say(str(fault))
+        _wait_until_applied(connected, engine, say)
+        with engine.connect() as connection:
+            return figures(connection, network.timezone) | {"files": sent.files, "events_sent": sent.events}
+
+
+def _keep_network(settings: Settings, network: Network) -> None:
+    kept, database = settings.data_dir / KEPT_NETWORK, settings.data_dir / "postgres"
+    if database.exists() and not kept.exists():
+        raise OtherNetwork(
+            f"{settings.data_dir} holds another network's data: choose a folder for this one, such as "
+            f"ROTATION_DATA_DIR={settings.data_dir}/librarieswest rotation import librarieswest ..."
+        )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    networks.write(network, kept)
+
+
+@contextmanager
+def _listening(settings: Settings, network: Network, say: Say) -> Iterator[tuple[Settings, Engine]]:
+    """Yield the settings and database of a system whose worker listens: the running one, or one for this import alone."""
+
+    def tell(message: Message) -> None:
+        say(message.text())
+
+    found = bootstrap.noted_addresses(settings)
+    if found:
+        connected = load(kafka_bootstrap=found["KAFKA_BOOTSTRAP"], database_url=found["DATABASE_URL"])
+        yield connected, connect_to(found["DATABASE_URL"])
+        return
+    with bootstrap.running(settings, tell) as system:
+        url = system.environment.get("DATABASE_URL") or _secret(settings)
+        broker = system.environment.get("KAFKA_BOOTSTRAP") or settings.kafka_bootstrap
+        connected, engine = load(kafka_bootstrap=broker, database_url=url), connect_to(url)
+        migrate.upgrade(url)
+        admin.create(client(connected), replication=settings.kafka_replication)
+        with engine.begin() as connection:
+            set_targets(connection, network)
+        for part in PARTS:
+            if part.name in ("worker", "relay"):
+                system.start(part)
+        yield connected, engine
+        time.sleep(SWEEP_S)
+
+
+SWEEP_S = 2.0  # the worker's last look at levels and overdue transfers
+
+
+def _secret(settings: Settings) -> str:
+    return settings.database_url.get_secret_value() if settings.database_url else ""
+
+
+def _advance_clock(engine: Engine, shown: list[librarieswest.Snapshot]) -> None:
+    """Let the clock stand at the end of the last day shown; a later day that was imported before stays."""
+    latest = max(snapshot.clock for snapshot in shown)
+    with engine.begin() as connection:
+        stood = connection.execute(select(clock_table.c.id)).first() is not None
+        now = read_clock(connection).now()
+        set_clock(connection, standing_at(max(latest, now) if stood else latest))
+
+
+def _wait_until_applied(settings: Settings, engine: Engine, say: Say) -> None:
+    from rotation.demonstration import all_applied
+
+    begin = time.monotonic()
+    while not all_applied(engine, client(settings)):
+        if time.monotonic() - begin > APPLY_S:
+            raise ServerError(
+                "server.slow", name="worker", seconds=APPLY_S, log=settings.data_dir / "logs" / "worker.log"
+            )
+        time.sleep(LOOK_S)
+    say("All of it is applied / 全部入库")
+
+
+def schedule_days(engine: Engine, network: Network, settings: Settings, first: date, days: int) -> dict[str, Any]:
+    """Schedule what waits from the day `first` on, over `days` days; nothing is ordered or written."""
+    raise NotImplementedError
