@@ -1,13 +1,18 @@
 """Where the database is: one URL, for SQLAlchemy (`engine`) and for psycopg alone (`conninfo`), which bulk writes use."""
 
-from typing import cast
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import psycopg
+from psycopg import Cursor
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 
+Psycopg = psycopg.Connection[Any]
 POOL_SIZE = 5  # a process does a few things at once; PostgreSQL's default of 100 connections serves twenty processes
 CONNECT_TIMEOUT_S = 10
+IDLE_IN_TRANSACTION = "5s"  # a process frozen inside a transaction holds its rows no longer than this
 
 
 def engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
@@ -25,12 +30,47 @@ def conninfo(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+def driver(connection: Connection) -> Psycopg:
     """Return the psycopg connection under SQLAlchemy's, for COPY."""
-    return cast("psycopg.Connection[tuple[object, ...]]", connection.connection.driver_connection)
+    return cast("Psycopg", connection.connection.driver_connection)
 
 
-def connect(url: str, *, autocommit: bool = False, **settings: str) -> psycopg.Connection[tuple[object, ...]]:
+def connect(url: str, *, autocommit: bool = False, **settings: str) -> Psycopg:
     """Open one psycopg connection in UTC, with further `settings` of its session (`idle_in_transaction_session_timeout="5s"`)."""
     options = " ".join(f"-c {name}={value}" for name, value in {"timezone": "UTC", **settings}.items())
     return psycopg.connect(conninfo(url), autocommit=autocommit, options=options, connect_timeout=CONNECT_TIMEOUT_S)
+
+
+class Reconnecting:
+    """One connection, opened when it is needed and again after it was lost."""
+
+    def __init__(self, url: str, prepare: Callable[[Cursor[Any]], None] | None = None) -> None:
+        """Remember how to connect; `prepare` makes the session ready."""
+        self._url, self._prepare = url, prepare
+        self._connection: Psycopg | None = None
+
+    @contextmanager
+    def cursor(self) -> Iterator[Cursor[Any]]:
+        """Yield a cursor in a transaction of its own; what is raised inside rolls back."""
+        connection = self._open()
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                yield cursor
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection:
+            self._connection.close()
+        self._connection = None
+
+    def _open(self) -> Psycopg:
+        if self._connection is None or self._connection.closed:
+            connection = connect(self._url, autocommit=True, idle_in_transaction_session_timeout=IDLE_IN_TRANSACTION)
+            if self._prepare:
+                with connection.cursor() as cursor:
+                    self._prepare(cursor)
+            self._connection = connection
+        return self._connection

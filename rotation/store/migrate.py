@@ -1,5 +1,6 @@
 """Bring a database to the schema of this version: Alembic's revisions in `migrations/versions`, each a file of plain SQL."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from alembic import command
@@ -35,10 +36,11 @@ def is_current(url: str) -> bool:
         return MigrationContext.configure(connection).get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def schema_sql() -> str:
-    """Return the DDL of `tables.py` as it stands: the first revision's file, and a help for writing the next."""
+def schema_sql(without: Collection[str] = ()) -> str:
+    """Return the DDL of `tables.py` as it stands, but for some tables: a help for writing revisions."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    parts = [str(ddl.compile(dialect=dialect)).strip() + ";" for table in metadata.sorted_tables for ddl in _ddl(table)]
+    parts = [str(ddl.compile(dialect=dialect)).strip() + ";" for table in metadata.sorted_tables
+             if table.name not in without for ddl in _ddl(table)]
     return "\n\n".join(parts) + "\n"
 
 

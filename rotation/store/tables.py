@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 Instant = DateTime(timezone=True)
+Key = Text(collation="C")  # compared byte by byte, as Python compares strings: the order of facts is the same in both
 
 
 def _order() -> list[Column[object]]:
@@ -32,8 +33,8 @@ def _order() -> list[Column[object]]:
     return [
         Column("occurred_at", Instant, nullable=False),
         Column("sequence", Integer, nullable=False, server_default="0"),
-        Column("source", Text, nullable=False),
-        Column("event_id", Text, nullable=False),
+        Column("source", Key, nullable=False),
+        Column("event_id", Key, nullable=False),
     ]
 
 
@@ -51,11 +52,11 @@ progress = Table(
 
 movements = Table(
     "movements", metadata,
-    Column("copy_id", Text, primary_key=True),
+    Column("copy_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("event_id", Text, primary_key=True),
+    Column("source", Key, primary_key=True),
+    Column("event_id", Key, primary_key=True),
     Column("state", Text, nullable=False),
     Column("place_id", Text, nullable=False),
     Column("to_place_id", Text),
@@ -64,11 +65,11 @@ movements = Table(
 
 hold_facts = Table(
     "hold_facts", metadata,
-    Column("hold_id", Text, primary_key=True),
+    Column("hold_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("event_id", Text, primary_key=True),
+    Column("source", Key, primary_key=True),
+    Column("event_id", Key, primary_key=True),
     Column("type", Text, nullable=False),
     Column("title_id", Text, nullable=False),
     Column("place_id", Text, nullable=False),
@@ -78,11 +79,11 @@ hold_facts = Table(
 
 transfer_facts = Table(
     "transfer_facts", metadata,
-    Column("transfer_id", Text, primary_key=True),
+    Column("transfer_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("event_id", Text, primary_key=True),
+    Column("source", Key, primary_key=True),
+    Column("event_id", Key, primary_key=True),
     Column("type", Text, nullable=False),
     Column("copy_id", Text, nullable=False),
     Column("place_id", Text, nullable=False),
@@ -94,11 +95,11 @@ transfer_facts = Table(
 
 crate_facts = Table(
     "crate_facts", metadata,
-    Column("crate_id", Text, primary_key=True),
+    Column("crate_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("event_id", Text, primary_key=True),
+    Column("source", Key, primary_key=True),
+    Column("event_id", Key, primary_key=True),
     Column("type", Text, nullable=False),
     Column("place_id", Text, nullable=False),
     Column("to_place_id", Text),
@@ -160,7 +161,7 @@ titles = Table(
 
 copies = Table(
     "copies", metadata,
-    Column("copy_id", Text, primary_key=True),
+    Column("copy_id", Key, primary_key=True),
     *_order(),
     Column("state", Text, nullable=False),
     Column("place_id", Text, nullable=False),
@@ -180,7 +181,7 @@ copies = Table(
 
 holds = Table(
     "holds", metadata,
-    Column("hold_id", Text, primary_key=True),
+    Column("hold_id", Key, primary_key=True),
     *_order(),
     Column("type", Text, nullable=False, comment="its last fact: hold.placed is waiting"),
     Column("title_id", Text, nullable=False),
@@ -191,7 +192,7 @@ holds = Table(
 
 crates = Table(
     "crates", metadata,
-    Column("crate_id", Text, primary_key=True),
+    Column("crate_id", Key, primary_key=True),
     *_order(),
     Column("type", Text, nullable=False, comment="its last scan"),
     Column("place_id", Text, nullable=False, comment="where it was scanned last"),
@@ -233,7 +234,7 @@ rates = Table(
 
 transfers = Table(
     "transfers", metadata,
-    Column("transfer_id", Text, primary_key=True),
+    Column("transfer_id", Key, primary_key=True),
     Column("copy_id", Text, nullable=False),
     Column("title_id", Text),
     Column("from_place_id", Text, nullable=False),

@@ -36,11 +36,11 @@ COMMENT ON COLUMN clock.network_at IS 'the network''s time at wall_at';
 COMMENT ON COLUMN clock.speed IS 'network seconds a second; 0: stands still, 1: the wall clock';
 
 CREATE TABLE copies (
-	copy_id TEXT NOT NULL, 
+	copy_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER DEFAULT '0' NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	state TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
 	to_place_id TEXT, 
@@ -77,11 +77,11 @@ COMMENT ON TABLE counts IS 'What became of every event read, moved in the transa
 COMMENT ON COLUMN counts.name IS 'applied, duplicates, late, rejected';
 
 CREATE TABLE crate_facts (
-	crate_id TEXT NOT NULL, 
+	crate_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	type TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
 	to_place_id TEXT, 
@@ -93,11 +93,11 @@ CREATE TABLE crate_facts (
 COMMENT ON TABLE crate_facts IS 'Every scan of a crate, once.';
 
 CREATE TABLE crates (
-	crate_id TEXT NOT NULL, 
+	crate_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER DEFAULT '0' NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	type TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
 	to_place_id TEXT, 
@@ -164,11 +164,11 @@ COMMENT ON COLUMN feeds.last_event_at IS 'the event''s own time';
 COMMENT ON COLUMN feeds.last_heard_at IS 'when it was written here';
 
 CREATE TABLE hold_facts (
-	hold_id TEXT NOT NULL, 
+	hold_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	type TEXT NOT NULL, 
 	title_id TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
@@ -179,11 +179,11 @@ CREATE TABLE hold_facts (
 COMMENT ON TABLE hold_facts IS 'Every fact about a hold, once.';
 
 CREATE TABLE holds (
-	hold_id TEXT NOT NULL, 
+	hold_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER DEFAULT '0' NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	type TEXT NOT NULL, 
 	title_id TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
@@ -215,11 +215,11 @@ COMMENT ON COLUMN legs.kind IS 'collect, sort, trunk, deliver';
 COMMENT ON COLUMN legs.status IS 'planned, done, missed';
 
 CREATE TABLE movements (
-	copy_id TEXT NOT NULL, 
+	copy_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	state TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
 	to_place_id TEXT, 
@@ -376,11 +376,11 @@ CREATE TABLE titles (
 COMMENT ON COLUMN titles.told_at IS 'time of the copy.added that said so';
 
 CREATE TABLE transfer_facts (
-	transfer_id TEXT NOT NULL, 
+	transfer_id TEXT COLLATE "C" NOT NULL, 
 	occurred_at TIMESTAMP WITH TIME ZONE NOT NULL, 
 	sequence INTEGER NOT NULL, 
-	source TEXT NOT NULL, 
-	event_id TEXT NOT NULL, 
+	source TEXT COLLATE "C" NOT NULL, 
+	event_id TEXT COLLATE "C" NOT NULL, 
 	type TEXT NOT NULL, 
 	copy_id TEXT NOT NULL, 
 	place_id TEXT NOT NULL, 
@@ -393,7 +393,7 @@ CREATE TABLE transfer_facts (
 COMMENT ON TABLE transfer_facts IS 'Every scan of a transfer, once.';
 
 CREATE TABLE transfers (
-	transfer_id TEXT NOT NULL, 
+	transfer_id TEXT COLLATE "C" NOT NULL, 
 	copy_id TEXT NOT NULL, 
 	title_id TEXT, 
 	from_place_id TEXT NOT NULL, 

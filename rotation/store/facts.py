@@ -1,0 +1,289 @@
+"""Facts into the database, many at a time: sets grow by what is new, and what holds now is upserted where it is newer.
+
+Rows come by binary COPY into temporary tables of the session; everything after is a few statements over whole batches, in one
+transaction that the caller owns. Keys are written in their order, so that two writers wait for each other instead of locking up.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+
+Row = tuple[Any, ...]
+SqlCursor = Cursor[tuple[Any, ...]]
+
+ORDER = ("occurred_at", "sequence", "source", "event_id")
+ORDER_TYPES = ("timestamptz", "int4", "text", "text")
+SUBJECT_LOCKS = 64  # advisory locks that the subjects of one kind share: few enough for PostgreSQL's lock table
+LOCK_SPACE = 7_276
+
+
+class FactSet(NamedTuple):
+    """A set of facts: its table, the column of its subject, and the columns after identity."""
+
+    table: str
+    subject: str
+    rest: tuple[str, ...]
+    rest_types: tuple[str, ...]
+
+    @property
+    def columns(self) -> str:
+        """All columns, for SQL."""
+        return ", ".join((self.subject, *ORDER, *self.rest))
+
+    @property
+    def types(self) -> list[str]:
+        """The columns' types, for COPY."""
+        return ["text", *ORDER_TYPES, *self.rest_types]
+
+
+MOVEMENTS = FactSet("movements", "copy_id", ("state", "place_id", "to_place_id"), ("text",) * 3)
+HOLDS = FactSet("hold_facts", "hold_id", ("type", "title_id", "place_id", "copy_id"), ("text",) * 4)
+TRANSFERS = FactSet(
+    "transfer_facts", "transfer_id", ("type", "copy_id", "place_id", "to_place_id", "crate_id", "reason"), ("text",) * 6
+)
+CRATES = FactSet("crate_facts", "crate_id", ("type", "place_id", "to_place_id", "run_id", "copies"), ("text",) * 4 + ("jsonb",))
+
+NEWER = "(excluded.occurred_at, excluded.sequence, excluded.source, excluded.event_id) > (t.occurred_at, t.sequence, t.source, t.event_id)"
+LISTING = "(b.added_at, b.title_id, b.class, coalesce(b.owner_id, ''), b.home_place_id, b.fixed)"
+LISTED = LISTING.replace("b.", "t.")
+LISTING_COLUMNS = ("added_at", "title_id", "class", "owner_id", "home_place_id", "fixed")
+LISTING_TYPES = ("timestamptz", "text", "text", "text", "text", "bool")
+
+
+def prepare_session(cursor: SqlCursor) -> None:
+    """Make the temporary tables of this session, and keep the planner from scanning a table of millions for a batch's rows."""
+    for facts in (MOVEMENTS, HOLDS, TRANSFERS, CRATES):
+        cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS batch_{facts.table} (LIKE {facts.table}) ON COMMIT DELETE ROWS")
+    cursor.execute("ALTER TABLE batch_movements ADD COLUMN newest bool")
+    cursor.execute(
+        'CREATE TEMP TABLE IF NOT EXISTS batch_listings (copy_id text COLLATE "C", added_at timestamptz, title_id text, class text,'
+        " owner_id text, home_place_id text, fixed bool, title_name text) ON COMMIT DELETE ROWS"
+    )
+    cursor.execute("SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
+
+
+class Key(NamedTuple):
+    """A fact's identity, in the order that decides what holds."""
+
+    subject: str
+    occurred_at: datetime
+    sequence: int
+    source: str
+    event_id: str
+
+
+class New(NamedTuple):
+    """What of a batch was new to its set: how many counted facts, how many of them older than what was known, whose."""
+
+    counted: int
+    late: int
+    subjects: set[str]
+
+
+NOTHING_NEW = New(0, 0, set())
+
+
+# --- Copies -----------------------------------------------------------------------------------------------------------------
+
+
+def stage_movements(cursor: SqlCursor, rows: Mapping[Any, Row], newest: Mapping[str, Any]) -> None:
+    """Copy movements into the session's temporary table, marking the newest of each copy."""
+    last = set(newest.values())
+    _copy(cursor, f"batch_movements ({MOVEMENTS.columns}, newest)", [*MOVEMENTS.types, "bool"],
+          [(*key, *rows[key], key in last) for key in sorted(rows)])  # fmt: skip
+
+
+def stage_listings(cursor: SqlCursor, listings: Mapping[str, Row]) -> None:
+    """Copy what copy.added facts say of copies into the session's temporary table."""
+    _copy(cursor, "batch_listings", ["text", *LISTING_TYPES, "text"], [(copy, *listings[copy]) for copy in sorted(listings)])
+
+
+def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> tuple[New, set[str]]:
+    """Add the staged movements and update the copies that they are news of.
+
+    `behind` are the identities of movements that came after a later one; `several` says that some copy moved more than once.
+    Returns what was new, and the places that copies left.
+    """
+    older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
+    new = cursor.execute(INSERT_NEWEST_MOVEMENTS).rowcount
+    left = cursor.execute(UPSERT_COPIES).fetchall()
+    moved = sum(int(count) for *_, count in left)
+    places = {place for from_place, to_place, _ in left for place in (from_place, to_place) if place}
+    return New(new + older.counted, new - moved + older.late, set()), places
+
+
+def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
+    rows = cursor.execute(_insert_new(MOVEMENTS, "WHERE NOT newest")).fetchall()
+    return New(len(rows), sum(late or tuple(key) in behind for *key, _, late in rows), set())
+
+
+INSERT_NEWEST_MOVEMENTS = (
+    f"INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest ON CONFLICT DO NOTHING"
+)
+UPSERT_COPIES = f"""
+WITH moved AS (
+    INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest
+    ON CONFLICT (copy_id) DO UPDATE SET
+        occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
+        event_id = excluded.event_id, state = excluded.state, place_id = excluded.place_id, to_place_id = excluded.to_place_id
+    WHERE {NEWER}
+    RETURNING old.place_id, old.to_place_id)
+SELECT place_id, to_place_id, count(*) FROM moved GROUP BY 1, 2
+"""
+
+
+def list_copies(cursor: SqlCursor) -> set[str]:
+    """Give the copies of the staged listings their title, class, owner and home; return the places where that changed a level."""
+    cursor.execute(UPSERT_TITLES)
+    return {place for (place,) in cursor.execute(UPDATE_LISTINGS).fetchall()}
+
+
+UPSERT_TITLES = """
+INSERT INTO titles AS t (title_id, class, name, told_at)
+SELECT DISTINCT ON (title_id) title_id, class, nullif(title_name, ''), added_at FROM batch_listings
+ORDER BY title_id, added_at DESC, class DESC, title_name DESC
+ON CONFLICT (title_id) DO UPDATE SET class = excluded.class, name = excluded.name, told_at = excluded.told_at
+WHERE (excluded.told_at, excluded.class, coalesce(excluded.name, '')) > (t.told_at, t.class, coalesce(t.name, ''))
+"""
+UPDATE_LISTINGS = f"""
+WITH listed AS (
+    UPDATE copies t SET added_at = b.added_at, title_id = b.title_id, class = b.class, owner_id = nullif(b.owner_id, ''),
+        home_place_id = b.home_place_id, fixed = b.fixed
+    FROM batch_listings b WHERE t.copy_id = b.copy_id AND (t.added_at IS NULL OR {LISTING} > {LISTED})
+    RETURNING t.place_id)
+SELECT DISTINCT place_id FROM listed
+"""
+
+
+# --- Holds, transfers, crates -----------------------------------------------------------------------------------------------
+
+
+def add_facts(
+    cursor: SqlCursor, facts: FactSet, rows: Mapping[Any, Row], behind: Collection[Any], counted: Collection[Any]
+) -> New:
+    """Add facts to their set; rows of those in `counted` are counted, the others are counted with the copy that they move."""
+    if not rows:
+        return NOTHING_NEW
+    _copy(cursor, f"batch_{facts.table} ({facts.columns})", facts.types, [(*key, *rows[key]) for key in sorted(rows)])
+    found = [(tuple(key), late) for *key, _, late in cursor.execute(_insert_new(facts)).fetchall()]
+    mine = [late or key in behind for key, late in found if key in counted]
+    return New(len(mine), sum(mine), {key[0] for key, _ in found})
+
+
+def _insert_new(facts: FactSet, which: str = "") -> str:
+    """Return SQL that inserts a batch and tells what was new: identity, one constant, whether a later fact was known already."""
+    order = ", ".join(ORDER)
+    return f"""
+        WITH new AS (
+            INSERT INTO {facts.table} ({facts.columns}) SELECT {facts.columns} FROM batch_{facts.table} {which}
+            ON CONFLICT DO NOTHING RETURNING {facts.subject}, {order})
+        SELECT new.*, 1, EXISTS (
+            SELECT FROM {facts.table} t WHERE t.{facts.subject} = new.{facts.subject}
+            AND (t.occurred_at, t.sequence, t.source, t.event_id) > (new.occurred_at, new.sequence, new.source, new.event_id))
+        FROM new"""
+
+
+def hold_subjects(cursor: SqlCursor, kind: str, subjects: Iterable[str]) -> None:
+    """Until the transaction's end, keep other writers from recounting the same subjects: the last to recount must see all facts."""
+    cursor.execute(
+        "SELECT pg_advisory_xact_lock(%s, slot) FROM (SELECT DISTINCT abs(hashtext(%s || s)) %% %s AS slot"
+        " FROM unnest(%s::text[]) s ORDER BY 1) slots",
+        (LOCK_SPACE, kind, SUBJECT_LOCKS, list(subjects)),
+    )
+
+
+def update_holds(cursor: SqlCursor, subjects: Iterable[str]) -> None:
+    """Set holds to their last fact."""
+    cursor.execute(UPDATE_HOLDS, (list(subjects),))
+
+
+def update_crates(cursor: SqlCursor, subjects: Collection[str]) -> None:
+    """Set crates to their last scan; destination and contents are those of the last closing, the run that of the last van."""
+    hold_subjects(cursor, "crate", subjects)
+    cursor.execute(UPDATE_CRATES, (list(subjects),))
+
+
+def update_transfers(cursor: SqlCursor, subjects: Collection[str]) -> None:
+    """Set transfers to their last fact; those that are not ours are the library system's own shipments and get a row as such."""
+    hold_subjects(cursor, "transfer", subjects)
+    cursor.execute(UPDATE_TRANSFERS, (list(subjects),))
+
+
+NEWEST_FIRST = "ORDER BY f.occurred_at DESC, f.sequence DESC, f.source DESC, f.event_id DESC LIMIT 1"
+UPDATE_HOLDS = f"""
+INSERT INTO holds AS t (hold_id, occurred_at, sequence, source, event_id, type, title_id, place_id, copy_id)
+SELECT last.* FROM (SELECT s FROM unnest(%s::text[]) s ORDER BY s) k
+CROSS JOIN LATERAL (
+    SELECT hold_id, occurred_at, sequence, source, event_id, type, title_id, place_id, copy_id
+    FROM hold_facts f WHERE f.hold_id = k.s {NEWEST_FIRST}) last
+ON CONFLICT (hold_id) DO UPDATE SET occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
+    event_id = excluded.event_id, type = excluded.type, title_id = excluded.title_id, place_id = excluded.place_id,
+    copy_id = excluded.copy_id
+WHERE {NEWER}
+"""
+UPDATE_CRATES = f"""
+INSERT INTO crates (crate_id, occurred_at, sequence, source, event_id, type, place_id, to_place_id, run_id, copies)
+SELECT last.crate_id, last.occurred_at, last.sequence, last.source, last.event_id, last.type, last.place_id,
+    closed.to_place_id, carried.run_id, closed.copies
+FROM (SELECT s FROM unnest(%s::text[]) s ORDER BY s) k
+CROSS JOIN LATERAL (SELECT * FROM crate_facts f WHERE f.crate_id = k.s {NEWEST_FIRST}) last
+LEFT JOIN LATERAL (SELECT * FROM crate_facts f WHERE f.crate_id = k.s AND f.type = 'crate.closed' {NEWEST_FIRST}) closed ON true
+LEFT JOIN LATERAL (SELECT * FROM crate_facts f WHERE f.crate_id = k.s AND f.run_id IS NOT NULL {NEWEST_FIRST}) carried ON true
+ON CONFLICT (crate_id) DO UPDATE SET occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
+    event_id = excluded.event_id, type = excluded.type, place_id = excluded.place_id, to_place_id = excluded.to_place_id,
+    run_id = excluded.run_id, copies = excluded.copies
+"""
+STATUS = "CASE last.type WHEN 'transfer.misrouted' THEN 'sent' ELSE split_part(last.type, '.', 2) END"
+OURS = "t.reason ->> 'code' IS DISTINCT FROM 'system'"
+UPDATE_TRANSFERS = f"""
+INSERT INTO transfers AS t (transfer_id, copy_id, title_id, from_place_id, to_place_id, kind, status, reason,
+    created_at, changed_at, crate_id)
+SELECT last.transfer_id, last.copy_id, c.title_id, coalesce(sent.place_id, last.place_id),
+    coalesce(sent.to_place_id, last.place_id), 'shipment', {STATUS}, '{{"code": "system"}}',
+    coalesce(sent.occurred_at, last.occurred_at), last.occurred_at, coalesce(last.crate_id, sent.crate_id)
+FROM (SELECT s FROM unnest(%s::text[]) s ORDER BY s) k
+CROSS JOIN LATERAL (SELECT * FROM transfer_facts f WHERE f.transfer_id = k.s {NEWEST_FIRST}) last
+LEFT JOIN LATERAL (
+    SELECT * FROM transfer_facts f WHERE f.transfer_id = k.s AND f.to_place_id IS NOT NULL {NEWEST_FIRST}) sent ON true
+LEFT JOIN copies c ON c.copy_id = last.copy_id
+ON CONFLICT (transfer_id) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at,
+    crate_id = coalesce(excluded.crate_id, t.crate_id), title_id = coalesce(t.title_id, excluded.title_id),
+    from_place_id = CASE WHEN {OURS} THEN t.from_place_id ELSE excluded.from_place_id END,
+    to_place_id = CASE WHEN {OURS} THEN t.to_place_id ELSE excluded.to_place_id END,
+    created_at = CASE WHEN {OURS} THEN t.created_at ELSE excluded.created_at END
+"""
+
+
+# --- What became of the events, and who must hear of it ---------------------------------------------------------------------
+
+
+def add_counts(cursor: SqlCursor, counts: Mapping[str, int]) -> None:
+    """Add to the counts of what became of events."""
+    _add_up(cursor, "INSERT INTO counts AS t (name, value) SELECT * FROM unnest(%s::text[], %s::bigint[])"
+            " ON CONFLICT (name) DO UPDATE SET value = t.value + excluded.value", sorted(counts.items()))  # fmt: skip
+
+
+def add_heard(cursor: SqlCursor, heard: Mapping[str, tuple[datetime, int]]) -> None:
+    """Tell of each source when its last event was, and how many came."""
+    _add_up(
+        cursor,
+        "INSERT INTO feeds AS t (source, last_event_at, last_heard_at, events)"
+        " SELECT s, at, now(), n FROM unnest(%s::text[], %s::timestamptz[], %s::bigint[]) v(s, at, n)"
+        " ON CONFLICT (source) DO UPDATE SET last_event_at = greatest(t.last_event_at, excluded.last_event_at),"
+        " last_heard_at = excluded.last_heard_at, events = t.events + excluded.events",
+        [(source, at, count) for source, (at, count) in sorted(heard.items())],
+    )
+
+
+def _add_up(cursor: SqlCursor, sql: str, rows: Sequence[Row]) -> None:
+    if rows:
+        cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _copy(cursor: SqlCursor, target: str, types: Sequence[str], rows: Iterable[Row]) -> None:
+    with cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)

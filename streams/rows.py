@@ -1,0 +1,176 @@
+"""From messages to rows: every event of a batch is parsed once and becomes rows of the facts' sets, or a rejection.
+
+Each event is counted in one set only, that of its subject: the copy where it moves one, else the hold, transfer or crate.
+Within a batch as in the database: the same fact twice is a duplicate, an earlier fact after a later one is behind.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from rotation.events import Edge, Event, Headers, Reason, Rejection, parse
+
+OWN = "own:"  # before the copy's id: a shipment of the library system that bears no id of its own
+Row = tuple[Any, ...]
+Key = tuple[str, datetime, int, str, str]  # subject, occurred_at, sequence, source, event id: a fact's identity and order
+
+
+class Message(NamedTuple):
+    """One message of the events' topic."""
+
+    partition: int
+    offset: int
+    value: bytes
+    headers: Headers = ()
+
+
+class Refused(NamedTuple):
+    """A rejection with the position of its message."""
+
+    partition: int
+    offset: int
+    rejection: Rejection
+
+
+@dataclass(slots=True)
+class Facts:
+    """Rows of one set of facts by identity, in order of arrival, and which of them are the newest of their subject."""
+
+    rows: dict[Key, Row] = field(default_factory=dict)
+    newest: dict[str, Key] = field(default_factory=dict)
+    behind: set[Key] = field(default_factory=set)
+    counted: set[Key] = field(default_factory=set)
+
+    def add(self, key: Key, rest: Row, counted: bool) -> bool:
+        """Add a fact; return whether it is new to this batch."""
+        if key in self.rows:
+            return False
+        self.rows[key] = rest
+        newest = self.newest.get(key[0])
+        if newest is None or key > newest:
+            self.newest[key[0]] = key
+        else:
+            self.behind.add(key)
+        if counted:
+            self.counted.add(key)
+        return True
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a batch of messages says, ready to be written."""
+
+    movements: Facts = field(default_factory=Facts)
+    holds: Facts = field(default_factory=Facts)
+    transfers: Facts = field(default_factory=Facts)
+    crates: Facts = field(default_factory=Facts)
+    listings: dict[str, Row] = field(default_factory=dict)  # what the newest copy.added says; of two at once, the greater words
+    refused: list[Refused] = field(default_factory=list)
+    heard: dict[str, tuple[datetime, int]] = field(default_factory=dict)
+    duplicates: int = 0
+
+    @property
+    def places(self) -> set[str]:
+        """The places that copies came to, or are on their way to."""
+        return {place for rest in self.movements.rows.values() for place in rest[1:] if place}
+
+
+Refusals = Mapping[tuple[int, int], Collection[int]]  # partition, offset -> indexes of events that were refused before
+
+
+def rows_of(messages: Iterable[Message], edge: Edge, refused_before: Refusals | None = None) -> Rows:
+    """Return what the messages say; events that stand in `refused_before` stay refused, whatever is known by now."""
+    rows = Rows()
+    for message in messages:
+        known = (refused_before or {}).get((message.partition, message.offset), ())
+        for index, member in enumerate(parse(message.value, edge, message.headers)):
+            if isinstance(member, Rejection):
+                rows.refused.append(Refused(message.partition, message.offset, _storable(member)))
+            elif index not in known:
+                _add(rows, member)
+    return rows
+
+
+def events_of(messages: Iterable[Message], edge: Edge) -> Iterator[tuple[Message, int, Event]]:
+    """Yield the valid events one by one, each with its message and its index there."""
+    for message in messages:
+        for index, member in enumerate(parse(message.value, edge, message.headers)):
+            if not isinstance(member, Rejection):
+                yield message, index, member
+
+
+def of_event(event: Event) -> Rows:
+    """Return the rows of one event alone."""
+    rows = Rows()
+    _add(rows, event)
+    return rows
+
+
+def _add(rows: Rows, event: Event) -> None:
+    last, heard = rows.heard.get(event.source, (event.time, 0))
+    rows.heard[event.source] = (max(last, event.time), heard + 1)
+    if not _ADDERS[event.fact.type.partition(".")[0]](rows, event):
+        rows.duplicates += 1
+
+
+def _key(subject: str, event: Event) -> Key:
+    return subject, event.time, event.sequence, event.source, event.id
+
+
+def _add_movement(rows: Rows, event: Event) -> bool:
+    fact: Any = event.fact
+    state = fact.now if fact.type == "copy.corrected" else fact.state
+    to = fact.to if "to" in fact.place_fields else None
+    return rows.movements.add(_key(fact.copy_id, event), (state, fact.place, to), True)
+
+
+def _add_copy_fact(rows: Rows, event: Event) -> bool:
+    fact: Any = event.fact
+    if fact.type == "copy.added":
+        listing = (event.time, fact.title, fact.title_class, fact.owner or "", fact.place, fact.fixed, fact.title_name or "")
+        rows.listings[fact.copy_id] = max(listing, rows.listings.get(fact.copy_id, listing))
+    return _add_movement(rows, event)
+
+
+def _add_hold_fact(rows: Rows, event: Event) -> bool:
+    fact: Any = event.fact
+    moves = fact.state is not None
+    new = rows.holds.add(_key(fact.hold, event), (fact.type, fact.title, fact.place, fact.copy_id), not moves)
+    return _add_movement(rows, event) if moves else new
+
+
+def _add_transfer_fact(rows: Rows, event: Event) -> bool:
+    fact: Any = event.fact
+    moves = fact.state is not None
+    rest = (fact.type, fact.copy_id, fact.place, getattr(fact, "to", None), getattr(fact, "crate", None), getattr(fact, "reason", None))
+    new = rows.transfers.add(_key(fact.transfer or OWN + fact.copy_id, event), rest, not moves)
+    return _add_movement(rows, event) if moves else new
+
+
+def _add_crate_fact(rows: Rows, event: Event) -> bool:
+    fact: Any = event.fact
+    copies = Jsonb(list(fact.copies)) if fact.type == "crate.closed" else None
+    rest = (fact.type, fact.place, getattr(fact, "to", None), getattr(fact, "run", None), copies)
+    return rows.crates.add(_key(fact.crate, event), rest, True)
+
+
+_ADDERS: dict[str, Callable[[Rows, Event], bool]] = {
+    "copy": _add_copy_fact,
+    "hold": _add_hold_fact,
+    "transfer": _add_transfer_fact,
+    "crate": _add_crate_fact,
+}
+
+
+def _storable(rejection: Rejection) -> Rejection:
+    """Return the rejection without NUL in its words, which PostgreSQL's text cannot hold; the original bytes stay."""
+    return rejection._replace(field=rejection.field.replace("\x00", "\\0"), message=rejection.message.replace("\x00", "\\0"))
+
+
+def refusal_by_store(message: Message, index: int, original: bytes, why: str) -> Refused:
+    """Return the rejection of an event that the database itself will not take."""
+    rejection = Rejection(index, Reason.REFUSED_BY_STORE, "", why, original)
+    return Refused(message.partition, message.offset, _storable(rejection))
