@@ -12,7 +12,8 @@ from datetime import date, datetime, timedelta
 from threading import Event
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, text, update
+from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from config import Settings
 from rotation import dispatch, night
@@ -23,13 +24,18 @@ from rotation.network import Network
 from rotation.rebalancing.outcome import Move, Plan
 from rotation.rebalancing.plan import plan
 from rotation.rebalancing.snapshot import Settings as RebalancingSettings
+from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide
 from rotation.store.clock import pause, read_clock, resume
 from rotation.store.engine import driver
 from rotation.store.snapshot import Names, World, world
 from rotation.store.tables import day_plans, plans, runs, transfers
+from rotation.store.tables import settings as kept
 
+LAST_DAY = "planned_day"
 PLANNER_LOCK = 7_276_002  # key of the advisory lock: one planner at a time in the whole network
-DESK_WAIT = timedelta(days=2)  # a direction that no desk has followed by then is not going to be
+ORDER_WAIT = timedelta(
+    days=3
+)  # what no desk or place has done by then, a closed day and its neighbours, it will not do
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +77,14 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
     """
     with engine.connect() as connection, _alone(connection):
         now = read_clock(connection).now()
-        _call_off_what_desks_left(connection, now)
+        _call_off_what_was_left(connection, day, now)
         begin = time.perf_counter()
         planned = _moves(connection, network, settings, day, now)
         plan_s = time.perf_counter() - begin
         unserved = _routes(connection, network, settings, day, now)
         routes_s = time.perf_counter() - begin - plan_s
         orders = _approve_and_order(connection, network, day, now) if settings.approval == "automatic" else 0
+        _note_planned(connection, day)
         count = len(connection.execute(select(runs.c.run_id).where(runs.c.day == day)).all())
         connection.commit()
     return Report(day=day, plan_s=plan_s, routes_s=routes_s, runs=count, unserved=unserved, orders=orders, **planned)
@@ -198,19 +205,25 @@ def _routes(connection: Connection, network: Network, settings: Settings, day: d
 
 
 def _approve_and_order(connection: Connection, network: Network, day: date, now: datetime) -> int:
-    """Approve the whole day, as the setting says, and order it in the same transaction."""
-    for table, was in ((transfers, "proposed"), (runs, "draft"), (day_plans, "draft")):
-        connection.execute(update(table).where(table.c.day == day, table.c.status == was).values(status="approved"))
-    return dispatch.order_day(connection, network, day, now)
+    """Approve the whole day, as the setting says, and order it in the same transaction; nothing to approve is no orders."""
+    with suppress(NothingThere, DecidedMeanwhile):
+        why = "approval = automatic"
+        return decide(connection, network, Action.APPROVE, Subject(day), who="planner", why=why, at=now).orders
+    return 0
 
 
-def _call_off_what_desks_left(connection: Connection, now: datetime) -> None:
-    """Cancel placements that no desk followed, so that they hold no crate room."""
-    left = connection.execute(
-        select(transfers.c.transfer_id).where(
-            transfers.c.kind == "placement", transfers.c.status == "ordered", transfers.c.created_at < now - DESK_WAIT
-        )
-    ).scalars()
+def _note_planned(connection: Connection, day: date) -> None:
+    """Keep the last day that was planned to the end: where it stopped half-way, it is planned again."""
+    values = {"name": LAST_DAY, "value": day.isoformat()}
+    connection.execute(upsert(kept).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def _call_off_what_was_left(connection: Connection, day: date, now: datetime) -> None:
+    """Cancel what nobody approved, picked or sent, so that it is decided anew and holds no room in crates."""
+    ours = transfers.c.kind.in_(["pick", "placement"])
+    not_approved = transfers.c.status.in_(["proposed", "approved"]) & (transfers.c.day < day)
+    not_followed = (transfers.c.status == "ordered") & (transfers.c.created_at < now - ORDER_WAIT)
+    left = connection.execute(select(transfers.c.transfer_id).where(ours, not_approved | not_followed)).scalars()
     dispatch.cancel(connection, list(left), now)
 
 
@@ -238,8 +251,8 @@ def _due(connection: Connection, network: Network, settings: Settings) -> date |
     now = read_clock(connection).now().astimezone(network.timezone)
     if f"{now:%H:%M}" < settings.plan_at:
         return None
-    routed = connection.execute(select(day_plans.c.day_plan_id).where(day_plans.c.day == now.date()).limit(1)).first()
-    return None if routed else now.date()
+    last = connection.execute(select(kept.c.value).where(kept.c.name == LAST_DAY)).scalar()
+    return None if last and last >= now.date().isoformat() else now.date()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ Keyed = tuple[str, Message]
 def _picks(connection: Connection, day: date, at: datetime) -> Iterator[Keyed]:
     ordered = connection.execute(
         update(transfers)
-        .where(transfers.c.day == day, transfers.c.kind == "pick", transfers.c.status == "approved")
+        .where(transfers.c.day <= day, transfers.c.kind == "pick", transfers.c.status == "approved")
         .values(status="ordered", changed_at=at)
         .returning(*transfers.c)
     )

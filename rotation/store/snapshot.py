@@ -96,12 +96,19 @@ _TITLES = """
     LEFT JOIN rows_classes c ON c.id = t.class ORDER BY r.row"""
 _TITLE_ROW: Fields = [("class", ">i4")]
 
+# A copy on a shelf that is ordered elsewhere counts there, as if it were on its way.
 _COPIES = """
+    WITH promised AS (
+        SELECT DISTINCT ON (copy_id) copy_id, to_place_id FROM transfers
+        WHERE status IN ('proposed', 'approved', 'ordered') ORDER BY copy_id, created_at DESC)
     SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, 0), c.fixed::int4,
            extract(epoch FROM c.occurred_at)::float8
-    FROM copies c JOIN rows_copies r ON r.id = c.copy_id JOIN rows_states s ON s.id = c.state
+    FROM copies c JOIN rows_copies r ON r.id = c.copy_id
+    LEFT JOIN promised m ON m.copy_id = c.copy_id AND c.state = 'on_shelf'
+    JOIN rows_states s ON s.id = CASE WHEN m.copy_id IS NOT NULL THEN 'in_transit' ELSE c.state END
     LEFT JOIN rows_titles t ON t.id = c.title_id LEFT JOIN rows_owners o ON o.id = c.owner_id
-    LEFT JOIN rows_places p ON p.id = CASE WHEN c.state = 'in_transit' THEN c.to_place_id ELSE c.place_id END
+    LEFT JOIN rows_places p ON p.id = coalesce(m.to_place_id,
+        CASE WHEN c.state IN ('in_transit', 'picked') THEN coalesce(c.to_place_id, c.place_id) ELSE c.place_id END)
     ORDER BY r.row"""
 _COPY_ROW: Fields = [
     ("title", ">i4"),
