@@ -4,13 +4,16 @@
 a transfer like any other, and the same question gets the same answer until the copy has left.
 """
 
+import logging
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from rotation import night
@@ -21,8 +24,11 @@ from rotation.planner import rebalancing_settings
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
 from rotation.store.snapshot import World, world
-from rotation.store.tables import copies, transfers
+from rotation.store.tables import copies, rates, transfers
 
+log = logging.getLogger(__name__)
+LOOK_S = 5.0  # how often a new night is looked for; at a simulated day of half a minute still within the first hour
+STALE_S = 900.0  # levels that others moved are read again at least so often
 OPEN = ("proposed", "approved", "ordered")  # a transfer that the copy has not left for yet
 
 
@@ -50,6 +56,9 @@ class Desk:
     def __init__(self, engine: Engine, network: Network, settings: Settings) -> None:
         self._engine, self._network, self._settings = engine, network, settings
         self._lock = threading.Lock()  # answers count copies, so they are given one after the other
+        self._lock_of_refresh = threading.Lock()
+        self._looked_at = self._read_at = 0.0
+        self._plan_id: str | None = None
         self._placer: Placer | None = None
         self._world: World | None = None
         self._clock: Clock | None = None
@@ -67,6 +76,7 @@ class Desk:
         placer = Placer(found.snapshot, rates, prices, rebalancing_settings(self._settings), plain=plain)
         with self._lock:
             self._placer, self._world, self._clock = placer, found, clock
+            self._plan_id, self._read_at = (known.plan_id if known else None), time.monotonic()
 
     def place(self, copy_id: str, place_id: str) -> Direction:
         """Say where a copy that was returned at `place_id` goes next, and order its transfer unless it stays.
@@ -78,10 +88,30 @@ class Desk:
         """
         if place_id not in self._network.place:
             raise UnknownPlace(place_id)
-        if self._placer is None:
-            self.refresh()
+        self._keep_fresh()
         with self._lock, self._engine.begin() as connection:
             return self._answer(connection, copy_id, place_id)
+
+    def _keep_fresh(self) -> None:
+        """Read a new night's world beside the answers, the first one before them."""
+        if self._placer is None:
+            with self._lock_of_refresh:
+                if self._placer is None:
+                    self.refresh()
+        elif time.monotonic() - self._looked_at > LOOK_S and self._lock_of_refresh.acquire(blocking=False):
+            self._looked_at = time.monotonic()
+            threading.Thread(target=self._refresh_if_new, daemon=True).start()
+
+    def _refresh_if_new(self) -> None:
+        try:
+            with self._engine.connect() as connection:
+                plan_id = connection.execute(select(rates.c.plan_id)).scalar()
+            if plan_id != self._plan_id or time.monotonic() - self._read_at > STALE_S:
+                self.refresh()
+        except SQLAlchemyError:
+            log.warning("desk goes on from older prices", exc_info=True)
+        finally:
+            self._lock_of_refresh.release()
 
     def _answer(self, connection: Connection, copy_id: str, place_id: str) -> Direction:
         copy = connection.execute(select(copies).where(copies.c.copy_id == copy_id)).first()
