@@ -1,0 +1,87 @@
+"""Orders: what is approved is told once, through the outbox, in one transaction."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+
+import orjson
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from rotation import dispatch
+from rotation.store.engine import engine
+from rotation.store.tables import day_plans, outbox, runs, stops, transfers
+from tests.integration.night.small_city import MONDAY, NETWORK
+
+DAY = date(2026, 3, 2)
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[Connection]:
+    with engine(database).connect() as one:
+        yield one
+
+
+def approved_transfer(connection: Connection, name: str, *, status: str = "approved", day: date = DAY) -> None:
+    row = {
+        "transfer_id": name, "copy_id": f"copy-of-{name}", "title_id": "t1", "from_place_id": "centre",
+        "to_place_id": "room", "kind": "pick", "status": status, "day": day, "reason": {"code": "stale_here"},
+        "created_at": MONDAY, "changed_at": MONDAY,
+    }  # fmt: skip
+    connection.execute(insert(transfers), row)
+
+
+def approved_run(connection: Connection) -> None:
+    plan = {
+        "day_plan_id": "p", "day": DAY, "hub_id": "centre", "status": "approved", "problem": {}, "solution": {},
+        "evaluation": {}, "unserved": [], "created_at": MONDAY,
+    }  # fmt: skip
+    run = {
+        "run_id": "r", "day_plan_id": "p", "day": DAY, "hub_id": "centre", "van_id": "v1", "status": "approved",
+        "departs_at": MONDAY, "returns_at": MONDAY + timedelta(hours=3), "distance_m": 9000, "cost_cents": 900,
+        "largest_load_crates": 2,
+    }  # fmt: skip
+    stop = {
+        "run_id": "r", "position": 1, "place_id": "room", "arrives_at": MONDAY, "begins_at": MONDAY,
+        "departs_at": MONDAY, "deliver_crates": 1, "collect_crates": 2, "load_after_crates": 2,
+    }  # fmt: skip
+    connection.execute(insert(day_plans), plan)
+    connection.execute(insert(runs), run)
+    connection.execute(insert(stops), stop)
+
+
+def told(connection: Connection) -> list[dict[str, object]]:
+    return [orjson.loads(value) for value in connection.execute(select(outbox.c.value).order_by(outbox.c.id)).scalars()]
+
+
+def test_an_approved_pick_is_ordered_once(connection: Connection):
+    approved_transfer(connection, "t")
+    assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
+    assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 0
+    (order,) = told(connection)
+    assert (order["type"], order["copy"], order["from"], order["to"]) == ("order.pick", "copy-of-t", "centre", "room")
+
+
+def test_what_nobody_approved_is_not_ordered(connection: Connection):
+    approved_transfer(connection, "t", status="proposed")
+    assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 0
+
+
+def test_a_pick_that_waited_for_its_place_to_open_is_ordered_with_the_day_that_carries_it(connection: Connection):
+    approved_transfer(connection, "t", day=DAY - timedelta(days=1))
+    assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
+
+
+def test_a_run_is_told_with_its_stops_and_its_hub_sorts_twice_around_the_night(connection: Connection):
+    approved_run(connection)
+    dispatch.order_day(connection, NETWORK, DAY, MONDAY)
+    run, *sorts = told(connection)
+    assert [stop["place"] for stop in run["stops"]] == ["room"]  # type: ignore[attr-defined]
+    assert [sort["type"] for sort in sorts] == ["order.sort", "order.sort"]
+    assert [str(sort["at"])[:16] for sort in sorts] == ["2026-03-02T18:30", "2026-03-03T05:30"]
+
+
+def test_a_transfer_on_its_way_cannot_be_called_off(connection: Connection):
+    approved_transfer(connection, "waiting")
+    approved_transfer(connection, "gone", status="sent")
+    assert dispatch.cancel(connection, ["waiting", "gone"], MONDAY) == 1
+    assert [order["transfer"] for order in told(connection)] == ["waiting"]
