@@ -116,6 +116,18 @@ class Instance:
         return np.asarray(np.logical_or.reduce(list(self.barred.values())), dtype=bool)
 
     @cached_property
+    def out_of_reach(self) -> Bools:
+        """V, N: forbidden, or of a depot where the van neither begins nor ends: what engines leave alone.
+
+        A van under way has what is on board; one that may load again elsewhere is not trusted to (the judge allows it).
+        """
+        delivers, collects, wanted = self.deliver.any(axis=1), self.collect.any(axis=1), self.wanted_depot
+        begins, ends = self.depot[self.start][:, None], self.depot[self.end][:, None]
+        loads = delivers & ~self.aboard
+        elsewhere = (wanted >= 0) & ((loads & (begins != wanted)) | (collects & (ends != wanted)))
+        return np.asarray(self.forbidden | elsewhere | (loads & self.under_way[:, None]), dtype=bool)
+
+    @cached_property
     def void(self) -> int:
         return len(self.kind) - 1
 
@@ -520,6 +532,12 @@ def _cut(windows: list[tuple[int, int]], from_s: int, until_s: int) -> list[tupl
     before = [(start, min(end, from_s)) for start, end in windows if start <= from_s]
     after = [(max(start, until_s), end) for start, end in windows if end >= until_s]
     return before + after
+
+
+def has_rested(instance: Instance, van: int, rest: int) -> bool:
+    """Whether the van is under way and has had this break."""
+    position = instance.problem.vans[van].under_way
+    return position is not None and any(one.visit == instance.keys[rest] for one in position.done)
 
 
 def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int]]]:

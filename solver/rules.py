@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.instance import NEVER_S, Bools, Instance, Ints, Kind
+from solver.instance import NEVER_S, Bools, Instance, Ints, Kind, has_rested
 from solver.problem import Lock
 from solver.schedule import Schedule
 from solver.solution import Cause
@@ -164,23 +164,21 @@ def halves_stay_together(runs: Schedule) -> Ints:
 
 
 def breaks_are_taken(runs: Schedule) -> Ints:
-    """Each of the driver's breaks is in the run, unless the run begins after it or ends before it has to begin."""
+    """Each of the driver's breaks is in the run, unless it can be had before the run begins or after it ends."""
     missing = np.zeros(len(runs.rows), dtype=np.int64)
     for van, nodes in enumerate(runs.instance.breaks):
         mine = np.flatnonzero((runs.van == van) & runs.used) if nodes else ()
         for node in nodes if len(mine) else ():
-            last = runs.instance.close_s[0, node, -1]
-            spared = (last < NEVER_S) & ((runs.ended_s[mine] <= last) | (runs.started_s[mine] > last))
-            missing[mine] += (runs.column[mine, node] < 0) & ~spared & ~_rested(runs.instance, van, node)
+            last, rested_s = runs.instance.close_s[0, node, -1], _earliest_rest(runs.instance, node)
+            spared = (last < NEVER_S) & ((runs.ended_s[mine] <= last) | (runs.started_s[mine] >= rested_s))
+            missing[mine] += (runs.column[mine, node] < 0) & ~spared & (not has_rested(runs.instance, van, node))
     amounts = np.zeros(runs.rows.shape, dtype=np.int64)
     amounts[np.arange(len(missing)), runs.last] = missing
     return amounts
 
 
-def _rested(instance: Instance, van: int, node: int) -> bool:
-    """Whether the van under way has had this break."""
-    position = instance.problem.vans[van].under_way
-    return position is not None and any(one.visit == instance.keys[node] for one in position.done)
+def _earliest_rest(instance: Instance, node: int) -> int:
+    return int(instance.open_s[0, node, 0] + instance.service_s[node])
 
 
 def breaks_are_the_drivers(runs: Schedule) -> Ints:

@@ -1,0 +1,213 @@
+"""A first plan in a moment: each van in turn takes what is next and nearest, and what is left is inserted where it fits.
+
+The idea: appending to the end of a run changes nothing before it, so a run's state is its clock and its loads, and all
+candidates for the next visit are judged in one array operation. It need not be good: engines begin from it.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from solver.breaks import with_breaks
+from solver.engines import Plan
+from solver.evaluate import cost_of
+from solver.instance import MANDATORY, Bools, Instance, Ints, Kind
+from solver.rules import keeps_all
+from solver.schedule import drive, table
+
+INSERTING_S = 0.4  # no longer than this for what did not fit at the end of any run: a first plan is due within a second
+TRIED = 40  # visits dropped from the end of a run, at most, until it keeps all rules
+
+
+def first_plan(instance: Instance) -> Plan:
+    """Return a plan that breaks no rule of a run; it may leave work unserved."""
+    plan, waiting = dict[int, list[int]](), _appendable(instance)
+    for van in _in_order(instance):
+        nodes = _mended(instance, van, _filled(instance, van, waiting))
+        waiting[nodes] = False
+        if nodes or instance.under_way[van]:
+            plan[van] = nodes
+    _insert_rest(instance, plan, time.monotonic() + INSERTING_S)
+    return sorted(plan.items())
+
+
+def _in_order(instance: Instance) -> list[int]:
+    """Vans under way first, then those that cost least to send, the largest first."""
+    vans = instance.problem.vans
+    return sorted(
+        range(len(vans)),
+        key=lambda van: (not instance.under_way[van], vans[van].fixed_cents, -int(instance.capacity[van, 0])),
+    )
+
+
+def _appendable(instance: Instance) -> Bools:
+    """N: stops, collections, and deliveries of what is on board, that are still to be made."""
+    first = (instance.kind <= Kind.COLLECT) | ((instance.kind == Kind.DELIVER) & instance.aboard.any(axis=0))
+    return np.asarray(first & instance.free)
+
+
+@dataclass
+class _State:
+    clock: int
+    place: int
+    peak: Ints  # D: highest load so far
+    load: Ints  # D: load now, were the run to end without another delivery
+
+
+def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
+    """Return the visits that the van makes, each the one that takes least time of those that still fit."""
+    nodes = list[int]()
+    state = _begun(instance, van)
+    candidates = np.flatnonzero(waiting & ~instance.out_of_reach[van] & (instance.ready_s <= instance.begin_s[van]))
+    for node in _locked(instance, van):
+        nodes.append(node)
+        state = _after(instance, van, state, node)
+    candidates = candidates[~np.isin(candidates, [*nodes, *_locked_elsewhere(instance)])]
+    candidates = candidates[
+        ~instance.out_of_reach[van, instance.partner[candidates]] | (instance.partner[candidates] < 0)
+    ]
+    while len(candidates):
+        fits, taken_s = _judge(instance, van, state, candidates)
+        if not fits.any():
+            break
+        chosen = int(np.where(fits, taken_s, np.iinfo(np.int64).max).argmin())
+        node = int(candidates[chosen])
+        state = _after(instance, van, state, node)
+        nodes += [node, int(instance.partner[node])] if instance.kind[node] == Kind.COLLECT else [node]
+        candidates = np.delete(candidates, chosen)
+    return nodes
+
+
+def _begun(instance: Instance, van: int) -> _State:
+    load = instance.base_load[van] + instance.carried[van]
+    start = instance.start[van]
+    clock = max(int(instance.begin_s[van]), int(instance.open_s[instance.van_class[van], start, 0]))
+    return _State(clock + int(instance.service_s[start]), int(instance.place[start]), load.copy(), load.copy())
+
+
+def _locked(instance: Instance, van: int) -> list[int]:
+    """Visits locked in an order to this van begin its run."""
+    locks = [lock for lock in instance.problem.locks if lock.order != "free"]
+    mine = [visit for lock in locks if lock.van == instance.problem.vans[van].id for visit in lock.visits]
+    return [node for visit in dict.fromkeys(mine) if instance.free[node := instance.task_number[visit]]]
+
+
+def _locked_elsewhere(instance: Instance) -> list[int]:
+    locks = [lock for lock in instance.problem.locks if lock.order != "free"]
+    return [instance.task_number[visit] for lock in locks for visit in lock.visits]
+
+
+def _judge(instance: Instance, van: int, state: _State, nodes: Ints) -> tuple[Bools, Ints]:
+    """Return which of the nodes fit next, and how long each takes; a collection is taken with its delivery after it."""
+    end = instance.end[van]
+    late, leave, last = _visited(instance, van, state, nodes)
+    rests_s = sum(int(instance.service_s[rest]) for rest in instance.breaks[van])
+    home = leave + _drive_s(instance, van, instance.place[last], instance.place[end]) + instance.service_s[end]
+    latest = min(int(instance.finish_s[van]), int(instance.begin_s[van] + instance.max_duration_s[van])) - rests_s
+    peak = _peak(instance, van, state, nodes)
+    fits = ~late & (home <= latest) & (peak <= instance.capacity[van]).all(axis=1)
+    way_m = instance.metres[state.place, instance.place[nodes]]
+    return fits & _worth_it(instance, van, nodes, leave - state.clock, way_m), leave - state.clock
+
+
+def _visited(instance: Instance, van: int, state: _State, nodes: Ints) -> tuple[Bools, Ints, Ints]:
+    """Return where a window is missed, when the van leaves, and the node it leaves."""
+    close = instance.close_s[instance.van_class[van]]
+    begin, leave = _times(instance, van, state.clock, np.full(len(nodes), state.place), nodes)
+    late = begin > close[nodes, -1]
+    pairs = instance.kind[nodes] == Kind.COLLECT
+    second = np.where(pairs, instance.partner[nodes], nodes)
+    begin_2, leave_2 = _times(instance, van, leave, instance.place[nodes], second)
+    late |= pairs & (begin_2 > close[second, -1])
+    return late, np.where(pairs, leave_2, leave), second
+
+
+def _worth_it(instance: Instance, van: int, nodes: Ints, taken_s: Ints, way_m: Ints) -> Bools:
+    """Optional work goes where its prize pays for it; mandatory work always."""
+    prize, price = instance.prize_cents[instance.item[nodes]], instance.problem.vans[van]
+    cost = taken_s * price.hour_cents / 3600 + way_m * price.km_cents / 1000
+    return np.asarray((prize == MANDATORY) | (cost <= prize))
+
+
+def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: Ints) -> tuple[Ints, Ints]:
+    arrive = clock + _drive_s(instance, van, place, instance.place[nodes])
+    zone = instance.van_class[van]
+    opened, close = instance.open_s[zone, nodes], instance.close_s[zone, nodes]
+    window = np.minimum((close < arrive[:, None]).sum(axis=1), close.shape[1] - 1)
+    begin = np.maximum(arrive, opened[np.arange(len(nodes)), window])
+    return begin, begin + instance.service_s[nodes]
+
+
+def _drive_s(instance: Instance, van: int, here: Ints, there: Ints) -> Ints:
+    slowest = max([100, *(slot.percent for slot in instance.problem.slots)])
+    own = -(-instance.seconds[here, there] * instance.time_percent[van] // 100)
+    return np.asarray(-(-own * slowest // 100))
+
+
+def _peak(instance: Instance, van: int, state: _State, nodes: Ints) -> Ints:
+    """The highest load with each node appended: its crates ride from the start, what it gives rides to the end."""
+    loaded = np.where(instance.aboard[van, nodes][:, None], 0, instance.deliver[nodes])
+    left = np.where(instance.aboard[van, nodes][:, None], instance.deliver[nodes], 0)
+    after = state.load - left + instance.collect[nodes] + instance.change[nodes]
+    return np.asarray(np.maximum(state.peak + loaded, after))
+
+
+def _after(instance: Instance, van: int, state: _State, node: int) -> _State:
+    one = np.array([node])
+    _, leave, last = _visited(instance, van, state, one)
+    left = instance.deliver[node] if instance.aboard[van, node] else 0
+    change = 0 if instance.kind[node] == Kind.COLLECT else instance.change[node]
+    load = state.load - left + instance.collect[node] + change
+    return _State(int(leave[0]), int(instance.place[last[0]]), _peak(instance, van, state, one)[0], load)
+
+
+def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
+    """Add breaks, and drop visits from the end until the run keeps all rules."""
+    for _ in range(TRIED):
+        run = with_breaks(instance, van, nodes)
+        if not nodes or keeps_all(drive(instance, *table(instance, [(van, run)])))[0]:
+            return run if nodes else []
+        nodes = [node for node in nodes[:-1] if node != instance.partner[nodes[-1]]]
+    return []
+
+
+def _insert_rest(instance: Instance, plan: dict[int, list[int]], until: float) -> None:
+    """Insert what is left where it costs least and breaks nothing, mandatory work first, while there is time."""
+    made = {node for nodes in plan.values() for node in nodes}
+    left = [
+        item for item, nodes in enumerate(instance.item_nodes) if not made & set(nodes) and instance.free[nodes].all()
+    ]
+    left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item])))
+    for item in left:
+        if time.monotonic() > until:
+            return
+        _insert(instance, plan, item)
+
+
+def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> None:
+    """Insert an item, both halves of a shipment side by side."""
+    nodes = instance.item_nodes[item]
+    vans = [van for van in range(len(instance.start)) if not instance.out_of_reach[van, nodes].any()]
+    idle = next((van for van in vans if van not in plan), None)
+    rows = [
+        (van, [*run[:at], *nodes, *run[at:]])
+        for van in vans
+        if van in plan or van == idle
+        for run in [plan.get(van, [])]
+        for at in range(len(run) + 1)
+    ]
+    if not rows:
+        return
+    runs = drive(instance, *table(instance, rows))
+    before = {van: _cost(instance, van, plan.get(van, [])) for van in {van for van, _ in rows}}
+    extra = cost_of(runs) - np.array([before[van] for van, _ in rows])
+    prize = instance.prize_cents[item]
+    fine = keeps_all(runs) & ((prize == MANDATORY) | (extra <= prize))
+    if fine.any():
+        van, run = rows[int(np.where(fine, extra, np.iinfo(np.int64).max).argmin())]
+        plan[van] = run
+
+
+def _cost(instance: Instance, van: int, run: list[int]) -> int:
+    return int(cost_of(drive(instance, *table(instance, [(van, run)])))[0])

@@ -1,0 +1,107 @@
+"""From a problem to the best plan that there is time for.
+
+The idea: every plan, from whatever source, goes through one door (`_Best.offer`): judged by `evaluate`, kept only where it
+is better, and told to whoever listens. So the result is never worse than the plan that it began with.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from solver.construct import first_plan
+from solver.engines import ENGINES, Limits, Plan
+from solver.evaluate import evaluate
+from solver.instance import Instance, compiled, rows_of
+from solver.problem import Problem, Run
+from solver.solution import Evaluation, Solution
+from solver.worker import Job, plans
+
+OnBetter = Callable[[Solution, Evaluation], object]
+
+PATIENCE_S = 2.0  # beyond its limit, before an engine that does not stop is ended: building a large model takes time
+
+
+def solve(
+    problem: Problem | Instance,
+    limits: Limits | None = None,
+    on_better: OnBetter | None = None,
+    *,
+    engine: str = "ortools",
+    warm: Solution | None = None,
+    cancel: threading.Event | None = None,
+) -> Solution:
+    """Return the best plan found within the limits; `on_better` hears of each better one, and stops it by `False`.
+
+    Raises
+    ------
+    ProblemError
+        When the problem is not whole.
+    KeyError
+        When there is no such engine.
+    WorkerError
+        When the engine failed and no plan is at hand.
+    """
+    instance, limits = compiled(problem), limits or Limits()
+    if engine not in ENGINES:
+        raise KeyError(engine)
+    best = _Best(instance, limits, on_better, cancel or threading.Event())
+    if warm:
+        best.offer(warm.runs, warm.engine, warm.versions)
+    best.offer_plan(first_plan(instance), "construct", {})
+    for plan, versions in _search(instance, limits, engine, best):
+        best.offer_plan(plan, engine, versions)
+    return best.solution
+
+
+def _search(instance: Instance, limits: Limits, engine: str, best: "_Best") -> Iterator[tuple[Plan, dict[str, str]]]:
+    """Yield an engine's plans, with the time that is left."""
+    left_s = limits.time_s - best.elapsed_s
+    if best.cancel.is_set() or (limits.iterations is None and left_s <= 0):
+        return
+    rest = Limits(max(left_s, 0.0), limits.iterations, limits.threads, limits.seed)
+    warm = rows_of(instance, best.solution.runs) if best.warm_started else None
+    patience_s = None if limits.iterations is not None else left_s + PATIENCE_S
+    yield from plans(Job(engine, instance, rest, warm), patience_s, best.cancel)
+
+
+class _Best:
+    """The best plan so far."""
+
+    def __init__(self, instance: Instance, limits: Limits, on_better: OnBetter | None, cancel: threading.Event) -> None:
+        self.instance, self.limits, self.on_better, self.cancel = instance, limits, on_better, cancel
+        self.begun = time.monotonic()
+        self.solution = Solution(engine="none")
+        self.evaluation: Evaluation | None = None
+        self.warm_started = False
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.begun
+
+    def offer_plan(self, plan: Plan, engine: str, versions: dict[str, str]) -> None:
+        """Judge an engine's plan."""
+        self.offer(runs_of(self.instance, plan), engine, versions)
+
+    def offer(self, runs: list[Run], engine: str, versions: dict[str, str]) -> None:
+        """Judge runs, and keep them where they are better than all before."""
+        solution = Solution(
+            runs=runs,
+            engine=engine,
+            seed=self.limits.seed,
+            versions=versions,
+            seconds=round(self.elapsed_s, 3),
+            iterations=self.limits.iterations,
+        )
+        evaluation = evaluate(self.instance, solution)
+        if self.evaluation is None or evaluation.rank < self.evaluation.rank:
+            self.warm_started = engine not in ("construct",)
+            self.solution, self.evaluation = solution, evaluation
+            if self.on_better and self.on_better(solution, evaluation) is False:
+                self.cancel.set()
+
+
+def runs_of(instance: Instance, plan: Plan) -> list[Run]:
+    """Return a plan of vans and nodes as runs, what was executed at their beginning."""
+    vans = instance.problem.vans
+    done = [[one.visit for one in van.under_way.done] if van.under_way else [] for van in vans]
+    return [Run(van=vans[van].id, visits=[*done[van], *(instance.keys[node] for node in nodes)]) for van, nodes in plan]

@@ -1,0 +1,188 @@
+"""A process that solves one problem after another for the process that started it.
+
+The idea: engines leak memory, crash on bad luck and do not stop when told, so each search runs in a process of its own
+that can be ended at any moment; and as starting one costs a second of imports, an idle one is kept for the next search.
+Jobs and answers are pickles on the child's standard input and output.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, Queue
+from typing import BinaryIO, Literal, cast
+
+from solver.engines import Limits, Plan, engine
+from solver.instance import Instance
+
+MOST_JOBS = 20  # then a fresh process: one had grown to 0.9 GB after about 25 searches
+IDLE_KEPT = 4  # no more idle processes than this
+
+Kind = Literal["plan", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    engine: str
+    instance: Instance
+    limits: Limits
+    warm: Plan | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    kind: Kind
+    plan: Plan
+    versions: dict[str, str]
+    error: str = ""
+
+
+class WorkerError(RuntimeError):
+    """The engine failed; the message is its own."""
+
+
+class Worker:
+    """One child process."""
+
+    def __init__(self) -> None:
+        root = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from solver.worker import main; main()"],  # not -m: pickles name their module
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        self.jobs = 0
+        self.answers: Queue[Answer | None] = Queue()
+
+    def start(self, job: Job) -> None:
+        """Begin a search; its answers come on `answers`, the last one being done or failed, or None if the child died."""
+        self.jobs += 1
+        pickle.dump(job, self._input)
+        self._input.flush()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    @property
+    def _input(self) -> BinaryIO:
+        return cast(BinaryIO, self.process.stdin)
+
+    @property
+    def _output(self) -> BinaryIO:
+        return cast(BinaryIO, self.process.stdout)
+
+    def _listen(self) -> None:
+        answer: Answer | None = None
+        try:
+            while answer is None or answer.kind == "plan":
+                answer = pickle.load(self._output)
+                self.answers.put(answer)
+        except (EOFError, OSError, pickle.UnpicklingError, ValueError):
+            self.answers.put(None)
+
+    def end(self) -> None:
+        """Kill the child and wait for it."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self._input, self._output):
+            with suppress(OSError):
+                pipe.close()
+
+
+_idle: list[Worker] = []
+_lock = threading.Lock()
+
+
+def hire() -> Worker:
+    """Return an idle worker, or a new one."""
+    with _lock:
+        while _idle:
+            worker = _idle.pop()
+            if worker.process.poll() is None:
+                return worker
+    return Worker()
+
+
+def dismiss(worker: Worker, *, finished: bool) -> None:
+    """Keep a worker that finished its search for the next one; end any other."""
+    with _lock:
+        keep = finished and worker.jobs < MOST_JOBS and len(_idle) < IDLE_KEPT and worker.process.poll() is None
+        if keep:
+            _idle.append(worker)
+    if not keep:
+        worker.end()
+
+
+def end_idle() -> None:
+    """End the workers that wait; for an orderly stop and for tests."""
+    with _lock:
+        ended = list(_idle)
+        _idle.clear()
+    for worker in ended:
+        worker.end()
+
+
+def plans(
+    job: Job, patience_s: float | None, cancel: threading.Event | None = None
+) -> Iterator[tuple[Plan, dict[str, str]]]:
+    """Run a search in a worker and yield its plans as they come; closing the iterator or `cancel` ends the search.
+
+    Raises
+    ------
+    WorkerError
+        When the engine failed before it found any plan.
+    """
+    worker, finished, found = hire(), False, False
+    try:
+        worker.start(job)
+        for answer in _answers(worker, patience_s, cancel):
+            if answer is None or answer.kind == "failed":
+                if not found:
+                    raise WorkerError(answer.error if answer else f"the process of {job.engine} died")
+                return
+            finished = answer.kind == "done"
+            if answer.kind == "plan":
+                found = True
+                yield answer.plan, answer.versions
+    finally:
+        dismiss(worker, finished=finished)
+
+
+def _answers(worker: Worker, patience_s: float | None, cancel: threading.Event | None) -> Iterator[Answer | None]:
+    """Yield answers up to the last one, until patience ends or the search is cancelled."""
+    until = None if patience_s is None else time.monotonic() + patience_s
+    while not (cancel and cancel.is_set()) and (until is None or time.monotonic() < until):
+        with suppress(Empty):
+            answer = worker.answers.get(timeout=0.05)
+            yield answer
+            if answer is None or answer.kind != "plan":
+                return
+
+
+def main() -> None:
+    """Serve jobs until the parent closes our input."""
+    jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            _serve(pickle.load(jobs), answers)
+
+
+def _serve(job: Job, answers: BinaryIO) -> None:
+    def send(answer: Answer) -> bool:
+        pickle.dump(answer, answers)
+        answers.flush()
+        return True
+
+    try:
+        chosen = engine(job.engine)
+        chosen.run(job.instance, job.limits, job.warm, lambda plan: send(Answer("plan", plan, chosen.VERSIONS)))
+        send(Answer("done", [], chosen.VERSIONS))
+    except Exception as error:  # whatever an engine raises is told to the parent, and the worker lives on
+        send(Answer("failed", [], {}, f"{job.engine}: {error!r}"))
