@@ -4,7 +4,7 @@ The idea: many runs are driven at once, column by column. One run edited by hand
 `explain` tries are the same table with more rows: one meaning of "arrives at 9:40", and fast enough for both.
 
 A run is served as early as it can be; then its start is put off as far as that delays nothing (drivers are not paid to
-wait). A rest begins where the van stands or on the road, as soon as its window opens. Waiting is done on arrival.
+wait), and past the hours of a place that closes for lunch where the run is shorter by it. A rest begins where the van stands or on the road, as soon as its window opens. Waiting is done on arrival.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ import numpy as np
 
 from solver.instance import NEVER_S, Bools, Instance, Ints, Kind
 from solver.problem import Slot
+
+
+MOST_CLOSURES = 6  # that the start of one run is put off past: lunch at places one after the other, and a little more
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,34 @@ def drive(instance: Instance, van: Ints, rows: Ints) -> Schedule:
     """Simulate the runs."""
     start, due = _trips(instance, rows)
     first = _Pass(instance, van, rows, start, instance.begin_s[van])
-    delay = first.delay(due)
-    times = first if not delay.any() else _Pass(instance, van, rows, start, first.begin[:, 0] + delay)
-    if instance.problem.slots and times is not first:
-        times = times if (times.leave <= first.leave).all() else _kept(first, times, instance, van, rows, start)
+    times = _put_off(first, due)
+    if instance.problem.slots:
+        if times is not first and not (times.leave <= first.leave).all():
+            times = _kept(first, times, instance, van, rows, start)
+    else:
+        _pass_closures(times, due)
     load = _loads(instance, van, rows)
     return Schedule(instance, van, rows, times.arrive, times.begin, times.leave, times.metres, times.seconds, load, due)
+
+
+def _put_off(first: "_Pass", due: Ints) -> "_Pass":
+    delay = first.delay(due)
+    return first if not delay.any() else _Pass(first.instance, first.van, first.rows, first.floor, first.begin[:, 0] + delay)
+
+
+def _pass_closures(times: "_Pass", due: Ints) -> None:
+    """Begin runs still later where visits then fall into their next windows and less is waited in all."""
+    rows, here = np.arange(len(times.rows)), times
+    for _ in range(MOST_CLOSURES):
+        jump = here.to_next_window(due[rows])
+        gains = np.flatnonzero(jump)
+        if not len(gains):
+            return
+        rows = rows[gains]
+        begin_s = here.begin[gains, 0] + jump[gains]
+        here = _put_off(_Pass(times.instance, times.van[rows], times.rows[rows], times.floor[rows], begin_s), due[rows])
+        better = (here.length() < times.length()[rows]) & (here.late(due[rows]) <= times.late(due)[rows])
+        times.take(rows[better], here, better)
 
 
 def _kept(first: "_Pass", later: "_Pass", instance: Instance, van: Ints, rows: Ints, floor: Ints) -> "_Pass":
@@ -170,6 +195,36 @@ class _Pass:
         waited = gap.cumsum(axis=1)
         delay = np.minimum((waited + slack).min(axis=1), waited[:, -1])
         return np.asarray(np.where(self.instance.under_way[self.van], 0, delay))
+
+    def to_next_window(self, due: Ints) -> Ints:
+        """Return by how much later each run has to begin for the visit that holds it back to miss its window (0: no gain)."""
+        slack = np.maximum(0, np.minimum(self.close - self.begin, due - self.leave))
+        slack[self.rows == self.instance.void] = NEVER_S
+        waited = np.where(self.rows == self.instance.void, 0, self.gap)
+        waited[:, 0] = 0
+        reach = waited.cumsum(axis=1) + slack
+        row, column = np.arange(len(reach)), reach.argmin(axis=1)
+        zone = self.instance.van_class[self.van]
+        opens_again = self.close[row, column] < self.instance.close_s[zone, self.rows[row, column], -1]
+        gains = opens_again & (waited.sum(axis=1) > 0) & ~self.instance.under_way[self.van]
+        return np.asarray(np.where(gains, reach[row, column] + 1, 0))
+
+    def length(self) -> Ints:
+        """Return each run's seconds from start to end."""
+        return np.asarray(np.where(self.rows == self.instance.void, 0, self.leave).max(axis=1) - self.begin[:, 0])
+
+    def late(self, due: Ints) -> Ints:
+        """Return how many seconds each run is late in all: windows, times due, the shift and its latest start."""
+        real = self.rows != self.instance.void
+        visits = np.maximum(0, self.begin - self.close) + np.maximum(0, self.leave - due)
+        ends = np.maximum(0, np.where(real, self.leave, 0).max(axis=1) - self.instance.finish_s[self.van])
+        starts = np.maximum(0, self.begin[:, 0] - self.instance.latest_begin_s[self.van])
+        return np.asarray((visits * real).sum(axis=1) + ends + starts)
+
+    def take(self, rows: Ints, other: "_Pass", chosen: Bools) -> None:
+        """Put the chosen runs of another pass in place of these rows."""
+        for name in ("arrive", "begin", "leave", "metres", "seconds", "close", "gap"):
+            getattr(self, name)[rows] = getattr(other, name)[chosen]
 
 
 def through_slots(slots: Sequence[Slot], leave_s: Ints, base_s: Ints) -> Ints:
