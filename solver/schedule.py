@@ -4,7 +4,8 @@ The idea: many runs are driven at once, column by column. One run edited by hand
 `explain` tries are the same table with more rows: one meaning of "arrives at 9:40", and fast enough for both.
 
 A run is served as early as it can be; then its start is put off as far as that delays nothing (drivers are not paid to
-wait), and past the hours of a place that closes for lunch where the run is shorter by it. A rest begins where the van stands or on the road, as soon as its window opens. Waiting is done on arrival.
+wait), and past the hours of a place that closes for lunch where the run is shorter by it. A rest begins where the van
+stands or on the road, as soon as its window opens. Waiting is done on arrival.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ import numpy as np
 
 from solver.instance import NEVER_S, Bools, Instance, Ints, Kind
 from solver.problem import Slot
-
 
 MOST_CLOSURES = 6  # that the start of one run is put off past: lunch at places one after the other, and a little more
 
@@ -103,8 +103,10 @@ def drive(instance: Instance, van: Ints, rows: Ints) -> Schedule:
 
 
 def _put_off(first: "_Pass", due: Ints) -> "_Pass":
-    delay = first.delay(due)
-    return first if not delay.any() else _Pass(first.instance, first.van, first.rows, first.floor, first.begin[:, 0] + delay)
+    start_s = first.begin[:, 0] + first.delay(due)
+    if (start_s == first.begin[:, 0]).all():
+        return first
+    return _Pass(first.instance, first.van, first.rows, first.floor, start_s)
 
 
 def _pass_closures(times: "_Pass", due: Ints) -> None:
