@@ -1,0 +1,1 @@
+"""The twin city: one model, two drivers, the same facts from both."""

@@ -1,0 +1,157 @@
+"""From the day's log to the facts a library system tells: CloudEvents with ids that are the same in every run of a seed.
+
+History is half a million events, so their JSON is written directly; the tests hold it to `rotation.events`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
+
+from city import day as log
+from city.model import DAY_S, World, midnight
+from rotation.network import Network
+
+EVENTS_A_MESSAGE = 100  # what lifts one streams worker from thousands to tens of thousands of events a second
+
+ADJECTIVES = "远山 蓝色 无声 第七 流动 最后 白色 童年 南方 深夜 纸上 温柔 时间 失落 明亮 微小 陌生 古老 春天 看不见".split()
+NOUNS = "来信 河流 花园 手艺 邻居 地图 星空 厨房 列车 灯塔 风物 旅人 学校 森林 故事 岛屿 茶馆 城门 种子 博物馆".split()
+FORMS = ("的{}", "与{}", "里的{}", "：{}小史", "之{}", "和{}们", "·{}", "的{}（增订）", "，{}", "下的{}", "中的{}", "的{}（上）",
+         "的{}（下）", "的{}（绘本）", "：{}随笔", "：{}指南", "：{}百问", "的{}（新编）", "：{}图说", "的{}（全集）")  # fmt: skip
+
+
+def title_name(title: int) -> str:
+    """Return a name for a title; 8,000 differ."""
+    adjective, rest = ADJECTIVES[title % 20], title // 20
+    noun, form = NOUNS[rest % 20], FORMS[rest // 20 % 20]
+    again = rest // 400
+    return adjective + form.format(noun) + (f" {again + 1}" if again else "")
+
+
+class Teller:
+    """Writes facts as JSON, numbered from `serial` on; the serial is the whole of what it remembers."""
+
+    def __init__(self, network: Network, world: World, seed: int, start: date) -> None:
+        self.network, self.seed, self.serial = network, seed, 0
+        self.source = f"city:{network.network.id}"
+        self.places = [place.id for place in network.places]
+        self._origin = midnight(network, start)
+        self._owners = [place.owner for place in network.places]
+        self._classes = [network.classes[k].id for k in world.cls]
+        self._title = world.title.tolist()
+        self._clock = [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in range(DAY_S)]
+        self._dates: dict[int, str] = {}
+        self._hold_title: Callable[[int], int] = lambda hold: 0
+
+    def hold_titles(self, of: Callable[[int], int]) -> None:
+        """Tell which title a hold is of."""
+        self._hold_title = of
+
+    def instant(self, at_s: int) -> datetime:
+        """Return when the city's clock shows `at_s`."""
+        return self._origin + timedelta(seconds=at_s)
+
+    def second(self, instant: datetime) -> int:
+        """Return what the city's clock shows at `instant`."""
+        return int((instant - self._origin).total_seconds())
+
+    def next_id(self) -> str:
+        """Return the id of the next event."""
+        self.serial += 1
+        return f"{self.seed}-{self.serial}"
+
+    def events(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Return each row of the log as an event's JSON."""
+        return [self._event(*row) for row in rows]
+
+    def _event(self, kind: int, at: int, copy: int, place: int, other: int, sequence: int) -> str:
+        name, data = _WRITERS[kind](self, copy, place, other)
+        order = f',"sequence":{sequence}' if sequence else ""
+        return (
+            f'{{"specversion":"1.0","id":"{self.next_id()}","source":"{self.source}","type":"{name}",'
+            f'"time":"{self._time(at)}","data":{{{data}}}{order}}}'
+        )
+
+    def _time(self, at: int) -> str:
+        number, second = divmod(at, DAY_S)
+        if number not in self._dates:
+            self._dates[number] = f"{(self._origin + timedelta(days=number)).date()}T"
+        return f"{self._dates[number]}{self._clock[second]}{_offset(self._origin)}"
+
+    def copy(self, copy: int, place: int, other: int = -1) -> str:
+        """Return the data of a fact about a copy at a place."""
+        return f'"copy":"{copy_id(copy)}","place":"{self.places[place]}"'
+
+    def added(self, copy: int, place: int, other: int) -> str:
+        """Return the data of `copy.added`."""
+        title = self._title[copy]
+        owner = f',"owner":"{self._owners[place]}"' if self._owners[place] else ""
+        return (
+            f'{self.copy(copy, place)},"title":"{title_id(title)}","class":"{self._classes[title]}",'
+            f'"title_name":"{title_name(title)}"{owner}'
+        )
+
+    def hold(self, copy: int, place: int, hold: int) -> str:
+        """Return the data of a fact about a hold."""
+        which = f',"copy":"{copy_id(copy)}"' if copy >= 0 else ""
+        title = title_id(self._hold_title(hold))
+        return f'"hold":"{hold_id(self.seed, hold)}","title":"{title}","place":"{self.places[place]}"{which}'
+
+    def sent(self, copy: int, place: int, to: int) -> str:
+        """Return the data of `transfer.sent`."""
+        return f'{self.copy(copy, place)},"to":"{self.places[to]}"'
+
+
+def _offset(origin: datetime) -> str:
+    return origin.isoformat()[-6:]
+
+
+def copy_id(copy: int) -> str:
+    """Return a copy's barcode."""
+    return f"YZ{copy:07}"
+
+
+def copy_number(copy: str) -> int:
+    """Return the copy that has the barcode."""
+    return int(copy[2:])
+
+
+def title_id(title: int) -> str:
+    """Return a title's number in the catalogue."""
+    return f"T{title:06}"
+
+
+def hold_id(seed: int, hold: int) -> str:
+    """Return a hold's number; it says nothing of who waits."""
+    return f"H{seed}-{hold}"
+
+
+_WRITERS: dict[int, Callable[[Teller, int, int, int], tuple[str, str]]] = {
+    log.ADDED: lambda t, c, p, o: ("copy.added", t.added(c, p, o)),
+    log.LOANED: lambda t, c, p, o: ("copy.loaned", t.copy(c, p)),
+    log.RETURNED: lambda t, c, p, o: ("copy.returned", t.copy(c, p)),
+    log.RENEWED: lambda t, c, p, o: ("copy.renewed", t.copy(c, p)),
+    log.FOUND: lambda t, c, p, o: ("copy.found", t.copy(c, p)),
+    log.DAMAGED: lambda t, c, p, o: ("copy.damaged", t.copy(c, p)),
+    log.WITHDRAWN: lambda t, c, p, o: ("copy.withdrawn", t.copy(c, p)),
+    log.HELD: lambda t, c, p, o: ("hold.placed", t.hold(c, p, o)),
+    log.EXPIRED: lambda t, c, p, o: ("hold.expired", t.hold(c, p, o)),
+    log.FILLED: lambda t, c, p, o: ("hold.filled", t.hold(c, p, o)),
+    log.SENT: lambda t, c, p, o: ("transfer.sent", t.sent(c, p, o)),
+    log.RECEIVED: lambda t, c, p, o: ("transfer.received", t.copy(c, p)),
+}
+
+
+def batches(events: Iterable[str], size: int = EVENTS_A_MESSAGE) -> Iterator[bytes]:
+    """Yield messages of `size` events, and the rest."""
+    waiting: list[str] = []
+    for event in events:
+        waiting.append(event)
+        if len(waiting) == size:
+            yield batch(waiting)
+            waiting = []
+    if waiting:
+        yield batch(waiting)
+
+
+def batch(events: Sequence[str]) -> bytes:
+    """Return events as one CloudEvents batch."""
+    return f"[{','.join(events)}]".encode()
