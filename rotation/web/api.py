@@ -1,0 +1,144 @@
+"""The same figures and decisions for machines: JSON under /api, described by /api/openapi.json, with a bearer token."""
+
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from rotation import review, status
+from rotation.web import balance, notices
+from rotation.web import day as days
+from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
+from rotation.web.decide import LONGEST_WHY, refusal
+
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text holds anything else
+Plain = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
+Id = Annotated[str, Path(max_length=200, pattern=NO_NUL)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
+On = Annotated[date, Path(alias="day")]
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "No token, or one that is not valid (any more)"},
+    403: {"description": "The token's role may not do this"},
+    503: {"description": "The database is away; try again"},
+}
+router = APIRouter(prefix="/api", responses=ERRORS)
+
+
+@router.get("/status")
+def read_status(connection: Database) -> dict[str, Any]:
+    """Return the figures of the whole network, as `rotation status --json` does."""
+    return status.figures(connection)
+
+
+class Day(BaseModel):
+    """A day: its hubs' plans and its runs with their stops."""
+
+    day: date
+    plans: list[days.HubPlan]
+    runs: list[days.Run]
+
+
+@router.get("/days/{day}")
+def read_day(connection: Database, on: On) -> Day:
+    """Return a day; empty where nothing is planned for it."""
+    return Day(day=on, plans=days.hub_plans(connection, on), runs=days.runs_of(connection, on))
+
+
+class Transfers(BaseModel):
+    """A page of a day's transfers, and how many there are on all pages."""
+
+    count: int
+    transfers: list[days.Transfer]
+
+
+@router.get("/days/{day}/transfers")
+def read_transfers(
+    connection: Database,
+    on: On,
+    run: Plain = "",
+    place: Plain = "",
+    kind: Plain = "",
+    state: Plain = "",
+    text: Plain = "",
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    rows: Limit = days.PAGE_ROWS,
+) -> Transfers:
+    """Return the transfers that travel on a day."""
+    wanted = days.Wanted(run, place, kind, state, text, page, rows)
+    found = days.transfers_of(connection, on, wanted)
+    return Transfers(count=days.count_transfers(connection, on, wanted), transfers=found)
+
+
+@router.get("/runs/{run_id}", responses={404: {"description": "No run of that id"}})
+def read_run(connection: Database, run_id: Id) -> days.Run:
+    """Return a run with its stops."""
+    run = days.run_of(connection, run_id)
+    if run is None:
+        raise HTTPException(404, f"no run {run_id!r}")
+    return run
+
+
+@router.get("/imbalance")
+def read_imbalance(
+    web: Context, connection: Database, kind: Plain = "", tier: Plain = "", cls: Plain = "", place: Plain = ""
+) -> list[balance.Level]:
+    """Return the levels that are out of balance, the worst first."""
+    found = balance.levels(connection, web.network)
+    return balance.matching(found, kind=kind, tier=tier, title_class=cls, place=place)
+
+
+@router.get("/alerts")
+def read_alerts(
+    connection: Database, open: bool = True, kind: Plain = "", place: Plain = "", limit: Limit = 200, offset: Offset = 0
+) -> list[notices.Alert]:
+    """Return open or closed alerts, the newest first."""
+    return notices.alerts_of(connection, is_open=open, kind=kind, place=place, limit=limit, offset=offset)
+
+
+@router.get("/rejections")
+def read_rejections(
+    connection: Database, reason: Plain = "", limit: Limit = 200, offset: Offset = 0
+) -> list[notices.Rejected]:
+    """Return rejected events, the newest first."""
+    return notices.rejections_of(connection, reason=reason, limit=limit, offset=offset)
+
+
+@router.get("/feeds")
+def read_feeds(connection: Database) -> list[notices.Feed]:
+    """Return every source of events with its last one."""
+    return notices.feeds_of(connection)
+
+
+class Decision(BaseModel):
+    """A decision on a run, a hub's day, or a day; `seen` are the plans' versions that it rests on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: review.Action
+    day: date
+    hub: str | None = Field(default=None, max_length=200, pattern=NO_NUL)
+    run: str | None = Field(default=None, max_length=200, pattern=NO_NUL)
+    seen: dict[str, int]
+    why: str = Field(default="", max_length=LONGEST_WHY, pattern=NO_NUL)
+
+
+@router.post(
+    "/decisions",
+    responses={404: {"description": "No such plan"}, 409: {"description": "Decided or changed meanwhile; nothing was done"}},
+)
+def decide(
+    web: Context, connection: Database, caller: CalledBy, language: InLanguage, asked: Decision
+) -> review.Outcome:
+    """Approve, or send back."""
+    subject, now = review.Subject(asked.day, asked.hub, asked.run), network_now(connection)
+    try:
+        return review.decide(
+            connection, web.network, asked.action, subject, who=caller.name, why=asked.why, at=now, seen=asked.seen
+        )
+    except (review.DecidedMeanwhile, review.NothingThere, review.WhyNeeded) as error:
+        connection.rollback()
+        code, words = refusal(error, language, web.network)
+        raise HTTPException(code, words) from error

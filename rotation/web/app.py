@@ -1,0 +1,251 @@
+"""The page's composition: settings in, an application out. Routes stand in the page's own files, rights in `permissions`."""
+
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from urllib.parse import quote, urlsplit
+
+import structlog
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+
+from config import Settings, load
+from rotation import network as networks
+from rotation.store.engine import engine
+from rotation.web import account, api, decide, health, imbalance, lists, sheet, shell, today
+from rotation.web.context import PasswordNeeded, SignInNeeded, Web, guard
+from rotation.web.live import Live
+from rotation.web.permissions import unlisted
+from rotation.web.render import ASSETS, HERE, page
+from rotation.web.words import N_
+
+ROUTERS = (shell, today, imbalance, lists, decide, sheet, account, health, api)
+PLACEMENT = "rotation.web.placement"  # the desk's question, `POST /placement`
+LARGEST_BODY_BYTES = 1_000_000  # of a form or a decision; batches of events have an edge of their own
+POOL = 12  # sync routes run in threads; two connections a request at most
+COOKIE_AGE_S = 7 * 86_400  # the longest that settings allow; `session_hours` decides at each request
+SECRET_FILE = "secret_key"
+
+log = structlog.get_logger(__name__)
+Next = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application.
+
+    Raises
+    ------
+    RuntimeError
+        When the database's address or the page's assets are missing, or a route stands in no permission table.
+    """
+    settings = settings or load()
+    app = FastAPI(
+        title="Rotation", version="1", openapi_url=None, docs_url=None, redoc_url=None,
+        dependencies=[Depends(guard)], lifespan=_listening,
+    )  # fmt: skip
+    app.state.web = web_process(settings)
+    for module in ROUTERS:
+        app.include_router(module.router, dependencies=[Depends(HTTPBearer(auto_error=False))] if module is api else None)
+    if find_spec(PLACEMENT):
+        app.include_router(import_module(PLACEMENT).router)
+    _describe(app)
+    _serve_files(app)
+    _answer_errors(app)
+    _wrap(app, settings)
+    if missing := unlisted(routes_of(app)):
+        raise RuntimeError(f"no permission is set for {', '.join(missing)}")
+    return app
+
+
+def web_process(settings: Settings) -> Web:
+    """Return what the process's routes share."""
+    if settings.database_url is None:
+        raise RuntimeError("the page needs a database: set DATABASE_URL, or start the whole with `rotation run`")
+    url = settings.database_url.get_secret_value()
+    network = networks.read(settings.network_file())
+    return Web(settings, engine(url, pool_size=POOL), network, Live(url, settings.kafka_bootstrap))
+
+
+def routes_of(app: FastAPI) -> list[str]:
+    """Return every route as "GET /today"."""
+    return [f"{method} {route.path}" for route in app.routes if isinstance(route, APIRoute) for method in route.methods]
+
+
+@asynccontextmanager
+async def _listening(app: FastAPI) -> AsyncIterator[None]:
+    import asyncio
+
+    task = asyncio.create_task(app.state.web.live.run())
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    app.state.web.engine.dispose()
+
+
+def _describe(app: FastAPI) -> None:
+    @app.get("/api/openapi.json", include_in_schema=False)
+    def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+
+def _serve_files(app: FastAPI) -> None:
+    folders = {"/static": HERE / "static", "/assets/htmx": ASSETS / "htmx.org/dist", "/assets/leaflet": ASSETS / "leaflet/dist"}
+    for address, folder in folders.items():
+        if not folder.is_dir():
+            raise RuntimeError(f"the page's assets are missing ({folder.parent.name}): run `make assets`")
+        app.mount(address, StaticFiles(directory=folder))
+
+
+def secret_of(settings: Settings) -> str:
+    """Return what cookies are signed with: as set, or made at first start and kept in data_dir."""
+    if settings.secret_key:
+        return settings.secret_key.get_secret_value()
+    file = Path(settings.data_dir) / SECRET_FILE
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError), open(file, "x", opener=_private) as new:
+            new.write(secrets.token_hex(32))
+    return file.read_text(encoding="utf-8")
+
+
+def _private(path: str, flags: int) -> int:
+    import os
+
+    return os.open(path, flags, 0o600)
+
+
+# --- Around each request --------------------------------------------------------------------------------------------------------
+
+
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    """Add what every request passes; the last added is the outermost."""
+    app.add_middleware(GZipMiddleware, minimum_size=2_000, compresslevel=4)  # leaves event streams alone
+    app.add_middleware(
+        SessionMiddleware, secret_key=secret_of(settings), session_cookie="rotation", max_age=COOKIE_AGE_S,
+        same_site="lax", https_only=settings.secure_cookies,
+    )  # fmt: skip
+    headers = security_headers(settings)
+
+    @app.middleware("http")
+    async def measured(request: Request, answer: Next) -> Response:
+        begin = perf_counter()
+        too_large = int(request.headers.get("content-length") or 0) > LARGEST_BODY_BYTES and request.url.path != "/events"
+        response = JSONResponse({"detail": "too large"}, 413) if too_large else await answer(request)
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        _note(request, response, perf_counter() - begin)
+        return response
+
+
+def security_headers(settings: Settings) -> dict[str, str]:
+    """Return what browsers must hold to: our own scripts and styles only, no frames, tiles from where they are set."""
+    tiles = urlsplit(settings.map_tiles or "")
+    images = f"'self' data: {tiles.scheme}://{tiles.netloc.replace('{s}', '*')}" if tiles.netloc else "'self' data:"
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; font-src 'self'; "
+        f"img-src {images}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+    }
+
+
+def _note(request: Request, response: Response, seconds: float) -> None:
+    route = getattr(request.scope.get("route"), "path", "other")
+    health.SECONDS.labels(request.method, route, str(response.status_code)).observe(seconds)
+    if not request.url.path.startswith(("/static", "/assets", "/health")):
+        caller = getattr(request.state, "caller", None)
+        log.info(
+            "request", method=request.method, route=route, status=response.status_code, ms=round(seconds * 1000, 1),
+            who=caller.name if caller else None,
+        )  # fmt: skip
+
+
+# --- What goes wrong ------------------------------------------------------------------------------------------------------------
+
+SENTENCES = {
+    403: N_("Your role does not allow this. Ask an administrator."),
+    404: N_("There is nothing at this address (any more)."),
+    405: N_("This address cannot be asked that way."),
+    422: N_("What was sent is incomplete or not understood."),
+    500: N_("Something went wrong here. It is in the log; try again."),
+    503: N_("The database cannot be reached at the moment. Nothing is lost; the page goes on by itself when it is back."),
+}
+
+
+def _answer_errors(app: FastAPI) -> None:
+    app.add_exception_handler(SignInNeeded, _sign_in_first)
+    app.add_exception_handler(PasswordNeeded, _password_first)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(DBAPIError, _database_error)
+    app.add_exception_handler(PoolTimeout, _database_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether a person looks at the answer, and not a script or a machine."""
+    asks_part = "part" in request.query_params or request.headers.get("hx-request")
+    return not (request.url.path.startswith("/api") or asks_part or "text/html" not in request.headers.get("accept", ""))
+
+
+def _error(request: Request, status: int, detail: object = None) -> Response:
+    if not _wants_page(request):
+        return JSONResponse({"detail": detail or SENTENCES.get(status, "error")}, status)
+    message = SENTENCES.get(status, SENTENCES[500])
+    return page(request, "error.html", status, message=message, tab="", part=None)
+
+
+def _sign_in_first(request: Request, error: Exception) -> Response:
+    if not _wants_page(request):
+        return JSONResponse({"detail": "sign in, or send a valid token"}, 401, {"WWW-Authenticate": "Bearer"})
+    ended = "&ended=1" if request.session.get("user") else ""
+    back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return RedirectResponse(f"/sign-in?next={quote(back if request.method == 'GET' else '/', safe='')}{ended}", 303)
+
+
+def _password_first(request: Request, error: Exception) -> Response:
+    return RedirectResponse("/password", 303) if _wants_page(request) else _error(request, 403, "choose a password first")
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 403:
+        health.REFUSED.labels(str(error.detail)).inc()
+    return _error(request, error.status_code, error.detail)
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [{"loc": fault["loc"], "msg": fault["msg"]} for fault in error.errors()]
+    return _error(request, 422, faults)
+
+
+def _database_error(request: Request, error: Exception) -> Response:
+    lost = isinstance(error, OperationalError | PoolTimeout) or getattr(error, "connection_invalidated", False)
+    log.warning("database_error", route=request.url.path, lost=lost, error=str(error).split("\n")[0])
+    response = _error(request, 503 if lost else 500)
+    response.headers["Retry-After"] = "2"
+    return response
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected", route=request.url.path, exc_info=error)
+    return _error(request, 500)

@@ -1,0 +1,94 @@
+"""The day's runs over time as an SVG: one row a van, a block where it stands at a place, a step for what it carries.
+
+Here is only the geometry, in the SVG's own units; the template draws it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rotation.web.day import Run, Stop
+
+WIDTH, LABEL, ROW, HEAD = 1120.0, 120.0, 30.0, 24.0
+X = Callable[[datetime], float]  # where an instant stands
+NARROWEST = 2.5  # a stop of a minute must still be seen and pointed at
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A stop in its row."""
+
+    x: float
+    width: float
+    stop: Stop
+    wait_x: float
+    wait_width: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run in the chart; `load` is the path of its load, as high as the row where the van's crates are all full."""
+
+    run: Run
+    y: float
+    x: float
+    width: float
+    blocks: tuple[Block, ...]
+    load: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Everything that the template draws."""
+
+    width: float
+    height: float
+    rows: tuple[Row, ...]
+    hours: tuple[tuple[float, datetime], ...]
+    now_x: float | None
+
+
+def chart(runs: Sequence[Run], now: datetime, capacity: dict[str, int]) -> Chart | None:
+    """Lay out the runs; `capacity` gives a van's crates. None where there is no run."""
+    if not runs:
+        return None
+    begin = _whole_hour(min(run.departs_at for run in runs))
+    end = _whole_hour(max(run.returns_at for run in runs)) + timedelta(hours=1)
+    scale = (WIDTH - LABEL) / (end - begin).total_seconds()
+
+    def x(at: datetime) -> float:
+        return round(LABEL + (at - begin).total_seconds() * scale, 1)
+
+    rows = tuple(_row(run, HEAD + number * ROW, x, capacity) for number, run in enumerate(runs))
+    hours = int((end - begin).total_seconds() // 3600)
+    ticks = tuple((x(at), at) for at in (begin + timedelta(hours=hour) for hour in range(hours + 1)))
+    return Chart(WIDTH, HEAD + ROW * len(rows) + 4, rows, ticks, x(now) if begin <= now <= end else None)
+
+
+def _whole_hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def _row(run: Run, y: float, x: X, capacity: dict[str, int]) -> Row:
+    blocks = tuple(_block(stop, x) for stop in run.stops)
+    full = max(capacity.get(run.van_id, 0), run.largest_load_crates, 1)
+    left = x(run.departs_at)
+    return Row(run, y, left, round(x(run.returns_at) - left, 1), blocks, _load(run, y, x, full))
+
+
+def _block(stop: Stop, x: X) -> Block:
+    left, wait = x(stop.begins_at), x(stop.arrives_at)
+    return Block(left, max(round(x(stop.departs_at) - left, 1), NARROWEST), stop, wait, max(round(left - wait, 1), 0))
+
+
+def _load(run: Run, y: float, x: X, full: int) -> str:
+    """Return the load as steps from the hub's loading to the last stop."""
+    bottom, top = y + ROW - 3, ROW - 6
+
+    def height(crates: int) -> float:
+        return round(bottom - top * crates / full, 1)
+
+    load = run.stops[0].load_after_crates + run.stops[0].deliver_crates - run.stops[0].collect_crates if run.stops else 0
+    steps = [f"M{x(run.departs_at)} {bottom}V{height(load)}"]
+    steps += [f"H{x(stop.departs_at)}V{height(stop.load_after_crates)}" for stop in run.stops]
+    return "".join([*steps, f"H{x(run.returns_at)}V{bottom}Z"])

@@ -1,0 +1,102 @@
+"""What the map draws: places, runs, and the network's own outline where no tile server is set.
+
+The store knows WGS-84 only. Tiles of Chinese makers are drawn in GCJ-02; for those each point is shifted on its way out.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from rotation.network import Network, Place, Tier
+
+GCJ_AXIS_M = 6_378_245.0  # Krasovsky 1940, on which GCJ-02 stands
+GCJ_ECCENTRICITY = 0.00669342162296594323
+CHINA = (72.004, 137.8347, 0.8293, 55.8271)  # lon and lat between which GCJ-02 shifts
+MARGIN_DEGREES = 0.004  # about 400 m around the outermost places of an area
+CORNERS = 12  # of the round margin about each place
+
+Point = tuple[float, float]  # lon, lat
+
+
+def shown_at(lon: float, lat: float, coordinates: str) -> Point:
+    """Return where a WGS-84 point is drawn on tiles in `coordinates` ("wgs84" or "gcj02"), to about 10 cm."""
+    if coordinates == "gcj02" and CHINA[0] <= lon <= CHINA[1] and CHINA[2] <= lat <= CHINA[3]:
+        lon, lat = _gcj02(lon, lat)
+    return round(lon, 6), round(lat, 6)
+
+
+def _gcj02(lon: float, lat: float) -> Point:
+    """Shift a point as the published reverse engineering of GCJ-02 has it."""
+    x, y = lon - 105.0, lat - 35.0
+    wave = (20 * math.sin(6 * x * math.pi) + 20 * math.sin(2 * x * math.pi)) * 2 / 3
+    north = -100 + 2 * x + 3 * y + 0.2 * y * y + 0.1 * x * y + 0.2 * math.sqrt(abs(x)) + wave
+    north += (20 * math.sin(y * math.pi) + 40 * math.sin(y / 3 * math.pi)) * 2 / 3
+    north += (160 * math.sin(y / 12 * math.pi) + 320 * math.sin(y * math.pi / 30)) * 2 / 3
+    east = 300 + x + 2 * y + 0.1 * x * x + 0.1 * x * y + 0.1 * math.sqrt(abs(x)) + wave
+    east += (20 * math.sin(x * math.pi) + 40 * math.sin(x / 3 * math.pi)) * 2 / 3
+    east += (150 * math.sin(x / 12 * math.pi) + 300 * math.sin(x / 30 * math.pi)) * 2 / 3
+    phi = math.radians(lat)
+    w = 1 - GCJ_ECCENTRICITY * math.sin(phi) ** 2
+    metres_north = GCJ_AXIS_M * (1 - GCJ_ECCENTRICITY) / (w * math.sqrt(w))
+    metres_east = GCJ_AXIS_M / math.sqrt(w) * math.cos(phi)
+    return lon + math.degrees(east / metres_east), lat + math.degrees(north / metres_north)
+
+
+def point(place: Place, coordinates: str) -> Point | None:
+    """Return where a place is drawn, or None where it has no coordinates."""
+    return shown_at(place.lon, place.lat, coordinates) if place.lon is not None and place.lat is not None else None
+
+
+def outline(network: Network, coordinates: str) -> dict[str, object]:
+    """Return the network's areas as GeoJSON: around each district library's places, or around all where there are none."""
+    areas: defaultdict[str, list[Point]] = defaultdict(list)
+    for place in network.places:
+        if at := point(place, coordinates):
+            areas[_area(network, place)].extend(_around(at))
+    features = [_feature(network, area, hull(points)) for area, points in sorted(areas.items())]
+    return {"type": "FeatureCollection", "features": features}
+
+
+def _area(network: Network, place: Place) -> str:
+    """Return the district library above a place, or the topmost place."""
+    at = place
+    for _ in Tier:
+        if at.tier is Tier.DISTRICT or at.parent is None:
+            break
+        at = network.place[at.parent]
+    return at.id
+
+
+def _around(at: Point) -> Iterable[Point]:
+    stretch = MARGIN_DEGREES / max(math.cos(math.radians(at[1])), 0.1)
+    for corner in range(CORNERS):
+        angle = 2 * math.pi * corner / CORNERS
+        yield round(at[0] + stretch * math.cos(angle), 6), round(at[1] + MARGIN_DEGREES * math.sin(angle), 6)
+
+
+def _feature(network: Network, area: str, ring: Sequence[Point]) -> dict[str, object]:
+    name = network.place[area].name
+    geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    return {"type": "Feature", "properties": {"id": area, "zh": name.zh, "en": name.en}, "geometry": geometry}
+
+
+def hull(points: Iterable[Point]) -> list[Point]:
+    """Return the convex hull, counter-clockwise (Andrew's monotone chain)."""
+    ordered = sorted(set(points))
+    if len(ordered) < 3:
+        return ordered
+    lower, upper = _chain(ordered), _chain(reversed(ordered))
+    return lower[:-1] + upper[:-1]
+
+
+def _chain(points: Iterable[Point]) -> list[Point]:
+    chain: list[Point] = []
+    for at in points:
+        while len(chain) >= 2 and _turn(chain[-2], chain[-1], at) <= 0:
+            chain.pop()
+        chain.append(at)
+    return chain
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])

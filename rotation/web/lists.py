@@ -1,0 +1,94 @@
+"""Alerts, rejections, feeds and decisions: lists with filters."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from rotation.web import day, notices
+from rotation.web.context import Context, Database, InLanguage, network_now
+from rotation.web.language import Language
+from rotation.web.render import page, span
+from rotation.web.words import N_
+
+router = APIRouter()
+
+
+@router.get("/alerts", include_in_schema=False)
+def alerts(
+    request: Request, connection: Database, language: InLanguage, state: str = "open", kind: str = "", place: str = ""
+) -> Response:
+    """Show open alerts, or closed ones."""
+    is_open = state != "closed"
+    return page(
+        request,
+        "alerts.html",
+        tab="alerts",
+        state="open" if is_open else "closed",
+        kind=kind,
+        place=place,
+        now=network_now(connection),
+        found=lambda: notices.alerts_of(connection, is_open=is_open, kind=kind, place=place),
+        count=lambda: notices.count_alerts(connection, is_open=is_open, kind=kind, place=place),
+        by_kind=lambda: notices.open_alerts_by_kind(connection),
+        says=partial(numbers, language),
+        span=partial(span, language),
+    )
+
+
+@router.get("/rejections", include_in_schema=False)
+def rejections(request: Request, connection: Database, reason: str = "") -> Response:
+    """Show events that could not be applied."""
+    return page(
+        request,
+        "rejections.html",
+        tab="rejections",
+        reason=reason,
+        found=lambda: notices.rejections_of(connection, reason=reason),
+        by_reason=lambda: notices.rejections_by_reason(connection),
+    )
+
+
+@router.get("/feeds", include_in_schema=False)
+def feeds(request: Request, web: Context, connection: Database, language: InLanguage) -> Response:
+    """Show each source's last event and how far it is behind."""
+    return page(
+        request,
+        "feeds.html",
+        tab="feeds",
+        now=network_now(connection),
+        found=lambda: notices.feeds_of(connection),
+        counts=lambda: notices.counts_of(connection),
+        silent_after=timedelta(hours=web.settings.silent_hours),
+        span=partial(span, language),
+    )
+
+
+@router.get("/decisions", include_in_schema=False)
+def decisions(request: Request, connection: Database) -> Response:
+    """Show the last decisions of everyone."""
+    return page(request, "decisions.html", tab="today", found=lambda: day.all_decisions(connection))
+
+
+NUMBERS = {
+    "shortage": N_("%(level)s on the shelf, at least %(target)s wanted"),
+    "surplus": N_("%(level)s on the shelf, at most %(target)s wanted"),
+    "overdue": N_("%(count)s copies in transit, the oldest for %(days)s days"),
+    "stale": N_("%(count)s copies that nobody borrows"),
+    "silent": N_("no event for %(hours)s open hours"),
+    "feed": N_("no event for %(hours)s hours"),
+}
+
+
+def numbers(language: Language, alert: notices.Alert) -> str:
+    """Return what decided an alert as a sentence; numbers without a sentence show as they are."""
+    try:
+        return language.say(NUMBERS[alert.kind], **_as_text(alert.numbers))
+    except KeyError:
+        return ", ".join(f"{key} {value}" for key, value in _as_text(alert.numbers).items())
+
+
+def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in values.items()}
