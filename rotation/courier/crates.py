@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from rotation.courier.calendar import SERVICE_S, Calendar, drive_s
-from rotation.courier.legs import Itinerary, Kind, Leg, Reason, Where
+from rotation.courier.legs import Itinerary, Kind, Leg, OpenTransfer, Reason, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +46,36 @@ def crates(itineraries: Iterable[Itinerary], copies_per_crate: int) -> list[Crat
 
     Equal input in any order makes equal crates: copies are packed by destination, then by transfer.
     """
-    on_way: dict[Way, list[tuple[str, str]]] = defaultdict(list)
+    on_way: dict[Way, list[OpenTransfer]] = defaultdict(list)
     for itinerary in itineraries:
         for leg in itinerary.legs:
             if leg.kind is not Kind.SORT:
                 way = Way(leg.day, leg.kind, leg.from_place, leg.to_place)
-                on_way[way].append((itinerary.transfer.to_place, itinerary.transfer.transfer_id))
-    return list(_numbered(on_way, copies_per_crate))
+                on_way[way].append(itinerary.transfer)
+    return [*_closed(on_way), *_numbered(on_way, copies_per_crate)]
 
 
-def _numbered(on_way: Mapping[Way, list[tuple[str, str]]], size: int) -> Iterator[Crate]:
+def _closed(on_way: Mapping[Way, list[OpenTransfer]]) -> Iterator[Crate]:
+    """Yield the crates that stand closed for their way already, under their own names."""
+    for way, transfers in sorted(on_way.items()):
+        closed = sorted((transfer.crate, transfer.transfer_id) for transfer in transfers if _is_closed(way, transfer))
+        for crate, within in groupby(closed, key=itemgetter(0)):
+            ids = tuple(transfer for _, transfer in within)
+            yield Crate(str(crate), way.kind, way.from_place, way.to_place, way.day, ids)
+
+
+def _is_closed(way: Way, transfer: OpenTransfer) -> bool:
+    """Whether this way is the one that the copy's crate was closed for: its first from where it stands."""
+    return transfer.crate is not None and way.from_place == transfer.at
+
+
+def _numbered(on_way: Mapping[Way, list[OpenTransfer]], size: int) -> Iterator[Crate]:
     """Yield the crates of each way; numbers run on over all that leave (or, made by a hub, reach) a place on a day."""
     for _, ways in groupby(sorted(on_way, key=_label), key=_label):
         number = 0
         for way in ways:
-            copies = sorted(on_way[way])
+            loose = [transfer for transfer in on_way[way] if not _is_closed(way, transfer)]
+            copies = sorted((transfer.to_place, transfer.transfer_id) for transfer in loose)
             for first in range(0, len(copies), size):
                 number += 1
                 transfers = tuple(transfer for _, transfer in copies[first : first + size])

@@ -1,39 +1,46 @@
 """A day's courier work from first to last: what is open gets dates, dates make crates, crates make runs.
 
-Hubs are solved side by side, each in a process of its own; whatever an engine answers is judged before anyone sees it.
+Hubs are solved side by side, each search in a process of the solver's own; whatever an engine answers is judged before
+anyone sees it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
-from multiprocessing import get_context
 
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate, crates, direct, in_runs
-from rotation.courier.legs import Itinerary, Now, OpenTransfer, itineraries
-from rotation.courier.problems import Worth, hub_problem
+from rotation.courier.legs import Itinerary, Kind, Now, OpenTransfer, itineraries
+from rotation.courier.problems import hub_problem
 from rotation.courier.runs import HubDay, read_back
-from rotation.network import Network
+from rotation.network import Network, Place
+from solver.engines import Limits
 from solver.problem import Problem
 from solver.solution import Solution
+from solver.solve import solve
 
-WORKERS = 2  # processes; a hub's problem keeps one core busy
-SOLVES_PER_PROCESS = 20  # OR-Tools keeps memory: 0.9 GB were seen after 25 solves in one process
+SIDE_BY_SIDE = max(1, min(8, os.cpu_count() or 1))  # searches at a time: each keeps a core busy
 
 Solve = Callable[[Problem], Solution]
 
 
 @dataclass(frozen=True, slots=True)
-class DayPlan:
-    """What becomes of every open transfer, and the runs of one day."""
+class Plan:
+    """What becomes of every open transfer, and the runs of some consecutive days."""
 
-    day: date
+    days: tuple[date, ...]
     itineraries: tuple[Itinerary, ...]
     crates: tuple[Crate, ...]
     hubs: tuple[HubDay, ...]
+
+    @property
+    def day(self) -> date:
+        """The first day."""
+        return self.days[0]
 
 
 def plan_day(
@@ -46,57 +53,73 @@ def plan_day(
     seed: int,
     iterations: int | None = None,
     direct_fill_copies: int | None = None,
-) -> DayPlan:
+) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
-    With `iterations` the search ends by their number, and the same seed gives the same routes; `time_s` bounds each hub's
-    search. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
+    With `iterations` the search ends by their number, and the same seed gives the same routes; else `time_s` bounds each
+    hub's search. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
 
     Raises
     ------
     PlanRefused
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
-    calendar = Calendar(network)
-    found = dated(calendar, open_transfers, Now(day, now), direct_fill_copies)
-    made = crates(found, network.network.copies_per_crate)
-    with processes() as pool:
-        solve = partial(solve_alone, time_s=time_s, seed=seed, iterations=iterations)
-        hubs = plan_hubs(calendar, day, made, solve, pool)
-    return DayPlan(day, tuple(found), tuple(made), tuple(hubs))
+    search = partial(solve_alone, time_s=time_s, seed=seed, iterations=iterations)
+    return plan_days(Calendar(network), [day], open_transfers, Now(day, now), search, direct_fill_copies)
 
 
-def dated(
-    calendar: Calendar, open_transfers: Iterable[OpenTransfer], now: Now, direct_fill_copies: int | None
-) -> list[Itinerary]:
-    """Return every transfer's itinerary, lanes that fill a crate put direct where that is asked for."""
-    found = list(itineraries(open_transfers, calendar, now))
-    return found if direct_fill_copies is None else direct(found, calendar, direct_fill_copies)
+def plan_days(
+    calendar: Calendar,
+    days: Sequence[date],
+    open_transfers: Iterable[OpenTransfer],
+    now: Now,
+    search: Solve,
+    direct_fill_copies: int | None,
+) -> Plan:
+    """Plan some consecutive days as `plan_day` does; direct crates that no run has room for go through their hub after all."""
+    through = list(itineraries(open_transfers, calendar, now))
+    found = through if direct_fill_copies is None else direct(through, calendar, direct_fill_copies)
+    made = crates(found, calendar.network.network.copies_per_crate)
+    hubs = plan_hubs(calendar, days, made, search)
+    if left := _direct_left_out(made, hubs):
+        found = [one if new.transfer.transfer_id in left else new for one, new in zip(through, found, strict=True)]
+        made = crates(found, calendar.network.network.copies_per_crate)
+        hubs = plan_hubs(calendar, days, made, search, hubs)
+    return Plan(tuple(days), tuple(found), tuple(made), tuple(hubs))
 
 
-@contextmanager
-def processes(workers: int = WORKERS) -> Iterator[Executor]:
-    """Keep processes for solving; they start clean and are replaced before an engine's memory grows."""
-    with ProcessPoolExecutor(workers, get_context("spawn"), max_tasks_per_child=SOLVES_PER_PROCESS) as pool:
-        yield pool
+def _direct_left_out(made: Iterable[Crate], hubs: Iterable[HubDay]) -> set[str]:
+    """Return the transfers in direct crates that are on no run."""
+    left = {crate for hub_day in hubs for stop in hub_day.unserved for crate in stop.crates}
+    return {
+        transfer for crate in made if crate.kind is Kind.DIRECT and crate.id in left for transfer in crate.transfers
+    }
 
 
 def solve_alone(problem: Problem, *, time_s: float, seed: int, iterations: int | None) -> Solution:
-    """Solve one hub's problem on one core; imported late, so that planning without solving needs no engine."""
-    from solver import Limits, solve
-
+    """Solve one hub's problem on one core."""
     return solve(problem, Limits(time_s=time_s, iterations=iterations, threads=1, seed=seed))
 
 
 def plan_hubs(
-    calendar: Calendar, day: date, made: Sequence[Crate], solve: Solve, pool: Executor, worth: Worth | None = None
+    calendar: Calendar, days: Iterable[date], made: Sequence[Crate], search: Solve, known: Iterable[HubDay] = ()
 ) -> list[HubDay]:
-    """Plan the runs of every hub that has crates to bring or fetch on a day, hubs side by side."""
-    of_day = [crate for crate in made if crate.day == day and in_runs(crate)]
-    hubs = [hub for hub in calendar.network.hubs if any(calendar.hub(crate.from_place) == hub.id for crate in of_day)]
-    problems = [hub_problem(calendar, hub, day, of_day, worth) for hub in hubs]
-    solutions = pool.map(solve, problems)
-    return [
-        read_back(calendar, day, hub.id, of_day, problem, solution)
-        for hub, problem, solution in zip(hubs, problems, solutions, strict=True)
-    ]
+    """Plan the runs of every hub on each of some days, wherever it has crates to bring or fetch; all side by side.
+
+    A hub's day that is `known` with the same crates is not solved again.
+    """
+    solved = {(one.day, one.hub, one.crates): one for one in known}
+    of_hub: dict[tuple[date, str | None], list[Crate]] = defaultdict(list)
+    for crate in made:
+        if in_runs(crate):
+            of_hub[crate.day, calendar.hub(crate.from_place)].append(crate)
+    work = [(day, hub, tuple(own)) for day in days for hub in calendar.network.hubs if (own := of_hub[day, hub.id])]
+
+    def planned(day: date, hub: Place, own: tuple[Crate, ...]) -> HubDay:
+        if (day, hub.id, own) in solved:
+            return solved[day, hub.id, own]
+        problem = hub_problem(calendar, hub, day, own)
+        return read_back(calendar, day, hub.id, own, problem, search(problem))
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+        return list(threads.map(lambda one: planned(*one), work))

@@ -55,6 +55,7 @@ class OpenTransfer:
     at: str
     since: datetime | None = None
     kind: str = "shipment"
+    crate: str | None = None  # closed for its next way, where it is sorted
 
 
 @dataclass(frozen=True, slots=True)

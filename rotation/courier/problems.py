@@ -4,7 +4,7 @@ The idea: a place is one stop, delivery and collection in one visit, split only 
 holds; every stop's id begins with the place's, so that an answer is read back without a table.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -17,8 +17,8 @@ from rotation.network import Van as NetworkVan
 from solver.problem import Call, Depot, Problem, Shipment, Stop, Van, Window
 
 MORE = "#"  # "riverside#2" is the second visit at riverside, whose crates no van holds at once
-SORTING_CENTS = 20  # a copy by the hub: two handlings of 6 s at 30 an hour, and its share of two crates carried
 MAX_RELOADS = 2  # three trips in a shift; with the loading times a fourth would leave no time to drive
+RELOAD_FROM = 0.5  # of what the fleet holds at once: with fewer crates a second trip gains nothing and slows the search
 
 
 @dataclass
@@ -60,7 +60,7 @@ def hub_problem(
         name=f"{hub.id} {day}",
         weekday=day.weekday(),
         depots=[_depot(hub)],
-        vans=[_van(van) for van in calendar.vans[hub.id]],
+        vans=[_van(van, _reloads(calendar, hub, own)) for van in calendar.vans[hub.id]],
         stops=[_stop(calendar, errand, number, day, worth) for errand, number in _errands(own, capacity)],
         shipments=[_shipment(calendar, crate, day) for crate in own if crate.kind is Kind.DIRECT],
     )
@@ -100,7 +100,14 @@ def _depot(hub: Place) -> Depot:
     return Depot(id=hub.id, lat=hub.lat, lon=hub.lon, load_s=LOADING_S, unload_s=UNLOADING_S, sort_cutoff_s=cutoff_s)
 
 
-def _van(van: NetworkVan) -> Van:
+def _reloads(calendar: Calendar, hub: Place, crates: Sequence[Crate]) -> int:
+    """Return how often a van may load again that day: not at all where half the fleet holds everything at once."""
+    kinds = Counter(crate.kind for crate in crates)
+    room = sum(van.crates for van in calendar.vans[hub.id])
+    return MAX_RELOADS if max(kinds[Kind.DELIVER], kinds[Kind.COLLECT]) > RELOAD_FROM * room else 0
+
+
+def _van(van: NetworkVan, reloads: int) -> Van:
     return Van(
         id=van.id,
         start=van.hub,
@@ -109,8 +116,8 @@ def _van(van: NetworkVan) -> Van:
         fixed_cents=van.fixed_cost_cents,
         hour_cents=van.cost_per_hour_cents,
         km_cents=van.cost_per_km_cents,
-        max_reloads=MAX_RELOADS,
-        reload_depots=[van.hub],
+        max_reloads=reloads,
+        reload_depots=[van.hub] if reloads else [],
     )
 
 
@@ -147,7 +154,7 @@ def _windows(place: Place, day: date, crates: int) -> list[Window]:
 
 
 def _shipment(calendar: Calendar, crate: Crate, day: date) -> Shipment:
-    """Return a direct crate; one that does not fit goes through the hub, at the price of being sorted."""
+    """Return a direct crate; it must be served, and goes through the hub where no run has room for it."""
     ends = [calendar.network.place[place] for place in (crate.from_place, crate.to_place)]
     collect, deliver = (
         Call(
@@ -159,5 +166,4 @@ def _shipment(calendar: Calendar, crate: Crate, day: date) -> Shipment:
         )
         for place in ends
     )
-    worth = len(crate.transfers) * SORTING_CENTS
-    return Shipment(id=crate.id, amount=1, collect=collect, deliver=deliver, prize_cents=worth)
+    return Shipment(id=crate.id, amount=1, collect=collect, deliver=deliver)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from typing import Any
 
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate
@@ -55,6 +56,7 @@ class Unserved:
     visit: str
     place: str
     crates: tuple[str, ...]
+    why: dict[str, Any] | None = None  # as `solver.explain` says it: codes and numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,273 @@
+"""Open transfers out of the database, and a planned day into it.
+
+The idea: where a copy is follows from the last crate that it was closed into and that crate's last scan; a copy in no crate
+waits where it was last checked in. A planned day replaces what was planned for it before, in the caller's transaction, and
+leaves alone what is ordered.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, delete, insert, select, text
+
+from rotation.courier.crates import Crate, crate_of
+from rotation.courier.day import Plan
+from rotation.courier.legs import Itinerary, Kind, OpenTransfer, Where
+from rotation.courier.runs import HubDay, PlannedRun
+from rotation.network import Network
+from rotation.store.tables import crates, day_plans, legs, runs, stops
+
+FIXED = ("ordered", "done")  # a hub's day that vans and places have been told of
+
+# --- What is open -----------------------------------------------------------------------------------------------------
+
+# Each copy in transit, or with a transfer that has begun or is to begin by :day, with the crate that it lies in, if the
+# crate's last scan is news beside the copy's own last movement.
+OPEN_TRANSFERS = text("""
+WITH wanted AS (
+    SELECT DISTINCT ON (copy_id) transfer_id, copy_id, from_place_id, to_place_id, kind, status
+    FROM transfers
+    WHERE status IN ('proposed', 'approved', 'ordered', 'picked', 'sent') AND (day IS NULL OR day <= :day)
+    ORDER BY copy_id, status = 'sent' DESC, created_at DESC, transfer_id),
+moving AS (
+    SELECT c.copy_id, c.state, c.place_id, c.to_place_id, c.occurred_at, w.transfer_id, w.kind, w.status,
+        w.from_place_id, w.to_place_id AS wanted_place_id
+    FROM copies c LEFT JOIN wanted w USING (copy_id)
+    WHERE c.state = 'in_transit' OR (w.transfer_id IS NOT NULL AND c.state IN ('on_shelf', 'picked'))),
+packed AS (
+    SELECT DISTINCT ON (m.copy_id) m.copy_id, r.crate_id, r.type, r.place_id, r.to_place_id, r.occurred_at
+    FROM crates r CROSS JOIN LATERAL jsonb_array_elements_text(r.copies) AS in_it(copy_id)
+    JOIN moving m ON m.copy_id = in_it.copy_id AND r.occurred_at >= m.occurred_at
+    WHERE m.state IN ('in_transit', 'picked') AND jsonb_typeof(r.copies) = 'array'
+    ORDER BY m.copy_id, r.occurred_at DESC, r.sequence DESC, r.source DESC, r.event_id DESC)
+SELECT m.*, p.crate_id, p.type AS scan, p.place_id AS crate_place_id, p.to_place_id AS crate_to_place_id,
+    p.occurred_at AS scanned_at
+FROM moving m LEFT JOIN packed p USING (copy_id)
+ORDER BY m.copy_id
+""")
+
+
+def open_transfers(connection: Connection, network: Network, day: date) -> list[OpenTransfer]:
+    """Return all that is to be carried on `day` or is on its way, ours and the library system's own, where it is now."""
+    found = (_open_transfer(row, network) for row in connection.execute(OPEN_TRANSFERS, {"day": day}))
+    return [transfer for transfer in found if transfer is not None]
+
+
+def to_schedule(
+    connection: Connection, network: Network, first_day: date, last_day: date
+) -> tuple[list[OpenTransfer], int]:
+    """Return what is to be carried from `first_day` on, and how many copies are taken to be on their way already.
+
+    Where crates are scanned, all that is open is to be carried. Where no crate ever was (a library system's list of what is
+    in transit), a check-in does not tell desk, van and hub apart: then only what was checked in on the eve or later waits.
+    """
+    found = open_transfers(connection, network, last_day)
+    if connection.execute(select(crates.c.crate_id).limit(1)).first():
+        return found, 0
+    eve = network.instant(first_day - timedelta(days=1), 0)
+    waiting = [one for one in found if one.since is None or one.since >= eve]
+    return waiting, len(found) - len(waiting)
+
+
+def _open_transfer(row: Row[Any], network: Network) -> OpenTransfer | None:
+    """Return a copy's transfer; None where its crate was handed over at its destination and only the check-in is missing."""
+    in_transit = row.state == "in_transit" and row.to_place_id is not None
+    to_place = row.to_place_id if in_transit else row.wanted_place_id
+    where, at, crate = _stands(row, network)
+    if to_place is None or (where is Where.PLACE and at == to_place):
+        return None
+    if crate and row.crate_to_place_id not in (
+        to_place,
+        network.hub_of(to_place) if to_place in network.place else None,
+    ):
+        where, crate = Where.HUB, None  # redirected on its way: the hub sorts it again
+    known = row.transfer_id or f"shipment-{row.copy_id}"
+    since = row.scanned_at or row.occurred_at
+    return OpenTransfer(known, row.copy_id, to_place, where, at, since, row.kind or "shipment", crate)
+
+
+def _stands(row: Row[Any], network: Network) -> tuple[Where, str, str | None]:
+    """Return what a copy stands on, where, and the crate that is closed for where it goes next."""
+    if row.crate_id is None:
+        return Where.PLACE, row.place_id, None
+    at, to = row.crate_place_id, row.crate_to_place_id or row.crate_place_id
+    if row.scan == "crate.delivered":
+        return Where.PLACE, at, None
+    from_hub = _is_hub(network, at)
+    if row.scan == "crate.at_hub":
+        return (Where.HUB, at, None) if to == at else (Where.SORTED, at, row.crate_id)
+    if row.scan == "crate.collected":
+        return _in_a_van(network, at, to, row.crate_id)
+    return (Where.SORTED, at, row.crate_id) if from_hub else (Where.PLACE, at, None)
+
+
+def _in_a_van(network: Network, at: str, to: str, crate: str) -> tuple[Where, str, str | None]:
+    """Return where a collected crate is: on its way to a hub's sorting, in the night's trunk, or out with a run."""
+    if not _is_hub(network, at):
+        return Where.VAN, network.hub_of(at) or at, None
+    return (Where.SORTED, to, None) if _is_hub(network, to) else (Where.SORTED, at, crate)
+
+
+def _is_hub(network: Network, place: str) -> bool:
+    return place in network.place and network.place[place].hub is not None
+
+
+# --- What is planned --------------------------------------------------------------------------------------------------
+
+
+def write_day(connection: Connection, planned: Plan, now: datetime) -> None:
+    """Write a planned day in place of what was planned before for it; `now` is the network's time.
+
+    Hubs whose day is ordered keep it, with its runs and the legs on them. Runs in the caller's transaction, and may be
+    repeated.
+    """
+    fixed = _fixed_hubs(connection, planned.day)
+    versions = _forget(connection, planned.day)
+    for hub_day in planned.hubs:
+        if hub_day.hub not in fixed:
+            _write_hub(connection, planned, hub_day, versions.get(hub_day.hub, 0) + 1, now)
+    _write_legs(connection, planned, [hub_day for hub_day in planned.hubs if hub_day.hub not in fixed])
+
+
+def _fixed_hubs(connection: Connection, day: date) -> set[str]:
+    query = select(day_plans.c.hub_id).where(day_plans.c.day == day, day_plans.c.status.in_(FIXED))
+    return set(connection.scalars(query))
+
+
+def _forget(connection: Connection, day: date) -> dict[str, int]:
+    """Delete what was planned for a day and not ordered; return the versions that it had, by hub."""
+    changeable = (day_plans.c.day == day) & day_plans.c.status.not_in(FIXED)
+    old = select(day_plans.c.day_plan_id).where(changeable)
+    old_runs = select(runs.c.run_id).where(runs.c.day_plan_id.in_(old))
+    connection.execute(delete(legs).where(legs.c.run_id.in_(old_runs), legs.c.status == "planned"))
+    connection.execute(delete(stops).where(stops.c.run_id.in_(old_runs)))
+    connection.execute(delete(runs).where(runs.c.day_plan_id.in_(old)))
+    forgotten = connection.execute(
+        delete(day_plans).where(changeable).returning(day_plans.c.hub_id, day_plans.c.version)
+    )
+    return {row.hub_id: row.version for row in forgotten}
+
+
+def _write_hub(connection: Connection, planned: Plan, hub_day: HubDay, version: int, now: datetime) -> None:
+    plan_id = f"{hub_day.day:%Y%m%d}-{hub_day.hub}"
+    plan = {
+        "day_plan_id": plan_id,
+        "day": hub_day.day,
+        "hub_id": hub_day.hub,
+        "status": "draft",
+        "problem": hub_day.problem.model_dump(mode="json", exclude_defaults=True),
+        "solution": hub_day.solution.model_dump(mode="json"),
+        "evaluation": asdict(hub_day.evaluation) | {"cost_cents": hub_day.evaluation.cost_cents},
+        "unserved": list(unserved(planned, hub_day)),
+        "created_at": now,
+        "version": version,
+    }
+    _insert(connection, day_plans, [plan])
+    _insert(connection, runs, [_run_row(run, hub_day, plan_id) for run in hub_day.runs])
+    _insert(connection, stops, [row for run in hub_day.runs for row in _stop_rows(run)])
+
+
+def unserved(planned: Plan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
+    """Yield the stops that no van of the hub serves that day, each with the crates and copies that wait for another day."""
+    copies = {crate.id: len(crate.transfers) for crate in planned.crates}
+    for left in hub_day.unserved:
+        waiting = sum(copies[crate] for crate in left.crates)
+        yield {"code": "no_van", "place": left.place, "crates": len(left.crates), "copies": waiting, "why": left.why}
+
+
+def _run_row(run: PlannedRun, hub_day: HubDay, plan_id: str) -> dict[str, Any]:
+    return {
+        "run_id": run.id,
+        "day_plan_id": plan_id,
+        "day": hub_day.day,
+        "hub_id": hub_day.hub,
+        "van_id": run.van,
+        "status": "draft",
+        "departs_at": run.departs_at,
+        "returns_at": run.returns_at,
+        "distance_m": run.distance_m,
+        "cost_cents": run.cost_cents,
+        "largest_load_crates": run.largest_load_crates,
+    }
+
+
+def _stop_rows(run: PlannedRun) -> Iterator[dict[str, Any]]:
+    for stop in run.stops:
+        yield {
+            "run_id": run.id,
+            "position": stop.position,
+            "place_id": stop.place,
+            "arrives_at": stop.arrives_at,
+            "begins_at": stop.begins_at,
+            "departs_at": stop.departs_at,
+            "deliver_crates": len(stop.deliver),
+            "collect_crates": len(stop.collect),
+            "load_after_crates": stop.load_after_crates,
+        }
+
+
+# --- Legs -------------------------------------------------------------------------------------------------------------
+
+
+def _write_legs(connection: Connection, planned: Plan, hub_days: Sequence[HubDay]) -> None:
+    """Replace the planned legs of every transfer, but those on runs that are ordered; what was done stays before them."""
+    transfers = [itinerary.transfer.transfer_id for itinerary in planned.itineraries]
+    on_way = set(
+        connection.scalars(
+            select(legs.c.transfer_id)
+            .where(legs.c.transfer_id.in_(transfers), legs.c.run_id.is_not(None), legs.c.status == "planned")
+            .where(legs.c.day >= planned.day)
+        )
+    )
+    connection.execute(delete(legs).where(legs.c.transfer_id.in_(set(transfers) - on_way), legs.c.status == "planned"))
+    positions = _positions(connection, transfers)
+    run_of = {crate: run.id for hub_day in hub_days for run in hub_day.runs for crate in _carried(run)}
+    crate_on = crate_of(planned.crates)
+    free = (itinerary for itinerary in planned.itineraries if itinerary.transfer.transfer_id not in on_way)
+    _insert(connection, legs, [row for itinerary in free for row in _leg_rows(itinerary, positions, crate_on, run_of)])
+
+
+def _positions(connection: Connection, transfers: Sequence[str]) -> Mapping[str, int]:
+    """Return each transfer's last position among the legs that stay."""
+    last: dict[str, int] = defaultdict(int)
+    for transfer, position in connection.execute(
+        select(legs.c.transfer_id, legs.c.position).where(legs.c.transfer_id.in_(transfers))
+    ):
+        last[transfer] = max(last[transfer], position)
+    return last
+
+
+def _carried(run: PlannedRun) -> Iterator[str]:
+    for stop in run.stops:
+        yield from stop.deliver
+        yield from stop.collect
+
+
+def _leg_rows(
+    itinerary: Itinerary,
+    positions: Mapping[str, int],
+    crate_on: Mapping[tuple[str, Kind, date], Crate],
+    run_of: Mapping[str, str],
+) -> Iterator[dict[str, Any]]:
+    transfer = itinerary.transfer.transfer_id
+    for position, leg in enumerate(itinerary.legs, positions.get(transfer, 0) + 1):
+        crate = crate_on.get((transfer, leg.kind, leg.day))
+        yield {
+            "transfer_id": transfer,
+            "position": position,
+            "kind": leg.kind.value,
+            "from_place_id": leg.from_place,
+            "to_place_id": leg.to_place,
+            "day": leg.day,
+            "run_id": run_of.get(crate.id) if crate else None,
+            "crate_id": crate.id if crate else None,
+        }
+
+
+def _insert(connection: Connection, table: Table, rows: Iterable[dict[str, Any]]) -> None:
+    rows = list(rows)
+    if rows:
+        connection.execute(insert(table), rows)
