@@ -62,7 +62,7 @@ $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
 	@test -x $(BIN)/uv && $(BIN)/uv --version | grep -qF ' $(UV_VERSION)' || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
-	$(BIN)/python -m infra.jars
+	$(BIN)/python -m infra.kafka
 	@touch $@
 
 .PHONY: environment

@@ -23,6 +23,7 @@ from infra.messages import Message, ServerError, Tell
 GUARD = Path(__file__).with_name("guard.py")
 GUARD_MARGIN_S = 3.0  # beyond the server's own time to stop, for the guard to notice and to kill
 LOOK_S = 0.05  # how often we look whether a server answers
+LET_GO_S = 1.0  # how long a holder of a folder may take to end after it was killed
 SAID_CHARACTERS = 300  # of the log's last words in a failure's sentence
 MB = 1 << 20
 _held: set[Path] = set()
@@ -165,11 +166,19 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, folder: Path) -> None:
+    until = time.monotonic() + LET_GO_S
+    while not _locked(descriptor):
+        if time.monotonic() > until:
+            raise ServerError("folder.held", folder=folder, pid=(folder / "lock").read_text() or "?")
+        time.sleep(LOOK_S)
+
+
+def _locked(descriptor: int) -> bool:
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        pid = (folder / "lock").read_text() or "?"
-        raise ServerError("folder.held", folder=folder, pid=pid) from error
+    except OSError:
+        return False
+    return True
 
 
 def stop_leftovers(name: str, belongs: Callable[[psutil.Process], bool], stop_s: float, tell: Tell) -> None:

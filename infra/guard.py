@@ -2,8 +2,8 @@
 
 Run as a script: `guard.py PARENT_PID STOP_SIGNAL STOP_S USER COMMAND...`. It starts COMMAND, prints its pid, and waits
 for one of three ends: the command's own, the closing of its standard input (we ask, or died), or a change of parent (we
-were killed while a forked process of ours still held the pipe open). It stops the command with STOP_SIGNAL, after STOP_S
-seconds with SIGKILL. Should the guard itself be killed, Linux kills the command (PR_SET_PDEATHSIG).
+were killed while a forked process of ours still held the pipe open). It stops the command with STOP_SIGNAL, after
+STOP_S seconds with SIGKILL. Should the guard itself be killed, Linux kills the command (PR_SET_PDEATHSIG).
 
 Imports the standard library's lightest parts only: one guard a server stays in memory. As root, USER (not empty) is who
 the command runs as, since PostgreSQL refuses root; it keeps the right to pass through folders closed to others

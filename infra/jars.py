@@ -89,7 +89,3 @@ def fetch_one(jar: Jar, repository: Path, kept: Path) -> None:
     if hashlib.sha256(found.read_bytes()).hexdigest() != jar.sha256:
         raise ServerError("jars.differ", jar=jar.name)
     found.rename(kept / jar.name)
-
-
-if __name__ == "__main__":
-    class_path(lambda message: print(message.text()))

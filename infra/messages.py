@@ -11,6 +11,10 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Fetching {count} Kafka libraries into {folder} (once for all clones)",
         "正在下载 {count} 个 Kafka 程序库到 {folder}（各克隆共用，仅此一次）",
     ),
+    "kafka.archive": (
+        "Letting Java archive what Kafka loads in {folder} (once for all clones)",
+        "正在 {folder} 生成 Kafka 的 Java 类归档（各克隆共用，仅此一次）",
+    ),
     "kafka.format": ("Preparing Kafka's storage in {folder}", "正在准备 Kafka 的存储目录 {folder}"),
     "kafka.start": ("Starting Kafka on port {port}", "正在启动 Kafka（端口 {port}）"),
     "kafka.ready": (

@@ -62,6 +62,15 @@ def free(port: int) -> bool:
     return True
 
 
+def listening(pid: int) -> set[int]:
+    """Return the ports that the process listens on."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return set()
+    return {connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN}
+
+
 def owner(port: int) -> str:
     """Return who listens on `port`, as far as we may know."""
     try:

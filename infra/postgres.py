@@ -41,11 +41,9 @@ GB, MB = 1 << 30, 1 << 20
 
 @dataclass(frozen=True)
 class Tcp:
-    """A TCP listener on this machine, for user postgres with `password`; TLS only, with `certificate` and `key` (PEM)."""
+    """A TCP listener on this machine for user postgres with `password` (no TLS: the wheel's server is built without)."""
 
     password: str
-    certificate: Path | None = None
-    key: Path | None = None
     port: int | None = None
 
 
@@ -220,26 +218,13 @@ def settings_of(directory: Path, port: int, tcp: Tcp | None) -> dict[str, str]:
         "log_timezone": "'UTC'",
         "lc_messages": "'C'",
         "log_checkpoints": "off",
-    } | (tls(tcp.certificate, tcp.key, directory) if tcp and tcp.certificate and tcp.key else {})
-
-
-def tls(certificate: Path, key: Path, directory: Path) -> dict[str, str]:
-    """Return the settings for TLS, with copies of both files as the server wants them: its own, closed to others."""
-    settings = {"ssl": "on"}
-    for setting, file in (("ssl_cert_file", certificate), ("ssl_key_file", key)):
-        copy = directory / f"{setting}.pem"
-        copy.touch(mode=0o600)
-        copy.write_bytes(file.read_bytes())
-        own(copy)
-        settings[setting] = f"'{copy}'"
-    return settings
+    }
 
 
 def configure(data: Path, settings: dict[str, str], tcp: Tcp | None) -> None:
     """Write both configuration files as they are to be now."""
     (data / "postgresql.conf").write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
-    kind = "hostssl" if "ssl" in settings else "host"
-    over_tcp = f"{kind} all all {HOST}/32 scram-sha-256\n" if tcp else ""
+    over_tcp = f"host all all {HOST}/32 scram-sha-256\n" if tcp else ""
     (data / "pg_hba.conf").write_text(f"local all all trust\n{over_tcp}")
 
 

