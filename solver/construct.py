@@ -4,7 +4,6 @@ The idea: appending to the end of a run changes nothing before it, so a run's st
 candidates for the next visit are judged in one array operation. It need not be good: engines begin from it.
 """
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,7 @@ from solver.instance import MANDATORY, Bools, Instance, Ints, Kind
 from solver.rules import keeps_all
 from solver.schedule import drive, table
 
-INSERTING_S = 0.4  # no longer than this for what did not fit at the end of any run: a first plan is due within a second
+INSERTED_ROWS = 20_000  # tried for what fits at the end of no run: under half a second, and the same on any machine
 TRIED = 40  # visits dropped from the end of a run, at most, until it keeps all rules
 
 
@@ -28,7 +27,7 @@ def first_plan(instance: Instance) -> Plan:
         waiting[nodes] = False
         if nodes or instance.under_way[van]:
             plan[van] = nodes
-    _insert_rest(instance, plan, time.monotonic() + INSERTING_S)
+    _insert_rest(instance, plan)
     return sorted(plan.items())
 
 
@@ -172,21 +171,21 @@ def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
     return []
 
 
-def _insert_rest(instance: Instance, plan: dict[int, list[int]], until: float) -> None:
-    """Insert what is left where it costs least and breaks nothing, mandatory work first, while there is time."""
+def _insert_rest(instance: Instance, plan: dict[int, list[int]]) -> None:
+    """Insert what is left where it costs least and breaks nothing, mandatory work first, up to a number of tries."""
+    tried = 0
     made = {node for nodes in plan.values() for node in nodes}
     left = [
         item for item, nodes in enumerate(instance.item_nodes) if not made & set(nodes) and instance.free[nodes].all()
     ]
     left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item])))
     for item in left:
-        if time.monotonic() > until:
-            return
-        _insert(instance, plan, item)
+        if tried < INSERTED_ROWS:
+            tried += _insert(instance, plan, item)
 
 
-def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> None:
-    """Insert an item, both halves of a shipment side by side."""
+def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> int:
+    """Insert an item, both halves of a shipment side by side; return how many places were tried."""
     nodes = instance.item_nodes[item]
     vans = [van for van in range(len(instance.start)) if not instance.out_of_reach[van, nodes].any()]
     idle = next((van for van in vans if van not in plan), None)
@@ -198,7 +197,7 @@ def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> None:
         for at in range(len(run) + 1)
     ]
     if not rows:
-        return
+        return 0
     runs = drive(instance, *table(instance, rows))
     before = {van: _cost(instance, van, plan.get(van, [])) for van in {van for van, _ in rows}}
     extra = cost_of(runs) - np.array([before[van] for van, _ in rows])
@@ -207,6 +206,7 @@ def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> None:
     if fine.any():
         van, run = rows[int(np.where(fine, extra, np.iinfo(np.int64).max).argmin())]
         plan[van] = run
+    return len(rows)
 
 
 def _cost(instance: Instance, van: int, run: list[int]) -> int:

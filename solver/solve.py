@@ -46,6 +46,7 @@ def solve(
         raise KeyError(engine)
     best = _Best(instance, limits, on_better, cancel or threading.Event())
     if warm:
+        best.warm = True
         best.offer(warm.runs, warm.engine, warm.versions)
     best.offer_plan(first_plan(instance), "construct", {})
     for plan, versions in _search(instance, limits, engine, best):
@@ -59,7 +60,7 @@ def _search(instance: Instance, limits: Limits, engine: str, best: "_Best") -> I
     if best.cancel.is_set() or (limits.iterations is None and left_s <= 0):
         return
     rest = Limits(max(left_s, 0.0), limits.iterations, limits.threads, limits.seed)
-    warm = rows_of(instance, best.solution.runs) if best.warm_started else None
+    warm = rows_of(instance, best.solution.runs) if best.warm else None
     patience_s = None if limits.iterations is not None else left_s + PATIENCE_S
     yield from plans(Job(engine, instance, rest, warm), patience_s, best.cancel)
 
@@ -72,7 +73,7 @@ class _Best:
         self.begun = time.monotonic()
         self.solution = Solution(engine="none")
         self.evaluation: Evaluation | None = None
-        self.warm_started = False
+        self.warm = False
 
     @property
     def elapsed_s(self) -> float:
@@ -94,7 +95,6 @@ class _Best:
         )
         evaluation = evaluate(self.instance, solution)
         if self.evaluation is None or evaluation.rank < self.evaluation.rank:
-            self.warm_started = engine not in ("construct",)
             self.solution, self.evaluation = solution, evaluation
             if self.on_better and self.on_better(solution, evaluation) is False:
                 self.cancel.set()

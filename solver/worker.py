@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import Empty, Queue
 from typing import BinaryIO, Literal, cast
@@ -33,6 +33,7 @@ class Job:
     instance: Instance
     limits: Limits
     warm: Plan | None
+    sent_s: float = field(default_factory=time.time)  # so that starting the process counts as search time
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,8 @@ def _serve(job: Job, answers: BinaryIO) -> None:
 
     try:
         chosen = engine(job.engine)
-        chosen.run(job.instance, job.limits, job.warm, lambda plan: send(Answer("plan", plan, chosen.VERSIONS)))
+        limits = replace(job.limits, time_s=max(0.0, job.limits.time_s - (time.time() - job.sent_s)))
+        chosen.run(job.instance, limits, job.warm, lambda plan: send(Answer("plan", plan, chosen.VERSIONS)))
         send(Answer("done", [], chosen.VERSIONS))
     except Exception as error:  # whatever an engine raises is told to the parent, and the worker lives on
         send(Answer("failed", [], {}, f"{job.engine}: {error!r}"))

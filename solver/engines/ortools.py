@@ -1,9 +1,10 @@
 """OR-Tools' routing library, which can express the whole problem and completes what faster engines cannot say.
 
 The idea: the model is a list of constraints (`CONSTRAINTS`), each one function and one sentence, added to a bare model in
-turn. Whatever is mandatory is dropped at a very high price rather than never, so that a first plan is always found. The
-objective counts thousandths of a cent. The search is iterated local search with random-order recreation: no other
-setting came near (docs/solver-format.md, "Engines").
+turn. What must be served is dropped at a very high price rather than never, so that a first plan is always found. The
+objective counts thousandths of a cent. Two searches: iterated local search with random-order recreation where loads go
+one way; guided local search from a first plan where crates go out and back or work is optional (at 60 stops 69 against
+86, at 150 stops 182 against 255 thousand cents after 10 s).
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +23,7 @@ from ortools.constraint_solver import (
 )
 
 from solver.breaks import with_breaks
+from solver.construct import first_plan
 from solver.engines import Limits, Plan, Report
 from solver.instance import MANDATORY, NEVER_S, Instance, Ints, Kind, has_rested
 
@@ -581,7 +583,7 @@ def parameters(model: Model, limits: Limits) -> Any:
     chosen.disable_scheduling_beware_this_may_degrade_performance = True  # its schedulers crawl where drivers rest
     chosen.use_iterated_local_search = True
     search = chosen.iterated_local_search_parameters
-    search.improve_perturbed_solution = _wants_improvement(model.instance)
+    search.improve_perturbed_solution = False
     _ruin_and_recreate(search.ruin_recreate_parameters)
     annealing = search.reference_solution_acceptance_strategy.simulated_annealing
     annealing.automatic_temperatures = False
@@ -590,8 +592,8 @@ def parameters(model: Model, limits: Limits) -> Any:
     return chosen
 
 
-def _wants_improvement(instance: Instance) -> bool:
-    """Without local search after each ruin it is faster, but freezes where visits are optional or loads both ways."""
+def _goes_both_ways(instance: Instance) -> bool:
+    """Crates out and back, or optional work: there ruin and recreate freezes, and guided local search goes on."""
     both = instance.deliver.any() and instance.collect.any()
     return bool(both or (instance.prize_cents != MANDATORY).any())
 
@@ -628,7 +630,7 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     watch = _Watch(model, report)
     model.routing.CloseModelWithParameters(chosen)
     model.routing.AddAtSolutionCallback(watch)
-    start = _assignment(model, warm)
+    start = _assignment(model, warm or (first_plan(instance) if _goes_both_ways(instance) else None))
     if start is not None:
         chosen.use_iterated_local_search = False
         chosen.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
