@@ -63,7 +63,7 @@ def _reports(instance: Instance, runs: Sequence[Run]) -> list[RunReport]:
     if not known:
         return unknown
     vans = [instance.van_number[run.van] for run in known]
-    ahead = [_ahead(instance, van, run) for van, run in zip(vans, known, strict=True)]
+    ahead = [ahead(instance, van, run) for van, run in zip(vans, known, strict=True)]
     runs_driven = drive(instance, *table(instance, [(van, nodes) for van, (nodes, _) in zip(vans, ahead, strict=True)]))
     money = money_of(runs_driven)
     broken = _violations(runs_driven)
@@ -79,7 +79,7 @@ def _of_no_van(run: Run) -> RunReport:
     return RunReport(run.van, [], 0, 0, 0, 0, 0, 0, Money(), [Violation(Cause.UNKNOWN, 1, "vans", run.van)])
 
 
-def _ahead(instance: Instance, van: int, run: Run) -> tuple[list[int], list[Violation]]:
+def ahead(instance: Instance, van: int, run: Run) -> tuple[list[int], list[Violation]]:
     """Return the nodes that are still ahead of the van, and complaints about what is not."""
     done = [one.visit for one in _done(instance.problem.vans[van])]
     missing = len(done) - sum(1 for one, visit in zip(done, run.visits, strict=False) if one == visit)

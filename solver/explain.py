@@ -1,0 +1,247 @@
+"""Why something is not served: no van ever could, or what it would take, van by van.
+
+The idea: nothing is inferred, everything is tried. Each van's run is driven with the visit in every place it could have,
+in one table; the best of these is what is said. A van's findings depend on its own run alone, so after an edit only the
+runs that changed are tried again (`Explainer` remembers the rest).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations_with_replacement
+
+import numpy as np
+
+from solver.evaluate import ahead, cost_of, evaluate, evaluate_change
+from solver.instance import MANDATORY, Instance, Ints, compiled
+from solver.problem import Name, Problem, Run
+from solver.rules import RULES, broken
+from solver.schedule import Schedule, drive, table
+from solver.solution import Cause, Evaluation, Solution
+
+ROWS_AT_ONCE = 4_000  # tried in one table: more would leave the processor's cache
+UNITS = {rule.cause: rule.unit for rule in RULES}
+
+
+class Verdict(StrEnum):
+    IMPOSSIBLE = "impossible"  # no van could, even with nothing else to do
+    NO_ROOM = "no_room"  # some van could, but not with the work that its plan has
+    COSTS_MORE = "costs_more"  # it fits, and serving it costs more than its prize
+    WORTH_IT = "worth_it"  # it fits, and should be served: the plan can be made better
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rule that serving it would break, and by how much."""
+
+    cause: Cause
+    amount: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What trying it on one van gave."""
+
+    van: Name
+    never: list[Block]  # broken even on an empty run: this van never could
+    blocks: list[Block]  # broken at the best place of its present run; empty: it fits
+    extra_cents: int = 0  # at that place
+    extra_s: int = 0
+    extra_m: int = 0
+    run: Run | None = None  # the run with it there
+
+    @property
+    def fits(self) -> bool:
+        return not self.never and not self.blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one stop or shipment is not served. `findings` has every van, the best first."""
+
+    id: Name
+    verdict: Verdict
+    prize_cents: int | None
+    findings: list[Finding]
+
+    @property
+    def best(self) -> Finding:
+        return self.findings[0]
+
+
+def explain(problem: Problem | Instance, solution: Solution) -> list[Explanation]:
+    """Return why each stop and shipment that the plan leaves out is not served."""
+    return Explainer(problem).explain(solution)
+
+
+class Explainer:
+    """Explains one plan after another of one problem; what did not change is not tried again."""
+
+    def __init__(self, problem: Problem | Instance) -> None:
+        self.instance = compiled(problem)
+        self.alone: dict[tuple[int, int], list[Block]] = {}
+        self.found: dict[tuple[int, int, tuple[int, ...]], Finding] = {}
+
+    def explain(self, solution: Solution, evaluation: Evaluation | None = None) -> list[Explanation]:
+        """Explain a plan; give its evaluation where it is at hand."""
+        evaluation = evaluation or evaluate(self.instance, solution)
+        number = {item.id: index for index, item in enumerate(self.instance.items)}
+        left_out = [number[name] for name in evaluation.unserved]
+        runs = self._runs(solution)
+        self._try_all(left_out, runs)
+        return [self._explanation(item, runs, evaluation) for item in left_out]
+
+    def _runs(self, solution: Solution) -> dict[int, tuple[int, ...]]:
+        """Each van's nodes ahead, () for a van that stays in."""
+        runs: dict[int, tuple[int, ...]] = dict.fromkeys(range(len(self.instance.start)), ())
+        for run in solution.runs:
+            van = self.instance.van_number.get(run.van)
+            if van is not None:
+                runs[van] = tuple(ahead(self.instance, van, run)[0])
+        return runs
+
+    # ---- trying
+
+    def _try_all(self, items: Sequence[int], runs: dict[int, tuple[int, ...]]) -> None:
+        alone = [(item, van) for item in items for van in runs if (item, van) not in self.alone]
+        rows = [(van, self._nodes(item)) for item, van in alone]
+        self.alone.update(zip(alone, self._blocks_alone(rows), strict=True))
+        missing = [
+            (item, van, nodes)
+            for item in items
+            for van, nodes in runs.items()
+            if (item, van, nodes) not in self.found and not self.alone[item, van]
+        ]
+        for batch in self._batches(missing):
+            self._try(batch)
+
+    def _nodes(self, item: int) -> list[int]:
+        """What is still to do of an item: of a shipment on board only the delivery."""
+        return [node for node in self.instance.item_nodes[item] if self.instance.free[node]]
+
+    def _blocks_alone(self, rows: list[tuple[int, list[int]]]) -> list[list[Block]]:
+        """What breaks when the van has nothing else to do; a missing rest is no reason yet."""
+        if not rows:
+            return []
+        runs = drive(self.instance, *table(self.instance, rows), sketch=True)
+        wrong = {cause: amounts for cause, amounts in broken(runs).items() if cause is not Cause.BREAK}
+        return [self._blocks(wrong, row) for row in range(len(rows))]
+
+    def _blocks(self, wrong: dict[Cause, Ints], row: int) -> list[Block]:
+        return [
+            Block(cause, int(amounts[row]), self._unit(cause)) for cause, amounts in wrong.items() if amounts[row] > 0
+        ]
+
+    def _unit(self, cause: Cause) -> str:
+        return self.instance.problem.dimensions[0] if cause is Cause.LOAD else UNITS[cause]
+
+    def _batches(self, missing: list[tuple[int, int, tuple[int, ...]]]) -> list[list[tuple[int, int, tuple[int, ...]]]]:
+        """Group attempts so that each table has runs of like length, and not too many rows."""
+        batches: list[list[tuple[int, int, tuple[int, ...]]]] = []
+        rows = ROWS_AT_ONCE
+        for one in sorted(missing, key=lambda one: len(one[2])):
+            halves = len(self._nodes(one[0]))
+            size = (len(one[2]) + 1) * (1 if halves == 1 else (len(one[2]) + 2) // 2 + 1)
+            if rows + size > ROWS_AT_ONCE:
+                batches.append([])
+                rows = 0
+            batches[-1].append(one)
+            rows += size
+        return batches
+
+    def _try(self, batch: list[tuple[int, int, tuple[int, ...]]]) -> None:
+        """Drive every run of the batch as it is, and with the item at every place."""
+        rows, bounds = list[tuple[int, list[int]]](), list[int]()
+        for item, van, nodes in batch:
+            bounds.append(len(rows))
+            rows.append((van, list(nodes)))
+            rows.extend((van, row) for row in _with_inserted(list(nodes), self._nodes(item)))
+        runs = drive(self.instance, *table(self.instance, rows), sketch=True)
+        cost, wrong = cost_of(runs), broken(runs)
+        for one, first, last in zip(batch, bounds, [*bounds[1:], len(rows)], strict=True):
+            self.found[one] = self._finding(one, runs, rows, cost, wrong, first, last)
+
+    def _finding(
+        self,
+        one: tuple[int, int, tuple[int, ...]],
+        runs: Schedule,
+        rows: list[tuple[int, list[int]]],
+        cost: Ints,
+        wrong: dict[Cause, Ints],
+        first: int,
+        last: int,
+    ) -> Finding:
+        """Return the best of the rows after `first`, which is the run without the item."""
+        added = {cause: np.maximum(0, amounts[first + 1 : last] - amounts[first]) for cause, amounts in wrong.items()}
+        none = np.zeros(last - first - 1, dtype=np.int64)
+        causes = sum(((amounts > 0).astype(np.int64) for amounts in added.values()), none)
+        best = int(np.lexsort((cost[first + 1 : last], sum(added.values(), none), causes))[0])
+        at = first + 1 + best
+        return Finding(
+            van=self.instance.problem.vans[one[1]].id,
+            never=[],
+            blocks=self._blocks(added, best),
+            extra_cents=int(cost[at] - cost[first]),
+            extra_s=int(runs.work_s[at] - runs.work_s[first]),
+            extra_m=int(runs.way_m[at] - runs.way_m[first]),
+            run=self._run(one[1], rows[at][1]),
+        )
+
+    def _run(self, van: int, nodes: list[int]) -> Run:
+        position = self.instance.problem.vans[van].under_way
+        done = [one.visit for one in position.done] if position else []
+        return Run(van=self.instance.problem.vans[van].id, visits=done + [self.instance.keys[node] for node in nodes])
+
+    # ---- saying
+
+    def _explanation(self, item: int, runs: dict[int, tuple[int, ...]], evaluation: Evaluation) -> Explanation:
+        prize = int(self.instance.prize_cents[item])
+        findings = [self._checked(self._found(item, van, nodes), evaluation) for van, nodes in runs.items()]
+        findings.sort(key=lambda one: (bool(one.never), bool(one.blocks), _size(one.blocks), one.extra_cents))
+        return Explanation(
+            id=self.instance.items[item].id,
+            verdict=_verdict(findings[0], prize),
+            prize_cents=None if prize == MANDATORY else prize,
+            findings=findings,
+        )
+
+    def _found(self, item: int, van: int, nodes: tuple[int, ...]) -> Finding:
+        never = self.alone[item, van]
+        return Finding(self.instance.problem.vans[van].id, never, []) if never else self.found[item, van, nodes]
+
+    def _checked(self, finding: Finding, evaluation: Evaluation) -> Finding:
+        """Try what fits in the whole plan too, where docks or locks tie runs together."""
+        problem = self.instance.problem
+        tied = any(depot.docks for depot in problem.depots) or any(not lock.van for lock in problem.locks)
+        if not tied or not finding.fits or not finding.run:
+            return finding
+        after = evaluate_change(self.instance, evaluation, [finding.run])
+        before = {(one.cause, one.van, one.visit): one.amount for one in evaluation.violations}
+        worse = [
+            Block(one.cause, one.amount, one.unit)
+            for one in after.violations
+            if one.amount > before.get((one.cause, one.van, one.visit), 0)
+        ]
+        return Finding(finding.van, [], worse, finding.extra_cents, finding.extra_s, finding.extra_m, finding.run)
+
+
+def _size(blocks: list[Block]) -> tuple[int, int]:
+    return len(blocks), sum(block.amount for block in blocks)
+
+
+def _verdict(best: Finding, prize: int) -> Verdict:
+    if best.never:
+        return Verdict.IMPOSSIBLE
+    if best.blocks:
+        return Verdict.NO_ROOM
+    return Verdict.COSTS_MORE if prize != MANDATORY and best.extra_cents >= prize else Verdict.WORTH_IT
+
+
+def _with_inserted(nodes: list[int], inserted: list[int]) -> list[list[int]]:
+    """Return the run with one node at every place, or two at every pair of places in their order."""
+    places = range(len(nodes) + 1)
+    if len(inserted) == 1:
+        return [[*nodes[:at], inserted[0], *nodes[at:]] for at in places]
+    first, second = inserted
+    return [[*nodes[:i], first, *nodes[i:j], second, *nodes[j:]] for i, j in combinations_with_replacement(places, 2)]
