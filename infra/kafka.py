@@ -152,7 +152,8 @@ def prepared(folder: Path, brokers: int, port: int | None, security: Security | 
     cluster = Cluster(folder, brokers, ports, security, libraries)
     for node in nodes:
         cluster.configure(node)
-        cluster.format(node, tell)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda node: cluster.format(node, tell), nodes))
     members = [cluster.broker(node) for node in nodes]
     return Kafka(_addresses(b.port for b in members), _addresses(b.plain_port for b in members), members)
 
@@ -225,11 +226,8 @@ class Cluster:
         return ["kafka.tools.StorageTool", "format", "-t", self._id(), "-c", properties, *options]
 
     def _id(self) -> str:
-        """Return the cluster's id, the same for all its nodes."""
-        file = self.folder / "cluster-id"
-        if not file.exists():
-            file.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
-        return file.read_text()
+        """Return the cluster's id, the same for all its nodes: a UUID that stands for the folder."""
+        return base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes).decode().rstrip("=")
 
     def _write(self, file: Path, node: int, log: Path) -> None:
         values = self._values(node, log) | (self._secured(node) if self.security else {})

@@ -70,8 +70,12 @@ class Postgres:
         """Return the address of another database of this server."""
         return f"postgresql://{SUPERUSER}@/{database}?host={self.socket}&port={self.port}"
 
-    def start(self) -> None:
-        """Start the server; `wait` tells when it answers."""
+    def start(self, tell: Tell = silent) -> None:
+        """Start the server, once nothing of an earlier one is left; `wait` tells when it answers."""
+        data = self.folder / "data"
+        stop_leftovers("PostgreSQL", lambda process: belongs(process, data), STOP_S, tell)
+        for lock in (data / "postmaster.pid", self.socket / f".s.PGSQL.{self.port}.lock"):
+            lock.unlink(missing_ok=True)  # its process, dead but not reaped, would count as running
         self.child.start()
 
     def wait(self) -> float:
@@ -117,9 +121,8 @@ def embedded_postgres(
 
 
 def prepared(folder: Path, tcp: Tcp | None, settings: dict[str, str], tell: Tell) -> Postgres:
-    """Return the server, ready to start: no left-over process, a cluster there, configuration written."""
+    """Return the server, ready to start: a cluster there, configuration written."""
     data = folder / "data"
-    stop_leftovers("PostgreSQL", lambda process: belongs(process, data), STOP_S, tell)
     need_space(folder, "PostgreSQL", FREE_MB if data.exists() else FREE_NEW_MB)
     if not data.exists():
         create(folder, tell)
@@ -135,7 +138,7 @@ def prepared(folder: Path, tcp: Tcp | None, settings: dict[str, str], tell: Tell
 def start(postgres: Postgres, tcp: Tcp | None, tell: Tell) -> None:
     """Start the server, wait for it, and see that our database and password are there."""
     tell(Message("postgres.start", {"folder": postgres.folder}))
-    postgres.start()
+    postgres.start(tell)
     seconds = postgres.wait()
     with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
         if not connection.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone():

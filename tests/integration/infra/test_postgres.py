@@ -97,7 +97,7 @@ def test_a_server_left_over_is_stopped_before_ours_starts(folder, said: list[Mes
         with embedded_postgres(folder, tell=said.append) as postgres:
             write_one(postgres)
             assert left_over.wait(0) is not None
-    assert said[0].code == "leftover.stop"
+    assert "leftover.stop" in [message.code for message in said]
 
 
 def test_one_folder_has_one_server(folder):
