@@ -63,15 +63,15 @@ def _reports(instance: Instance, runs: Sequence[Run]) -> list[RunReport]:
     if not known:
         return unknown
     vans = [instance.van_number[run.van] for run in known]
-    ahead = [ahead(instance, van, run) for van, run in zip(vans, known, strict=True)]
-    runs_driven = drive(instance, *table(instance, [(van, nodes) for van, (nodes, _) in zip(vans, ahead, strict=True)]))
+    parts = [ahead(instance, van, run) for van, run in zip(vans, known, strict=True)]
+    runs_driven = drive(instance, *table(instance, [(van, nodes) for van, (nodes, _) in zip(vans, parts, strict=True)]))
     money = money_of(runs_driven)
     broken = _violations(runs_driven)
     return [
         _report(
             runs_driven, row, {name: int(amounts[row]) for name, amounts in money.items()}, complaints + broken[row]
         )
-        for row, (_, complaints) in enumerate(ahead)
+        for row, (_, complaints) in enumerate(parts)
     ] + unknown
 
 
@@ -121,7 +121,7 @@ def money_of(runs: Schedule) -> dict[str, Ints]:
     energy_wh = _whole(runs.way_m * of_van(one.wh_per_km if one else 0 for one in energies) / 1000)
     co2_g = _whole(runs.way_m * of_van(one.co2_g_per_km if one else 0 for one in energies) / 1000)
     late_s = someone_receives(runs).sum(axis=1)
-    changed = np.array([_changes(runs, row) for row in range(len(runs.rows))], dtype=np.int64)
+    changed = _changed(runs)
     not_preferred = runs.instance.not_preferred[runs.van[:, None], runs.rows].sum(axis=1)
     return {
         "vans": of_van(van.fixed_cents for van in vans) * runs.used,
@@ -155,11 +155,14 @@ def _whole(values: np.ndarray) -> Ints:
     return np.asarray(np.floor(values + 0.5), dtype=np.int64)
 
 
-def _changes(runs: Schedule, row: int) -> int:
-    """How many visits of the run the baseline has on another van, or in another order."""
+def _changed(runs: Schedule) -> Ints:
+    """How many visits of each run the baseline has on another van, or in another order (R)."""
     places = _baseline(runs.instance)
-    if not places:
-        return 0
+    changes = [_changes(runs, row, places) for row in range(len(runs.rows))] if places else [0] * len(runs.rows)
+    return np.array(changes, dtype=np.int64)
+
+
+def _changes(runs: Schedule, row: int, places: dict[int, tuple[int, int]]) -> int:
     van = int(runs.van[row])
     known = [places[node] for node in runs.rows[row].tolist() if node in places]
     here = [position for owner, position in known if owner == van]

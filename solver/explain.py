@@ -8,7 +8,7 @@ runs that changed are tried again (`Explainer` remembers the rest).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from solver.evaluate import ahead, cost_of, evaluate, evaluate_change
 from solver.instance import MANDATORY, Instance, Ints, compiled
 from solver.problem import Name, Problem, Run
 from solver.rules import RULES, broken
-from solver.schedule import Schedule, drive, table
+from solver.schedule import Schedule, drive, sketch, table
 from solver.solution import Cause, Evaluation, Solution
 
 ROWS_AT_ONCE = 4_000  # tried in one table: more would leave the processor's cache
+Attempt = tuple[int, int, tuple[int, ...]]  # item, van, and the nodes of its run
 UNITS = {rule.cause: rule.unit for rule in RULES}
 
 
@@ -81,7 +82,7 @@ class Explainer:
     def __init__(self, problem: Problem | Instance) -> None:
         self.instance = compiled(problem)
         self.alone: dict[tuple[int, int], list[Block]] = {}
-        self.found: dict[tuple[int, int, tuple[int, ...]], Finding] = {}
+        self.found: dict[Attempt, Finding] = {}
 
     def explain(self, solution: Solution, evaluation: Evaluation | None = None) -> list[Explanation]:
         """Explain a plan; give its evaluation where it is at hand."""
@@ -124,8 +125,10 @@ class Explainer:
         """What breaks when the van has nothing else to do; a missing rest is no reason yet."""
         if not rows:
             return []
-        runs = drive(self.instance, *table(self.instance, rows), sketch=True)
-        wrong = {cause: amounts for cause, amounts in broken(runs).items() if cause is not Cause.BREAK}
+        runs = drive(self.instance, *table(self.instance, rows))
+        wrong: dict[Cause, Ints] = {
+            cause: amounts for cause, amounts in broken(runs).items() if cause is not Cause.BREAK
+        }
         return [self._blocks(wrong, row) for row in range(len(rows))]
 
     def _blocks(self, wrong: dict[Cause, Ints], row: int) -> list[Block]:
@@ -136,9 +139,9 @@ class Explainer:
     def _unit(self, cause: Cause) -> str:
         return self.instance.problem.dimensions[0] if cause is Cause.LOAD else UNITS[cause]
 
-    def _batches(self, missing: list[tuple[int, int, tuple[int, ...]]]) -> list[list[tuple[int, int, tuple[int, ...]]]]:
+    def _batches(self, missing: list[Attempt]) -> list[list[Attempt]]:
         """Group attempts so that each table has runs of like length, and not too many rows."""
-        batches: list[list[tuple[int, int, tuple[int, ...]]]] = []
+        batches: list[list[Attempt]] = []
         rows = ROWS_AT_ONCE
         for one in sorted(missing, key=lambda one: len(one[2])):
             halves = len(self._nodes(one[0]))
@@ -150,43 +153,33 @@ class Explainer:
             rows += size
         return batches
 
-    def _try(self, batch: list[tuple[int, int, tuple[int, ...]]]) -> None:
-        """Drive every run of the batch as it is, and with the item at every place."""
-        rows, bounds = list[tuple[int, list[int]]](), list[int]()
+    def _try(self, batch: list[Attempt]) -> None:
+        """Sketch each run of the batch with the item at every place, then drive the best of each beside the run as it is."""
+        rows, bounds = list[tuple[int, list[int]]](), [0]
         for item, van, nodes in batch:
+            rows += [(van, row) for row in _with_inserted(list(nodes), self._nodes(item))]
             bounds.append(len(rows))
-            rows.append((van, list(nodes)))
-            rows.extend((van, row) for row in _with_inserted(list(nodes), self._nodes(item)))
-        runs = drive(self.instance, *table(self.instance, rows), sketch=True)
+        runs = sketch(self.instance, *table(self.instance, rows))
         cost, wrong = cost_of(runs), broken(runs)
-        for one, first, last in zip(batch, bounds, [*bounds[1:], len(rows)], strict=True):
-            self.found[one] = self._finding(one, runs, rows, cost, wrong, first, last)
+        chosen = [rows[_least(cost, wrong, first, last)] for first, last in pairwise(bounds)]
+        before = [(van, list(nodes)) for _, van, nodes in batch]
+        self._settle(batch, chosen, drive(self.instance, *table(self.instance, before + chosen)))
 
-    def _finding(
-        self,
-        one: tuple[int, int, tuple[int, ...]],
-        runs: Schedule,
-        rows: list[tuple[int, list[int]]],
-        cost: Ints,
-        wrong: dict[Cause, Ints],
-        first: int,
-        last: int,
-    ) -> Finding:
-        """Return the best of the rows after `first`, which is the run without the item."""
-        added = {cause: np.maximum(0, amounts[first + 1 : last] - amounts[first]) for cause, amounts in wrong.items()}
-        none = np.zeros(last - first - 1, dtype=np.int64)
-        causes = sum(((amounts > 0).astype(np.int64) for amounts in added.values()), none)
-        best = int(np.lexsort((cost[first + 1 : last], sum(added.values(), none), causes))[0])
-        at = first + 1 + best
-        return Finding(
-            van=self.instance.problem.vans[one[1]].id,
-            never=[],
-            blocks=self._blocks(added, best),
-            extra_cents=int(cost[at] - cost[first]),
-            extra_s=int(runs.work_s[at] - runs.work_s[first]),
-            extra_m=int(runs.way_m[at] - runs.way_m[first]),
-            run=self._run(one[1], rows[at][1]),
-        )
+    def _settle(self, batch: list[Attempt], chosen: list[tuple[int, list[int]]], runs: Schedule) -> None:
+        """Note what each chosen row (the second half of `runs`) does to its run (the first half)."""
+        half = len(batch)
+        cost, wrong = cost_of(runs), broken(runs)
+        added = {cause: np.maximum(0, amounts[half:] - amounts[:half]) for cause, amounts in wrong.items()}
+        for row, (one, (van, nodes)) in enumerate(zip(batch, chosen, strict=True)):
+            self.found[one] = Finding(
+                van=self.instance.problem.vans[van].id,
+                never=[],
+                blocks=self._blocks(added, row),
+                extra_cents=int(cost[half + row] - cost[row]),
+                extra_s=int(runs.work_s[half + row] - runs.work_s[row]),
+                extra_m=int(runs.way_m[half + row] - runs.way_m[row]),
+                run=self._run(van, nodes),
+            )
 
     def _run(self, van: int, nodes: list[int]) -> Run:
         position = self.instance.problem.vans[van].under_way
@@ -224,6 +217,14 @@ class Explainer:
             if one.amount > before.get((one.cause, one.van, one.visit), 0)
         ]
         return Finding(finding.van, [], worse, finding.extra_cents, finding.extra_s, finding.extra_m, finding.run)
+
+
+def _least(cost: Ints, wrong: dict[Cause, Ints], first: int, last: int) -> int:
+    """Return the row from `first` to before `last` that breaks fewest rules, by least, and then costs least."""
+    none = np.zeros(last - first, dtype=np.int64)
+    causes = sum(((amounts[first:last] > 0).astype(np.int64) for amounts in wrong.values()), none)
+    amount = sum((amounts[first:last] for amounts in wrong.values()), none)
+    return first + int(np.lexsort((cost[first:last], amount, causes))[0])
 
 
 def _size(blocks: list[Block]) -> tuple[int, int]:

@@ -88,6 +88,18 @@ def table(instance: Instance, runs: Sequence[tuple[int, Sequence[int]]]) -> tupl
     return np.array([van for van, _ in runs], dtype=np.int64), rows
 
 
+def sketch(instance: Instance, van: Ints, rows: Ints) -> Schedule:
+    """Simulate the runs in a third of the time: all starts as early as can be, only the first begin put off.
+
+    Rules come out as in `drive` (but for rush hours and late rests); a cost may come out higher.
+    """
+    start, due = _trips(instance, rows)
+    times = _Pass(instance, van, rows, start, instance.begin_s[van])
+    times.begin[:, 0] += times.delay(due)
+    load = _loads(instance, van, rows)
+    return Schedule(instance, van, rows, times.arrive, times.begin, times.leave, times.metres, times.seconds, load, due)
+
+
 def drive(instance: Instance, van: Ints, rows: Ints) -> Schedule:
     """Simulate the runs."""
     start, due = _trips(instance, rows)
