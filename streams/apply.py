@@ -219,6 +219,8 @@ def write(cursor: Cursor[Any], topics: Topics, spans: Sequence[Span], rows: Rows
     outbox.put(cursor, topics.touched, ((place, {"place": place}) for place in sorted(places)))
     facts.add_counts(cursor, {name: count for name, count in written._asdict().items() if count})
     facts.add_heard(cursor, rows.heard)
+    if moved.counted:
+        facts.hear_places(cursor)
     outbox.notify(cursor, "stock", places, events=sum(written))
     return written
 

@@ -277,6 +277,21 @@ def add_heard(cursor: SqlCursor, heard: Mapping[str, tuple[datetime, int]]) -> N
     )
 
 
+def hear_places(cursor: SqlCursor) -> None:
+    """Tell of each place in the staged movements when it was last heard of, where that moves by ten minutes or more."""
+    cursor.execute(HEAR_PLACES)
+
+
+HEAR_PLACES = """
+INSERT INTO places_heard AS t (place_id, last_event_at)
+SELECT b.place_id, max(b.occurred_at) FROM batch_movements b GROUP BY 1
+HAVING NOT EXISTS (
+    SELECT FROM places_heard h WHERE h.place_id = b.place_id AND h.last_event_at > max(b.occurred_at) - interval '10 minutes')
+ORDER BY 1
+ON CONFLICT (place_id) DO UPDATE SET last_event_at = greatest(t.last_event_at, excluded.last_event_at)
+"""
+
+
 def _add_up(cursor: SqlCursor, sql: str, rows: Sequence[Row]) -> None:
     if rows:
         cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])

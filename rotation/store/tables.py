@@ -140,6 +140,13 @@ feeds = Table(
     comment="Each source's last event.",
 )
 
+places_heard = Table(
+    "places_heard", metadata,
+    Column("place_id", Text, primary_key=True),
+    Column("last_event_at", Instant, nullable=False, comment="the event's own time, within ten minutes"),
+    comment="When each place was last heard of: what its silence is counted from.",
+)
+
 # --- What holds now ---------------------------------------------------------------------------------------------------------
 
 clock = Table(

@@ -239,6 +239,16 @@ CREATE TABLE outbox (
 
 COMMENT ON TABLE outbox IS 'What must reach Kafka: written with what it tells of, sent and deleted by streams.relay.';
 
+CREATE TABLE places_heard (
+	place_id TEXT NOT NULL, 
+	last_event_at TIMESTAMP WITH TIME ZONE NOT NULL, 
+	PRIMARY KEY (place_id)
+);
+
+COMMENT ON TABLE places_heard IS 'When each place was last heard of: what its silence is counted from.';
+
+COMMENT ON COLUMN places_heard.last_event_at IS 'the event''s own time, within ten minutes';
+
 CREATE TABLE plans (
 	plan_id TEXT NOT NULL, 
 	day DATE NOT NULL, 

@@ -1,0 +1,104 @@
+"""From `stock.touched` to alerts: the places that changed are counted again, and everything once a minute."""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from rotation.alerts import rules
+from rotation.alerts.rules import Changes, Thresholds
+from rotation.network import Network
+from rotation.store.clock import clock_by
+from rotation.store.engine import Reconnecting
+from streams.app import RotationApp
+
+__all__ = ["Changes", "Thresholds", "attach"]
+
+log = logging.getLogger(__name__)
+
+TOUCHED_AT_ONCE = 2_000  # notices gathered into one count
+WAIT_S = 0.02  # a lone notice waits no longer
+LOOK_S = 2.0  # how often it is asked whether a sweep is due
+SWEEP_S = 60.0  # the net below the notices
+SWEEP_NETWORK_S = 3600.0  # simulated time passes faster: an hour of it is a sweep too, but no more often than LOOK_S
+
+
+def attach(app: RotationApp, database_url: str, network: Network, thresholds: Thresholds) -> None:
+    """Attach the agent that watches levels, and its sweep, to the app."""
+    watcher = Watcher(database_url, network, thresholds)
+    topic = app.topic(app.writer.topics.touched, value_type=bytes, value_serializer="raw", key_serializer="raw")
+
+    @app.agent(topic, name="watch")
+    async def watch(stream: Any) -> None:
+        async for events in stream.take_events(TOUCHED_AT_ONCE, within=WAIT_S):
+            await watcher.recount({place for event in events if (place := _place(event.message.value))})
+
+    @app.timer(LOOK_S, name="sweep")
+    async def sweep() -> None:
+        await watcher.sweep_if_due()
+
+    app.on_before_shutdown.connect(watcher.stop, weak=False)
+
+
+class Watcher:
+    """Counts on a thread of its own. What fails is told and left to the next sweep, which counts everything."""
+
+    def __init__(self, database_url: str, network: Network, thresholds: Thresholds) -> None:
+        """Connect when there is something to count."""
+        self._network, self._thresholds = network, thresholds
+        self._database = Reconnecting(database_url)
+        self._thread = ThreadPoolExecutor(1, "watch")
+        self._swept: tuple[float, float] | None = None
+
+    async def recount(self, places: set[str]) -> None:
+        """Count places again; resting afterwards as long as it took, so that counting never takes more than half the time."""
+        begin = time.monotonic()
+        await self._run(self._recount, places)
+        await asyncio.sleep(time.monotonic() - begin)
+
+    async def sweep_if_due(self) -> None:
+        """Count everything again when a minute, or an hour of the network's time, has passed."""
+        await self._run(self._sweep_if_due)
+
+    async def stop(self, *_: Any, **__: Any) -> None:
+        """Let the count in hand end."""
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
+        self._database.close()
+
+    async def _run(self, step: Any, *arguments: Any) -> None:
+        with suppress(RuntimeError):  # the thread was shut down meanwhile
+            await asyncio.get_running_loop().run_in_executor(self._thread, _told, step, *arguments)
+
+    def _recount(self, places: set[str]) -> None:
+        with self._database.cursor() as cursor:
+            rules.recount(cursor, self._network, self._thresholds, places)
+
+    def _sweep_if_due(self) -> None:
+        with self._database.cursor() as cursor:
+            at = time.monotonic(), clock_by(cursor).now().timestamp()
+            if self._due(*at):
+                rules.sweep(cursor, self._network, self._thresholds)
+                self._swept = at
+
+    def _due(self, wall_s: float, network_s: float) -> bool:
+        if self._swept is None:
+            return True
+        return wall_s - self._swept[0] >= SWEEP_S or abs(network_s - self._swept[1]) >= SWEEP_NETWORK_S
+
+
+def _told(step: Any, *arguments: Any) -> None:
+    """Do a step; an error is told and mended by the next sweep: an agent never raises."""
+    try:
+        step(*arguments)
+    except Exception as error:
+        log.error("count failed: %s: %s", type(error).__name__, str(error).strip())
+
+
+def _place(value: bytes) -> str | None:
+    with suppress(orjson.JSONDecodeError, TypeError, KeyError):
+        return str(orjson.loads(value)["place"])
+    return None

@@ -1,0 +1,91 @@
+"""One worker of the consumer group: `python -m streams.worker` applies events and watches levels until it is told to stop.
+
+It says `ready` in its log when the first partitions are its own. SIGTERM ends the batch in hand and leaves the group.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import structlog
+
+from config import Settings, load
+from config.kafka import client
+from rotation import network as networks
+from streams import watch
+from streams.app import RotationApp, create
+
+STOP_S = 2.5  # for leaving the group; the whole system has 3 s, and what is not committed is read again
+log = structlog.get_logger()
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    configure_logging()
+    asyncio.run(run(load()))
+    end(0)
+
+
+def end(code: int) -> None:
+    """End the process at once: threads that wait for a broker or database that is away must not hold it."""
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def app_of(settings: Settings) -> RotationApp:
+    """Return the app as the settings want it."""
+    if settings.database_url is None:
+        raise SystemExit("no database: start `rotation run`, or set DATABASE_URL")
+    url, network = settings.database_url.get_secret_value(), networks.read(settings.network_file())
+    app = create(client(settings), url, network, settings.data_dir)
+    thresholds = watch.Thresholds(overdue_days=settings.overdue_days, silent_hours=settings.silent_hours)
+    watch.attach(app, url, network, thresholds)
+    return app
+
+
+async def run(settings: Settings) -> None:
+    """Start the app, say when it is ready, and stop it in order when a signal comes."""
+    stop = asyncio.Event()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+    app = app_of(settings)
+    app.on_partitions_assigned.connect(say_ready, weak=False)
+    await app.start()
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(app.wait_until_stopped())]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    if app.crash_reason:
+        log.error("crashed", error=repr(app.crash_reason))
+        end(1)
+    threading.Timer(STOP_S, end, [0]).start()
+    await app.stop()
+    log.info("stopped")
+
+
+async def say_ready(*arguments: Any, **_: Any) -> None:
+    """Tell the log that partitions are this worker's own."""
+    log.info("ready", partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in arguments[-1]), pid=os.getpid())
+
+
+def configure_logging() -> None:
+    """One JSON line each on standard output: ids and numbers, never an event's content."""
+    shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.JSONRenderer(ensure_ascii=False)],
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    main()
