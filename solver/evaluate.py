@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from itertools import chain
 
 import numpy as np
 
@@ -302,21 +303,23 @@ def _totals(
 
 def _served(instance: Instance, reports: Sequence[RunReport]) -> tuple[list[int], list[int]]:
     """Return numbers of the items served (both halves of a shipment), and of the others."""
-    made = {visit.visit for report in reports for visit in report.visits}
-    whole = [all(instance.keys[node] in made for node in nodes) for nodes in instance.item_nodes]
-    return [item for item, done in enumerate(whole) if done], [item for item, done in enumerate(whole) if not done]
+    number, void = instance.task_number, instance.void
+    made = np.zeros(void + 1, dtype=bool)
+    made[[number.get(visit.visit, void) for report in reports for visit in report.visits]] = True
+    whole = made[instance.first_half] & made[instance.second_half]
+    return np.flatnonzero(whole).tolist(), np.flatnonzero(~whole).tolist()
 
 
 def what_must_be_is_served(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
     """Every stop and shipment without a prize is served."""
-    for item in _served(instance, reports)[1]:
+    for item in _served(instance, reports)[1] if (instance.prize_cents == MANDATORY).any() else ():
         if instance.prize_cents[item] == MANDATORY:
             yield Violation(Cause.UNSERVED, 1, "visits", None, instance.items[item].id)
 
 
 def nothing_on_two_runs(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
     """No visit is on two runs, and no van drives two."""
-    runs_of = Counter(visit for report in reports for visit in {one.visit for one in report.visits})
+    runs_of = Counter(chain.from_iterable({one.visit for one in report.visits} for report in reports))
     for visit, number in runs_of.items():
         if number > 1 and visit in instance.task_number:
             yield Violation(Cause.TWICE, number - 1, "visits", None, visit)
@@ -327,7 +330,7 @@ def nothing_on_two_runs(instance: Instance, reports: Sequence[RunReport]) -> Ite
 
 def locked_together(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
     """Visits locked in one order are on one run."""
-    on = {visit.visit: report.van for report in reports for visit in report.visits}
+    on = {visit.visit: report.van for report in reports for visit in report.visits} if instance.problem.locks else {}
     for lock in instance.problem.locks:
         here = [visit for visit in lock.visits if visit in on] if lock.order != "free" and not lock.van else []
         yield from (

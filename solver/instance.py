@@ -111,6 +111,16 @@ class Instance:
         return [[node] for node in range(stops)] + [[stops + i, stops + shipments + i] for i in range(shipments)]
 
     @cached_property
+    def first_half(self) -> Ints:
+        """Per item: its node, or the collection."""
+        return np.array([nodes[0] for nodes in self.item_nodes], dtype=np.int64)
+
+    @cached_property
+    def second_half(self) -> Ints:
+        """Per item: its node, or the delivery."""
+        return np.array([nodes[-1] for nodes in self.item_nodes], dtype=np.int64)
+
+    @cached_property
     def forbidden(self) -> Bools:
         """V, N: for whatever reason."""
         return np.asarray(np.logical_or.reduce(list(self.barred.values())), dtype=bool)

@@ -20,6 +20,9 @@ from solver.problem import Slot
 MOST_CLOSURES = 6  # that the start of one run is put off past: lunch at places one after the other, and a little more
 
 
+REST = int(Kind.BREAK)  # looked up once: an enumeration is slow to ask
+
+
 @dataclass(frozen=True)
 class Schedule:
     """R runs of at most K columns: the van's start, its visits, its end, and the void. Seconds, metres, units."""
@@ -147,55 +150,53 @@ class _Pass:
 
     def __init__(self, instance: Instance, van: Ints, rows: Ints, floor: Ints, start_s: Ints) -> None:
         self.instance, self.van, self.rows, self.floor = instance, van, rows, floor
-        self.arrive, self.begin, self.leave, self.metres, self.seconds, self.close, self.gap = (
-            np.zeros(rows.shape, dtype=np.int64) for _ in range(7)
+        self.arrive, self.begin, self.leave, self.seconds, self.close, self.gap = (
+            np.zeros(rows.shape, dtype=np.int64) for _ in range(6)
         )
-        self.clock, self.place = start_s.copy(), np.full(len(rows), len(instance.places))
+        self.metres, self.base = _way(instance, van, rows)
+        zone = instance.van_class[van][:, None]
+        self.opens, self.closes = instance.open_s[zone, rows], instance.close_s[zone, rows]
+        self.service = instance.service_s[rows]
+        self.resting = instance.kind[rows] == REST if REST in instance.kind else None
+        self.clock = start_s
         self.rest, self.rested = np.zeros_like(start_s), np.zeros_like(start_s)  # on the road: max(t + rest, rested)
-        self.rests = bool((instance.kind == Kind.BREAK).any())
         for column in range(rows.shape[1]):
             self._visit(column)
 
     def _visit(self, column: int) -> None:
-        node = self.rows[:, column]
-        place = self.instance.place[node]
-        metres = self.instance.metres[self.place, place]
-        seconds = self._seconds(place)
+        seconds = self._seconds(column)
         driven = self.clock + seconds + self.rest
         arrive = np.maximum(driven, self.rested)
-        opened, close = self._window(node, arrive)
+        opened, close = self._window(column, arrive)
         begin = np.maximum(np.maximum(arrive, opened), self.floor[:, column])
-        leave = begin + self.instance.service_s[node]
+        leave = begin + self.service[:, column]
         self.arrive[:, column], self.begin[:, column], self.leave[:, column] = arrive, begin, leave
-        self.metres[:, column], self.seconds[:, column], self.close[:, column] = metres, seconds, close
+        self.seconds[:, column], self.close[:, column] = seconds, close
         self.gap[:, column] = begin - driven
-        self._move_on(column, node, place, leave, opened)
-
-    def _move_on(self, column: int, node: Ints, place: Ints, leave: Ints, opened: Ints) -> None:
-        if not self.rests:
+        if self.resting is None:
             self.clock = leave
         else:
-            resting = self.instance.kind[node] == Kind.BREAK
-            length = self.instance.service_s[node]
-            self.clock = np.where(resting, self.clock, leave)
-            self.rested = np.where(resting, np.maximum(self.rested, opened) + length, 0)
-            self.rest = np.where(resting, self.rest + length, 0)
-            self.gap[resting, column] = 0
-        self.place = np.where(place == len(self.instance.places), self.place, place)
+            self._rest(column, self.resting[:, column], leave, opened)
 
-    def _seconds(self, place: Ints) -> Ints:
-        base = self.instance.seconds[self.place, place]
-        percent = self.instance.time_percent[self.van]
-        base = -(-base * percent // 100)
-        return through_slots(self.instance.problem.slots, self.clock, base) if self.instance.problem.slots else base
+    def _rest(self, column: int, resting: Bools, leave: Ints, opened: Ints) -> None:
+        length = self.service[:, column]
+        self.clock = np.where(resting, self.clock, leave)
+        self.rested = np.where(resting, np.maximum(self.rested, opened) + length, 0)
+        self.rest = np.where(resting, self.rest + length, 0)
+        self.gap[resting, column] = 0
 
-    def _window(self, node: Ints, arrive: Ints) -> tuple[Ints, Ints]:
+    def _seconds(self, column: int) -> Ints:
+        base, slots = self.base[:, column], self.instance.problem.slots
+        return through_slots(slots, self.clock, base) if slots else base
+
+    def _window(self, column: int, arrive: Ints) -> tuple[Ints, Ints]:
         """Return opening and close of the first window that has not closed, or of the last one."""
-        zone = self.instance.van_class[self.van]
-        close = self.instance.close_s[zone, node]
-        index = np.minimum((close < arrive[:, None]).sum(axis=1), close.shape[1] - 1)
-        row = np.arange(len(node))
-        return self.instance.open_s[zone, node, index], close[row, index]
+        opens, closes = self.opens[:, column], self.closes[:, column]
+        if closes.shape[1] == 1:
+            return opens[:, 0], closes[:, 0]
+        row = np.arange(len(arrive))
+        index = np.minimum((closes < arrive[:, None]).sum(axis=1), closes.shape[1] - 1)
+        return opens[row, index], closes[row, index]
 
     def delay(self, due: Ints) -> Ints:
         """Return by how many seconds each start can be put off without delaying the end or breaking a rule."""
@@ -239,6 +240,16 @@ class _Pass:
         """Put the chosen runs of another pass in place of these rows."""
         for name in ("arrive", "begin", "leave", "metres", "seconds", "close", "gap"):
             getattr(self, name)[rows] = getattr(other, name)[chosen]
+
+
+def _way(instance: Instance, van: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Return metres and the van's own seconds from the last place before each column; rests are nowhere."""
+    place, columns = instance.place[rows], np.arange(rows.shape[1])
+    located = np.maximum.accumulate(np.where(place == len(instance.places), -1, columns), axis=1)
+    before = np.pad(located[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
+    left = np.where(before < 0, len(instance.places), np.take_along_axis(place, np.maximum(before, 0), axis=1))
+    seconds = instance.seconds[left, place] * instance.time_percent[van][:, None]
+    return instance.metres[left, place], np.asarray(-(-seconds // 100))
 
 
 def through_slots(slots: Sequence[Slot], leave_s: Ints, base_s: Ints) -> Ints:
@@ -296,18 +307,26 @@ def _loads(instance: Instance, van: Ints, rows: Ints) -> Ints:
     """Return the load on leaving each column: crates to deliver, crates collected, shipments on the way."""
     kinds = instance.kind[rows]
     to_deliver, moving = instance.deliver[rows], instance.change[rows].cumsum(axis=1) + instance.carried[van][:, None]
+    handed = to_deliver.cumsum(axis=1)
+    left = handed[:, -1:] - handed
+    if not (kinds == Kind.RELOAD).any():
+        if not instance.under_way.any():
+            return np.asarray(left + instance.collect[rows].cumsum(axis=1) + moving)
+    else:
+        left = _left_of_trip(kinds, to_deliver)
+    load: Ints = left + moving + _kept_on_board(instance, van, rows, kinds, left)
+    return load
+
+
+def _left_of_trip(kinds: Ints, to_deliver: Ints) -> Ints:
+    """Return what is still to be handed over of the trip under way, on leaving each column."""
     left = np.zeros(to_deliver.shape, dtype=np.int64)
     rest = np.zeros_like(left[:, 0])
-    for column in reversed(range(rows.shape[1])):
+    for column in reversed(range(kinds.shape[1])):
         starts = (kinds[:, column] == Kind.RELOAD) | (kinds[:, column] == Kind.START)
         left[:, column] = rest
         rest = np.where(starts[:, None], 0, rest + to_deliver[:, column])
-    collected = instance.collect[rows]
-    reloads = (kinds == Kind.RELOAD).any()
-    if not reloads and not instance.under_way.any():
-        return np.asarray(left + collected.cumsum(axis=1) + moving)
-    load: Ints = left + moving + _kept_on_board(instance, van, rows, kinds, left)
-    return load
+    return left
 
 
 def _kept_on_board(instance: Instance, van: Ints, rows: Ints, kinds: Ints, left: Ints) -> Ints:
