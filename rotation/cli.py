@@ -251,7 +251,7 @@ def rejected_replay(
 ) -> None:
     """Send a rejected event again, mended or because what was wrong with the network is mended."""
     from config.kafka import client
-    from rotation.store.rejections import replay
+    from streams.ingest import replay
 
     with _beside(kafka=True) as (settings, _, engine):
         replay(engine, client(settings), number, mended.read_bytes() if mended else None)

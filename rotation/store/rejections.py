@@ -1,13 +1,13 @@
 """Events that could not be applied: kept with their bytes and the reason, listed, and sent again once they are mended."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
 from psycopg.rows import class_row
 
-from rotation.events import MAX_BATCH_BYTES, Edge, Rejection, parse
+from rotation.events import MAX_BATCH_BYTES, Rejection
 from rotation.store import facts, outbox
 
 REJECTED_TOPIC = "circulation.rejected"
@@ -101,21 +101,15 @@ def refused_before(cursor: Cursor[Any], topic: str, begins: Sequence[Position]) 
     return found
 
 
-def replay(cursor: Cursor[Any], rejection_id: int, mended: bytes, edge: Edge, send: Callable[[bytes], None]) -> None:
-    """Send `mended` in place of a rejected event and mark that as replayed.
-
-    Raises
-    ------
-    LookupError
-        When there is no such rejection.
-    StillWrong
-        When the mended bytes would be rejected again; nothing is sent.
-    """
-    known = cursor.execute("SELECT FROM rejections WHERE id = %s FOR UPDATE", (rejection_id,)).fetchone()
+def original(cursor: Cursor[Any], rejection_id: int) -> bytes:
+    """Return the bytes of a rejected event, held against others who replay it; raises LookupError where there is none."""
+    known = cursor.execute("SELECT original FROM rejections WHERE id = %s FOR UPDATE", (rejection_id,)).fetchone()
     if known is None:
         raise LookupError(f"no rejection {rejection_id}")
-    wrong = [member for member in parse(mended, edge) if isinstance(member, Rejection)]
-    if wrong:
-        raise StillWrong(wrong)
-    send(mended)
-    cursor.execute("UPDATE rejections SET replayed_at = now() WHERE id = %s", (rejection_id,))
+    return bytes(known[0])
+
+
+def mark_replayed(cursor: Cursor[Any], rejection_id: int) -> None:
+    """Tell that a rejection was sent again; raises LookupError where there is none."""
+    if not cursor.execute("UPDATE rejections SET replayed_at = now() WHERE id = %s", (rejection_id,)).rowcount:
+        raise LookupError(f"no rejection {rejection_id}")
