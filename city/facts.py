@@ -12,10 +12,19 @@ from rotation.network import Network
 
 EVENTS_A_MESSAGE = 100  # what lifts one streams worker from thousands to tens of thousands of events a second
 
-ADJECTIVES = "远山 蓝色 无声 第七 流动 最后 白色 童年 南方 深夜 纸上 温柔 时间 失落 明亮 微小 陌生 古老 春天 看不见".split()
-NOUNS = "来信 河流 花园 手艺 邻居 地图 星空 厨房 列车 灯塔 风物 旅人 学校 森林 故事 岛屿 茶馆 城门 种子 博物馆".split()
-FORMS = ("的{}", "与{}", "里的{}", "：{}小史", "之{}", "和{}们", "·{}", "的{}（增订）", "，{}", "下的{}", "中的{}", "的{}（上）",
-         "的{}（下）", "的{}（绘本）", "：{}随笔", "：{}指南", "：{}百问", "的{}（新编）", "：{}图说", "的{}（全集）")  # fmt: skip
+ADJECTIVES = (
+    "远山", "蓝色", "无声", "第七", "流动", "最后", "白色", "童年", "南方", "深夜",
+    "纸上", "温柔", "时间", "失落", "明亮", "微小", "陌生", "古老", "春天", "看不见",
+)  # fmt: skip
+NOUNS = (
+    "来信", "河流", "花园", "手艺", "邻居", "地图", "星空", "厨房", "列车", "灯塔",
+    "风物", "旅人", "学校", "森林", "故事", "岛屿", "茶馆", "城门", "种子", "博物馆",
+)  # fmt: skip
+FORMS = (
+    "的{}", "与{}", "里的{}", "：{}小史", "之{}", "和{}们", "·{}", "的{}（增订）", "，{}", "下的{}",
+    "中的{}", "的{}（上）", "的{}（下）", "的{}（绘本）", "：{}随笔",
+    "：{}指南", "：{}百问", "的{}（新编）", "：{}图说", "的{}（全集）",
+)  # fmt: skip
 
 
 def title_name(title: int) -> str:
@@ -30,16 +39,24 @@ class Teller:
     """Writes facts as JSON, numbered from `serial` on; the serial is the whole of what it remembers."""
 
     def __init__(self, network: Network, world: World, seed: int, start: date) -> None:
-        self.network, self.seed, self.serial = network, seed, 0
+        self.network, self.seed, self.start, self.serial = network, seed, start, 0
         self.source = f"city:{network.network.id}"
         self.places = [place.id for place in network.places]
-        self._origin = midnight(network, start)
+        self._origin = origin = midnight(network, start)
+        self._head = f'{{"specversion":"1.0","source":"{self.source}","id":"{seed}-'
         self._owners = [place.owner for place in network.places]
         self._classes = [network.classes[k].id for k in world.cls]
         self._title = world.title.tolist()
-        self._clock = [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in range(DAY_S)]
-        self._dates: dict[int, str] = {}
+        self._clock = [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}{_offset(origin)}" for s in range(DAY_S)]
+        self._dates = _Dates(origin)
         self._hold_title: Callable[[int], int] = lambda hold: 0
+        self._data: dict[int, Callable[[int, int, int], str]] = dict.fromkeys(range(len(TYPES)), self._copy) | {
+            log.ADDED: self._added,
+            log.SENT: self._sent,
+            log.HELD: self._hold,
+            log.EXPIRED: self._hold,
+            log.FILLED: self._hold,
+        }
 
     def hold_titles(self, of: Callable[[int], int]) -> None:
         """Tell which title a hold is of."""
@@ -60,44 +77,43 @@ class Teller:
 
     def events(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Return each row of the log as an event's JSON."""
-        return [self._event(*row) for row in rows]
+        first, data = self.serial + 1, self._data
+        self.serial += len(rows)
+        return [
+            f'{self._head}{serial}","type":"{TYPES[kind]}","time":"{self._dates[at // DAY_S]}{self._clock[at % DAY_S]}",'
+            f'"data":{{{data[kind](copy, place, other)}}}{_SEQUENCE[sequence]}}}'
+            for serial, (kind, at, copy, place, other, sequence) in enumerate(rows, first)
+        ]
 
-    def _event(self, kind: int, at: int, copy: int, place: int, other: int, sequence: int) -> str:
-        name, data = _WRITERS[kind](self, copy, place, other)
-        order = f',"sequence":{sequence}' if sequence else ""
-        return (
-            f'{{"specversion":"1.0","id":"{self.next_id()}","source":"{self.source}","type":"{name}",'
-            f'"time":"{self._time(at)}","data":{{{data}}}{order}}}'
-        )
-
-    def _time(self, at: int) -> str:
-        number, second = divmod(at, DAY_S)
-        if number not in self._dates:
-            self._dates[number] = f"{(self._origin + timedelta(days=number)).date()}T"
-        return f"{self._dates[number]}{self._clock[second]}{_offset(self._origin)}"
-
-    def copy(self, copy: int, place: int, other: int = -1) -> str:
-        """Return the data of a fact about a copy at a place."""
+    def _copy(self, copy: int, place: int, other: int) -> str:
         return f'"copy":"{copy_id(copy)}","place":"{self.places[place]}"'
 
-    def added(self, copy: int, place: int, other: int) -> str:
-        """Return the data of `copy.added`."""
+    def _added(self, copy: int, place: int, other: int) -> str:
         title = self._title[copy]
         owner = f',"owner":"{self._owners[place]}"' if self._owners[place] else ""
         return (
-            f'{self.copy(copy, place)},"title":"{title_id(title)}","class":"{self._classes[title]}",'
-            f'"title_name":"{title_name(title)}"{owner}'
+            f'"copy":"{copy_id(copy)}","place":"{self.places[place]}","title":"{title_id(title)}",'
+            f'"class":"{self._classes[title]}","title_name":"{title_name(title)}"{owner}'
         )
 
-    def hold(self, copy: int, place: int, hold: int) -> str:
-        """Return the data of a fact about a hold."""
+    def _hold(self, copy: int, place: int, hold: int) -> str:
         which = f',"copy":"{copy_id(copy)}"' if copy >= 0 else ""
         title = title_id(self._hold_title(hold))
         return f'"hold":"{hold_id(self.seed, hold)}","title":"{title}","place":"{self.places[place]}"{which}'
 
-    def sent(self, copy: int, place: int, to: int) -> str:
-        """Return the data of `transfer.sent`."""
-        return f'{self.copy(copy, place)},"to":"{self.places[to]}"'
+    def _sent(self, copy: int, place: int, to: int) -> str:
+        return f'"copy":"{copy_id(copy)}","place":"{self.places[place]}","to":"{self.places[to]}"'
+
+
+class _Dates(dict[int, str]):
+    """The beginning of each day's times."""
+
+    def __init__(self, origin: datetime) -> None:
+        self._origin = origin
+
+    def __missing__(self, day: int) -> str:
+        self[day] = f"{(self._origin + timedelta(days=day)).date()}T"
+        return self[day]
 
 
 def _offset(origin: datetime) -> str:
@@ -124,20 +140,21 @@ def hold_id(seed: int, hold: int) -> str:
     return f"H{seed}-{hold}"
 
 
-_WRITERS: dict[int, Callable[[Teller, int, int, int], tuple[str, str]]] = {
-    log.ADDED: lambda t, c, p, o: ("copy.added", t.added(c, p, o)),
-    log.LOANED: lambda t, c, p, o: ("copy.loaned", t.copy(c, p)),
-    log.RETURNED: lambda t, c, p, o: ("copy.returned", t.copy(c, p)),
-    log.RENEWED: lambda t, c, p, o: ("copy.renewed", t.copy(c, p)),
-    log.FOUND: lambda t, c, p, o: ("copy.found", t.copy(c, p)),
-    log.DAMAGED: lambda t, c, p, o: ("copy.damaged", t.copy(c, p)),
-    log.WITHDRAWN: lambda t, c, p, o: ("copy.withdrawn", t.copy(c, p)),
-    log.HELD: lambda t, c, p, o: ("hold.placed", t.hold(c, p, o)),
-    log.EXPIRED: lambda t, c, p, o: ("hold.expired", t.hold(c, p, o)),
-    log.FILLED: lambda t, c, p, o: ("hold.filled", t.hold(c, p, o)),
-    log.SENT: lambda t, c, p, o: ("transfer.sent", t.sent(c, p, o)),
-    log.RECEIVED: lambda t, c, p, o: ("transfer.received", t.copy(c, p)),
-}
+TYPES = (
+    "copy.added",
+    "copy.loaned",
+    "copy.returned",
+    "copy.renewed",
+    "copy.found",
+    "copy.damaged",
+    "copy.withdrawn",
+    "hold.placed",
+    "hold.expired",
+    "hold.filled",
+    "transfer.sent",
+    "transfer.received",
+)  # fmt: skip  (in the order of the kinds in `city.day`)
+_SEQUENCE = ("", *(f',"sequence":{n}' for n in range(1, 10)))
 
 
 def batches(events: Iterable[str], size: int = EVENTS_A_MESSAGE) -> Iterator[bytes]:

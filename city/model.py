@@ -19,6 +19,7 @@ Records = NDArray[np.void]
 
 START = date(2026, 3, 3)  # a Tuesday, so that 26 weeks of history end on the first of September, when schools begin
 DAY_S = 86_400
+DAYS = 1100  # three years: further days have no calendar, and nobody opens
 SPANS = 3  # opening spans a day that are told apart; a fourth would be ignored
 
 VISITS_A_HEAD = {  # visits a week for 1,000 residents, by what a place is: relative only, `Size` sets the sum
@@ -31,7 +32,12 @@ VISITS_A_HEAD = {  # visits a week for 1,000 residents, by what a place is: rela
     Kind.WELFARE_HOME: 4.0,
     Kind.STORE: 0.0,
 }
-TIER_PULL = {Tier.CENTRAL: 6.0, Tier.DISTRICT: 2.2, Tier.SUBDISTRICT: 1.5, Tier.ROOM: 1.0}  # people come from further away
+TIER_PULL = {
+    Tier.CENTRAL: 6.0,
+    Tier.DISTRICT: 2.2,
+    Tier.SUBDISTRICT: 1.5,
+    Tier.ROOM: 1.0,
+}  # people come from further away
 TASTE_SPREAD = 0.5  # lognormal sigma of a class at a place, beyond what the special groups' shares explain
 PAIR_SPREAD = 0.5  # the same of a title at a place
 POPULARITY_SHAPE = 0.5  # gamma: few titles are wanted much, most seldom
@@ -52,7 +58,9 @@ class Size(NamedTuple):
 class Truth(NamedTuple):
     """How readers behave; all shares are of one."""
 
-    seen_floor: float = 0.3  # what remains of the interest in a title when all who wanted it have seen it there; 1: no saturation
+    seen_floor: float = (
+        0.3  # what remains of the interest in a title when all who wanted it have seen it there; 1: no saturation
+    )
     seen_weeks: float = 40.0  # the rest fades by e in this
     novelty: float = 1.25  # interest in a title that is new at the place, for its first eight weeks
     forgotten_weeks: float = 26.0  # a title that was away so long is new again
@@ -100,7 +108,9 @@ class World(NamedTuple):
         return np.asarray(self.land.lanes["km"])
 
 
-def build(network: Network, seed: int, size: Size = Size(), truth: Truth = Truth(), start: date = START, days: int = 1100) -> World:
+def build(
+    network: Network, seed: int, size: Size = Size(), truth: Truth = Truth(), start: date = START, days: int = DAYS
+) -> World:
     """Draw the city of `network`: the same seed, the same city.
 
     Raises
@@ -149,7 +159,9 @@ def tastes(network: Network, draw: np.random.Generator) -> NDArray[np.float64]:
     """Return K x P: how much each place's readers want of each class, from who lives there and how bustling it is."""
     places, classes = network.places, network.classes
     bustle = np.array([p.population * VISITS_A_HEAD[p.kind] * TIER_PULL[p.tier] for p in places])
-    taste = draw.lognormal(0.0, TASTE_SPREAD, (len(classes), len(places))) * bustle * draw.lognormal(0.0, 0.3, len(places))
+    taste = (
+        draw.lognormal(0.0, TASTE_SPREAD, (len(classes), len(places))) * bustle * draw.lognormal(0.0, 0.3, len(places))
+    )
     for k, title_class in enumerate(classes):
         group = title_class.special_group
         if group is not None:

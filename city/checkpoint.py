@@ -1,0 +1,74 @@
+"""What the city keeps so that a restart goes on from where it was: now and then all of it, in between what entered it.
+
+`settings` holds `city`, the whole state, and rows `city.journal.N` for what was answered and ordered since. Whoever reads
+them and lets the same happen again gets the same facts with the same ids.
+"""
+
+import base64
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from city import day as steps
+from rotation.store.tables import settings
+
+NAME = "city"
+JOURNAL = "city.journal."
+QUICKLY = 1  # zlib's level: most of the arrays is the same value over and over
+
+
+class Kept(NamedTuple):
+    """A checkpoint and the journal after it, in order."""
+
+    checkpoint: Mapping[str, Any]
+    journal: Sequence[Mapping[str, Any]]
+
+
+def load(engine: Engine) -> Kept | None:
+    """Return what was kept; None where the city never lived."""
+    with engine.connect() as connection:
+        found = connection.execute(select(settings.c.value).where(settings.c.name == NAME)).scalar()
+        if found is None:
+            return None
+        rows = connection.execute(
+            select(settings.c.value).where(settings.c.name.startswith(JOURNAL)).order_by(settings.c.name)
+        )
+        return Kept(found, [row.value for row in rows])
+
+
+def save(engine: Engine, checkpoint: Mapping[str, Any]) -> None:
+    """Keep a checkpoint; the journal before it is not needed any more."""
+    value = upsert(settings).values(name=NAME, value=checkpoint)
+    with engine.begin() as connection:
+        connection.execute(value.on_conflict_do_update(index_elements=["name"], set_={"value": value.excluded.value}))
+        connection.execute(delete(settings).where(settings.c.name.startswith(JOURNAL)))
+
+
+def note(engine: Engine, number: int, entry: Mapping[str, Any]) -> None:
+    """Keep what entered the city, before anything of it is told."""
+    with engine.begin() as connection:
+        connection.execute(insert(settings).values(name=f"{JOURNAL}{number:09}", value=entry))
+
+
+def packed(state: steps.State) -> str:
+    """Return the state as text."""
+    arrays = {name: array for name, array in state._asdict().items() if name != "log"}
+    arrays["holds"] = state.holds[: state.counts[steps.HOLDS]]
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return base64.b85encode(zlib.compress(file.getvalue(), QUICKLY)).decode()
+
+
+def unpacked(text: str) -> steps.State:
+    """Read what `packed` returned."""
+    with np.load(io.BytesIO(zlib.decompress(base64.b85decode(text)))) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    holds = np.zeros(steps.MOST_HOLDS, steps.HOLD_ROW)
+    holds["next"] = -1
+    holds[: len(found["holds"])] = found["holds"]
+    return steps.State(**{**found, "holds": holds}, log=np.zeros((steps.LOG_ROWS, 6), np.int64))

@@ -1,0 +1,218 @@
+"""The city on the topics: its facts go out as a library system's would, and it does what transfer.orders say.
+
+Two phases: `send_history` tells the past at once, `run_live` goes on from there by the network's clock. All that happens
+follows from the seed and from what was answered and ordered; both are kept, so a restart tells the same facts again.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from threading import Event
+from typing import Any
+
+from sqlalchemy import Engine
+
+from city import checkpoint, history
+from city import day as steps
+from city.carriers import Memory
+from city.facts import batches
+from city.live import Answer, Ask, Live, home
+from city.model import DAY_S, START, Size, build, midnight
+from city.wires import Orders, Sender, ordering, producing
+from rotation.network import Network
+from rotation.store.clock import read_clock
+from streams.topics import CIRCULATION_EVENTS
+
+DEFAULT_WEEKS = 26
+
+Progress = Callable[[int, int], None]  # days told, days in all
+
+
+def history_end(network: Network, weeks: int = DEFAULT_WEEKS, start: date = START) -> datetime:
+    """Return the instant at which the past ends and the live phase begins: a local midnight."""
+    return midnight(network, start) + timedelta(weeks=weeks)
+
+
+def send_history(
+    network: Network,
+    seed: int,
+    kafka: Mapping[str, Any],
+    *,
+    weeks: int = DEFAULT_WEEKS,
+    size: Size | None = None,
+    start: date = START,
+    engine: Engine | None = None,
+    progress: Progress = lambda done, of: None,
+) -> int:
+    """Send the first `weeks` through Kafka; return how many events. Sent again, they carry the same ids.
+
+    `kafka` are kafka-python's connection arguments. With an `engine`, what the living city begins from is kept there.
+
+    Raises
+    ------
+    kafka.errors.KafkaError
+        When the broker does not take them.
+    """
+    city = history.found(network, seed, size, start)
+    with producing(kafka) as sender:
+        for day, events in enumerate(history.days(city, weeks)):
+            for message in batches(events):
+                sender.send(CIRCULATION_EVENTS.name, message)
+            progress(day + 1, weeks * history.DAYS_A_WEEK)
+    if engine is not None:
+        checkpoint.save(engine, kept(begun(network, city, weeks, home), 0))
+    return city.teller.serial
+
+
+def begun(network: Network, city: history.City, weeks: int, ask: Ask) -> Live:
+    """Return the city at the end of its history, about to live."""
+    return Live(network, city, weeks * history.DAYS_A_WEEK * DAY_S, ask)
+
+
+def kept(live: Live, entries: int) -> dict[str, Any]:
+    """Return all of a living city as JSON; `entries` of its journal are in it."""
+    city = live.city
+    return {
+        "seed": city.seed,
+        "now_s": live.now_s,
+        "serial": city.teller.serial,
+        "entries": entries,
+        "memory": live.carriers.memory.kept(),
+        "state": checkpoint.packed(city.state),
+    }
+
+
+# --- Live ---------------------------------------------------------------------------------------------------------------------
+
+ROUND_S = 0.1  # facts are told this often
+CHECKPOINT_S = 60.0  # a restart replays at most so much; a checkpoint takes a third of a second
+CLOCK_S = 1.0  # how often the network's clock is read again
+STEP_S = 600  # simulated seconds at a time when catching up, so that a stop is heard
+
+
+def run_live(
+    network: Network,
+    seed: int,
+    kafka: Mapping[str, Any],
+    engine: Engine,
+    ask: Ask,
+    stop: Event,
+    *,
+    weeks: int = DEFAULT_WEEKS,
+    size: Size | None = None,
+    start: date = START,
+) -> None:
+    """Live by the network's clock until `stop` is set: from the last checkpoint, or from the end of the history.
+
+    `ask` says where a returned copy goes (`asking` over HTTP); `kafka` are kafka-python's connection arguments.
+    """
+    with producing(kafka, linger_ms=0) as sender, ordering(kafka) as orders:
+        runner = Runner(network, engine, ask, sender, orders)
+        runner.resume(seed, weeks, size, start)
+        while not stop.is_set():
+            began = time.monotonic()
+            runner.round(stop)
+            stop.wait(max(0.0, ROUND_S - (time.monotonic() - began)))
+        runner.keep()
+
+
+class Runner:
+    """One living city with its topics and what it keeps."""
+
+    def __init__(self, network: Network, engine: Engine, ask: Ask, sender: Sender, orders: Orders) -> None:
+        self.network, self.engine, self.sender, self.orders = network, engine, sender, orders
+        self._ask, self._answers, self._replayed = ask, dict[str, Answer](), dict[str, Answer]()
+        self._entries, self._kept_at, self._clock_at = 0, time.monotonic(), 0.0
+
+    def resume(self, seed: int, weeks: int, size: Size | None, start: date) -> None:
+        """Go on from what was kept, telling again what was told since; or begin after the history."""
+        found = checkpoint.load(self.engine)
+        if found is None:
+            city = history.found(self.network, seed, size, start)
+            for _ in history.days(city, weeks):
+                pass
+            self.live = begun(self.network, city, weeks, self._answer)
+            self.keep()
+            return
+        self._restore(found.checkpoint, seed, size, start)
+        for entry in found.journal:
+            self._replay(entry)
+
+    def _restore(self, was: Mapping[str, Any], seed: int, size: Size | None, start: date) -> None:
+        if was["seed"] != seed:
+            raise ValueError(
+                f"the city was begun with seed {kept['seed']}, not {seed}; empty the data folder to begin another"
+            )
+        world = build(self.network, seed, size or Size(), start=start)
+        state, memory = checkpoint.unpacked(was["state"]), Memory.read(was["memory"])
+        city = history.with_state(self.network, world, state, seed, start, was["serial"])
+        self.live = Live(self.network, city, was["now_s"], self._answer, memory)
+        self._entries = was["entries"]
+
+    def _replay(self, entry: Mapping[str, Any]) -> None:
+        self._tell(self.live.advance(entry["from"]))
+        self._replayed = {copy: Answer(*answer) for copy, answer in entry["answers"].items()}
+        self.live.take(entry["orders"])
+        self._tell(self.live.advance(entry["until"]))
+        self._entries, self._replayed = entry["number"], {}
+
+    def keep(self) -> None:
+        """Keep all of it, after everything told has arrived."""
+        self.sender.flush()
+        checkpoint.save(self.engine, kept(self.live, self._entries))
+        self._kept_at = time.monotonic()
+
+    def round(self, stop: Event) -> None:
+        """Let the city catch up with the clock, and tell what happened."""
+        orders = self.orders()
+        until = self._now_s()
+        while True:
+            began, step = self.live.now_s, min(until, self.live.now_s + STEP_S)
+            self._answers = {}
+            self.live.take(orders)
+            events = self.live.advance(step)
+            self._note(began, step, orders)
+            self._tell(events)
+            orders = []
+            if step >= until or stop.is_set():
+                break
+        if time.monotonic() - self._kept_at > CHECKPOINT_S:
+            self.keep()
+
+    def _note(self, began: int, until: int, orders: list[Mapping[str, Any]]) -> None:
+        if not orders and not self._answers:
+            return
+        self._entries += 1
+        entry = {
+            "number": self._entries,
+            "from": began,
+            "until": max(began, until),
+            "orders": orders,
+            "answers": self._answers,
+        }
+        checkpoint.note(self.engine, self._entries, entry)
+
+    def _tell(self, events: list[str]) -> None:
+        for message in batches(events):
+            self.sender.send(CIRCULATION_EVENTS.name, message)
+
+    def _answer(self, copy: str, place: str) -> Answer:
+        answer = self._replayed.get(copy) or self._ask(copy, place)
+        self._answers[copy] = answer
+        return answer
+
+    def _now_s(self) -> int:
+        """Return what the city's clock shows by the network's; between readings the network's runs on."""
+        if time.monotonic() - self._clock_at > CLOCK_S:
+            with self.engine.connect() as connection:
+                self._clock = read_clock(connection)
+            self._clock_at = time.monotonic()
+        return self.live.city.teller.second(self._clock.now(datetime.now(UTC)))
+
+
+def warm(network: Network) -> None:
+    """Compile the steps of a day, which numba keeps beside them: 15 s once on a new machine, a second after."""
+    city = history.found(network, 1, Size(titles=50, copies=200, visits_a_week=700))
+    for _ in history.days(city, 1):
+        pass
+    steps.compile_all(city.world.land, city.state)

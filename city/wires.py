@@ -1,0 +1,118 @@
+"""What the city hangs on: Kafka for what it tells and is ordered, HTTP for the question where a returned copy goes."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import orjson
+import structlog
+from kafka import KafkaConsumer, KafkaProducer
+
+from city.live import HOME, Answer, Ask
+from streams.topics import TRANSFER_ORDERS
+
+log = structlog.get_logger()
+
+BATCH_BYTES = 1_000_000  # history goes in large requests
+LINGER_MS = 20
+FLUSH_S = 60.0
+GROUP = "city"
+COMMIT_MS = 5000  # orders read again after a restart do nothing
+ASK_S = 1.0  # placement answers within 50 ms; later than this the library system's own rule holds
+PAUSE_S = 5.0  # when it did not answer at all it is not asked again for so long
+
+Orders = Callable[[], list[Mapping[str, Any]]]
+
+
+class Sender:
+    """Sends messages; what the broker refused is raised by the next `send` or `flush`."""
+
+    def __init__(self, producer: KafkaProducer) -> None:
+        self._producer = producer
+        self._failed: list[BaseException] = []
+
+    def send(self, topic: str, message: bytes) -> None:
+        """Send a message without waiting for the broker."""
+        self._check()
+        self._producer.send(topic, message).add_errback(self._failed.append)
+
+    def flush(self) -> None:
+        """Wait until every replica has everything."""
+        self._producer.flush(timeout=FLUSH_S)
+        self._check()
+
+    def _check(self) -> None:
+        if self._failed:
+            raise self._failed[0]
+
+
+@contextmanager
+def producing(kafka: Mapping[str, Any], linger_ms: int = LINGER_MS) -> Iterator[Sender]:
+    """Yield a sender; all has arrived when the block ends, or its first error is raised."""
+    options = {"acks": "all", "enable_idempotence": True, "linger_ms": linger_ms, "batch_size": BATCH_BYTES}
+    producer = KafkaProducer(**kafka, **options)
+    try:
+        sender = Sender(producer)
+        yield sender
+        sender.flush()
+    finally:
+        producer.close(timeout=1)
+
+
+@contextmanager
+def ordering(kafka: Mapping[str, Any], group: str = GROUP) -> Iterator[Orders]:
+    """Yield a way to get the orders that have come; what is not JSON is passed over and logged."""
+    options = {"group_id": group, "auto_offset_reset": "earliest", "auto_commit_interval_ms": COMMIT_MS}
+    consumer = KafkaConsumer(TRANSFER_ORDERS.name, **kafka, **options)
+
+    def come() -> list[Mapping[str, Any]]:
+        messages = [message for some in consumer.poll(timeout_ms=0).values() for message in some]
+        return [order for message in messages if (order := _order(message.value))]
+
+    try:
+        yield come
+    finally:
+        consumer.close(autocommit=False)  # what was read and not noted comes again
+
+
+def _order(value: bytes | None) -> Mapping[str, Any] | None:
+    try:
+        order = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        log.warning("order_unreadable", bytes=len(value or b""))
+        return None
+    return order if isinstance(order, dict) else None
+
+
+def asking(url: str, token: str | None = None) -> Ask:
+    """Return a way to ask placement at `url` (`POST /placement`); where it does not answer, copies go home for a while."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    client = httpx.Client(base_url=url, timeout=ASK_S, headers=headers, trust_env=False)
+    silent_until = 0.0
+
+    def ask(copy: str, place: str) -> Answer:
+        nonlocal silent_until
+        if time.monotonic() < silent_until:
+            return HOME
+        try:
+            return _answered(client.post("/placement", json={"copy": copy, "place": place}), copy, place)
+        except httpx.HTTPError as error:
+            silent_until = time.monotonic() + PAUSE_S
+            log.warning("placement_silent", error=type(error).__name__)
+            return HOME
+
+    return ask
+
+
+def _answered(response: httpx.Response, copy: str, place: str) -> Answer:
+    """Read an answer; a refusal, or one that makes no sense, sends the copy home and is logged."""
+    try:
+        if response.is_success:
+            found = response.json()
+            return Answer(found["to"], found.get("transfer"))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    log.warning("placement_refused", status=response.status_code, copy=copy, place=place)
+    return HOME
