@@ -23,7 +23,7 @@ from infra.kafka import embedded_kafka
 from infra.postgres import embedded_postgres
 folder = pathlib.Path(sys.argv[1])
 with embedded_postgres(folder / "postgres") as postgres, embedded_kafka(folder / "kafka") as kafka:
-    multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,), daemon=True).start()
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True).start()
     print(postgres.pid, kafka.brokers[0].pid, flush=True)
     time.sleep(60)
 """
