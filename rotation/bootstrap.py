@@ -18,6 +18,7 @@ from config import Settings, load
 from infra.child import Child
 from infra.kafka import Kafka, embedded_kafka
 from infra.messages import ServerError, Tell
+from infra.ports import choose
 from infra.postgres import Postgres, embedded_postgres
 from rotation.store.engine import connect
 
@@ -56,11 +57,11 @@ class System:
     servers: list[Kafka | Postgres]
     parts: dict[str, Child] = field(default_factory=dict)
 
-    def start(self, part: Part, *arguments: str) -> None:
+    def start(self, part: Part, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start a part; its output goes to its log."""
         command = [sys.executable, *part.command, *arguments]
-        log, environment = self.logs / f"{part.name}.log", dict(self.environment)
-        child = Child(part.name, command, log, signal.SIGTERM, STOP_S, environment=environment)
+        log, variables = self.logs / f"{part.name}.log", {**self.environment, **(environment or {})}
+        child = Child(part.name, command, log, signal.SIGTERM, STOP_S, environment=variables)
         child.start()
         self.parts[part.name] = child
 
@@ -108,7 +109,7 @@ def running(settings: Settings, tell: Tell) -> Iterator[System]:
         logs.mkdir(parents=True, exist_ok=True)
         kafka, postgres = _servers(stack, settings, tell)
         servers: list[Kafka | Postgres] = [one for one in (kafka, postgres) if one]
-        system = System(_environment(settings, kafka, postgres), logs.resolve(), servers)
+        system = System(_environment(settings, kafka, postgres) | _web_port(settings, tell), logs.resolve(), servers)
         note_addresses(settings, system)
         stack.callback((settings.data_dir / ADDRESSES).unlink, missing_ok=True)
         stack.callback(system.stop)
@@ -135,6 +136,12 @@ def _environment(settings: Settings, kafka: Kafka | None, postgres: Postgres | N
     if postgres:
         found["DATABASE_URL"] = postgres.url
     return found
+
+
+def _web_port(settings: Settings, tell: Tell) -> dict[str, str]:
+    fixed = {"web": settings.web_port} if settings.web_port else {}
+    ports = choose(settings.data_dir / "ports.json", "the page", ["web"], fixed, tell)
+    return {"ROTATION_WEB_PORT": str(ports["web"])}
 
 
 def note_addresses(settings: Settings, system: System) -> None:

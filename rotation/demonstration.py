@@ -11,7 +11,7 @@ from datetime import datetime
 from threading import Event
 from typing import Any
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Connection, Engine, delete, func, select
 
 from config import Settings, load
 from config.kafka import client
@@ -25,9 +25,11 @@ from rotation.store import migrate
 from rotation.store.clock import pause, read_clock, resume, set_clock
 from rotation.store.engine import engine as connect_to
 from rotation.store.tables import clock as clock_table
-from rotation.store.tables import day_plans, feeds, progress
+from rotation.store.tables import day_plans, feeds, progress, tokens
 from rotation.store.targets import set_targets
 from rotation.terminal import Terminal
+from rotation.web.auth import FIRST_ADMINISTRATOR, add_token, ensure_first_administrator
+from rotation.web.permissions import Role
 from streams import admin
 from streams.recount import end_offsets, events_in_kafka
 from streams.topics import CIRCULATION_EVENTS
@@ -52,7 +54,8 @@ class Demonstration:
             else {}
         )
         self.kafka = client(load(**own))
-        self.address = f"http://{settings.web_host}:{settings.web_port}"
+        self.address = f"http://{settings.web_host}:{system.environment['ROTATION_WEB_PORT']}"
+        self.desk_token = ""
 
     # --- The story ----------------------------------------------------------------------------------------------------
 
@@ -64,6 +67,10 @@ class Demonstration:
         with self.engine.begin() as connection:
             set_targets(connection, self.network)
             _stand_still(connection)
+            self.desk_token = _desk_token(connection)
+        password = ensure_first_administrator(self.engine)
+        if password:
+            self.terminal.step(f"First sign-in / 首次登录: {FIRST_ADMINISTRATOR} / {password}")
         for part in PARTS:
             if part.name != "planner":
                 self.system.start(part)
@@ -91,7 +98,7 @@ class Demonstration:
         """Let the clock run and the city live until `stop` is set or the monotonic time `until` has come."""
         with self.engine.begin() as connection:
             resume(connection, DAY_S / self.settings.demo_day_s)
-        self.system.start(CITY, "live")
+        self.system.start(CITY, "live", environment={"ROTATION_URL": self.address, "ROTATION_TOKEN": self.desk_token})
         shown = 0.0
         with self.terminal.watch() or nullcontext():
             while not stop.wait(LOOK_S) and (until is None or time.monotonic() < until):
@@ -152,7 +159,7 @@ class Demonstration:
     def _in_kafka(self) -> int:
         return events_in_kafka(self.kafka, _applied(self.engine))
 
-    def _stand_at_planning_time(self, connection: Any) -> None:
+    def _stand_at_planning_time(self, connection: Connection) -> None:
         """Move the standing clock on to the planning time of its day, where it has not come yet."""
         now = read_clock(connection).now().astimezone(self.network.timezone)
         hours, minutes = map(int, self.settings.plan_at.split(":"))
@@ -161,9 +168,10 @@ class Demonstration:
 
 
 PROGRESS_S = 5.0
+DESKS = "the demonstration city's desks"
 
 
-def _stand_still(connection: Any) -> None:
+def _stand_still(connection: Connection) -> None:
     """Let the clock stand where it was; after a kill it ran on without its city, so it goes back to the last event."""
     if connection.execute(select(clock_table.c.id)).first() is None:
         return
@@ -184,6 +192,12 @@ def _applied(engine: Engine) -> dict[int, int]:
             select(progress.c.partition, progress.c.next_offset).where(progress.c.topic == CIRCULATION_EVENTS.name)
         )
         return dict(rows.tuples().all())
+
+
+def _desk_token(connection: Connection) -> str:
+    """Return a new token for the city's desks; the one of an earlier start is no longer valid."""
+    connection.execute(delete(tokens).where(tokens.c.about == DESKS))
+    return add_token(connection, Role.DESK, DESKS, "rotation run")
 
 
 def run(settings: Settings, seconds: float | None, terminal: Terminal, stop: Event) -> Mapping[str, Any]:

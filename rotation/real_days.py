@@ -23,6 +23,9 @@ from rotation import network as networks
 from rotation.adapters import librarieswest
 from rotation.bootstrap import PARTS
 from rotation.clock import standing_at
+from rotation.courier.routes import schedule
+from rotation.courier.store import open_transfers
+from rotation.demonstration import all_applied
 from rotation.network import Network
 from rotation.status import figures
 from rotation.store import migrate
@@ -127,8 +130,6 @@ def _advance_clock(engine: Engine, shown: list[librarieswest.Snapshot]) -> None:
 
 
 def _wait_until_applied(settings: Settings, engine: Engine, say: Say) -> None:
-    from rotation.demonstration import all_applied
-
     begin = time.monotonic()
     while not all_applied(engine, client(settings)):
         if time.monotonic() - begin > APPLY_S:
@@ -140,5 +141,16 @@ def _wait_until_applied(settings: Settings, engine: Engine, say: Say) -> None:
 
 
 def schedule_days(engine: Engine, network: Network, settings: Settings, first: date, days: int) -> dict[str, Any]:
-    """Schedule what waits from the day `first` on, over `days` days; nothing is ordered or written."""
-    raise NotImplementedError
+    """Schedule what waits from the day `first` on, over `days` days; nothing is ordered or written.
+
+    Of an import, whose days stand still, that is what was sent on its last day: where older copies are, no row tells.
+    """
+    with engine.connect() as connection:
+        clock = read_clock(connection)
+        waiting = open_transfers(connection, network, first)
+    if clock.speed == 0:
+        last_day = clock.network_at.astimezone(network.timezone).date()
+        waiting = [one for one in waiting if one.since and one.since.astimezone(network.timezone).date() == last_day]
+    begin = time.perf_counter()
+    report = schedule(network, waiting, first, days, time_s=settings.route_seconds, seed=settings.seed)
+    return report | {"seconds": round(time.perf_counter() - begin, 2)}

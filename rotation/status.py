@@ -39,7 +39,7 @@ def _stock(connection: Connection) -> dict[str, Any]:
     unlisted = connection.execute(select(func.count()).where(copies.c.title_id.is_(None))).scalar_one()
     return {
         "copies": connection.execute(select(func.count()).select_from(copies)).scalar_one(),
-        "by_state": dict(rows.tuples()),
+        "by_state": dict(rows.tuples().all()),
         "unlisted": unlisted,
         "titles": connection.execute(select(func.count()).select_from(titles)).scalar_one(),
     }
@@ -51,7 +51,7 @@ def _alerts(connection: Connection) -> dict[str, Any]:
     return {
         "alerts_opened": connection.execute(select(func.count()).select_from(alerts)).scalar_one(),
         "alerts_open": connection.execute(select(func.count()).where(open_now)).scalar_one(),
-        "alerts_by_kind": dict(by_kind.tuples()),
+        "alerts_by_kind": dict(by_kind.tuples().all()),
     }
 
 
