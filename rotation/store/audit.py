@@ -1,0 +1,80 @@
+"""Everything recounted from the facts: what stands in the database must be what they add up to, and every difference is named."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from psycopg import Cursor
+
+NAMED_AT_MOST = 20  # of one kind; the count tells the rest
+ENDLESS_DAYS = 30  # an order without a scan for so long was lost by people, or by us
+
+LAST = "ORDER BY {subject}, occurred_at DESC, sequence DESC, source DESC, event_id DESC"
+
+SPELLS = """
+SELECT copy_id, state, place_id, occurred_at AS since, lead(occurred_at) OVER own AS until, lead(state) OVER own AS ended_by
+FROM movements WINDOW own AS (PARTITION BY copy_id ORDER BY occurred_at, sequence, source, event_id)
+"""
+
+
+class Difference(NamedTuple):
+    """What a check found."""
+
+    check: str
+    count: int
+    subjects: tuple[str, ...]
+
+    def __str__(self) -> str:
+        more = f" and {self.count - len(self.subjects)} more" if self.count > len(self.subjects) else ""
+        return f"{self.check}: {', '.join(self.subjects)}{more}"
+
+
+def _newest(facts: str, subject: str) -> str:
+    return f"SELECT DISTINCT ON ({subject}) * FROM {facts} {LAST.format(subject=subject)}"
+
+
+CHECKS: dict[str, str] = {
+    "copies that are not where their last movement put them": f"""
+        SELECT coalesce(c.copy_id, m.copy_id) FROM copies c FULL JOIN ({_newest("movements", "copy_id")}) m USING (copy_id)
+        WHERE (c.occurred_at, c.sequence, c.source, c.event_id, c.state, c.place_id, c.to_place_id) IS DISTINCT FROM
+              (m.occurred_at, m.sequence, m.source, m.event_id, m.state, m.place_id, m.to_place_id)""",
+    "holds that are not as their last fact says": f"""
+        SELECT coalesce(h.hold_id, f.hold_id) FROM holds h FULL JOIN ({_newest("hold_facts", "hold_id")}) f USING (hold_id)
+        WHERE (h.type, h.title_id, h.place_id, h.copy_id) IS DISTINCT FROM (f.type, f.title_id, f.place_id, f.copy_id)""",
+    "crates that are not where their last scan was": f"""
+        SELECT coalesce(c.crate_id, f.crate_id) FROM crates c FULL JOIN ({_newest("crate_facts", "crate_id")}) f USING (crate_id)
+        WHERE (c.type, c.place_id) IS DISTINCT FROM (f.type, f.place_id)""",
+    "transfers that no scan's row stands for": """
+        SELECT f.transfer_id FROM transfer_facts f LEFT JOIN transfers t USING (transfer_id) WHERE t.transfer_id IS NULL""",
+    "copies listed under a title that does not exist": """
+        SELECT c.copy_id FROM copies c LEFT JOIN titles t USING (title_id)
+        WHERE c.title_id IS NOT NULL AND t.title_id IS NULL""",
+    "events counted otherwise than they stand in the sets": """
+        SELECT format('%s counted, %s in the sets', counted, standing) FROM (
+            SELECT (SELECT coalesce(sum(value), 0) FROM counts WHERE name IN ('applied', 'late')) AS counted,
+                (SELECT count(*) FROM movements) + (SELECT count(*) FROM crate_facts)
+                + (SELECT count(*) FROM hold_facts WHERE type <> 'hold.filled')
+                + (SELECT count(*) FROM transfer_facts WHERE type IN ('transfer.declined', 'transfer.missed')) AS standing) c
+        WHERE counted <> standing""",
+    "orders without an end": f"""
+        SELECT t.transfer_id FROM transfers t, clock k WHERE t.status IN ('ordered', 'picked', 'sent')
+        AND t.reason ->> 'code' IS DISTINCT FROM 'system'
+        AND t.changed_at < k.network_at - make_interval(days => {ENDLESS_DAYS})""",
+    "alerts open for a level that is in balance": """
+        SELECT format('%s %s %s', a.kind, a.place_id, a.class) FROM alerts a JOIN targets t USING (place_id, class)
+        LEFT JOIN (SELECT place_id, class, count(*) AS level FROM copies WHERE state = 'on_shelf' GROUP BY 1, 2) c
+            USING (place_id, class)
+        WHERE a.closed_at IS NULL AND (a.kind = 'shortage' AND coalesce(level, 0) >= (t.low + t.high + 1) / 2 + 1
+            OR a.kind = 'surplus' AND coalesce(level, 0) <= (t.low + t.high) / 2 - 1)""",
+}
+
+
+def audit(cursor: Cursor[Any]) -> list[Difference]:
+    """Return every difference; none is what must be."""
+    return list(_differences(cursor))
+
+
+def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:
+    for name, sql in CHECKS.items():
+        subjects = [str(subject) for (subject,) in cursor.execute(sql).fetchall()]
+        if subjects:
+            yield Difference(name, len(subjects), tuple(sorted(subjects)[:NAMED_AT_MOST]))

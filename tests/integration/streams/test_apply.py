@@ -1,0 +1,184 @@
+"""Whatever order, batches, duplicates and delays: the database ends where a plain fold of the same set ends."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rotation.events import CopyAdded, CopyReturned
+from rotation.store.audit import audit
+from streams.apply import Stopped, Writer, Written
+from streams.rows import Message
+from tests.streams_world import batches, city, counts, disturbed, fold, history, standing, told
+
+TABLES = "movements, hold_facts, transfer_facts, crate_facts, copies, holds, crates, transfers, titles, rejections, counts, progress, outbox, feeds"
+
+
+def no_gap(*_: int) -> list[Message]:
+    return []
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[Writer]:
+    one = Writer(database, city(), no_gap)
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def shared_writer(module_database: str) -> Iterator[Writer]:
+    one = Writer(module_database, city(), no_gap)
+    yield one
+    one.close()
+
+
+def apply(writer: Writer, values: list[bytes], begin: int = 0, at_once: int = 3) -> list[Written]:
+    messages = [Message(0, begin + number, value) for number, value in enumerate(values)]
+    return [writer.write(writer.prepare(messages[at : at + at_once])) for at in range(0, len(messages), at_once)]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 9))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_order_batching_duplication_and_delay_of_a_set_gives_the_same_copies_and_spells(
+    shared_writer: Writer, module_database: str, seed: int, at_once: int
+) -> None:
+    with psycopg.connect(module_database) as connection:
+        connection.execute(f"TRUNCATE {TABLES}")
+    shared_writer.positions([0], begin_anew=True)
+    events = history(seed, 200)
+    apply(shared_writer, batches(disturbed(events, seed, twice=0.2, late=0.3), seed), at_once=at_once)
+    assert standing(module_database) == fold(events)
+
+
+def test_every_event_has_exactly_one_count_and_the_audit_finds_nothing(writer: Writer, database: str) -> None:
+    sent = disturbed(history(1, 400), 1, twice=0.2, late=0.2)
+    apply(writer, batches(sent, 1))
+    told_of = counts(database)
+    assert sum(told_of.values()) == len(sent)
+    assert told_of["duplicates"] == len(sent) - 400
+    assert told_of["late"] > 0
+    with psycopg.connect(database) as connection:
+        assert audit(connection.cursor()) == []
+
+
+def test_a_late_event_changes_history_and_not_the_present(writer: Writer, database: str) -> None:
+    apply(writer, [orjson.dumps(told(CopyReturned(copy="c1", place="p2"), 9))])
+    assert apply(writer, [orjson.dumps(told(CopyReturned(copy="c1", place="p1"), 5))], 1) == [Written(0, 1, 0, 0)]
+    found = standing(database)
+    assert found.copies["c1"][1] == "p2"
+    assert len(found.spells) == 2
+
+
+def test_a_copy_heard_of_before_it_was_added_is_unlisted_until_then(writer: Writer, database: str) -> None:
+    apply(writer, [orjson.dumps(told(CopyReturned(copy="c1", place="p2"), 9))])
+    assert standing(database).titles == {"c1": None}
+    apply(writer, [orjson.dumps(told(CopyAdded(copy="c1", place="p1", title="t1", **{"class": "fiction"}), 5))], 1)
+    assert standing(database).titles == {"c1": "t1"}
+    assert standing(database).copies["c1"][1] == "p2"
+
+
+def test_a_batch_written_before_changes_nothing(writer: Writer, database: str) -> None:
+    values = batches(history(2, 60), 2)
+    apply(writer, values)
+    before = counts(database)
+    assert apply(writer, values, at_once=100) == [Written(0, 0, 0, 0)]
+    assert counts(database) == before
+
+
+def test_a_worker_that_slept_while_another_went_on_writes_nothing_of_what_was_written(database: str) -> None:
+    values = batches(history(3, 60), 3)
+    sleeper, other = Writer(database, city(), no_gap), Writer(database, city(), no_gap)
+    messages = [Message(0, number, value) for number, value in enumerate(values)]
+    sleeper.write(sleeper.prepare(messages[:1]))
+    in_hand = sleeper.prepare(messages[1:3])
+    other.write(other.prepare(messages))
+    before = counts(database)
+    assert sleeper.write(in_hand) == Written(0, 0, 0, 0)
+    assert counts(database) == before
+    sleeper.close(), other.close()
+
+
+def test_messages_that_faust_passed_by_are_read_from_kafka_and_written_first(database: str) -> None:
+    values = batches(history(4, 80), 4)
+    messages = [Message(0, number, value) for number, value in enumerate(values)]
+    writer = Writer(database, city(), lambda partition, begin, end: messages[begin:end][:2])
+    writer.write(writer.prepare(messages[-1:]))
+    assert standing(database) == fold(history(4, 80))
+    writer.close()
+
+
+def test_a_gap_that_kafka_confirms_is_passed_and_counted(writer: Writer, database: str) -> None:
+    apply(writer, [orjson.dumps(told(CopyReturned(copy="c1", place="p2"), 9))], begin=7)
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT next_offset, gap_offsets FROM progress").fetchall() == [(8, 7)]
+
+
+def test_a_gap_that_kafka_does_not_confirm_is_not_passed(database: str) -> None:
+    def silent(*_: int) -> list[Message]:
+        writer.stopping.set()
+        raise TimeoutError("no answer")
+
+    writer = Writer(database, city(), silent)
+    with pytest.raises(Stopped):
+        apply(writer, [orjson.dumps(told(CopyReturned(copy="c1", place="p2"), 9))], begin=7)
+    assert standing(database).copies == {}
+
+
+BAD: dict[str, tuple[Callable[[], bytes], str]] = {
+    "malformed": (lambda: b'[{"id": 1', "not_json"),
+    "encoding": (lambda: '{"a": "图书"}'.encode("gb18030"), "not_utf8"),
+    "place": (lambda: orjson.dumps(told(CopyReturned(copy="c9", place="nowhere"), 1)), "unknown_place"),
+    "type": (lambda: orjson.dumps({**told(CopyReturned(copy="c9", place="p1"), 1), "type": "copy.eaten"}), "unknown_type"),
+    "version": (
+        lambda: orjson.dumps({**told(CopyReturned(copy="c9", place="p1"), 1), "dataschema": "/copy.returned/9"}), "unknown_version",
+    ),
+    "future": (lambda: orjson.dumps({**told(CopyReturned(copy="c9", place="p1"), 1), "time": "2999-01-01T00:00:00Z"}), "in_the_future"),
+    "zone": (lambda: orjson.dumps({**told(CopyReturned(copy="c9", place="p1"), 1), "time": "2026-03-02T10:00:00"}), "no_zone"),
+    "reader": (lambda: orjson.dumps({**told(CopyReturned(copy="c9", place="p1"), 1), "patron": "Li Lei"}), "envelope"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_event_ends_in_the_rejections_and_the_good_ones_beside_it_are_applied(writer: Writer, database: str, kind: str) -> None:
+    make, reason = BAD[kind]
+    good = orjson.dumps(told(CopyReturned(copy="c1", place="p2"), 2))
+    bad = make()
+    beside = b"[" + good + b"," + bad + b"]" if kind not in ("malformed", "encoding") else bad
+    assert apply(writer, [beside, orjson.dumps(told(CopyReturned(copy="c2", place="p2"), 3))])[0].rejected == 1
+    with psycopg.connect(database) as connection:
+        assert [row[0] for row in connection.execute("SELECT reason FROM rejections")] == [reason]
+        assert connection.execute("SELECT count(*) FROM outbox WHERE topic = 'circulation.rejected'").fetchone() == (1,)
+    assert "c2" in standing(database).copies
+
+
+def test_a_header_that_lies_rejects_the_batch(writer: Writer, database: str) -> None:
+    value = orjson.dumps(told(CopyReturned(copy="c1", place="p2"), 2))
+    lying = Message(0, 0, value, (("content-type", b"application/json; charset=gb18030"),))
+    assert writer.write(writer.prepare([lying])) == Written(0, 0, 0, 1)
+
+
+def test_what_only_the_database_refuses_is_rejected_alone(writer: Writer, database: str) -> None:
+    good, bad = told(CopyReturned(copy="c1", place="p2"), 1), told(CopyReturned(copy="c2", place="p2"), 2)
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE movements ALTER COLUMN event_id TYPE varchar(4)")
+    bad["id"] = "too-long"
+    assert apply(writer, [orjson.dumps([good, bad])]) == [Written(1, 0, 0, 1)]
+
+
+def test_workers_on_partitions_that_share_copies_do_not_lock_each_other_up(database: str) -> None:
+    events = history(5, 600)
+    halves = [batches([e for n, e in enumerate(events) if n % 2 == half], 5) for half in (0, 1)]
+
+    def run(partition: int) -> None:
+        one = Writer(database, city(), no_gap)
+        for number, value in enumerate(halves[partition]):
+            one.write(one.prepare([Message(partition, number, value)]))
+        one.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(run, (0, 1)))
+    assert standing(database) == fold(events)

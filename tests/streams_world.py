@@ -1,0 +1,167 @@
+"""A small city for the streams' tests: its network, seeded events with every disturbance, and a plain fold to compare with."""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import orjson
+import psycopg
+
+from rotation.events import (
+    CopyAdded,
+    CopyLoaned,
+    CopyReturned,
+    CrateClosed,
+    CrateDelivered,
+    Edge,
+    Event,
+    Fact,
+    HoldFilled,
+    HoldPlaced,
+    TransferDeclined,
+    TransferReceived,
+    TransferSent,
+    cloud_event,
+    parse,
+)
+from rotation.movements import Movement, State, present, spells
+from rotation.network import Network, from_tables
+from rotation.store.audit import SPELLS
+
+MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
+PLACES = tuple(f"p{number}" for number in range(6))
+EDGE = Edge(frozenset(PLACES), frozenset({"fiction"}), MONDAY + timedelta(days=400))
+
+
+def city() -> Network:
+    """A central library that sorts, and five rooms under it."""
+    rooms = [{"id": place, "name": place, "tier": "room", "parent": "p0", "population": 1000} for place in PLACES[1:]]
+    return from_tables(
+        {
+            "network": {"id": "test", "name": "test", "timezone": "UTC"},
+            "class": [{"id": "fiction", "name": "fiction"}],
+            "place": [{"id": "p0", "name": "p0", "tier": "central", "hub": {}}, *rooms],
+            "van": [{"id": "v1", "hub": "p0", "crates": 20}],
+        },
+        "test.toml",
+    )
+
+
+def told(fact: Fact, number: int, at: datetime | None = None, source: str = "koha") -> dict[str, Any]:
+    """One CloudEvent; its time follows its number unless it is given."""
+    return cloud_event(fact, event_id=f"e{number}", source=source, time=at or MONDAY + timedelta(minutes=number))
+
+
+def history(seed: int, events: int, copies: int = 40) -> list[dict[str, Any]]:
+    """Facts of a few weeks in the order they happened; every copy.added comes first for most copies, late for some."""
+    draw = random.Random(seed)
+    facts: list[Fact] = []
+    for number in range(events):
+        copy, place = f"c{draw.randrange(copies)}", draw.choice(PLACES)
+        kind = draw.random()
+        if number < copies:
+            copy = f"c{number}"
+            facts.append(CopyAdded(copy=copy, place=place, title=f"t{number // 2}", **{"class": "fiction"}))
+        elif kind < 0.4:
+            facts.append(CopyLoaned(copy=copy, place=place))
+        elif kind < 0.7:
+            facts.append(CopyReturned(copy=copy, place=place))
+        elif kind < 0.8:
+            facts.append(TransferSent(copy=copy, place=place, to=draw.choice(PLACES), transfer=draw.choice([None, f"x{copy}"])))
+        elif kind < 0.88:
+            facts.append(TransferReceived(copy=copy, place=place, transfer=draw.choice([None, f"x{copy}"])))
+        elif kind < 0.9:
+            facts.append(TransferDeclined(copy=copy, place=place, transfer=f"x{copy}", reason="not found"))
+        elif kind < 0.94:
+            facts.append(HoldPlaced(hold=f"h{copy}", title="t1", place=place))
+        elif kind < 0.96:
+            facts.append(HoldFilled(hold=f"h{copy}", title="t1", place=place, copy=copy))
+        elif kind < 0.98:
+            facts.append(CrateClosed(crate=f"k{draw.randrange(4)}", place=place, to=draw.choice(PLACES), copies=(copy,)))
+        else:
+            facts.append(CrateDelivered(crate=f"k{draw.randrange(4)}", place=place))
+    return [told(fact, number) for number, fact in enumerate(facts)]
+
+
+def batches(events: Sequence[dict[str, Any]], seed: int, largest: int = 20) -> list[bytes]:
+    """The events in batches of random sizes."""
+    draw, found, rest = random.Random(seed), [], list(events)
+    while rest:
+        size = draw.randint(1, largest)
+        found.append(orjson.dumps(rest[:size]))
+        rest = rest[size:]
+    return found
+
+
+def disturbed(events: Sequence[dict[str, Any]], seed: int, *, twice: float = 0.05, late: float = 0.05) -> list[dict[str, Any]]:
+    """The same set with some told twice and some told long after they happened."""
+    draw = random.Random(seed)
+    keyed = [(number + (draw.uniform(0, len(events)) if draw.random() < late else 0), event) for number, event in enumerate(events)]
+    keyed += [(key + draw.uniform(0, len(events)), event) for key, event in keyed if draw.random() < twice]
+    return [event for _, event in sorted(keyed, key=lambda pair: pair[0])]
+
+
+class Standing(NamedTuple):
+    """What holds after a set of facts: copies, spells, and the last fact of holds, transfers and crates."""
+
+    copies: dict[str, tuple[State, str, str | None]]
+    spells: set[tuple[Any, ...]]
+    titles: dict[str, str | None]
+    last: dict[str, str]
+
+
+def fold(events: Iterable[dict[str, Any]]) -> Standing:
+    """The plain reference: everything in memory, in order."""
+    parsed = [event for event in parse(orjson.dumps(list(events)), EDGE) if isinstance(event, Event)]
+    moves = [move for event in parsed if (move := event.movement())]
+    added = {event.fact.copy_id: event.fact.title for event in sorted(parsed, key=_order) if isinstance(event.fact, CopyAdded)}
+    holding = present(moves)
+    last = {_subject(event): event.fact.type for event in sorted(parsed, key=_order) if _subject(event)}
+    return Standing(
+        {copy: (m.state, m.place_id, m.to_place_id) for copy, m in holding.items()},
+        {(s.copy_id, s.state, s.place_id, s.since, s.until, s.ended_by) for s in spells(moves)},
+        {copy: added.get(copy) for copy in holding},
+        last,
+    )
+
+
+def _order(event: Event) -> tuple[Any, ...]:
+    return event.time, event.sequence, event.source, event.id
+
+
+def _subject(event: Event) -> str:
+    fact: Any = event.fact
+    kind = fact.type.split(".")[0]
+    if kind == "transfer":
+        return f"transfer {fact.transfer or 'own:' + fact.copy_id}"
+    return f"{kind} {fact.hold if kind == 'hold' else fact.crate}" if kind in ("hold", "crate") else ""
+
+
+def standing(url: str) -> Standing:
+    """What stands in the database."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT copy_id, state, place_id, to_place_id, title_id FROM copies").fetchall()
+        last = connection.execute(
+            "SELECT 'hold ' || hold_id, type FROM holds UNION ALL SELECT 'crate ' || crate_id, type FROM crates UNION ALL"
+            " SELECT 'transfer ' || transfer_id, 'transfer.' || status FROM transfers"
+        ).fetchall()
+        found = {tuple(row) for row in connection.execute(SPELLS).fetchall()}
+    return Standing(
+        {copy: (State(state), place, to) for copy, state, place, to, _ in rows},
+        {(c, State(s), p, a, b, State(e) if e else None) for c, s, p, a, b, e in found},
+        {copy: title for copy, *_, title in rows},
+        dict(last),
+    )
+
+
+def counts(url: str) -> Counter[str]:
+    """What became of the events."""
+    with psycopg.connect(url) as connection:
+        return Counter(dict(connection.execute("SELECT name, value FROM counts").fetchall()))
+
+
+def moved(copy: str, minute: int, state: State, place: str) -> Movement:
+    """One movement."""
+    return Movement(copy, MONDAY + timedelta(minutes=minute), 0, "koha", f"{copy}-{minute}", state, place)
