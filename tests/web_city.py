@@ -18,6 +18,11 @@ DAY = date(2026, 3, 12)  # a Thursday
 DEMO = Path(__file__).parent.parent / "config/networks/demo.toml"
 REASONS = ("readers_wait", "borrowed_more", "stale_here", "goes_home", "floor")
 SPEED_M_S = 6.0
+NUMBERS = {
+    "overdue": {"count": 12, "days": 21, "count_over_365_days": 2, "oldest": "2026-01-02"},
+    "stale": {"idle": 40, "on_shelf": 60, "days": 180},
+    "silent": {"open_hours": 20.5, "allowed_hours": 16, "last": "2026-03-10"},
+}
 
 
 def demo() -> Network:
@@ -112,8 +117,8 @@ def _run(
 def _plans(connection: Connection, network: Network, day: date, planned: list[Any], now: datetime, status: str) -> None:
     closed = next(p for p in network.places if not p.hub)
     unserved = [
-        {"transfer": "plan-x-c9001", "place": closed.id, "code": "closed", "next_day": "2026-03-14"},
-        {"transfer": "plan-x-c9002", "place": closed.id, "code": "no_coordinates"},
+        {"code": "no_van", "place": closed.id, "crates": 2, "copies": 31, "why": {"code": "capacity"}},
+        {"code": "no_coordinates", "place": closed.id, "crates": 1, "copies": 4, "why": None},
     ]
     hubs = sorted({run["hub_id"] for run, _ in planned})
     _insert(connection, t.day_plans, [
@@ -183,7 +188,7 @@ def _alerts(connection: Connection, network: Network, now: datetime, rng: random
     rows = [
         {"kind": kind, "place_id": places[n % len(places)], "class": "" if kind in ("silent", "overdue") else classes[n % len(classes)],
          "opened_at": now - timedelta(hours=n), "changed_at": now, "closed_at": now - timedelta(minutes=5) if n % 5 == 0 else None,
-         "numbers": {"level": 1, "target": 4, "count": 12, "days": 33, "hours": 20}}
+         "numbers": NUMBERS.get(kind, {"level": 1, "low": 4, "high": 9})}
         for n, kind in enumerate(("shortage", "surplus", "overdue", "silent", "shortage", "stale") * 6)
     ]  # fmt: skip
     _insert(connection, t.alerts, rows)

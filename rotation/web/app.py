@@ -3,14 +3,12 @@
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from urllib.parse import quote, urlsplit
 
 import structlog
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
@@ -25,15 +23,15 @@ from starlette.middleware.sessions import SessionMiddleware
 from config import Settings, load
 from rotation import network as networks
 from rotation.store.engine import engine
-from rotation.web import account, api, decide, health, imbalance, lists, sheet, shell, today
+from rotation.web import account, api, decide, health, imbalance, lists, placement, sheet, shell, today
 from rotation.web.context import PasswordNeeded, SignInNeeded, Web, guard
 from rotation.web.live import Live
 from rotation.web.permissions import unlisted
 from rotation.web.render import ASSETS, HERE, page
 from rotation.web.words import N_
 
-ROUTERS = (shell, today, imbalance, lists, decide, sheet, account, health, api)
-PLACEMENT = "rotation.web.placement"  # the desk's question, `POST /placement`
+PAGES = (shell, today, imbalance, lists, decide, sheet, account, health, placement, api)
+ROUTERS: tuple[APIRouter, ...] = tuple(module.router for module in PAGES)
 LARGEST_BODY_BYTES = 1_000_000  # of a form or a decision; batches of events have an edge of their own
 POOL = 12  # sync routes run in threads; two connections a request at most
 COOKIE_AGE_S = 7 * 86_400  # the longest that settings allow; `session_hours` decides at each request
@@ -57,15 +55,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         dependencies=[Depends(guard)], lifespan=_listening,
     )  # fmt: skip
     app.state.web = web_process(settings)
-    for module in ROUTERS:
-        app.include_router(module.router, dependencies=[Depends(HTTPBearer(auto_error=False))] if module is api else None)
-    if find_spec(PLACEMENT):
-        app.include_router(import_module(PLACEMENT).router)
     _describe(app)
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(HTTPBearer(auto_error=False))] if router is api.router else None)
     _serve_files(app)
     _answer_errors(app)
     _wrap(app, settings)
-    if missing := unlisted(routes_of(app)):
+    if missing := unlisted(routes_of(app.router, *ROUTERS)):
         raise RuntimeError(f"no permission is set for {', '.join(missing)}")
     return app
 
@@ -79,9 +75,10 @@ def web_process(settings: Settings) -> Web:
     return Web(settings, engine(url, pool_size=POOL), network, Live(url, settings.kafka_bootstrap))
 
 
-def routes_of(app: FastAPI) -> list[str]:
+def routes_of(*routers: APIRouter) -> list[str]:
     """Return every route as "GET /today"."""
-    return [f"{method} {route.path}" for route in app.routes if isinstance(route, APIRoute) for method in route.methods]
+    routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+    return [f"{method} {route.path}" for route in routes for method in route.methods]
 
 
 @asynccontextmanager

@@ -47,7 +47,7 @@ def ensure_first_administrator(engine: Engine) -> str | None:
     """Create user `admin` where there is no user at all; return the one-time password, or None where somebody is there."""
     password = secrets.token_urlsafe(9)
     with engine.begin() as connection:
-        connection.execute(select(func.pg_advisory_xact_lock(7_276_003)))  # two processes may start at once
+        connection.execute(select(func.pg_advisory_xact_lock(7_276_004)))  # two processes may start at once
         if connection.scalar(select(func.count()).select_from(users)):
             return None
         add_user(connection, FIRST_ADMINISTRATOR, password, Role.ADMINISTRATOR)
@@ -95,8 +95,8 @@ def session_for(caller: Caller, now: datetime) -> dict[str, str]:
 def of_session(connection: Connection, session: Mapping[str, Any], now: datetime, hours: float) -> Caller | None:
     """Return whose session it is, or None where it is none, too old, or void."""
     try:
-        name, since = str(session["user"]), datetime.fromisoformat(session["since"])
-    except (KeyError, TypeError, ValueError):
+        name, since = str(session["user"]), datetime.fromisoformat(session["since"]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
     user = _user(connection, name)
     if user is None or since < user.sessions_from or now - since > timedelta(hours=hours):

@@ -12,8 +12,9 @@ from rotation.network import Network, Place, Tier
 GCJ_AXIS_M = 6_378_245.0  # Krasovsky 1940, on which GCJ-02 stands
 GCJ_ECCENTRICITY = 0.00669342162296594323
 CHINA = (72.004, 137.8347, 0.8293, 55.8271)  # lon and lat between which GCJ-02 shifts
-MARGIN_DEGREES = 0.004  # about 400 m around the outermost places of an area
-CORNERS = 12  # of the round margin about each place
+MARGIN_SHARE = 0.03  # of the network's extent, around the outermost places of an area
+CITY_MARGINS = 2.5  # how much wider the city is drawn than its districts
+CORNERS = 16  # of the round margin about each place
 
 Point = tuple[float, float]  # lon, lat
 
@@ -48,13 +49,19 @@ def point(place: Place, coordinates: str) -> Point | None:
 
 
 def outline(network: Network, coordinates: str) -> dict[str, object]:
-    """Return the network's areas as GeoJSON: around each district library's places, or around all where there are none."""
+    """Return the network's areas as GeoJSON, the city first: hulls around all places, and around each district library's."""
+    located = [(place, at) for place in network.places if (at := point(place, coordinates))]
+    if not located:
+        return {"type": "FeatureCollection", "features": []}
+    lats = [at[1] for _, at in located]
+    margin = max((max(lats) - min(lats)) * MARGIN_SHARE, 0.001)
     areas: defaultdict[str, list[Point]] = defaultdict(list)
-    for place in network.places:
-        if at := point(place, coordinates):
-            areas[_area(network, place)].extend(_around(at))
-    features = [_feature(network, area, hull(points)) for area, points in sorted(areas.items())]
-    return {"type": "FeatureCollection", "features": features}
+    for place, at in located:
+        areas[_area(network, place)].extend(_around(at, margin))
+    city = [corner for _, at in located for corner in _around(at, margin * CITY_MARGINS)]
+    root = next((place.id for place in network.places if place.parent is None), network.places[0].id)
+    districts = [_feature(network, "district", area, hull(points)) for area, points in sorted(areas.items()) if area != root]
+    return {"type": "FeatureCollection", "features": [_feature(network, "city", root, hull(city)), *districts]}
 
 
 def _area(network: Network, place: Place) -> str:
@@ -67,17 +74,17 @@ def _area(network: Network, place: Place) -> str:
     return at.id
 
 
-def _around(at: Point) -> Iterable[Point]:
-    stretch = MARGIN_DEGREES / max(math.cos(math.radians(at[1])), 0.1)
+def _around(at: Point, margin: float) -> Iterable[Point]:
+    stretch = margin / max(math.cos(math.radians(at[1])), 0.1)
     for corner in range(CORNERS):
         angle = 2 * math.pi * corner / CORNERS
-        yield round(at[0] + stretch * math.cos(angle), 6), round(at[1] + MARGIN_DEGREES * math.sin(angle), 6)
+        yield round(at[0] + stretch * math.cos(angle), 6), round(at[1] + margin * math.sin(angle), 6)
 
 
-def _feature(network: Network, area: str, ring: Sequence[Point]) -> dict[str, object]:
+def _feature(network: Network, kind: str, area: str, ring: Sequence[Point]) -> dict[str, object]:
     name = network.place[area].name
     geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-    return {"type": "Feature", "properties": {"id": area, "zh": name.zh, "en": name.en}, "geometry": geometry}
+    return {"type": "Feature", "properties": {"kind": kind, "id": area, "zh": name.zh, "en": name.en}, "geometry": geometry}
 
 
 def hull(points: Iterable[Point]) -> list[Point]:

@@ -1,9 +1,7 @@
 """Alerts, rejections, feeds and decisions: lists with filters."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -73,22 +71,19 @@ def decisions(request: Request, connection: Database) -> Response:
 
 
 NUMBERS = {
-    "shortage": N_("%(level)s on the shelf, at least %(target)s wanted"),
-    "surplus": N_("%(level)s on the shelf, at most %(target)s wanted"),
-    "overdue": N_("%(count)s copies in transit, the oldest for %(days)s days"),
-    "stale": N_("%(count)s copies that nobody borrows"),
-    "silent": N_("no event for %(hours)s open hours"),
-    "feed": N_("no event for %(hours)s hours"),
+    "shortage": N_("%(level)s on the shelf, %(low)s to %(high)s wanted"),
+    "surplus": N_("%(level)s on the shelf, %(low)s to %(high)s wanted"),
+    "overdue": N_("%(count)s copies in transit for more than %(days)s days, %(count_over_365_days)s of them for more than a year"),
+    "stale": N_("%(idle)s of %(on_shelf)s copies not borrowed for %(days)s days"),
+    "unfair": N_("%(per_1000)s copies per 1,000 residents, the tier's median is %(median_per_1000)s"),
+    "silent": N_("no event for %(open_hours)s open hours"),
+    "feed": N_("no event for %(open_hours)s open hours"),
 }
 
 
 def numbers(language: Language, alert: notices.Alert) -> str:
     """Return what decided an alert as a sentence; numbers without a sentence show as they are."""
     try:
-        return language.say(NUMBERS[alert.kind], **_as_text(alert.numbers))
+        return language.say(NUMBERS[alert.kind], **alert.numbers)
     except KeyError:
-        return ", ".join(f"{key} {value}" for key, value in _as_text(alert.numbers).items())
-
-
-def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
-    return {key: f"{value:.1f}" if isinstance(value, float) else str(value) for key, value in values.items()}
+        return ", ".join(f"{key} {value}" for key, value in alert.numbers.items())

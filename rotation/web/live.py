@@ -3,7 +3,7 @@
 An event names the kinds of things that changed and nothing else; the page asks again for the parts that show them. So a
 thousand changes cost a browser no more than one, and a page that missed some is right after the next.
 
-Writers: `SELECT pg_notify('rotation', '{"kind": "alerts"}')`; other keys (places, ids) are welcome and not needed here.
+Writers tell with `rotation.store.outbox.notify(cursor, kind)`: `TOLD` has the kinds that they use.
 """
 
 import asyncio
@@ -17,11 +17,10 @@ from types import MappingProxyType
 
 import psycopg
 import structlog
-from sqlalchemy import Connection, text
 
 from rotation.store.engine import conninfo
+from rotation.store.outbox import PAGE_CHANNEL
 
-CHANNEL = "rotation"
 RETRY_S = 1.0  # between trials to reach PostgreSQL again
 PROBE_S = 5.0  # between looks whether Kafka answers, and PostgreSQL while nothing is told
 PROBE_TIMEOUT_S = 3.0
@@ -54,15 +53,20 @@ GAP_S: Mapping[Kind, float] = MappingProxyType(
 )
 
 
-def notify(connection: Connection, kind: Kind, **ids: object) -> None:
-    """Tell every page when the transaction of `connection` commits."""
-    connection.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": CHANNEL, "payload": json.dumps({"kind": kind, **ids})})
+TOLD: Mapping[str, frozenset[Kind]] = MappingProxyType(
+    {
+        "stock": frozenset({Kind.LEVELS, Kind.FEEDS}),
+        "alert": frozenset({Kind.ALERTS}),
+        "rejected": frozenset({Kind.REJECTIONS, Kind.FEEDS}),
+        "runs": frozenset({Kind.RUNS}),
+    }
+)
 
 
 def kinds_of(payload: str) -> frozenset[Kind]:
-    """Return what a notification is about; everything, where it cannot be read."""
+    """Return what a notification is about; everything, where it is not known."""
     try:
-        return frozenset({Kind(json.loads(payload)["kind"])})
+        return TOLD[json.loads(payload)["kind"]]
     except (ValueError, KeyError, TypeError):
         return ALL
 
@@ -157,7 +161,7 @@ class Live:
 
     async def _listen(self) -> None:
         async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, connect_timeout=3) as connection:
-            await connection.execute(f"LISTEN {CHANNEL}".encode())
+            await connection.execute(f"LISTEN {PAGE_CHANNEL}".encode())
             self._tell_state(database=True)
             self._tell(ALL)  # what was told while nobody listened
             while True:

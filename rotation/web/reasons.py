@@ -20,6 +20,7 @@ SENTENCES: Mapping[str, str] = {
     "goes_home": N_("It goes home."),
     "no_prices": N_("No night's prices are known yet, so it goes where the setting says."),
     # why something is not served (rotation.courier.legs.Code, solver.explain)
+    "no_van": N_("No van of the hub could serve it that day; it waits for the next."),
     "closed": N_("The place is closed."),
     "no_coordinates": N_("The place has no coordinates, so that no van can be sent there."),
     "no_hub": N_("No hub serves the place."),

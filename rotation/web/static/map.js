@@ -12,14 +12,14 @@
   L.control.scale({ imperial: false }).addTo(map);
   map.setView([0, 0], 2);
   if (tiles) L.tileLayer(tiles, { attribution, maxZoom: 19 }).addTo(map);
-  const areas = L.layerGroup().addTo(map);
+  map.createPane("areas").style.zIndex = 250;  /* below everything that is drawn on it, whichever comes first */
   const drawn = L.layerGroup().addTo(map);
   let placed = false;
 
   const area = (feature) => {
-    const shape = L.polygon(feature.geometry.coordinates[0].map(back), { className: "area", interactive: false, stroke: false, fill: false });
-    shape.addTo(areas);
-    return shape;
+    const { kind } = feature.properties;
+    const shape = L.polygon(feature.geometry.coordinates[0].map(back), { pane: "areas", className: `area ${kind}`, interactive: false, smoothFactor: 0.5 }).addTo(map);
+    if (kind === "district") shape.bindTooltip(text(named(feature.properties)), { permanent: true, direction: "top", className: "area-name", offset: [0, 0] }).openTooltip(L.latLng(shape.getBounds().getNorth(), shape.getBounds().getCenter().lng));
   };
 
   const place = (one) => {
