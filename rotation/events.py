@@ -431,33 +431,33 @@ def _event(index: int, member: dict[str, Any], edge: Edge, latest: datetime) -> 
         fact = known.validate_python(envelope.data)
     except ValidationError as error:
         return _rejected(index, member, Reason.DATA, error, "data.")
-    event = Event(envelope.id, envelope.source, envelope.time.astimezone(UTC), envelope.sequence, fact)
-    wrong = _wrong_time(event, latest) or _wrong_place(event, edge) or _wrong_class(event, edge)
-    return _refused(index, member, *wrong) if wrong else event
+    wrong = _wrong_time(envelope.time, latest) or _wrong_place(fact, edge) or _wrong_class(fact, edge)
+    if wrong:
+        return _refused(index, member, *wrong)
+    return Event(envelope.id, envelope.source, envelope.time.astimezone(UTC), envelope.sequence, fact)
 
 
 Wrong = tuple[Reason, str, str]
 
 
-def _wrong_time(event: Event, latest: datetime) -> Wrong | None:
-    if event.time > latest:
+def _wrong_time(time: datetime, latest: datetime) -> Wrong | None:
+    if time > latest:
         now = latest - FUTURE_TOLERANCE
-        return Reason.IN_THE_FUTURE, "time", f"{event.time.isoformat()} is after the network's clock, {now.isoformat()}"
-    if event.time < EARLIEST:
-        return Reason.ENVELOPE, "time", f"{event.time.isoformat()} is before {EARLIEST.year}"
+        return Reason.IN_THE_FUTURE, "time", f"{time.isoformat()} is after the network's clock, {now.isoformat()}"
+    if time < EARLIEST:
+        return Reason.ENVELOPE, "time", f"{time.isoformat()} is before {EARLIEST.year}"
     return None
 
 
-def _wrong_place(event: Event, edge: Edge) -> Wrong | None:
-    for field in event.fact.place_fields:
-        place = getattr(event.fact, field)
+def _wrong_place(fact: Fact, edge: Edge) -> Wrong | None:
+    for field in fact.place_fields:
+        place = getattr(fact, field)
         if place not in edge.places:
             return Reason.UNKNOWN_PLACE, f"data.{field}", f"no place {place!r} in the network"
     return None
 
 
-def _wrong_class(event: Event, edge: Edge) -> Wrong | None:
-    fact = event.fact
+def _wrong_class(fact: Fact, edge: Edge) -> Wrong | None:
     if isinstance(fact, CopyAdded) and fact.title_class not in edge.classes:
         return Reason.UNKNOWN_CLASS, "data.class", f"no class {fact.title_class!r} in the network"
     return None

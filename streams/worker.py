@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -26,7 +27,8 @@ log = structlog.get_logger()
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging()
-    asyncio.run(run(load()))
+    settings = load()
+    asyncio.run(run(lambda: app_of(settings)))
     end(0)
 
 
@@ -47,12 +49,12 @@ def app_of(settings: Settings) -> RotationApp:
     return app
 
 
-async def run(settings: Settings) -> None:
-    """Start the app, say when it is ready, and stop it in order when a signal comes."""
+async def run(make: Callable[[], RotationApp]) -> None:
+    """Make the app in the running loop, start it, say when it is ready, and stop it in order when a signal comes."""
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
-    app = app_of(settings)
+    app = make()
     app.on_partitions_assigned.connect(say_ready, weak=False)
     await app.start()
     waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(app.wait_until_stopped())]

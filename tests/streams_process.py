@@ -1,0 +1,30 @@
+"""A worker as a process of its own, on topics and a group of a test's own: `python -m tests.streams_process BOOTSTRAP URL PREFIX DIR`."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+from streams import watch
+from streams.app import RotationApp, create
+from streams.apply import Topics
+from streams.worker import configure_logging, end, run
+from tests.streams_world import city
+
+
+def topics(prefix: str) -> Topics:
+    """The topics of one test."""
+    return Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected")
+
+
+def app(bootstrap: str, url: str, prefix: str, folder: str) -> RotationApp:
+    """The app on them."""
+    client = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
+    made = create(client, url, city(), Path(folder), topics=topics(prefix), name=prefix)
+    watch.attach(made, url, city(), watch.Thresholds())
+    return made
+
+
+if __name__ == "__main__":
+    configure_logging()
+    asyncio.run(run(lambda: app(*sys.argv[1:])))
+    end(0)
