@@ -39,6 +39,8 @@ ENGINES: dict[str, str] = {
     "ortools": "solver.engines.ortools",
     "pyvrp": "solver.engines.pyvrp",
     "vroom": "solver.engines.vroom",
+    "race": "solver.race",
+    "race": "solver.race",
 }
 
 

@@ -1,0 +1,398 @@
+"""PyVRP as an engine: the problem, or a part of it, in its terms, and a search of our own from its moves.
+
+The idea: a place is a location, a depot is a location of its own whose inbound ways include the unloading, alike vans are
+one type, and whatever a van may never visit lies endlessly far away for it. What this cannot say (`left_out`) is not
+asked of PyVRP: `solver.evaluate` judges every plan that comes from here.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pyvrp
+
+from solver.breaks import with_breaks
+from solver.engines import Limits, Plan, Report
+from solver.instance import MANDATORY, NEVER_S, Instance, Ints, Kind
+from solver.problem import DAY_S
+from solver.schedule import drive, table
+
+NAME = "pyvrp"
+VERSIONS = {"pyvrp": version("pyvrp")}
+
+FAR = 50 * DAY_S  # seconds, metres: no shift is so long
+COST_UNITS = 36_000  # in a cent: hours and kilometres then cost whole numbers by the second and the metre
+MOST_PROFILES = 12  # matrices of vans that differ in speed or in what they may visit: memory grows with each
+
+
+def left_out(instance: Instance) -> list[str]:
+    """Return what of the problem PyVRP is not told: its plans may break or ignore these, and are judged for it."""
+    problem = instance.problem
+    tests = {
+        "breaks": any(van.breaks for van in problem.vans),
+        "slots": bool(problem.slots),
+        "docks": any(depot.docks for depot in problem.depots),
+        "order locks": any(lock.order != "free" for lock in problem.locks),
+        "locks together": any(not lock.van for lock in problem.locks),
+        "hours of zones by plate": instance.open_s.shape[0] > 1,
+        "several depot windows": any(len(depot.windows) > 1 for depot in problem.depots),
+        "due times of stops": bool((instance.due_s < NEVER_S).any()),
+        "imbalance": problem.costs.imbalance_hour_cents > 0,
+        "preferred vans": problem.costs.not_preferred_cents > 0 and bool(instance.not_preferred.any()),
+        "least change": problem.costs.change_cents > 0 and bool(problem.baseline),
+        "priorities": bool(instance.priority.any()),
+    }
+    return [name for name, found in tests.items() if found]
+
+
+def refused(instance: Instance) -> list[str]:
+    """Return why PyVRP cannot take the problem at all; empty: it can."""
+    tests = {
+        "vans under way": bool(instance.under_way.any()),
+        "own depots of stops with reloads": bool((instance.wanted_depot >= 0).any())
+        and any(van.max_reloads for van in instance.problem.vans),
+        "vans of too many kinds": len({_profile(instance, van) for van in range(len(instance.start))}) > MOST_PROFILES,
+    }
+    return [name for name, found in tests.items() if found]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the items, and the vans that may serve them."""
+
+    items: tuple[int, ...]
+    vans: tuple[int, ...]
+
+    @classmethod
+    def whole(cls, instance: Instance) -> "Part":
+        return cls(tuple(range(len(instance.items))), tuple(range(len(instance.start))))
+
+
+class Model:
+    """A part of an instance as PyVRP's data, and plans to and fro."""
+
+    def __init__(self, instance: Instance, part: Part) -> None:
+        self.instance, self.part = instance, part
+        self.types = _types(instance, part.vans)
+        self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
+        self.location, self.node_place, self.depot_at = self._locate()
+        self.units = _cost_units(instance, part)
+        self.client_node: list[int] = []
+        self.shipment_item: list[int] = []
+        self.data = self._data()
+        self.client_of = {node: index for index, node in reversed(list(enumerate(self.client_node)))}
+        self.shipment_of = {item: index for index, item in enumerate(self.shipment_item)}
+
+    # ---- to PyVRP
+
+    def _locate(self) -> tuple[dict[int, int], list[int], dict[tuple[int, bool], int]]:
+        """Return each node's location, each location's place, and the locations of depots.
+
+        Nodes that some van may not visit stand alone, others of one place share it.
+        """
+        instance, location, places = self.instance, dict[int, int](), list[int]()
+        shared = dict[int, int]()
+        for item in self.part.items:
+            for node in instance.item_nodes[item]:
+                place = int(instance.place[node])
+                alone = bool(instance.out_of_reach[list(self.part.vans), node].any())
+                if alone or place not in shared:
+                    places.append(place)
+                location[node] = len(places) - 1 if alone else shared.setdefault(place, len(places) - 1)
+        depots = dict[tuple[int, bool], int]()
+        for node in self._depot_nodes():
+            key = (int(instance.place[node]), int(instance.depot[node]) >= 0)
+            if key not in depots:
+                depots[key] = len(places)
+                places.append(key[0])
+        return location, places, depots
+
+    def _depot_nodes(self) -> list[int]:
+        instance, vans = self.instance, list(self.part.vans)
+        ends = [int(node) for van in vans for node in (instance.start[van], instance.end[van])]
+        return ends + [node for van in vans for node in instance.reloads[van]]
+
+    def _depot(self, node: int) -> int:
+        """Number of the PyVRP depot where this start, end or reload is."""
+        instance = self.instance
+        key = (int(instance.place[node]), int(instance.depot[node]) >= 0)
+        return list(self.depot_at).index(key)
+
+    def _data(self) -> pyvrp.ProblemData:
+        clients, groups = self._clients()
+        matrices = [self._matrices(percent, set(barred)) for percent, barred in self.profiles]
+        return pyvrp.ProblemData(
+            [pyvrp.Location(0, 0) for _ in self.node_place],
+            clients,
+            self._depots(),
+            [self._vehicle_type(vans) for vans in self.types],
+            [metres for metres, _ in matrices],
+            [seconds for _, seconds in matrices],
+            groups,
+            self._shipments(),
+        )
+
+    def _matrices(self, percent: int, barred: set[int]) -> tuple[Ints, Ints]:
+        """Return metres and seconds between the locations for vans of one kind."""
+        instance, places = self.instance, self.node_place
+        metres = instance.metres[np.ix_(places, places)].copy()
+        seconds = -(-instance.seconds[np.ix_(places, places)] * percent // 100)
+        for (place, real), at in self.depot_at.items():
+            if real:
+                seconds[:, at] += self._unload_s(place)
+        far = [self.location[node] for node in barred if node in self.location]
+        metres[:, far], seconds[:, far] = FAR, FAR
+        np.fill_diagonal(metres, 0)
+        np.fill_diagonal(seconds, 0)
+        return metres, seconds
+
+    def _unload_s(self, place: int) -> int:
+        return next(depot.unload_s for depot, at in self._depot_places() if at == place)
+
+    def _load_s(self, place: int) -> int:
+        return next(depot.load_s for depot, at in self._depot_places() if at == place)
+
+    def _depot_places(self) -> list[tuple[Any, int]]:
+        number = {name: index for index, name in enumerate(self.instance.places)}
+        return [(depot, number[depot.place or depot.id]) for depot in self.instance.problem.depots]
+
+    def _depots(self) -> list[pyvrp.Depot]:
+        return [self._one_depot(place, real, at) for (place, real), at in self.depot_at.items()]
+
+    def _one_depot(self, place: int, real: bool, at: int) -> pyvrp.Depot:
+        if not real:
+            return pyvrp.Depot(at)
+        depot = next(depot for depot, where in self._depot_places() if where == place)
+        opens_s = min((window.from_s for window in depot.windows), default=0)
+        closes_s = max((window.until_s for window in depot.windows), default=NEVER_S) + depot.unload_s
+        return pyvrp.Depot(at, opens_s, closes_s, depot.load_s)
+
+    def _clients(self) -> tuple[list[pyvrp.Client], list[pyvrp.ClientGroup]]:
+        """Return one client a stop and window; a stop's windows are alternatives."""
+        clients, groups = list[pyvrp.Client](), list[pyvrp.ClientGroup]()
+        for item in self.part.items:
+            nodes = self.instance.item_nodes[item]
+            windows = self._windows(nodes[0]) if len(nodes) == 1 else []
+            if len(windows) > 1:
+                alternatives = list(range(len(clients), len(clients) + len(windows)))
+                groups.append(pyvrp.ClientGroup(alternatives, required=self._required(item)))
+            for window in windows:
+                group = len(groups) - 1 if len(windows) > 1 else None
+                clients.append(self._client(nodes[0], item, window, group))
+                self.client_node.append(nodes[0])
+        return clients, groups
+
+    def _client(self, node: int, item: int, window: tuple[int, int], group: int | None) -> pyvrp.Client:
+        instance = self.instance
+        return pyvrp.Client(
+            self.location[node],
+            instance.deliver[node].tolist(),
+            instance.collect[node].tolist(),
+            int(instance.service_s[node]),
+            *window,
+            release_time=int(instance.ready_s[node]),
+            prize=self._prize(item),
+            required=self._required(item) and group is None,
+            group=group,
+        )
+
+    def _shipments(self) -> list[pyvrp.Shipment]:
+        return [self._shipment(item) for item in self.part.items if len(self.instance.item_nodes[item]) == 2]
+
+    def _shipment(self, item: int) -> pyvrp.Shipment:
+        instance, (first, last) = self.instance, self.instance.item_nodes[item]
+        self.shipment_item.append(item)
+        widest = [max(self._windows(node), key=lambda window: window[1] - window[0]) for node in (first, last)]
+        service_s = [int(instance.service_s[node]) for node in (first, last)]
+        return pyvrp.Shipment(
+            self.location[first],
+            self.location[last],
+            *widest[0],
+            service_s[0],
+            *widest[1],
+            service_s[1],
+            instance.change[first].tolist(),
+            self._prize(item),
+            self._required(item),
+        )
+
+    def _windows(self, node: int) -> list[tuple[int, int]]:
+        """Return the node's windows for the first van here, shortened to what its due time leaves."""
+        instance = self.instance
+        zone = int(instance.van_class[self.part.vans[0]])
+        pairs = zip(instance.open_s[zone, node].tolist(), instance.close_s[zone, node].tolist(), strict=True)
+        due_s = max(0, int(instance.due_s[node] - instance.service_s[node]))
+        return list(dict.fromkeys((min(opens, due_s), min(closes, due_s)) for opens, closes in pairs))
+
+    def _required(self, item: int) -> bool:
+        return bool(self.instance.prize_cents[item] == MANDATORY)
+
+    def _prize(self, item: int) -> int:
+        return 0 if self._required(item) else int(self.instance.prize_cents[item]) * self.units
+
+    def _vehicle_type(self, vans: Sequence[int]) -> pyvrp.VehicleType:
+        instance, van = self.instance, self.instance.problem.vans[vans[0]]
+        number, end_s = vans[0], min(int(instance.finish_s[vans[0]]), self._cut_off_s(vans[0]))
+        longest_s = int(instance.max_duration_s[number])
+        normal_s = longest_s if van.normal_s is None else min(van.normal_s, longest_s)
+        per_second, per_metre, per_overtime = (value * self.units // COST_UNITS for value in _rates(instance, number))
+        return pyvrp.VehicleType(
+            len(vans),
+            instance.capacity[number].tolist(),
+            self._depot(int(instance.start[number])),
+            self._depot(int(instance.end[number])),
+            van.fixed_cents * self.units,
+            int(instance.begin_s[number]),
+            max(end_s, int(instance.begin_s[number])),
+            normal_s,
+            int(instance.max_metres[number]),
+            per_metre,
+            per_second,
+            self.profiles.index(_profile(instance, number)),
+            start_late=max(int(instance.begin_s[number]), min(int(instance.latest_begin_s[number]), end_s)),
+            reload_depots=[self._depot(node) for node in instance.reloads[number]],
+            max_reloads=van.max_reloads,
+            max_overtime=longest_s - normal_s,
+            unit_overtime_cost=per_overtime,
+        )
+
+    def _cut_off_s(self, van: int) -> int:
+        """When the van must be unloaded for the sorting, where anything here is collected for it."""
+        instance = self.instance
+        collected = any(instance.collect[node].any() for item in self.part.items for node in instance.item_nodes[item])
+        depot = int(instance.depot[instance.end[van]])
+        return int(instance.cut_off_s[depot]) if collected and depot >= 0 else NEVER_S
+
+    # ---- plans
+
+    def encode(self, plan: Plan) -> pyvrp.Solution:
+        """Return the plan's runs as a PyVRP solution; alternatives are chosen as the times of the run ask."""
+        kind_of = {van: number for number, vans in enumerate(self.types) for van in vans}
+        routes = [pyvrp.Route(self.data, self._activities(van, nodes), kind_of[van]) for van, nodes in plan if nodes]
+        return pyvrp.Solution(self.data, routes)
+
+    def _activities(self, van: int, nodes: Sequence[int]) -> list[pyvrp.Activity]:
+        begins = _begin_times(self.instance, van, nodes) if self.data.num_groups else [0] * len(nodes)
+        return [self._activity(node, at_s) for node, at_s in zip(nodes, begins, strict=True)]
+
+    def _activity(self, node: int, at_s: int) -> pyvrp.Activity:
+        instance, kind = self.instance, self.instance.kind[node]
+        if kind == Kind.RELOAD:
+            return pyvrp.Activity(pyvrp.ActivityType.DEPOT, self._depot(node))
+        if kind == Kind.STOP:
+            windows = self._windows(node)
+            which = next((number for number, (_, closes) in enumerate(windows) if at_s <= closes), len(windows) - 1)
+            return pyvrp.Activity(pyvrp.ActivityType.CLIENT, self.client_of[node] + which)
+        kinds = {Kind.COLLECT: pyvrp.ActivityType.PICKUP, Kind.DELIVER: pyvrp.ActivityType.DELIVERY}
+        return pyvrp.Activity(kinds[Kind(kind)], self.shipment_of[int(instance.item[node])])
+
+    def decode(self, solution: pyvrp.Solution) -> Plan:
+        """Return a solution's routes with vans of their types; alike vans are interchangeable."""
+        free = [list(vans) for vans in self.types]
+        return [(free[route.vehicle_type()].pop(0), self.nodes(route)) for route in solution.routes()]
+
+    def nodes(self, route: pyvrp.Route) -> list[int]:
+        """Return the nodes that a route visits."""
+        reloads = {self._depot(node): node for van in self.part.vans for node in self.instance.reloads[van]}
+        visits = list(route)[1:-1]
+        return [self._node(visit, reloads) for visit in visits]
+
+    def _node(self, visit: pyvrp.Activity, reloads: dict[int, int]) -> int:
+        if visit.is_depot():
+            return reloads[visit.idx]
+        if visit.is_client():
+            return self.client_node[visit.idx]
+        return self.instance.item_nodes[self.shipment_item[visit.idx]][int(visit.is_delivery())]
+
+
+def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
+    """Let PyVRP solve the whole as its authors tuned it, with one seed on one core; our own search is `solver.race`.
+
+    Raises
+    ------
+    ValueError
+        When PyVRP cannot take the problem.
+    """
+    reasons = refused(instance)
+    if reasons:
+        raise ValueError(f"PyVRP cannot take {', '.join(reasons)}")
+    model = Model(instance, Part.whole(instance))
+    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=_Watch(model, report)))
+    stop = _Stop(limits)
+    pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
+
+
+class _Watch(pyvrp.IteratedLocalSearchCallbacks):
+    """Reports each better plan, with breaks where drivers have them."""
+
+    def __init__(self, model: Model, report: Report) -> None:
+        self.model, self.report = model, report
+
+    def on_best(self, best: pyvrp.Solution) -> None:
+        self.report(with_breaks_of(self.model.instance, self.model.decode(best)))
+
+
+class _Stop:
+    """Ends a search by the clock, or after iterations."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits, self.until, self.iterations = limits, monotonic() + limits.time_s, 0
+
+    def __call__(self, best_cost: float) -> bool:
+        self.iterations += 1
+        if self.limits.iterations is not None:
+            return self.iterations > self.limits.iterations
+        return monotonic() >= self.until
+
+
+def with_breaks_of(instance: Instance, plan: Plan) -> Plan:
+    """Return the plan with each driver's breaks."""
+    return [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]
+
+
+def _begin_times(instance: Instance, van: int, nodes: Sequence[int]) -> list[int]:
+    runs = drive(instance, *table(instance, [(van, nodes)]))
+    return [int(second) for second in runs.begin_s[0, 1 : len(nodes) + 1]]
+
+
+def _rates(instance: Instance, van: int) -> tuple[int, int, int]:
+    """Return what a second, a metre and a second of overtime cost, in cents / COST_UNITS."""
+    one, costs = instance.problem.vans[van], instance.problem.costs
+    per_km = float(one.km_cents)
+    if one.energy:
+        energy = instance.problem.energies[one.energy]
+        per_km += energy.wh_per_km * energy.cents_per_kwh / 1000 + energy.co2_g_per_km * costs.co2_cents_per_kg / 1000
+    per_hour = COST_UNITS // 3600
+    overtime = 0 if one.normal_s is None else one.overtime_hour_cents
+    return one.hour_cents * per_hour, round(per_km * COST_UNITS / 1000), overtime * per_hour
+
+
+def _cost_units(instance: Instance, part: Part) -> int:
+    """Return PyVRP's units in a cent: as few as make every rate whole, because its penalties are of fixed size."""
+    rates = [rate for van in part.vans for rate in _rates(instance, van)]
+    return COST_UNITS // math.gcd(COST_UNITS, *rates)
+
+
+def _profile(instance: Instance, van: int) -> tuple[int, tuple[int, ...]]:
+    tasks = np.flatnonzero(instance.out_of_reach[van, : instance.tasks])
+    return int(instance.time_percent[van]), tuple(tasks.tolist())
+
+
+def alike(instance: Instance) -> list[int]:
+    """Return a number for each van that vans share where nothing distinguishes them but the driver's breaks."""
+    exclude = {"id", "skills", "sizes", "plate", "breaks", "under_way"}
+    marks = [
+        (one.model_dump_json(exclude=exclude), _profile(instance, van)) for van, one in enumerate(instance.problem.vans)
+    ]
+    return [marks.index(mark) for mark in marks]
+
+
+def _types(instance: Instance, vans: Sequence[int]) -> list[list[int]]:
+    kinds, groups = alike(instance), dict[int, list[int]]()
+    for van in vans:
+        groups.setdefault(kinds[van], []).append(van)
+    return list(groups.values())

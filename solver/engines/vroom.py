@@ -1,0 +1,144 @@
+"""VROOM as an engine: a good plan in a moment, of a simpler problem.
+
+The idea: it is asked only for what it can say: windows, loads, skills, breaks, shipments. It serves all that it can
+whatever the prize, pays for driving only, and starts after loading; `solver.evaluate` judges what comes of it.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+
+import vroom
+
+from solver.breaks import with_breaks
+from solver.engines import Limits, Plan, Report
+from solver.instance import MANDATORY, NEVER_S, Instance, Kind
+
+NAME = "vroom"
+VERSIONS = {"vroom": version("pyvroom")}
+
+QUICK, THOROUGH = 1, 5  # VROOM's exploration levels: a seed within tenths of a second; all that it has
+FIRST_PRIORITY, LAST_PRIORITY = 100, 0
+WHOLE_DAY_S = 10**8  # stands for no limit: VROOM multiplies by a hundred
+
+
+def left_out(instance: Instance) -> list[str]:
+    """Return what of the problem VROOM is not told."""
+    problem = instance.problem
+    tests = {
+        "prizes": bool((instance.prize_cents != MANDATORY).any()),
+        "pay for waiting and service": any(van.hour_cents for van in problem.vans),
+        "reloads": any(van.max_reloads for van in problem.vans),
+        "longest run": bool((instance.max_duration_s < NEVER_S).any()),
+        "overtime": any(van.normal_s is not None for van in problem.vans),
+        "slots": bool(problem.slots),
+        "docks": any(depot.docks for depot in problem.depots),
+        "order locks": any(lock.order != "free" or not lock.van for lock in problem.locks),
+        "ready and due times": bool(instance.ready_s.any() or (instance.due_s < NEVER_S).any()),
+    }
+    return [name for name, found in tests.items() if found]
+
+
+def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
+    """Report VROOM's one plan. It takes no seed and no plan to begin with, and may end early."""
+    report(plan_within(instance, limits.time_s, limits.threads, THOROUGH))
+
+
+def plan_within(instance: Instance, time_s: float, threads: int, exploration: int) -> Plan:
+    """Return VROOM's plan after at most this time; empty where vans are under way: it cannot know what they carry."""
+    if instance.under_way.any():
+        return []
+    asked = _input(instance)
+    timeout = timedelta(milliseconds=max(1, int(1000 * time_s)))
+    answer = asked.solve(exploration_level=exploration, nb_threads=threads, timeout=timeout)
+    return list(_plan(instance, answer))
+
+
+def _input(instance: Instance) -> vroom.Input:
+    asked = vroom.Input()
+    seconds, metres = instance.seconds[:-1, :-1], instance.metres[:-1, :-1]
+    asked.set_durations_matrix("car", seconds)
+    asked.set_distances_matrix("car", metres)
+    asked.add_vehicle([_vehicle(instance, van) for van in range(len(instance.start))])
+    for item, nodes in enumerate(instance.item_nodes):
+        asked.add_job(_job(instance, item, nodes[0]) if len(nodes) == 1 else _shipment(instance, item, *nodes))
+    return asked
+
+
+def _vehicle(instance: Instance, van: int) -> vroom.Vehicle:
+    one, start, end = instance.problem.vans[van], int(instance.start[van]), int(instance.end[van])
+    begins_s = int(instance.begin_s[van] + instance.service_s[start])
+    ends_s = max(begins_s, int(min(instance.finish_s[van], WHOLE_DAY_S) - instance.service_s[end]))
+    return vroom.Vehicle(
+        van + 1,
+        start=None if one.open_start else int(instance.place[start]),
+        end=None if one.open_end else int(instance.place[end]),
+        capacity=instance.capacity[van].tolist(),
+        skills=_able(instance, van),
+        time_window=(begins_s, ends_s),
+        breaks=[_rest(instance, node) for node in instance.breaks[van]],
+        costs=vroom.VehicleCosts(one.fixed_cents, one.hour_cents, one.km_cents),
+        speed_factor=100 / one.time_percent,
+        max_distance=int(min(instance.max_metres[van], WHOLE_DAY_S)),
+    )
+
+
+def _able(instance: Instance, van: int) -> set[int]:
+    """Every item that some van may not serve is a skill of the others."""
+    hard = {int(instance.item[node]) for node in range(instance.tasks) if instance.out_of_reach[:, node].any()}
+    return {item + 1 for item in hard if not instance.out_of_reach[van, instance.item_nodes[item]].any()}
+
+
+def _rest(instance: Instance, node: int) -> vroom.Break:
+    return vroom.Break(node + 1, time_windows=_windows(instance, node), service=int(instance.service_s[node]))
+
+
+def _windows(instance: Instance, node: int) -> list[vroom.TimeWindow]:
+    pairs = zip(instance.open_s[0, node].tolist(), instance.close_s[0, node].tolist(), strict=True)
+    return [vroom.TimeWindow(opens, min(closes, WHOLE_DAY_S)) for opens, closes in dict.fromkeys(pairs)]
+
+
+def _skills(instance: Instance, item: int) -> set[int]:
+    return {item + 1} if instance.out_of_reach[:, instance.item_nodes[item]].any() else set()
+
+
+def _priority(instance: Instance, item: int) -> int:
+    return FIRST_PRIORITY if instance.prize_cents[item] == MANDATORY else LAST_PRIORITY
+
+
+def _job(instance: Instance, item: int, node: int) -> vroom.Job:
+    return vroom.Job(
+        node + 1,
+        int(instance.place[node]),
+        default_service=int(instance.service_s[node]),
+        delivery=instance.deliver[node].tolist(),
+        pickup=instance.collect[node].tolist(),
+        skills=_skills(instance, item),
+        priority=_priority(instance, item),
+        time_windows=_windows(instance, node),
+    )
+
+
+def _shipment(instance: Instance, item: int, first: int, last: int) -> vroom.Shipment:
+    steps = [
+        vroom.ShipmentStep(
+            node + 1,
+            int(instance.place[node]),
+            default_service=int(instance.service_s[node]),
+            time_windows=_windows(instance, node),
+        )
+        for node in (first, last)
+    ]
+    amount = vroom.Amount(instance.change[first].tolist())
+    return vroom.Shipment(*steps, amount, _skills(instance, item), _priority(instance, item))
+
+
+def _plan(instance: Instance, answer: Any) -> Iterator[tuple[int, list[int]]]:
+    """Yield each used van's visits; breaks are put back where the judge wants them."""
+    table = answer.routes
+    visits = table[table["type"].isin(["job", "pickup", "delivery"])]
+    for van, nodes in visits.groupby("vehicle_id", sort=True)["id"]:
+        run = [int(node) - 1 for node in nodes]
+        assert all(instance.kind[node] <= Kind.DELIVER for node in run)
+        yield int(van) - 1, with_breaks(instance, int(van) - 1, run)

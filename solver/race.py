@@ -1,0 +1,147 @@
+"""The race: several searches on the cores given, and one plan that is the best of what they find together.
+
+Start: searches of different seeds from nothing, of sectors where the day is large. Exchange: the best goes on. Split: its
+runs in parts, each solved on a core of its own, along another cut every round. Recombine: the best of all runs seen.
+Finish: what PyVRP cannot be told is mended by OR-Tools.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version
+from math import inf
+from time import monotonic
+
+import numpy as np
+
+from solver.decompose import Split, joined, positions, sectors, split
+from solver.engines import Limits, Plan, Report, engine
+from solver.engines import pyvrp as pyvrp_engine
+from solver.engines.pyvrp import Part
+from solver.evaluate import UNSERVED_WEIGHT, cost_of
+from solver.instance import MANDATORY, Instance
+from solver.recombine import recombined
+from solver.rules import broken
+from solver.schedule import drive, table
+from solver.search import Until
+from solver.team import Found, Task, Team
+
+NAME = "race"
+VERSIONS = {name: version(name) for name in ("pyvrp", "ortools")}
+
+ROUNDS = 12  # in a search: fewer leave no time to turn the cut, more begin anew too often
+EXCHANGE_EVERY = 3  # rounds of searches of the whole: in between each goes its own way
+SPLIT_ITEMS = 220  # a day with more is split after the start
+LARGE_ITEMS = 700  # a day with more begins split
+PART_ITEMS = 320  # about as many in a part of a large day
+START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
+MENDING_SHARE = 0.3  # of the time for OR-Tools, where PyVRP was not told all
+RECOMBINE_EFFORT = 0.3  # seconds, about; beside the searches
+POOL_RUNS = 3_000  # seen last
+TOO_LATE_S = 0.1  # before the end: a round would bring nothing
+LAST_S, LAST_S_PER_ITEM = 0.03, 0.0002  # before the limit: to take the plans over and have them judged
+
+
+def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
+    """Search until a limit or until `report` answers no; report each better plan."""
+    if pyvrp_engine.refused(instance):
+        engine("ortools").run(instance, limits, warm, report)
+        return
+    with Team(instance, max(1, limits.threads)) as team:
+        _Race(instance, limits, team, report, warm or []).run()
+
+
+class _Race:
+    def __init__(self, instance: Instance, limits: Limits, team: Team, report: Report, warm: Plan) -> None:
+        self.instance, self.limits, self.team, self.report = instance, limits, team, report
+        self.cores, self.begun = max(1, limits.threads), monotonic()
+        self.time_s = limits.time_s - LAST_S - LAST_S_PER_ITEM * len(instance.items)
+        self.best, self.rank, self.going = warm, rank(instance, warm), True
+        self.whole, self.seen = Part.whole(instance), list[tuple[int, list[int]]]()
+
+    @cached_property
+    def where(self) -> np.ndarray:
+        return positions(self.instance)
+
+    def run(self) -> None:
+        items = len(self.instance.items)
+        mending = bool(pyvrp_engine.left_out(self.instance)) and self.limits.iterations is None
+        rounds = ROUNDS - round(ROUNDS * MENDING_SHARE) if mending else ROUNDS
+        start = round(rounds * START_SHARE) if items > SPLIT_ITEMS else rounds
+        if items > LARGE_ITEMS and not self.best:
+            self._in_parts(start - 1)
+        for turn in range(start if self.best and items > LARGE_ITEMS else 0, rounds):
+            if self._goes_on():
+                self._together(turn) if turn < start else self._in_parts(turn)
+        if mending and self._goes_on():
+            self._mend()
+
+    def _goes_on(self) -> bool:
+        """Whether nobody has stopped us and there is time for more than setting out."""
+        timed = self.limits.iterations is None
+        return self.going and not (timed and monotonic() > self.begun + self.time_s - TOO_LATE_S)
+
+    def _together(self, turn: int) -> None:
+        """Start and exchange: every core searches the whole; now and then all go on from the best."""
+        plan = self.best if turn % EXCHANGE_EVERY == 0 else []
+        tasks = [[self._task(self.whole, plan, turn, core)] for core in range(self.cores)]
+        for found in self._ask(tasks, self._recombine if turn else None):
+            self._take(found.plan)
+            self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
+
+    def _in_parts(self, turn: int) -> None:
+        """Split: the best plan's runs in parts, each on a core of its own, along another cut each turn."""
+        each = max(1, round(len(self.instance.items) / PART_ITEMS / self.cores))
+        parts = each * self.cores
+        cut = split(self.instance, self.where, self.best, parts, turn) if self.best else self._sectors(parts)
+        tasks = [
+            [self._task(*cut[one * self.cores + core], turn, core, (one + 1) / each) for one in range(each)]
+            for core in range(self.cores)
+        ]
+        self._take(joined(found.plan for found in self._ask(tasks)))
+
+    def _sectors(self, parts: int) -> Split:
+        return sectors(self.instance, self.where, parts)
+
+    def _recombine(self) -> None:
+        """The best plan that the runs seen so far make together."""
+        if self.best:
+            self._take(recombined(self.instance, self.best, self.seen, RECOMBINE_EFFORT))
+
+    def _mend(self) -> None:
+        """Finish: OR-Tools knows every rule, and goes on from the best plan."""
+        engine("ortools").run(self.instance, self._rest(), self.best or None, self._take)
+
+    def _rest(self) -> Limits:
+        return replace(self.limits, time_s=max(0.0, self.begun + self.time_s - monotonic()))
+
+    def _ask(self, tasks: list[list[Task]], meanwhile: Callable[[], None] | None = None) -> list[Found]:
+        late = self.begun + self.limits.time_s if self.limits.iterations is None else inf
+        return self.team.ask(tasks, late, meanwhile)
+
+    def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
+        """Return a task that ends with this share of what is left until the turn ends."""
+        seed = self.limits.seed * self.cores + core + 1
+        if self.limits.iterations is not None:
+            return Task(part, plan, Until(iterations=-(-self.limits.iterations // ROUNDS)), seed)
+        now, end = monotonic(), self.begun + self.time_s * (turn + 1) / ROUNDS
+        return Task(part, plan, Until(now + max(0.0, end - now) * share), seed)
+
+    def _take(self, plan: Plan) -> bool:
+        """Keep a plan where it is better, and report it."""
+        found = rank(self.instance, plan)
+        if found < self.rank:
+            self.best, self.rank = plan, found
+            self.going = self.report(plan) and self.going
+        return self.going
+
+
+def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
+    """Compare plans by this: rules broken and work missing first, then cents."""
+    runs = drive(instance, *table(instance, plan))
+    made = {int(instance.item[node]) for _, nodes in plan for node in nodes}
+    missing = [item for item in range(len(instance.items)) if item not in made]
+    forgone = instance.prize_cents[missing]
+    wrong = sum(int(amounts.sum()) for amounts in broken(runs).values()) if plan else 0
+    unserved = int((forgone == MANDATORY).sum())
+    return wrong + UNSERVED_WEIGHT * unserved, int(cost_of(runs).sum() + forgone[forgone != MANDATORY].sum())

@@ -1,0 +1,115 @@
+"""A few processes that search at the same time, each holding the whole problem from its birth.
+
+The idea: children are forked, so the problem and its matrices are theirs without copying; what travels is a part's
+numbers and a plan. A child that is asked about the same part again goes on where it was.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import inf
+from multiprocessing.connection import Connection
+from time import monotonic
+
+from solver.engines import Plan
+from solver.engines.pyvrp import Model, Part, with_breaks_of
+from solver.instance import Instance, Kind
+from solver.search import ORDINARY, Search, Taste, Until
+
+
+@dataclass(frozen=True)
+class Task:
+    """Search a part from this plan until then."""
+
+    part: Part
+    plan: Plan
+    until: Until
+    seed: int
+    taste: Taste = ORDINARY
+
+
+@dataclass(frozen=True)
+class Found:
+    plan: Plan  # where none is feasible, the one that comes next to it
+    runs: Plan  # of good plans seen on the way, for recombination
+
+
+class Team:
+    """So many children; use it as a context, they end with it."""
+
+    def __init__(self, instance: Instance, size: int) -> None:
+        context = multiprocessing.get_context("fork")
+        self.pipes = list[Connection]()
+        self.children = []
+        for _ in range(size):
+            ours, theirs = context.Pipe()
+            child = context.Process(target=_serve, args=(instance, theirs), daemon=True)
+            child.start()
+            theirs.close()
+            self.pipes.append(ours)
+            self.children.append(child)
+
+    def __enter__(self) -> "Team":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child, pipe in zip(self.children, self.pipes, strict=True):
+            pipe.close()
+            child.kill()
+            child.join()
+
+    def ask(
+        self, tasks: Sequence[Sequence[Task]], late: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Found]:
+        """Give each child its tasks, one after the other, and return what was found for each, in order.
+
+        A child that has not answered at the instant `late` found nothing: its plans come back as they went in.
+        """
+        for pipe, mine in zip(self.pipes, tasks, strict=False):
+            pipe.send(mine)
+        if meanwhile:
+            meanwhile()
+        return [found for pipe, mine in zip(self.pipes, tasks, strict=False) for found in _answer(pipe, mine, late)]
+
+
+def _answer(pipe: Connection, asked: Sequence[Task], late: float) -> list[Found]:
+    """Return the child's answer, or what it was asked with."""
+    answer = [Found(task.plan, []) for task in asked]
+    with suppress(EOFError, ConnectionError):
+        if pipe.poll(None if late == inf else max(0.0, late - monotonic())):
+            answer = pipe.recv()
+    return answer
+
+
+def _serve(instance: Instance, pipe: Connection) -> None:
+    child = _Child(instance)
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):
+        while True:
+            pipe.send([child.found(task) for task in pipe.recv()])
+
+
+class _Child:
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.search: Search | None = None
+
+    def found(self, task: Task) -> Found:
+        search = self._search(task)
+        search.go_on(task.until)
+        plan = search.best if search.best.is_feasible() else search.current
+        return Found(with_breaks_of(self.instance, search.model.decode(plan)), search.take_runs())
+
+    def _search(self, task: Task) -> Search:
+        """Go on with the last search where it was of the same part."""
+        search, plan = self.search, _without_breaks(self.instance, task.plan)
+        if search is None or search.model.part != task.part or search.taste != task.taste:
+            model = Model(self.instance, task.part)
+            search = self.search = Search(model, task.seed, task.taste, model.encode(plan) if plan else None)
+        elif plan:
+            search.begin_from(search.model.encode(plan))
+        return search
+
+
+def _without_breaks(instance: Instance, plan: Plan) -> Plan:
+    return [(van, [node for node in nodes if instance.kind[node] != Kind.BREAK]) for van, nodes in plan]
