@@ -141,7 +141,7 @@ class Runner:
     def _restore(self, was: Mapping[str, Any], seed: int, size: Size | None, start: date) -> None:
         if was["seed"] != seed:
             raise ValueError(
-                f"the city was begun with seed {kept['seed']}, not {seed}; empty the data folder to begin another"
+                f"the city was begun with seed {was['seed']}, not {seed}; empty the data folder to begin another"
             )
         world = build(self.network, seed, size or Size(), start=start)
         state, memory = checkpoint.unpacked(was["state"]), Memory.read(was["memory"])

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import orjson
 import structlog
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from city.live import HOME, Answer, Ask
 from streams.topics import TRANSFER_ORDERS
@@ -22,6 +22,8 @@ GROUP = "city"
 COMMIT_MS = 5000  # orders read again after a restart do nothing
 ASK_S = 1.0  # placement answers within 50 ms; later than this the library system's own rule holds
 PAUSE_S = 5.0  # when it did not answer at all it is not asked again for so long
+
+POLL_MS = 10  # with none at all nothing is ever fetched
 
 Orders = Callable[[], list[Mapping[str, Any]]]
 
@@ -65,10 +67,12 @@ def producing(kafka: Mapping[str, Any], linger_ms: int = LINGER_MS) -> Iterator[
 def ordering(kafka: Mapping[str, Any], group: str = GROUP) -> Iterator[Orders]:
     """Yield a way to get the orders that have come; what is not JSON is passed over and logged."""
     options = {"group_id": group, "auto_offset_reset": "earliest", "auto_commit_interval_ms": COMMIT_MS}
-    consumer = KafkaConsumer(TRANSFER_ORDERS.name, **kafka, **options)
+    consumer = KafkaConsumer(**kafka, **options)
+    partitions = consumer.partitions_for_topic(TRANSFER_ORDERS.name) or ()
+    consumer.assign([TopicPartition(TRANSFER_ORDERS.name, number) for number in sorted(partitions)])  # one city: no sharing
 
     def come() -> list[Mapping[str, Any]]:
-        messages = [message for some in consumer.poll(timeout_ms=0).values() for message in some]
+        messages = [message for some in consumer.poll(timeout_ms=POLL_MS).values() for message in some]
         return [order for message in messages if (order := _order(message.value))]
 
     try:
