@@ -67,7 +67,7 @@ def _reports(instance: Instance, runs: Sequence[Run]) -> list[RunReport]:
     parts = [ahead(instance, van, run) for van, run in zip(vans, known, strict=True)]
     runs_driven = drive(instance, *table(instance, [(van, nodes) for van, (nodes, _) in zip(vans, parts, strict=True)]))
     money = money_of(runs_driven)
-    broken = _violations(runs_driven)
+    broken = violations_of(runs_driven)
     return [
         _report(
             runs_driven, row, {name: int(amounts[row]) for name, amounts in money.items()}, complaints + broken[row]
@@ -95,7 +95,8 @@ def ahead(instance: Instance, van: int, run: Run) -> tuple[list[int], list[Viola
     return nodes, complaints
 
 
-def _violations(runs: Schedule) -> list[list[Violation]]:
+def violations_of(runs: Schedule) -> list[list[Violation]]:
+    """Return what is wrong with each run, in the order of RULES."""
     found: list[list[Violation]] = [[] for _ in runs.rows]
     for rule in RULES:
         amounts = rule.amounts(runs)
@@ -167,7 +168,7 @@ def _changes(runs: Schedule, row: int, places: dict[int, tuple[int, int]]) -> in
     van = int(runs.van[row])
     known = [places[node] for node in runs.rows[row].tolist() if node in places]
     here = [position for owner, position in known if owner == van]
-    return len(known) - _longest_in_order(here)
+    return len(known) - len(longest_in_order(here))
 
 
 def _baseline(instance: Instance) -> dict[int, tuple[int, int]]:
@@ -181,13 +182,20 @@ def _baseline(instance: Instance) -> dict[int, tuple[int, int]]:
     return found
 
 
-def _longest_in_order(numbers: Sequence[int]) -> int:
-    """Length of the longest increasing subsequence (patience sorting)."""
-    tops = list[int]()
-    for number in numbers:
-        at = bisect_left(tops, number)
-        tops[at : at + 1] = [number]
-    return len(tops)
+def longest_in_order(numbers: Sequence[int]) -> set[int]:
+    """Return the positions of a longest increasing subsequence (patience sorting)."""
+    tops, chain_of = list[int](), list[int]()  # smallest last number of a chain by length, and where it stands
+    before = dict[int, int]()
+    for at, number in enumerate(numbers):
+        length = bisect_left(tops, number)
+        before[at] = chain_of[length - 1] if length else -1
+        tops[length : length + 1] = [number]
+        chain_of[length : length + 1] = [at]
+    kept, at = set[int](), chain_of[-1] if chain_of else -1
+    while at >= 0:
+        kept.add(at)
+        at = before[at]
+    return kept
 
 
 def _report(runs: Schedule, row: int, money: dict[str, int], violations: list[Violation]) -> RunReport:

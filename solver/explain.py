@@ -5,6 +5,7 @@ in one table; the best of these is what is said. A van's findings depend on its 
 runs that changed are tried again (`Explainer` remembers the rest).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,16 +13,15 @@ from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 
-from solver.evaluate import ahead, cost_of, evaluate, evaluate_change
+from solver.evaluate import ahead, cost_of, evaluate, evaluate_change, violations_of
 from solver.instance import MANDATORY, Instance, Ints, compiled
 from solver.problem import Name, Problem, Run
-from solver.rules import RULES, broken
+from solver.rules import broken
 from solver.schedule import Schedule, drive, sketch, table
-from solver.solution import Cause, Evaluation, Solution
+from solver.solution import Cause, Evaluation, Solution, Violation
 
 ROWS_AT_ONCE = 4_000  # tried in one table: more would leave the processor's cache
 Attempt = tuple[int, int, tuple[int, ...]]  # item, van, and the nodes of its run
-UNITS = {rule.cause: rule.unit for rule in RULES}
 
 
 class Verdict(StrEnum):
@@ -38,6 +38,7 @@ class Block:
     cause: Cause
     amount: int
     unit: str
+    at: Name  # the visit where it breaks most: often not the one inserted
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +126,8 @@ class Explainer:
         """What breaks when the van has nothing else to do; a missing rest is no reason yet."""
         if not rows:
             return []
-        runs = drive(self.instance, *table(self.instance, rows))
-        wrong: dict[Cause, Ints] = {
-            cause: amounts for cause, amounts in broken(runs).items() if cause is not Cause.BREAK
-        }
-        return [self._blocks(wrong, row) for row in range(len(rows))]
-
-    def _blocks(self, wrong: dict[Cause, Ints], row: int) -> list[Block]:
-        return [
-            Block(cause, int(amounts[row]), self._unit(cause)) for cause, amounts in wrong.items() if amounts[row] > 0
-        ]
-
-    def _unit(self, cause: Cause) -> str:
-        return self.instance.problem.dimensions[0] if cause is Cause.LOAD else UNITS[cause]
+        found = violations_of(drive(self.instance, *table(self.instance, rows)))
+        return [_blocks([one for one in wrong if one.cause is not Cause.BREAK], []) for wrong in found]
 
     def _batches(self, missing: list[Attempt]) -> list[list[Attempt]]:
         """Group attempts so that each table has runs of like length, and not too many rows."""
@@ -168,13 +158,12 @@ class Explainer:
     def _settle(self, batch: list[Attempt], chosen: list[tuple[int, list[int]]], runs: Schedule) -> None:
         """Note what each chosen row (the second half of `runs`) does to its run (the first half)."""
         half = len(batch)
-        cost, wrong = cost_of(runs), broken(runs)
-        added = {cause: np.maximum(0, amounts[half:] - amounts[:half]) for cause, amounts in wrong.items()}
+        cost, wrong = cost_of(runs), violations_of(runs)
         for row, (one, (van, nodes)) in enumerate(zip(batch, chosen, strict=True)):
             self.found[one] = Finding(
                 van=self.instance.problem.vans[van].id,
                 never=[],
-                blocks=self._blocks(added, row),
+                blocks=_blocks(wrong[half + row], wrong[row]),
                 extra_cents=int(cost[half + row] - cost[row]),
                 extra_s=int(runs.work_s[half + row] - runs.work_s[row]),
                 extra_m=int(runs.way_m[half + row] - runs.way_m[row]),
@@ -212,11 +201,25 @@ class Explainer:
         after = evaluate_change(self.instance, evaluation, [finding.run])
         before = {(one.cause, one.van, one.visit): one.amount for one in evaluation.violations}
         worse = [
-            Block(one.cause, one.amount, one.unit)
+            Block(one.cause, one.amount, one.unit, one.visit or "")
             for one in after.violations
             if one.amount > before.get((one.cause, one.van, one.visit), 0)
         ]
         return Finding(finding.van, [], worse, finding.extra_cents, finding.extra_s, finding.extra_m, finding.run)
+
+
+def _blocks(after: list[Violation], before: list[Violation]) -> list[Block]:
+    """Return what is broken after and was not, or not as much, before: one block a cause, at its worst visit."""
+    had, blocks = Counter[Cause](), list[Block]()
+    for one in before:
+        had[one.cause] += one.amount
+    for cause in dict.fromkeys(one.cause for one in after):
+        mine = [one for one in after if one.cause is cause]
+        worst = max(mine, key=lambda one: one.amount)
+        added = sum(one.amount for one in mine) - had[cause]
+        if added > 0:
+            blocks.append(Block(cause, added, worst.unit, worst.visit or ""))
+    return blocks
 
 
 def _least(cost: Ints, wrong: dict[Cause, Ints], first: int, last: int) -> int:

@@ -1,0 +1,205 @@
+"""`python -m solver`: solve, evaluate, explain, compare and convert problems and plans in files.
+
+The idea: JSON goes in and comes out, sentences go to standard error, and the exit code says the rest: 0 a plan without
+violations, 1 with some, 2 bad input.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from solver.check import Complaint, ProblemError, read
+from solver.compare import compare
+from solver.engines import ENGINES, Limits
+from solver.evaluate import evaluate
+from solver.explain import explain
+from solver.formats import FORMATS, convert
+from solver.instance import Instance, compiled
+from solver.problem import problem_schema
+from solver.solution import Evaluation, Solution
+from solver.solve import solve
+from solver.words import Language, say_complaint, say_explanation, say_violation
+from solver.worker import WorkerError
+
+FEASIBLE, VIOLATIONS, BAD_INPUT = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except ProblemError as error:
+        return _refuse(error.complaints, options.language)
+    except WorkerError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+
+
+def _refuse(complaints: list[Complaint], language: Language) -> int:
+    for complaint in complaints:
+        print(say_complaint(complaint, language), file=sys.stderr)
+    return BAD_INPUT
+
+
+# ---- commands
+
+
+def _solve(options: argparse.Namespace) -> int:
+    instance = _problem(options.file)
+    warm = _plan(options.warm) if options.warm else None
+    limits = Limits(options.time_s, options.iterations, options.threads, options.seed)
+    tell = None if options.quiet else _tell
+    solution = solve(instance, limits, tell, engine=options.engine, warm=warm)
+    evaluation = evaluate(instance, solution)
+    _write(solution.model_dump(mode="json"), options.output)
+    return _told(evaluation, options.language)
+
+
+def _tell(solution: Solution, evaluation: Evaluation) -> None:
+    money = evaluation.cost_cents / 100
+    left = evaluation.totals.unserved + evaluation.totals.left_out
+    line = f"{solution.seconds:8.2f} s  {solution.engine:10} cost {money:12.2f}  vans {evaluation.totals.vans:3}  out {left}"
+    print(line, file=sys.stderr)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    evaluation = evaluate(_problem(options.file), _plan(options.plan))
+    shown = asdict(evaluation) | {"feasible": evaluation.feasible, "cost_cents": evaluation.cost_cents}
+    for violation, told in zip(evaluation.violations, shown["violations"], strict=True):
+        told["sentence"] = say_violation(violation, options.language)
+    _write(shown, options.output)
+    return FEASIBLE if evaluation.feasible else VIOLATIONS
+
+
+def _explain(options: argparse.Namespace) -> int:
+    instance, plan = _problem(options.file), _plan(options.plan)
+    found = explain(instance, plan)
+    sentences = [{"sentence": say_explanation(one, options.language)} for one in found]
+    _write([sentence | _shown(asdict(one)) for one, sentence in zip(found, sentences, strict=True)], options.output)
+    return FEASIBLE if evaluate(instance, plan).feasible else VIOLATIONS
+
+
+def _shown(explanation: dict[str, Any]) -> dict[str, Any]:
+    for finding in explanation["findings"]:
+        finding["run"] = finding["run"].model_dump() if finding["run"] else None
+    return explanation
+
+
+def _compare(options: argparse.Namespace) -> int:
+    instance, first, second = _problem(options.file), _plan(options.plan), _plan(options.other)
+    _write(asdict(compare(instance, first, second)), options.output)
+    return FEASIBLE if evaluate(instance, second).feasible else VIOLATIONS
+
+
+def _convert(options: argparse.Namespace) -> int:
+    problem = convert(_text(options.file), options.format)
+    _write(problem.model_dump(mode="json", exclude_defaults=True), options.output)
+    return FEASIBLE
+
+
+def _schema(options: argparse.Namespace) -> int:
+    _write(problem_schema(), options.output)
+    return FEASIBLE
+
+
+def _told(evaluation: Evaluation, language: Language) -> int:
+    for violation in evaluation.violations:
+        print(say_violation(violation, language), file=sys.stderr)
+    return FEASIBLE if evaluation.feasible else VIOLATIONS
+
+
+# ---- files
+
+
+def _problem(name: str) -> Instance:
+    """Read a problem, of a benchmark's format too."""
+    text = _text(name)
+    return compiled(read(_json(name, text)) if text.lstrip().startswith(("{", "[")) else convert(text, None))
+
+
+def _plan(name: str) -> Solution:
+    try:
+        return Solution.model_validate(_json(name, _text(name)))
+    except ValidationError as error:
+        raise ProblemError([_of_plan(name, one) for one in error.errors()]) from error
+
+
+def _of_plan(name: str, error: Any) -> Complaint:
+    place = f"{name}: " + ".".join(map(str, error["loc"]))
+    return Complaint(place, error["type"], str(error["input"])[:80], error["msg"], error.get("ctx") or {})
+
+
+def _json(name: str, text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = {"reason": str(error) or "nested too deeply"}
+        raise ProblemError([Complaint(name, "json", f"{len(text)} characters", "JSON", reason)]) from error
+
+
+def _text(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProblemError(
+            [Complaint(name, "format", "unreadable", "a readable UTF-8 file", {"reason": str(error)})]
+        ) from error
+
+
+def _write(value: object, name: str) -> None:
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    if name == "-":
+        print(text)
+    else:
+        Path(name).write_text(text + "\n", encoding="utf-8")
+
+
+# ---- options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m solver", description="Courier routing that can say why.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    solving = _command(commands, "solve", _solve, "find a plan", plans=[])
+    solving.add_argument("--time-s", type=float, default=10.0, help="seconds to search (default 10)")
+    solving.add_argument("--iterations", type=int, help="search so far instead: repeatable with the same seed")
+    solving.add_argument("--threads", type=int, default=1, help="cores to use (default 1)")
+    solving.add_argument("--seed", type=int, default=0)
+    solving.add_argument("--engine", choices=sorted(ENGINES), default="ortools")
+    solving.add_argument("--warm", metavar="PLAN", help="begin from this plan, and never end with a worse one")
+    solving.add_argument("--quiet", action="store_true", help="no line for each better plan")
+    _command(commands, "evaluate", _evaluate, "judge a plan", plans=["plan"])
+    _command(commands, "explain", _explain, "say why what is not served is not", plans=["plan"])
+    _command(commands, "compare", _compare, "say what the second plan changes", plans=["plan", "other"])
+    converting = _command(commands, "convert", _convert, "turn a benchmark's file into a problem", plans=[])
+    converting.add_argument("--format", choices=sorted(FORMATS), help="default: as the file looks")
+    schema = commands.add_parser("schema", help="print the JSON Schema of a problem")
+    schema.set_defaults(run=_schema, language="en")
+    schema.add_argument("-o", "--output", default="-", metavar="FILE")
+    return parser
+
+
+def _command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], int], what: str, plans: list[str]
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=what)
+    parser.set_defaults(run=run)
+    parser.add_argument("file", metavar="FILE", help="the problem (- is standard input)")
+    for plan in plans:
+        parser.add_argument(plan, metavar="PLAN")
+    parser.add_argument(
+        "-o", "--output", default="-", metavar="FILE", help="where the JSON goes (default: standard output)"
+    )
+    parser.add_argument("--language", choices=("en", "zh"), default="en")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
