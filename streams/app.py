@@ -11,7 +11,7 @@ import faust
 
 from rotation.network import Network
 from streams.apply import Stopped, Topics, Writer
-from streams.clients import Client, brokers, credentials, gap_fetcher
+from streams.clients import Client, brokers, credentials, gap_fetcher, shorter_than
 from streams.rows import Message
 from streams.transport import Transport
 
@@ -30,11 +30,20 @@ class RotationApp(faust.App):
 
     sought_topic: str = ""
     writer: Writer
+    client: Client
 
     async def positions(self, partitions: list[int]) -> Mapping[int, int]:
         """Return the next offset that the database wants of each partition."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, lambda: self.writer.positions(partitions))
+        return await asyncio.get_running_loop().run_in_executor(None, self._positions, partitions)
+
+    def _positions(self, partitions: list[int]) -> Mapping[int, int]:
+        stored = self.writer.positions(partitions)
+        for partition, end in shorter_than(self.client, self.sought_topic, stored).items():
+            log.error(
+                "partition %d of %s ends at %d, but the database has read to %d: this Kafka is not the one it was read from;"
+                " restore it, or run `rotation rebuild`", partition, self.sought_topic, end, stored[partition],
+            )  # fmt: skip
+        return stored
 
 
 def create(
@@ -63,7 +72,7 @@ def create(
         loghandlers=[],
     )
     app.transport = Transport(app.conf.broker, app, app.loop)
-    app.sought_topic = topics.events
+    app.sought_topic, app.client = topics.events, client
     app.writer = Writer(database_url, network, gap_fetcher(client, topics.events), topics)
     _attach_apply(app, topics)
     return app

@@ -61,20 +61,30 @@ def gap_fetcher(client: Client, topic: str) -> Callable[[int, int, int], list[Me
             if earliest >= end:
                 return []
             reader.seek(at, max(begin, earliest))
-            return _until(reader, at, end)
+            return _until(reader, at, max(begin, earliest), end)
         finally:
             reader.close()
 
     return fetch
 
 
-def _until(reader: KafkaConsumer, at: TopicPartition, end: int) -> list[Message]:
+def _until(reader: KafkaConsumer, at: TopicPartition, begin: int, end: int) -> list[Message]:
     for _ in range(10):
         records = reader.poll(timeout_ms=FETCH_TIMEOUT_MS).get(at, [])
-        found = [message_of(record) for record in records if record.offset < end]
+        found = [message_of(record) for record in records if begin <= record.offset < end]
         if found or records or reader.position(at) >= end:
             return found
     raise TimeoutError(f"{at.topic}/{at.partition}: no answer from offset {reader.position(at)} on")
+
+
+def shorter_than(client: Client, topic: str, positions: Mapping[int, int]) -> dict[int, int]:
+    """Return the ends of those partitions that end before the database's position: this is not the topic that was read."""
+    reader = consumer(client)
+    try:
+        ends = reader.end_offsets([TopicPartition(topic, partition) for partition in positions])
+        return {at.partition: end for at, end in ends.items() if end < positions[at.partition]}
+    finally:
+        reader.close()
 
 
 def message_of(record: Any) -> Message:

@@ -37,7 +37,7 @@ def attach(app: RotationApp, database_url: str, network: Network, thresholds: Th
         async for events in stream.take_events(TOUCHED_AT_ONCE, within=WAIT_S):
             await watcher.recount({place for event in events if (place := _place(event.message.value))})
 
-    @app.timer(LOOK_S, name="sweep")
+    @app.timer(LOOK_S, name="sweep")  # type: ignore[untyped-decorator]
     async def sweep() -> None:
         await watcher.sweep_if_due()
 

@@ -1,0 +1,122 @@
+"""The database anew from Kafka: emptied, read from the first event on, and compared row by row with what it replaces.
+
+Workers may go on meanwhile: progress belongs to whoever moves it, and what one has written the other skips. Events that were
+rejected stay rejected, though the network's clock or places have changed since; rejections themselves are kept.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from kafka import TopicPartition
+from psycopg import Cursor
+
+from rotation.network import Network
+from rotation.store.engine import connect
+from streams.apply import Topics, Writer
+from streams.clients import Client, consumer, gap_fetcher, message_of
+from streams.rows import Message
+
+KEPT = "replaced"  # schema of the tables that are replaced, until the next rebuild
+DERIVED = ("movements", "hold_facts", "transfer_facts", "crate_facts", "copies", "holds", "crates", "titles")
+NOT_COMPARED = ("feeds", "places_heard")  # when a source was last heard is told anew; a place's within ten minutes
+POLL_MS = 1_000
+BATCH_MESSAGES = 100
+
+Tell = Callable[[int, int], None]
+"""Hears how many messages of how many are read."""
+
+
+class NotKept(RuntimeError):
+    """Kafka no longer holds the beginning, so a rebuild would lose it."""
+
+
+class Difference(NamedTuple):
+    """Rows of a table that only the old or only the new state has."""
+
+    table: str
+    only_before: int
+    only_after: int
+
+
+def rebuild(url: str, client: Client, network: Network, tell: Tell, topics: Topics = Topics()) -> list[Difference]:  # noqa: B008
+    """Replace the derived tables by what Kafka holds and return where the result differs; nothing is what must be.
+
+    Raises
+    ------
+    NotKept
+        When the topic's beginning is gone; the tables are left as they are.
+    """
+    ends = _ends(client, topics.events)
+    with connect(url) as connection, connection.cursor() as cursor:
+        _empty(cursor, topics.events)
+        connection.commit()
+    _replay(url, client, network, topics, ends, tell)
+    with connect(url) as connection, connection.cursor() as cursor:
+        return list(_differences(cursor))
+
+
+def _ends(client: Client, topic: str) -> dict[int, int]:
+    reader = consumer(client)
+    try:
+        partitions = _partitions(reader, topic)
+        begins, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
+    finally:
+        reader.close()
+    gone = {at.partition: begin for at, begin in begins.items() if begin}
+    if gone:
+        raise NotKept(f"{topic} no longer holds its beginning: {gone}; restore a backup instead")
+    return {at.partition: end for at, end in ends.items()}
+
+
+def _empty(cursor: Cursor[Any], topic: str) -> None:
+    cursor.execute(f"DROP SCHEMA IF EXISTS {KEPT} CASCADE")
+    cursor.execute(f"CREATE SCHEMA {KEPT}")
+    cursor.execute("LOCK TABLE progress")
+    for table in DERIVED:
+        cursor.execute(f"CREATE TABLE {KEPT}.{table} AS TABLE {table}")
+    cursor.execute(f"CREATE TABLE {KEPT}.transfers AS SELECT transfer_id, status, changed_at FROM transfers")
+    cursor.execute(f"TRUNCATE {', '.join((*DERIVED, *NOT_COMPARED))}")
+    cursor.execute("DELETE FROM transfers WHERE reason ->> 'code' = 'system'")
+    cursor.execute("DELETE FROM counts WHERE name IN ('applied', 'late', 'duplicates')")
+    cursor.execute("UPDATE progress SET next_offset = 0, gap_offsets = 0 WHERE topic = %s", (topic,))
+
+
+def _replay(url: str, client: Client, network: Network, topics: Topics, ends: dict[int, int], tell: Tell) -> None:
+    writer = Writer(url, network, gap_fetcher(client, topics.events), topics)
+    total, done = sum(ends.values()), 0
+    try:
+        writer.positions(list(ends))
+        for messages in _messages(client, topics.events, ends):
+            writer.write(writer.prepare(messages))
+            done += len(messages)
+            tell(done, total)
+    finally:
+        writer.close()
+
+
+def _messages(client: Client, topic: str, ends: dict[int, int]) -> Iterator[list[Message]]:
+    reader = consumer(client, max_poll_records=BATCH_MESSAGES)
+    try:
+        partitions = _partitions(reader, topic)
+        reader.assign(partitions)
+        reader.seek_to_beginning(*partitions)
+        while any(reader.position(at) < ends[at.partition] for at in partitions):
+            for at, records in reader.poll(POLL_MS).items():
+                yield [message_of(record) for record in records if record.offset < ends[at.partition]]
+    finally:
+        reader.close()
+
+
+def _partitions(reader: Any, topic: str) -> list[Any]:
+    return [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
+
+
+def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:
+    for table in (*DERIVED, "transfers"):
+        columns = "transfer_id, status, changed_at" if table == "transfers" else "*"
+        before, after = f"SELECT {columns} FROM {KEPT}.{table}", f"SELECT {columns} FROM {table}"
+        counted = cursor.execute(
+            f"SELECT (SELECT count(*) FROM ({before} EXCEPT ALL {after}) b), (SELECT count(*) FROM ({after} EXCEPT ALL {before}) a)"
+        ).fetchone()
+        if counted and any(counted):
+            yield Difference(table, *counted)

@@ -1,0 +1,71 @@
+"""A database rebuilt from Kafka equals what it replaces, row by row."""
+
+import uuid
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+
+from rotation.clock import standing_at
+from rotation.events import CopyReturned
+from rotation.store.audit import audit
+from streams import admin, rebuild
+from streams.apply import Topics
+from streams.clients import producer
+from streams.topics import Topic
+from tests.streams_world import MONDAY, batches, city, counts, disturbed, fold, history, standing, told
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    prefix = f"r{uuid.uuid4().hex[:8]}"
+    found = Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected")
+    admin.create(client(kafka), topics=[Topic(name, "", 3, -1, False, (), (), "") for name in found])
+    return found
+
+
+def client(kafka: str) -> dict[str, Any]:
+    return {"bootstrap_servers": kafka.split(","), "security_protocol": "PLAINTEXT"}
+
+
+def run(kafka: str, database: str, topics: Topics) -> list[rebuild.Difference]:
+    return rebuild.rebuild(database, client(kafka), city(), lambda done, total: None, topics)
+
+
+def set_clock(database: str, days: int) -> None:
+    clock = standing_at(MONDAY.replace(day=MONDAY.day + days))
+    with psycopg.connect(database) as connection:
+        connection.execute("DELETE FROM clock")
+        connection.execute("INSERT INTO clock (network_at, wall_at, speed) VALUES (%s, %s, 0)", (clock.network_at, clock.wall_at))
+
+
+def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(kafka: str, database: str, topics: Topics) -> None:
+    events = history(21, 900, copies=100)
+    too_early = told(CopyReturned(copy="c1", place="p5"), 999, MONDAY.replace(day=20))
+    set_clock(database, 5)
+    sender = producer(client(kafka))
+    for value in [*batches(disturbed(events, 21), 21), orjson.dumps(too_early), b"no json"]:
+        sender.send(topics.events, value)
+    sender.close()
+    run(kafka, database, topics)
+    before, told_before = standing(database), counts(database)
+    set_clock(database, 25)
+    assert run(kafka, database, topics) == []
+    assert standing(database) == before == fold(events)
+    assert counts(database) == told_before
+    with psycopg.connect(database) as connection:
+        assert audit(connection.cursor()) == []
+
+
+def test_the_audit_names_a_copy_that_is_not_where_its_movements_put_it(kafka: str, database: str, topics: Topics) -> None:
+    sender = producer(client(kafka))
+    sender.send(topics.events, orjson.dumps(history(22, 60)))
+    sender.close()
+    run(kafka, database, topics)
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE copies SET place_id = 'p9' WHERE copy_id = 'c7'")
+        connection.execute("UPDATE counts SET value = value + 1 WHERE name = 'applied'")
+        found = {difference.check: difference for difference in audit(connection.cursor())}
+    assert found["copies that are not where their last movement put them"].subjects == ("c7",)
+    assert found["events counted otherwise than they stand in the sets"].subjects == ("61 counted, 60 in the sets",)

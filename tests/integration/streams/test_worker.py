@@ -1,0 +1,188 @@
+"""Workers as processes on real Kafka and PostgreSQL: killed, frozen, fed with what is bad, and none the worse for it."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psycopg
+import pytest
+from kafka import KafkaProducer
+
+from rotation.events import CopyReturned
+from rotation.store.audit import audit
+from rotation.store.engine import connect
+from streams import admin, relay
+from streams.clients import consumer, gap_fetcher, producer
+from streams.topics import Topic
+from tests.streams_process import topics
+from tests.streams_world import batches, city, counts, disturbed, fold, history, standing, told
+
+PARTITIONS = 3
+PATIENCE_S = 90.0
+
+
+class Line:
+    """One test's topics, database and workers."""
+
+    def __init__(self, bootstrap: str, url: str, folder: Path) -> None:
+        self.bootstrap, self.url, self.folder, self.prefix = bootstrap, url, folder, f"t{uuid.uuid4().hex[:8]}"
+        self.client: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
+        admin.create(self.client, topics=[Topic(name, "", PARTITIONS, -1, False, (), (), "") for name in topics(self.prefix)])
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self.sender: KafkaProducer = producer(self.client)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
+        command = [sys.executable, "-m", "tests.streams_process", self.bootstrap, self.url, self.prefix, str(self.folder)]
+        self.workers.append(subprocess.Popen(command, stdout=log, stderr=log))
+        return self.workers[-1]
+
+    def send(self, values: list[bytes], headers: list[tuple[str, bytes]] | None = None) -> None:
+        for number, value in enumerate(values):
+            self.sender.send(topics(self.prefix).events, value, partition=number % PARTITIONS, headers=headers)
+        self.sender.flush()
+
+    def heard(self) -> int:
+        return sum(counts(self.url).values())
+
+    def until(self, done: Callable[[], bool], what: str) -> float:
+        begin = time.monotonic()
+        while not done():
+            if time.monotonic() - begin > PATIENCE_S:
+                logs = "".join(file.read_text()[-2000:] for file in self.folder.glob("worker-*.log"))
+                pytest.fail(f"{what}: not within {PATIENCE_S} s: {counts(self.url)}\n{logs}")
+            time.sleep(0.05)
+        return time.monotonic() - begin
+
+    def close(self) -> None:
+        self.sender.close()
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait()
+
+
+@pytest.fixture
+def line(kafka: str, database: str, tmp_path: Path) -> Iterator[Line]:
+    one = Line(kafka, database, tmp_path)
+    yield one
+    one.close()
+
+
+def test_kill_9_in_the_middle_of_a_stream_and_a_restart_end_as_if_nothing_had_happened(line: Line) -> None:
+    events, draw = history(11, 3000, copies=300), random.Random(11)
+    sent = disturbed(events, 11)
+    values = batches(sent, 11, largest=10)
+    for number in range(3):
+        worker = line.start()
+        line.send(values[number * len(values) // 3 : (number + 1) * len(values) // 3])
+        target = len(sent) * (number + 0.5 + 0.4 * draw.random()) / 3
+        line.until(lambda target=target: line.heard() >= target, "some of the events")  # type: ignore[misc]
+        if number < 2:
+            worker.kill()
+            worker.wait()
+    line.until(lambda: line.heard() >= len(sent), "all events")
+    assert line.heard() == len(sent)
+    assert standing(line.url) == fold(events)
+    with psycopg.connect(line.url) as connection:
+        assert audit(connection.cursor()) == []
+
+
+def test_a_worker_frozen_past_its_session_and_woken_writes_nothing_twice(line: Line) -> None:
+    events = history(12, 1200, copies=200)
+    values = batches(events, 12, largest=10)
+    frozen = line.start()
+    line.send(values[: len(values) // 2])
+    line.until(lambda: line.heard() > 50, "some of the events")
+    os.kill(frozen.pid, signal.SIGSTOP)
+    line.start()
+    line.send(values[len(values) // 2 :])
+    line.until(lambda: line.heard() >= len(events), "all events by the second worker")
+    os.kill(frozen.pid, signal.SIGCONT)
+    line.send([orjson.dumps(told(CopyReturned(copy="c1", place="p1"), 5000))])
+    line.until(lambda: line.heard() > len(events), "one event more")
+    time.sleep(1)
+    assert line.heard() == len(events) + 1
+    assert counts(line.url)["duplicates"] == 0
+
+
+def test_a_worker_stops_within_three_seconds_of_sigterm(line: Line) -> None:
+    worker = line.start()
+    line.send([orjson.dumps(told(CopyReturned(copy="c1", place="p1"), 1))])
+    line.until(lambda: line.heard() == 1, "the event")
+    begin = time.monotonic()
+    worker.terminate()
+    assert worker.wait(10) == 0
+    assert time.monotonic() - begin < 4.0  # the signal's own way on a loaded machine included
+
+
+def test_gaps_are_read_from_kafka_itself(line: Line) -> None:
+    line.send([b"a", b"b", b"c", b"d", b"e", b"f"])
+    fetch = gap_fetcher(line.client, topics(line.prefix).events)
+    assert [message.value for message in fetch(0, 0, 2)] == [b"a", b"d"]
+    assert fetch(0, 5, 9) == []
+
+
+def test_an_alert_opens_once_and_closes_once_as_copies_come_and_go(line: Line) -> None:
+    with psycopg.connect(line.url) as connection:
+        connection.execute("INSERT INTO targets (place_id, class, low, high) VALUES ('p1', 'fiction', 3, 10)")
+    line.start()
+    added = [{**event, "data": {**event["data"], "place": "p1"}} for event in history(13, 8, copies=8)]
+    line.send([orjson.dumps(added[:1])])
+    line.until(lambda: _alerts(line.url) == [("shortage", False)], "an open alert")
+    line.send([orjson.dumps([event]) for event in added[1:]])
+    _relay(line)
+    line.until(lambda: _alerts(line.url) == [("shortage", True)], "the alert closed")
+
+
+def _alerts(url: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "SELECT kind, closed_at IS NOT NULL FROM alerts WHERE kind = 'shortage' ORDER BY alert_id"
+        ).fetchall()
+
+
+def _relay(line: Line) -> int:
+    with connect(line.url, autocommit=True) as connection:
+        return relay.relay_once(connection, line.sender)
+
+
+def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_and_id(line: Line) -> None:
+    topic = topics(line.prefix).rejected
+    with connect(line.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO outbox (topic, key, value) SELECT %s, 'k' || n, 'v' FROM generate_series(1, 20) n", (topic,))
+        rows = [relay.Row(*row) for row in connection.execute("SELECT id, topic, key, value FROM outbox ORDER BY id")]
+        relay.send(line.sender, rows[:10])  # and here it was killed
+        assert relay.relay_once(connection, line.sender) == 20
+        assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    got = _read(line, topic, 30)
+    assert len(got) == 30
+    assert len({(key, ident) for key, ident in got}) == 20
+
+
+def _read(line: Line, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:
+    reader = consumer(line.client, group_id=None)
+    reader.subscribe([topic])
+    found: list[tuple[bytes, bytes]] = []
+    begin = time.monotonic()
+    while len(found) < wanted and time.monotonic() - begin < PATIENCE_S:
+        for records in reader.poll(500).values():
+            found += [(record.key, dict(record.headers)[relay.ID_HEADER]) for record in records]
+    reader.close()
+    return found
+
+
+def test_topics_are_compared_with_their_contracts_and_left_alone(line: Line) -> None:
+    names = topics(line.prefix)
+    agreed = Topic(names.events, "", PARTITIONS, -1, False, (), (), "")
+    assert admin.check(line.client, topics=[agreed]) == []
+    assert [d.what for d in admin.check(line.client, topics=[agreed._replace(partitions=9, retention_ms=5)])] == ["partitions", "retention.ms"]
+    assert [d.found for d in admin.check(line.client, topics=[agreed._replace(name="missing")])] == ["missing"]
