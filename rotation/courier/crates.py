@@ -71,7 +71,7 @@ def _is_closed(way: Way, transfer: OpenTransfer) -> bool:
 
 def _numbered(on_way: Mapping[Way, list[OpenTransfer]], size: int) -> Iterator[Crate]:
     """Yield the crates of each way; numbers run on over all that leave (or, made by a hub, reach) a place on a day."""
-    for _, ways in groupby(sorted(on_way, key=_label), key=_label):
+    for _, ways in groupby(sorted(sorted(on_way), key=_label), key=_label):
         number = 0
         for way in ways:
             loose = [transfer for transfer in on_way[way] if not _is_closed(way, transfer)]

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
+from threading import Event, Timer
 
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate, crates, direct, in_runs
@@ -56,8 +57,8 @@ def plan_day(
 ) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
-    With `iterations` the search ends by their number, and the same seed gives the same routes; else `time_s` bounds each
-    hub's search. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
+    `time_s` bounds each hub's search; with `iterations` that end before, the same seed gives the same routes. Lanes of
+    at least `direct_fill_copies` go direct; None: all go through a hub.
 
     Raises
     ------
@@ -97,8 +98,14 @@ def _direct_left_out(made: Iterable[Crate], hubs: Iterable[HubDay]) -> set[str]:
 
 
 def solve_alone(problem: Problem, *, time_s: float, seed: int, iterations: int | None) -> Solution:
-    """Solve one hub's problem on one core."""
-    return solve(problem, Limits(time_s=time_s, iterations=iterations, threads=1, seed=seed))
+    """Solve one hub's problem on one core; `time_s` ends a search whose iterations do not, as of a single stop."""
+    stop = Event()
+    timer = Timer(time_s, stop.set)
+    timer.start()
+    try:
+        return solve(problem, Limits(time_s=time_s, iterations=iterations, threads=1, seed=seed), cancel=stop)
+    finally:
+        timer.cancel()
 
 
 def plan_hubs(

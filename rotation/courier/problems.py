@@ -96,15 +96,16 @@ def _stop_id(errand: Errand, number: int) -> str:
 
 
 def _depot(hub: Place) -> Depot:
-    cutoff_s = hub.hub.cutoff_s if hub.hub else None
-    return Depot(id=hub.id, lat=hub.lat, lon=hub.lon, load_s=LOADING_S, unload_s=UNLOADING_S, sort_cutoff_s=cutoff_s)
+    return Depot(id=hub.id, lat=hub.lat, lon=hub.lon, load_s=LOADING_S, unload_s=UNLOADING_S)
 
 
 def _reloads(calendar: Calendar, hub: Place, crates: Sequence[Crate]) -> int:
-    """Return how often a van may load again that day: not at all where half the fleet holds everything at once."""
+    """Return how often a van may load again that day: only where crates are many, or some come after the cut-off."""
     kinds = Counter(crate.kind for crate in crates)
     room = sum(van.crates for van in calendar.vans[hub.id])
-    return MAX_RELOADS if max(kinds[Kind.DELIVER], kinds[Kind.COLLECT]) > RELOAD_FROM * room else 0
+    many = max(kinds[Kind.DELIVER], kinds[Kind.COLLECT]) > RELOAD_FROM * room
+    late = any(not calendar.makes_cutoff(crate.from_place, crate.day) for crate in crates if crate.kind is Kind.COLLECT)
+    return MAX_RELOADS if many or late else 0
 
 
 def _van(van: NetworkVan, reloads: int) -> Van:
@@ -134,16 +135,16 @@ def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Wor
         service_s_per_unit=SERVICE_PER_CRATE_S,
         deliver=len(errand.deliver),
         collect=len(errand.collect),
-        depot=calendar.hub(place.id),
-        due_s=None if calendar.makes_cutoff(place.id, day) else _last_return_s(calendar, place),
+        due_s=_due_s(calendar, place.id, day) if errand.collect else None,
         prize_cents=worth.cents_per_copy * copies if worth else None,
         priority=min(100, copies),
     )
 
 
-def _last_return_s(calendar: Calendar, place: Place) -> int:
-    """Return the end of the last shift: what cannot make the cut-off waits for the next day's sorting."""
-    return max(van.shift.end_s for van in calendar.vans[calendar.hub(place.id) or ""])
+def _due_s(calendar: Calendar, place: str, day: date) -> int | None:
+    """Return the hub's cut-off; None where no collection there can make it, and waits for the next day's sorting."""
+    hub = calendar.network.place[calendar.hub(place) or ""].hub
+    return hub.cutoff_s if hub and calendar.makes_cutoff(place, day) else None
 
 
 def _windows(place: Place, day: date, crates: int) -> list[Window]:

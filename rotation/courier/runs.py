@@ -15,6 +15,7 @@ from rotation.courier.crates import Crate
 from rotation.courier.legs import Kind
 from rotation.courier.problems import Errand, crates_of_visits, place_of
 from solver.evaluate import evaluate
+from solver.explain import Explanation, explain
 from solver.problem import Problem
 from solver.solution import Cause, Evaluation, RunReport, Solution, Visit
 
@@ -101,7 +102,7 @@ def read_back(
         solution=solution,
         evaluation=evaluation,
         runs=tuple(_run(report, day, visits, at) for report in evaluation.runs if any(map(_is_stop, report.visits))),
-        unserved=tuple(visits.unserved(visit) for visit in evaluation.unserved),
+        unserved=tuple(visits.unserved(why) for why in explain(problem, solution)) if evaluation.unserved else (),
         crates=own,
     )
 
@@ -160,9 +161,20 @@ class _Visits:
             return Errand(self.direct[crate].to_place, deliver=[self.direct[crate]])
         return self.errands[visit]
 
-    def unserved(self, visit: str) -> Unserved:
-        """Return what waits where a stop or a direct crate was left out."""
-        if visit in self.direct:
-            return Unserved(visit, self.direct[visit].from_place, (visit,))
-        errand = self.errands[visit]
-        return Unserved(visit, place_of(visit), tuple(crate.id for crate in [*errand.deliver, *errand.collect]))
+    def unserved(self, why: Explanation) -> Unserved:
+        """Return what waits where a stop or a direct crate was left out, and what was found when it was tried."""
+        if why.id in self.direct:
+            return Unserved(why.id, self.direct[why.id].from_place, (why.id,), _said(why))
+        errand = self.errands[why.id]
+        crates = tuple(crate.id for crate in [*errand.deliver, *errand.collect])
+        return Unserved(why.id, place_of(why.id), crates, _said(why))
+
+
+def _said(why: Explanation) -> dict[str, Any]:
+    """Return an explanation as codes and numbers: the verdict, and what blocks the van that comes nearest."""
+    blocks = why.best.never or why.best.blocks if why.findings else []
+    return {
+        "verdict": why.verdict.value,
+        "van": why.best.van if why.findings else None,
+        "blocks": [{"cause": block.cause.value, "amount": block.amount, "unit": block.unit} for block in blocks],
+    }

@@ -8,7 +8,7 @@ leaves alone what is ordered.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, text
@@ -18,7 +18,7 @@ from rotation.courier.day import Plan
 from rotation.courier.legs import Itinerary, Kind, OpenTransfer, Where
 from rotation.courier.runs import HubDay, PlannedRun
 from rotation.network import Network
-from rotation.store.tables import crates, day_plans, legs, runs, stops
+from rotation.store.tables import day_plans, legs, runs, stops
 
 FIXED = ("ordered", "done")  # a hub's day that vans and places have been told of
 
@@ -54,22 +54,6 @@ def open_transfers(connection: Connection, network: Network, day: date) -> list[
     """Return all that is to be carried on `day` or is on its way, ours and the library system's own, where it is now."""
     found = (_open_transfer(row, network) for row in connection.execute(OPEN_TRANSFERS, {"day": day}))
     return [transfer for transfer in found if transfer is not None]
-
-
-def to_schedule(
-    connection: Connection, network: Network, first_day: date, last_day: date
-) -> tuple[list[OpenTransfer], int]:
-    """Return what is to be carried from `first_day` on, and how many copies are taken to be on their way already.
-
-    Where crates are scanned, all that is open is to be carried. Where no crate ever was (a library system's list of what is
-    in transit), a check-in does not tell desk, van and hub apart: then only what was checked in on the eve or later waits.
-    """
-    found = open_transfers(connection, network, last_day)
-    if connection.execute(select(crates.c.crate_id).limit(1)).first():
-        return found, 0
-    eve = network.instant(first_day - timedelta(days=1), 0)
-    waiting = [one for one in found if one.since is None or one.since >= eve]
-    return waiting, len(found) - len(waiting)
 
 
 def _open_transfer(row: Row[Any], network: Network) -> OpenTransfer | None:

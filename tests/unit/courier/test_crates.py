@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation.courier.crates import crates, direct
@@ -68,10 +68,11 @@ transfers = st.lists(
         st.sampled_from(["east", "west", "mill", "quay", "late", "hill"]),
     ),
     unique_by=lambda transfer: transfer.transfer_id,
-    max_size=30,
+    max_size=12,
 )
 
 
+@settings(max_examples=40)
 @given(transfers, st.integers(1, 5), st.randoms())
 def test_crates_conserve_copies_whatever_the_order_of_input(found: list[OpenTransfer], size: int, random):  # type: ignore[no-untyped-def]
     way = direct(planned(*found), CALENDAR, size)

@@ -33,6 +33,7 @@ RAW: dict[str, Any] = {
     ],
     "van": [
         {"id": "e1", "hub": "east", "crates": 10, "shift": "08:00-20:00"},
+        {"id": "e2", "hub": "east", "crates": 10, "shift": "12:00-20:00"},
         {"id": "w1", "hub": "west", "crates": 10, "shift": "08:00-18:00"},
     ],
 }  # fmt: skip

@@ -1,0 +1,22 @@
+"""The town's three days as a file that a person has checked by hand: a change in it must be meant."""
+
+import json
+from pathlib import Path
+
+from rotation.courier.routes import schedule
+from tests.unit.courier.town import MONDAY, town, waiting
+
+FILE = Path(__file__).parent / "routes" / "town.json"
+COPIES = [
+    *(waiting("mill", "quay", number) for number in range(3)),
+    *(waiting("quay", "mill", number) for number in range(6)),
+    waiting("hill", "mill"),
+    waiting("mill", "west"),
+    waiting("late", "hill"),
+    waiting("mill", "nowhere"),
+]
+
+
+def test_the_towns_routes_are_as_checked_by_hand():
+    report = schedule(town(), COPIES, MONDAY, 3, time_s=1.0, seed=1, iterations=30, direct_fill_copies=4)
+    assert report == json.loads(FILE.read_text(encoding="utf-8"))
