@@ -6,7 +6,6 @@ Servers start first and stop last. A process that dies ends the whole with a sen
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import psycopg
 from config import Settings, load
 from infra.child import Child
 from infra.kafka import Kafka, embedded_kafka
-from infra.messages import ServerError, Tell
+from infra.messages import Tell
 from infra.ports import choose
 from infra.postgres import Postgres, embedded_postgres
 from rotation.store.engine import connect
@@ -56,6 +55,7 @@ class System:
     logs: Path
     servers: list[Kafka | Postgres]
     parts: dict[str, Child] = field(default_factory=dict)
+    ending: list[Child] = field(default_factory=list)  # those that will end by themselves
 
     def start(self, part: Part, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start a part; its output goes to its log."""
@@ -65,23 +65,17 @@ class System:
         child.start()
         self.parts[part.name] = child
 
-    def finish(self, part: Part, within_s: float, meanwhile: Callable[[], None]) -> None:
-        """Wait until a part that ends by itself has done so, calling `meanwhile` now and then.
+    def ended(self, part: Part) -> Callable[[], bool]:
+        """Return whether a part that ends by itself has done so; it raises server.died when that was not well."""
+        child = self.parts.pop(part.name)
+        self.ending.append(child)
 
-        Raises
-        ------
-        ServerError
-            server.slow or server.died, when it does not end well.
-        """
-        child, begin = self.parts.pop(part.name), time.monotonic()
-        while child.alive():
-            self.check()
-            meanwhile()
-            if time.monotonic() - begin > within_s:
-                raise ServerError("server.slow", name=part.name, seconds=within_s, log=child.log)
-            time.sleep(0.1)
-        if child.exit_code():
-            child.check()
+        def has_ended() -> bool:
+            if child.exit_code():
+                child.check()
+            return not child.alive()
+
+        return has_ended
 
     def check(self) -> None:
         """Raise server.died when anything that should run does not."""
@@ -90,8 +84,9 @@ class System:
 
     def stop(self) -> None:
         """Stop all parts at once; each finishes its batch."""
-        with ThreadPoolExecutor(max_workers=max(len(self.parts), 1)) as pool:
-            list(pool.map(Child.stop, reversed(self.parts.values())))
+        running = [*self.parts.values(), *self.ending]
+        with ThreadPoolExecutor(max_workers=max(len(running), 1)) as pool:
+            list(pool.map(Child.stop, reversed(running)))
         self.parts.clear()
 
 

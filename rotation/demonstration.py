@@ -6,7 +6,7 @@ started again, it goes on from where it was.
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import datetime
 from threading import Event
 from typing import Any
@@ -42,11 +42,16 @@ SHOW_S = 1.0
 DAY_S = 86_400
 
 
+class Interrupted(Exception):
+    """Told to stop before the days went round; what was reached is kept for the next start."""
+
+
 class Demonstration:
     """One run of the whole: what its steps share."""
 
-    def __init__(self, system: System, settings: Settings, network: Network, terminal: Terminal) -> None:
+    def __init__(self, system: System, settings: Settings, network: Network, terminal: Terminal, stop: Event) -> None:
         self.system, self.settings, self.network, self.terminal = system, settings, network, terminal
+        self.stop = stop
         self.engine: Engine = connect_to(system.environment["DATABASE_URL"])
         own = (
             {"kafka_bootstrap": system.environment["KAFKA_BOOTSTRAP"]}
@@ -81,7 +86,7 @@ class Demonstration:
             weeks = self.settings.demo_history_weeks
             self.terminal.step(f"Sending {weeks} weeks of the city's history through Kafka / 发送 {weeks} 周历史数据")
             self.system.start(CITY, "history")
-            self.system.finish(CITY, HISTORY_S, self._progress("sent"))
+            self._until(self.system.ended(CITY), HISTORY_S, "city")
         self._until(self._all_applied, HISTORY_S, "worker")
         self.terminal.step(f"{self._figures()['events_in']:,} events applied / 条事件已入库")
 
@@ -94,14 +99,14 @@ class Demonstration:
             self.terminal.step("Planning the first day: moves, crates, vans / 制定首日计划：调拨、装箱、车辆")
         self._until(self._planned, FIRST_PLAN_S, "planner")
 
-    def live(self, until: float | None, stop: Event) -> None:
-        """Let the clock run and the city live until `stop` is set or the monotonic time `until` has come."""
+    def live(self, until: float | None) -> None:
+        """Let the clock run and the city live until we are told to stop or the monotonic time `until` has come."""
         with self.engine.begin() as connection:
             resume(connection, DAY_S / self.settings.demo_day_s)
         self.system.start(CITY, "live", environment={"ROTATION_URL": self.address, "ROTATION_TOKEN": self.desk_token})
         shown = 0.0
         with self.terminal.watch() or nullcontext():
-            while not stop.wait(LOOK_S) and (until is None or time.monotonic() < until):
+            while not self.stop.wait(LOOK_S) and (until is None or time.monotonic() < until):
                 self.system.check()
                 if time.monotonic() - shown > SHOW_S:
                     self.terminal.show(self._figures(), self.address)
@@ -126,9 +131,11 @@ class Demonstration:
 
     def _until(self, reached: Callable[[], bool], within_s: float, who: str, *, strict: bool = True) -> None:
         end = time.monotonic() + within_s
-        tell = self._progress("applied")
+        tell = self._progress()
         while not reached():
             self.system.check()
+            if self.stop.is_set() and strict:
+                raise Interrupted
             if time.monotonic() > end:
                 if strict:
                     raise ServerError("server.slow", name=who, seconds=within_s, log=self.system.logs / f"{who}.log")
@@ -136,14 +143,16 @@ class Demonstration:
             tell()
             time.sleep(LOOK_S)
 
-    def _progress(self, what: str) -> Callable[[], None]:
-        """Return a step that tells every few seconds how far the events are."""
-        last = [time.monotonic()]
+    def _progress(self) -> Callable[[], None]:
+        """Return a step that tells every few seconds how far the events are, where they went on."""
+        last = [time.monotonic(), 0]
 
         def tell() -> None:
             if time.monotonic() - last[0] > PROGRESS_S:
-                last[0] = time.monotonic()
-                self.terminal.step(f"  {self._figures()['events_in']:,} events applied, {what} / 已入库")
+                events = self._figures()["events_in"]
+                if events != last[1]:
+                    self.terminal.step(f"  {events:,} events applied / 条已入库")
+                last[:] = [time.monotonic(), events]
 
         return tell
 
@@ -211,11 +220,13 @@ def run(settings: Settings, seconds: float | None, terminal: Terminal, stop: Eve
     begin = time.monotonic()
     network = networks.read(settings.network_file())
     with running(settings, lambda message: terminal.step(message.text())) as system:
-        demonstration = Demonstration(system, settings, network, terminal)
-        demonstration.prepare()
-        demonstration.bring_history()
-        demonstration.plan_first()
-        ready_s = round(time.monotonic() - begin, 1)
-        terminal.step(f"Ready after {ready_s} s on {demonstration.address} / 就绪，用时 {ready_s} 秒")
-        demonstration.live(begin + seconds if seconds else None, stop)
-        return demonstration.finish() | {"seconds_to_ready": ready_s}
+        demonstration = Demonstration(system, settings, network, terminal, stop)
+        with suppress(Interrupted):
+            demonstration.prepare()
+            demonstration.bring_history()
+            demonstration.plan_first()
+            ready_s = round(time.monotonic() - begin, 1)
+            terminal.step(f"Ready after {ready_s} s on {demonstration.address} / 就绪，用时 {ready_s} 秒")
+            demonstration.live(begin + seconds if seconds else None)
+            return demonstration.finish() | {"seconds_to_ready": ready_s}
+        return demonstration.finish() | {"seconds_to_ready": None}

@@ -21,6 +21,7 @@ from rotation.rebalancing import snapshot as arrays
 
 WEEK_S = 7 * 86_400
 COPY_HEADER_BYTES = 19  # signature, flags and extension length of PostgreSQL's binary COPY
+SORT_MEMORY_MB = 256  # sorts a million movements without a file
 STATES = tuple(State)
 HANDLING_LOANS = 0.04  # a copy's handling at one end, in loans: some 20 s of the staff time that a loan is worth
 PER_KM_LOANS = 0.005  # a copy's share of a kilometre between its place and the hub, in loans
@@ -68,6 +69,10 @@ class World:
 def world(connection: Connection[Any], network: Network, at: datetime, *, history_weeks: int, served: date) -> World:
     """Read the world as it is at the network's time `at`, for moves to be collected on the day `served`."""
     with connection.transaction():
+        connection.execute(
+            "ANALYZE movements, copies, titles, holds, transfers"
+        )  # after a flood the planner knows nothing
+        connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY_MB}MB'")
         names = _names(connection, network)
         _number_the_ids(connection, names)
         now_s = at.timestamp()
