@@ -38,6 +38,7 @@ class Code(StrEnum):
     """Why a copy has no legs, or later ones: a closed list, each with its sentence in both languages."""
 
     CLOSED = "closed"  # numbers: place, from day, next possible day
+    AFTER_CUTOFF = "after_cutoff"  # numbers: place, day of collection, day of the next sorting
     NO_COORDINATES = "no_coordinates"
     NO_HUB = "no_hub"
     UNKNOWN_PLACE = "unknown_place"
@@ -166,7 +167,7 @@ class _Walk:
         """Bring the copy to the sorting of `hub`, and return its day."""
         if transfer.where is Where.PLACE and transfer.at != hub:
             day = self._visit(Kind.COLLECT, transfer.at, hub, transfer.at, self.now.first_day)
-            day += timedelta(days=not self.calendar.makes_cutoff(transfer.at, day))
+            day = self._sorting_after(transfer.at, day)
         elif transfer.where is Where.SORTED:
             return self.calendar.next_trunk(hub, self.now.at)
         else:
@@ -174,6 +175,13 @@ class _Walk:
             day = max(day, self.now.first_day) if transfer.where is Where.PLACE else day
         self.legs.append(Leg(Kind.SORT, hub, hub, day))
         return day
+
+    def _sorting_after(self, place: str, day: date) -> date:
+        """Return the day on which what is collected at a place is sorted."""
+        if self.calendar.makes_cutoff(place, day):
+            return day
+        self.delays.append(Reason(Code.AFTER_CUTOFF, place, day, day + timedelta(days=1)))
+        return day + timedelta(days=1)
 
     def _trunk(self, hub: str, to_hub: str, sorted_on: date) -> date:
         """Carry overnight; return the morning of its sorting at the other hub."""

@@ -85,9 +85,10 @@ def _days(first_day: date, last_day: date) -> list[date]:
 def report(plan: Schedule) -> dict[str, Any]:
     """Return all that people ask of a schedule."""
     broken = faults(plan)
-    late = sum(
-        1 for itinerary in plan.itineraries if _open_at_both_ends(plan, itinerary) and not _in_two_days(plan, itinerary)
-    )
+    late = [
+        one for one in plan.itineraries
+        if not one.reasons and _open_at_both_ends(plan, one) and not _in_two_days(plan, one)
+    ]  # fmt: skip
     return {
         "from": plan.first_day.isoformat(),
         "days": (plan.last_day - plan.first_day).days + 1,

@@ -85,6 +85,11 @@ def test_what_cannot_be_back_by_the_cut_off_is_sorted_the_day_after():
     ]
 
 
+def test_a_missed_cut_off_is_named_with_the_next_sorting():
+    found = itinerary(waiting("late", "mill"), CALENDAR, morning_of(MONDAY))
+    assert reasons(found) == [(Code.AFTER_CUTOFF, "late", TUESDAY)]
+
+
 def test_a_hubs_own_copies_need_no_collection_and_its_own_arrivals_no_delivery():
     assert legs(waiting("east", "mill"), MONDAY) == [(Kind.SORT, MONDAY), (Kind.DELIVER, TUESDAY)]
     assert legs(waiting("mill", "west"), MONDAY)[-1] == (Kind.SORT, TUESDAY)
