@@ -65,7 +65,8 @@ def _reports(instance: Instance, runs: Sequence[Run]) -> list[RunReport]:
         return unknown
     vans = [instance.van_number[run.van] for run in known]
     parts = [ahead(instance, van, run) for van, run in zip(vans, known, strict=True)]
-    runs_driven = drive(instance, *table(instance, [(van, nodes) for van, (nodes, _) in zip(vans, parts, strict=True)]))
+    rows = [(van, nodes) for van, (nodes, _) in zip(vans, parts, strict=True)]
+    runs_driven = drive(instance, *table(instance, rows), np.array([run.not_before_s for run in known]))
     money = money_of(runs_driven)
     broken = violations_of(runs_driven)
     return [

@@ -389,6 +389,8 @@ class Run(Model):
 
     van: Name
     visits: list[Name] = []
+    not_before_s: Clock = 0
+    """The van does not begin before this: vans that share a dock take turns."""
 
 
 # Tank-to-wheel, laden in town traffic. Diesel: 9 l/100 km of 9.96 kWh and 2.64 kg CO2 a litre (DIN EN 16258); battery:

@@ -103,10 +103,11 @@ def sketch(instance: Instance, van: Ints, rows: Ints) -> Schedule:
     return Schedule(instance, van, rows, times.arrive, times.begin, times.leave, times.metres, times.seconds, load, due)
 
 
-def drive(instance: Instance, van: Ints, rows: Ints) -> Schedule:
-    """Simulate the runs."""
+def drive(instance: Instance, van: Ints, rows: Ints, not_before_s: Ints | None = None) -> Schedule:
+    """Simulate the runs; with `not_before_s` (R) none begins earlier than that."""
     start, due = _trips(instance, rows)
-    first = _Pass(instance, van, rows, start, instance.begin_s[van])
+    begin_s = instance.begin_s[van] if not_before_s is None else np.maximum(instance.begin_s[van], not_before_s)
+    first = _Pass(instance, van, rows, start, begin_s)
     times = _put_off(first, due)
     if instance.problem.slots:
         if times is not first and not (times.leave <= first.leave).all():
@@ -304,8 +305,14 @@ def _fill_due(instance: Instance, rows: Ints, kinds: Ints, due: Ints) -> None:
 
 
 def _loads(instance: Instance, van: Ints, rows: Ints) -> Ints:
-    """Return the load on leaving each column: crates to deliver, crates collected, shipments on the way."""
+    """Return the load on leaving each column: crates to deliver, crates collected, shipments on the way; none at an end."""
     kinds = instance.kind[rows]
+    load = _loads_on_the_way(instance, van, rows, kinds)
+    load[kinds == Kind.END] = 0
+    return load
+
+
+def _loads_on_the_way(instance: Instance, van: Ints, rows: Ints, kinds: Ints) -> Ints:
     to_deliver, moving = instance.deliver[rows], instance.change[rows].cumsum(axis=1) + instance.carried[van][:, None]
     handed = to_deliver.cumsum(axis=1)
     left = handed[:, -1:] - handed

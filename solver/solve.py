@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from solver.construct import first_plan
+from solver.docks import taking_turns
 from solver.engines import ENGINES, Limits, Plan
 from solver.evaluate import evaluate
 from solver.instance import Instance, compiled, rows_of
@@ -81,7 +82,7 @@ class _Best:
 
     def offer_plan(self, plan: Plan, engine: str, versions: dict[str, str]) -> None:
         """Judge an engine's plan."""
-        self.offer(runs_of(self.instance, plan), engine, versions)
+        self.offer(taking_turns(self.instance, runs_of(self.instance, plan)), engine, versions)
 
     def offer(self, runs: list[Run], engine: str, versions: dict[str, str]) -> None:
         """Judge runs, and keep them where they are better than all before."""
