@@ -14,14 +14,15 @@ from time import monotonic
 
 import numpy as np
 
+from solver.breaks import with_breaks
 from solver.decompose import Split, joined, positions, sectors, split
 from solver.engines import Limits, Plan, Report, engine
 from solver.engines import pyvrp as pyvrp_engine
-from solver.engines.pyvrp import Part
+from solver.engines.pyvrp import Part, alike
 from solver.evaluate import UNSERVED_WEIGHT, cost_of
-from solver.instance import MANDATORY, Instance
+from solver.instance import MANDATORY, Bools, Instance
 from solver.recombine import recombined
-from solver.rules import broken
+from solver.rules import broken, keeps_all
 from solver.schedule import drive, table
 from solver.search import Until
 from solver.team import Found, Task, Team
@@ -57,6 +58,7 @@ class _Race:
         self.cores, self.begun = max(1, limits.threads), monotonic()
         self.time_s = limits.time_s - LAST_S - LAST_S_PER_ITEM * len(instance.items)
         self.best, self.rank, self.going = warm, rank(instance, warm), True
+        self.soft = not all_can_be_served(instance)
         self.whole, self.seen = Part.whole(instance), list[tuple[int, list[int]]]()
 
     @cached_property
@@ -121,7 +123,7 @@ class _Race:
 
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
-        seed = self.limits.seed * self.cores + core + 1
+        seed, part = self.limits.seed * self.cores + core + 1, replace(part, soft=self.soft)
         if self.limits.iterations is not None:
             return Task(part, plan, Until(iterations=-(-self.limits.iterations // ROUNDS)), seed)
         now, end = monotonic(), self.begun + self.time_s * (turn + 1) / ROUNDS
@@ -133,7 +135,22 @@ class _Race:
         if found < self.rank:
             self.best, self.rank = plan, found
             self.going = self.report(plan) and self.going
+        self.soft = self.soft or self.rank[0] > 0
         return self.going
+
+
+def all_can_be_served(instance: Instance) -> bool:
+    """Whether there is a van for each item that must be served, were it the only one."""
+    kinds = sorted(set(alike(instance)))
+    must = [item for item in range(len(instance.items)) if instance.prize_cents[item] == MANDATORY]
+    rows = [(van, instance.item_nodes[item]) for item in must for van in kinds]
+    return not rows or bool(_fine(instance, rows).reshape(len(must), len(kinds)).any(axis=1).all())
+
+
+def _fine(instance: Instance, plan: Plan) -> Bools:
+    return keeps_all(
+        drive(instance, *table(instance, [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]))
+    )
 
 
 def rank(instance: Instance, plan: Plan) -> tuple[int, int]:

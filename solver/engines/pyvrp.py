@@ -26,6 +26,7 @@ VERSIONS = {"pyvrp": version("pyvrp")}
 
 FAR = 50 * DAY_S  # seconds, metres: no shift is so long
 COST_UNITS = 36_000  # in a cent: hours and kilometres then cost whole numbers by the second and the metre
+SOFT_CENTS = 1_000_000  # for leaving out what must be served, where not all can be: more than any run costs
 MOST_PROFILES = 12  # matrices of vans that differ in speed or in what they may visit: memory grows with each
 
 
@@ -62,10 +63,14 @@ def refused(instance: Instance) -> list[str]:
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the items, and the vans that may serve them."""
+    """Some of the items, and the vans that may serve them.
+
+    `soft`: not all that must be served can be; it is left out at a price that no run is worth, by priority.
+    """
 
     items: tuple[int, ...]
     vans: tuple[int, ...]
+    soft: bool = False
 
     @classmethod
     def whole(cls, instance: Instance) -> "Part":
@@ -229,10 +234,13 @@ class Model:
         return list(dict.fromkeys((min(opens, due_s), min(closes, due_s)) for opens, closes in pairs))
 
     def _required(self, item: int) -> bool:
-        return bool(self.instance.prize_cents[item] == MANDATORY)
+        return self.instance.prize_cents[item] == MANDATORY and not self.part.soft
 
     def _prize(self, item: int) -> int:
-        return 0 if self._required(item) else int(self.instance.prize_cents[item]) * self.units
+        """What leaving the item out costs, in PyVRP's units."""
+        if self.instance.prize_cents[item] != MANDATORY:
+            return int(self.instance.prize_cents[item]) * self.units
+        return SOFT_CENTS * (1 + int(self.instance.priority[item])) * self.units if self.part.soft else 0
 
     def _vehicle_type(self, vans: Sequence[int]) -> pyvrp.VehicleType:
         instance, van = self.instance, self.instance.problem.vans[vans[0]]

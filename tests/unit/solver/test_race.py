@@ -1,0 +1,215 @@
+"""Searches together: nothing is lost in parts, nothing gets worse by recombining, and the judge agrees with the engines."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from solver import race
+from solver.decompose import joined, positions, sectors, split
+from solver.engines import Limits, Plan, engine
+from solver.engines.pyvrp import Model, Part, left_out, refused
+from solver.evaluate import evaluate
+from solver.generate import courier_day
+from solver.instance import Instance, compiled
+from solver.problem import Break, Lock, Stop, UnderWay, Window
+from solver.race import rank
+from solver.recombine import recombined
+from solver.search import ORDINARY, Search, Until
+from solver.solution import Solution
+from solver.solve import runs_of
+
+DAY = compiled(courier_day(30, seed=5))
+QUICK = Limits(iterations=240, threads=2, seed=3)
+
+
+def searched(instance: Instance, seed: int, iterations: int = 60) -> tuple[Model, Search]:
+    model = Model(instance, Part.whole(instance))
+    search = Search(model, seed, ORDINARY)
+    search.go_on(Until(iterations=iterations))
+    return model, search
+
+
+def found(name: str, instance: Instance, limits: Limits, warm: Plan | None = None) -> list[Plan]:
+    """Return all plans that an engine reports."""
+    plans = list[Plan]()
+    engine(name).run(instance, limits, warm, lambda plan: plans.append(plan) or True)
+    return plans
+
+
+def judged(instance: Instance, plan: Plan):
+    return evaluate(instance, Solution(runs=runs_of(instance, plan)))
+
+
+# ---- PyVRP's terms
+
+
+def test_pyvrp_counts_the_cents_that_the_judge_counts():
+    model, search = searched(DAY, seed=1)
+    ours = judged(DAY, model.decode(search.best))
+    theirs = sum(
+        route.fixed_vehicle_cost() + route.distance_cost() + route.duration_cost() for route in search.best.routes()
+    )
+    assert ours.feasible
+    assert ours.cost_cents - ours.money.prizes_forgone == pytest.approx(theirs / model.units, abs=len(ours.runs))
+
+
+def test_a_plan_goes_into_pyvrps_terms_and_back_unchanged():
+    model, search = searched(DAY, seed=2)
+    plan = model.decode(search.best)
+    assert sorted(nodes for _, nodes in model.decode(model.encode(plan))) == sorted(nodes for _, nodes in plan)
+
+
+def test_a_van_never_makes_a_visit_that_it_may_not():
+    day = courier_day(12, seed=2)
+    stops = [stop.model_copy(update={"vans": ["van1"]}) if stop.id in ("s3", "s7") else stop for stop in day.stops]
+    instance = compiled(day.model_copy(update={"stops": stops}))
+    model, search = searched(instance, seed=1)
+    assert judged(instance, model.decode(search.best)).feasible
+
+
+def test_what_pyvrp_is_not_told_is_named():
+    day = courier_day(6, seed=1)
+    vans = [van.model_copy(update={"breaks": [Break(id="lunch", length_s=1800)]}) for van in day.vans]
+    assert left_out(compiled(day)) == []
+    assert left_out(compiled(day.model_copy(update={"vans": vans}))) == ["breaks"]
+
+
+def test_a_van_under_way_is_refused_by_pyvrp_and_served_by_the_race():
+    day = courier_day(6, seed=1)
+    position = UnderWay(place="p1", now_s=9 * 3600, started_s=8 * 3600)
+    vans = [day.vans[0].model_copy(update={"under_way": position}), *day.vans[1:]]
+    instance = compiled(day.model_copy(update={"vans": vans}))
+    assert refused(instance) == ["vans under way"]
+    with pytest.raises(ValueError, match="vans under way"):
+        found("pyvrp", instance, QUICK)
+    assert judged(instance, found("race", instance, Limits(time_s=1.0, iterations=20, threads=1))[-1]).feasible
+
+
+# ---- parts
+
+
+@settings(max_examples=25, deadline=None)
+@given(parts=st.integers(2, 4), turn=st.integers(0, 20), seed=st.integers(1, 3))
+def test_parts_hold_every_item_and_every_van_exactly_once(parts, turn, seed):
+    instance = compiled(courier_day(24, seed))
+    plan = Model(instance, Part.whole(instance)).decode(searched(instance, seed, 20)[1].best)
+    cut = split(instance, positions(instance), plan, parts, turn)
+    assert sorted(item for part, _ in cut for item in part.items) == list(range(len(instance.items)))
+    assert sorted(van for part, _ in cut for van in part.vans) == list(range(len(instance.start)))
+    assert joined(runs for _, runs in cut) == sorted(plan)
+
+
+def test_sectors_hold_every_item_once_and_no_runs():
+    cut = sectors(DAY, positions(DAY), 3)
+    assert sorted(item for part, _ in cut for item in part.items) == list(range(len(DAY.items)))
+    assert all(not runs for _, runs in cut)
+
+
+def test_places_are_laid_out_as_far_apart_as_drives_are_long():
+    corners = np.array([(0, 0), (600, 0), (600, 900), (0, 900), (300, 400)])
+    seconds = np.linalg.norm(corners[:, None] - corners[None], axis=2).round()
+    day = courier_day(4, seed=1)
+    travel = day.travel.model_copy(update={"seconds": seconds.astype(np.int64)})
+    where = positions(compiled(day.model_copy(update={"travel": travel})))
+    assert np.linalg.norm(where[:, None] - where[None], axis=2) == pytest.approx(seconds, abs=2)
+
+
+# ---- recombination
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 50))
+def test_recombining_never_makes_a_plan_worse(seed):
+    model, first = searched(DAY, seed)
+    _, second = searched(DAY, seed + 100)
+    best = min((model.decode(one.best) for one in (first, second)), key=lambda plan: rank(DAY, plan))
+    assert rank(DAY, recombined(DAY, best, [*first.take_runs(), *second.take_runs()], 0.2)) <= rank(DAY, best)
+
+
+def test_the_better_halves_of_two_plans_are_put_together():
+    model, search = searched(DAY, seed=1)
+    good = model.decode(search.best)
+    spoilt = [(van, nodes if at else nodes[::-1]) for at, (van, nodes) in enumerate(good)]
+    halves = [good[0], *((van, nodes) for van, nodes in spoilt[1:])]
+    alone = [(van, [node]) for van, node in zip(range(2), [0, 1], strict=True)]
+    assert rank(DAY, recombined(DAY, good, [*alone, *halves], 0.2)) <= rank(DAY, good)
+
+
+# ---- the race
+
+
+def test_a_race_with_an_iteration_limit_and_a_seed_gives_the_same_plan_again():
+    assert found("race", DAY, QUICK)[-1] == found("race", DAY, QUICK)[-1]
+
+
+@pytest.mark.parametrize("name", ["race", "pyvrp"])
+def test_a_warm_start_never_comes_back_worse(name):
+    warm = Model(DAY, Part.whole(DAY)).decode(searched(DAY, seed=9, iterations=400)[1].best)
+    assert all(rank(DAY, plan) < rank(DAY, warm) for plan in found(name, DAY, QUICK, warm))
+
+
+def test_a_race_is_over_when_its_time_is(monkeypatch):
+    from time import monotonic
+
+    began = monotonic()
+    assert judged(DAY, found("race", DAY, Limits(time_s=1.5, threads=2))[-1]).feasible
+    assert monotonic() - began < 1.5 + 0.5
+
+
+def test_a_race_that_is_told_to_stop_stops():
+    plans = list[Plan]()
+    race.run(DAY, Limits(time_s=30, threads=1), None, lambda plan: bool(plans.append(plan)))
+    assert len(plans) == 1
+
+
+def test_a_large_day_begins_in_sectors_and_goes_on_in_parts(monkeypatch):
+    monkeypatch.setattr(race, "LARGE_ITEMS", 20)
+    monkeypatch.setattr(race, "SPLIT_ITEMS", 10)
+    assert judged(DAY, found("race", DAY, QUICK)[-1]).feasible
+
+
+def test_what_pyvrp_is_not_told_is_mended():
+    day = courier_day(12, seed=4)
+    lunch = Break(id="lunch", length_s=1800, windows=[Window(from_s=11 * 3600, until_s=13 * 3600)])
+    vans = [van.model_copy(update={"breaks": [lunch]}) for van in day.vans]
+    locks = [Lock(visits=["s1", "s2"], order="kept")]
+    instance = compiled(day.model_copy(update={"vans": vans, "locks": locks}))
+    assert judged(instance, found("race", instance, Limits(time_s=3, threads=2))[-1]).feasible
+
+
+stops = st.builds(
+    lambda deliver, collect, prize, opens: {
+        "deliver": deliver,
+        "collect": collect,
+        "prize_cents": prize,
+        "windows": [Window(from_s=opens * 3600, until_s=(opens + 2) * 3600)],
+    },
+    st.integers(0, 5),
+    st.integers(0, 5),
+    st.none() | st.integers(0, 3000),
+    st.integers(8, 14),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(stops, min_size=1, max_size=8), st.integers(1, 3))
+def test_whatever_the_race_reports_keeps_every_rule_or_names_what_it_leaves(changes, seed):
+    day = courier_day(len(changes), seed)
+    own = [stop.model_copy(update=change) for stop, change in zip(day.stops, changes, strict=True)]
+    instance = compiled(day.model_copy(update={"stops": own}))
+    for plan in found("race", instance, Limits(iterations=24, threads=1, seed=seed))[-1:]:
+        assert not [wrong for wrong in judged(instance, plan).violations if wrong.cause != "unserved"]
+
+
+def test_a_day_without_work_is_an_empty_plan():
+    day = courier_day(3, seed=1).model_copy(update={"stops": [], "shipments": []})
+    assert found("race", compiled(day), Limits(iterations=10, threads=1)) in ([], [[]])
+
+
+def test_a_stop_that_nobody_can_serve_is_left_and_the_rest_is_served():
+    day = courier_day(5, seed=1)
+    huge = Stop(id="huge", place="p1", deliver=10_000)
+    instance = compiled(day.model_copy(update={"stops": [*day.stops, huge]}))
+    report = judged(instance, found("race", instance, Limits(iterations=240, threads=1))[-1])
+    assert [wrong.visit for wrong in report.violations] == ["huge"]
