@@ -20,6 +20,7 @@ from rotation import dispatch, night
 from rotation.courier import store as courier
 from rotation.courier.day import plan_day
 from rotation.demand import Rates, rates
+from rotation.dispatch.following import close_days_before
 from rotation.network import Network
 from rotation.rebalancing.outcome import Move, Plan
 from rotation.rebalancing.plan import plan
@@ -78,6 +79,7 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
     with engine.connect() as connection, _alone(connection):
         now = read_clock(connection).now()
         _call_off_what_was_left(connection, day, now)
+        close_days_before(driver(connection).cursor(), day)
         begin = time.perf_counter()
         planned = _moves(connection, network, settings, day, now)
         plan_s = time.perf_counter() - begin

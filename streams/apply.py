@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg import Cursor
 
+from rotation.dispatch.following import follow_scans
 from rotation.events import Edge, Event
 from rotation.network import Network
 from rotation.store import facts, outbox, progress, rejections
@@ -65,7 +66,7 @@ class Stopped(Exception):
 class Writer:
     """Writes batches in order; one for each worker, `prepare` on one thread and `write` on another."""
 
-    def __init__(self, database_url: str, network: Network, fetch_gap: FetchGap, topics: Topics = Topics()) -> None:  # noqa: B008
+    def __init__(self, database_url: str, network: Network, fetch_gap: FetchGap, topics: Topics = Topics()) -> None:
         """Connect at the first batch, and again whenever the connection is lost."""
         self._url, self._fetch_gap, self.topics = database_url, fetch_gap, topics
         self._places = frozenset(place.id for place in network.places)
@@ -246,6 +247,8 @@ def _write_others(cursor: Cursor[Any], rows: Rows) -> list[facts.New]:
         if new.subjects:
             update(cursor, new.subjects)
         all_new.append(new)
+    if rows.crates.rows:
+        follow_scans(cursor)
     return all_new
 
 
