@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 from time import monotonic
 
+import numpy as np
 import pyvrp
 from pyvrp import search as moves
 
@@ -149,7 +150,7 @@ def first_penalties(data: pyvrp.ProblemData) -> tuple[list[float], float, float]
     """
     van = data.vehicle_type(0)
     metres, seconds = data.distance_matrix(van.profile), data.duration_matrix(van.profile)
-    near = seconds < FAR
+    near = np.asarray(seconds) < FAR
     speed = float(metres[near].sum() / max(1, seconds[near].sum()))
     per_second = van.unit_duration_cost + van.unit_distance_cost * speed
     run = van.fixed_cost + per_second * TYPICAL_RUN * min(van.tw_late - van.tw_early, DAY_S)

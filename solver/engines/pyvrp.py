@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyvrp
@@ -94,7 +94,7 @@ class Model:
 
     # ---- to PyVRP
 
-    def _locate(self) -> tuple[dict[int, int], list[int], dict[tuple[int, bool], int]]:
+    def _locate(self) -> tuple[dict[int, int], list[int], dict[tuple[int, int], int]]:
         """Return each node's location, each location's place, and the locations of depots.
 
         Nodes that some van may not visit stand alone, others of one place share it.
@@ -108,9 +108,9 @@ class Model:
                 if alone or place not in shared:
                     places.append(place)
                 location[node] = len(places) - 1 if alone else shared.setdefault(place, len(places) - 1)
-        depots = dict[tuple[int, bool], int]()
+        depots = dict[tuple[int, int], int]()
         for node in self._depot_nodes():
-            key = (int(instance.place[node]), int(instance.depot[node]) >= 0)
+            key = (int(instance.place[node]), int(instance.depot[node]))
             if key not in depots:
                 depots[key] = len(places)
                 places.append(key[0])
@@ -123,8 +123,7 @@ class Model:
 
     def _depot(self, node: int) -> int:
         """Number of the PyVRP depot where this start, end or reload is."""
-        instance = self.instance
-        key = (int(instance.place[node]), int(instance.depot[node]) >= 0)
+        key = (int(self.instance.place[node]), int(self.instance.depot[node]))
         return list(self.depot_at).index(key)
 
     def _data(self) -> pyvrp.ProblemData:
@@ -135,8 +134,8 @@ class Model:
             clients,
             self._depots(),
             [self._vehicle_type(vans) for vans in self.types],
-            [metres for metres, _ in matrices],
-            [seconds for _, seconds in matrices],
+            cast(Any, [metres for metres, _ in matrices]),
+            cast(Any, [seconds for _, seconds in matrices]),
             groups,
             self._shipments(),
         )
@@ -146,32 +145,22 @@ class Model:
         instance, places = self.instance, self.node_place
         metres = instance.metres[np.ix_(places, places)].copy()
         seconds = -(-instance.seconds[np.ix_(places, places)] * percent // 100)
-        for (place, real), at in self.depot_at.items():
-            if real:
-                seconds[:, at] += self._unload_s(place)
+        for (_, depot), at in self.depot_at.items():
+            if depot >= 0:
+                seconds[:, at] += instance.problem.depots[depot].unload_s
         far = [self.location[node] for node in barred if node in self.location]
         metres[:, far], seconds[:, far] = FAR, FAR
         np.fill_diagonal(metres, 0)
         np.fill_diagonal(seconds, 0)
         return metres, seconds
 
-    def _unload_s(self, place: int) -> int:
-        return next(depot.unload_s for depot, at in self._depot_places() if at == place)
-
-    def _load_s(self, place: int) -> int:
-        return next(depot.load_s for depot, at in self._depot_places() if at == place)
-
-    def _depot_places(self) -> list[tuple[Any, int]]:
-        number = {name: index for index, name in enumerate(self.instance.places)}
-        return [(depot, number[depot.place or depot.id]) for depot in self.instance.problem.depots]
-
     def _depots(self) -> list[pyvrp.Depot]:
-        return [self._one_depot(place, real, at) for (place, real), at in self.depot_at.items()]
+        return [self._one_depot(depot, at) for (_, depot), at in self.depot_at.items()]
 
-    def _one_depot(self, place: int, real: bool, at: int) -> pyvrp.Depot:
-        if not real:
+    def _one_depot(self, number: int, at: int) -> pyvrp.Depot:
+        if number < 0:
             return pyvrp.Depot(at)
-        depot = next(depot for depot, where in self._depot_places() if where == place)
+        depot = self.instance.problem.depots[number]
         opens_s = min((window.from_s for window in depot.windows), default=0)
         closes_s = max((window.until_s for window in depot.windows), default=NEVER_S) + depot.unload_s
         return pyvrp.Depot(at, opens_s, closes_s, depot.load_s)
@@ -234,7 +223,7 @@ class Model:
         return list(dict.fromkeys((min(opens, due_s), min(closes, due_s)) for opens, closes in pairs))
 
     def _required(self, item: int) -> bool:
-        return self.instance.prize_cents[item] == MANDATORY and not self.part.soft
+        return bool(self.instance.prize_cents[item] == MANDATORY) and not self.part.soft
 
     def _prize(self, item: int) -> int:
         """What leaving the item out costs, in PyVRP's units."""
