@@ -122,7 +122,8 @@ def _built_anyway(rest: dict[str, Any]) -> Problem | None:
 def _known(data: object, *, aside: bool) -> _Known:
     def ids(name: str) -> set[str]:
         elements = data.get(name) if isinstance(data, dict) else getattr(data, name)
-        found = (one.get("id") if isinstance(one, dict) else getattr(one, "id", None) for one in elements or [])
+        listed = elements if isinstance(elements, list) else []
+        found = (one.get("id") if isinstance(one, dict) else getattr(one, "id", None) for one in listed)
         return {str(one) for one in found} | ({" "} if aside else set())
 
     return _Known({name: ids(name) for name in ("depots", "vans", "stops", "shipments", "zones")}, aside)
