@@ -69,6 +69,19 @@ def one_sentence() -> Iterator[None]:
         _end(f"the database does not answer: {error.orig}", FAILED)
 
 
+@contextmanager
+def still_wrong(number: int) -> Iterator[None]:
+    """End with a sentence where a rejection is not there, or would be rejected again."""
+    from rotation.store.rejections import StillWrong
+
+    try:
+        yield
+    except LookupError as error:
+        _end(error.args[0], BAD_INPUT)
+    except StillWrong as error:
+        _end(f"nothing was sent: rejection {number} would be rejected again: {error}", BAD_INPUT)
+
+
 def _end(sentence: str, code: int) -> None:
     say(sentence)
     raise typer.Exit(code)
@@ -253,8 +266,8 @@ def rejected_replay(
     from config.kafka import client
     from streams.ingest import replay
 
-    with _beside(kafka=True) as (settings, _, engine):
-        replay(engine, client(settings), number, mended.read_bytes() if mended else None)
+    with _beside(kafka=True) as (settings, network, engine), still_wrong(number):
+        replay(engine, client(settings), number, mended.read_bytes() if mended else None, network)
         say(f"rejection {number} sent again")
 
 

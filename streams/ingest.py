@@ -1,7 +1,7 @@
 """Events from files to `circulation.events`, at the edge: gathered into batches; what the broker would not take is recorded here."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import orjson
@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from rotation.events import MAX_BATCH_BYTES, Edge, Reason, Rejection, parse
 from rotation.network import Network
 from rotation.store import rejections
+from rotation.store.clock import clock_by
 from rotation.store.engine import driver
 from streams.clients import Client, producer
 from streams.topics import CIRCULATION_EVENTS
@@ -95,12 +96,12 @@ def replay(
     LookupError
         When there is no such rejection.
     StillWrong
-        When the bytes would be rejected again, as far as `network` and the wall clock tell; nothing is sent.
+        When the bytes would be rejected again, as far as `network` and its clock tell; nothing is sent.
     """
     with engine.begin() as connection:
         cursor = driver(connection).cursor()
         value = mended if mended is not None else rejections.original(cursor, number)
-        _check(value, network)
+        _check(value, network, clock_by(cursor).now())
         sender = producer(client)
         try:
             sender.send(topic, value).get(timeout=ACK_S)
@@ -109,12 +110,12 @@ def replay(
         rejections.mark_replayed(cursor, number)
 
 
-def _check(value: bytes, network: Network | None) -> None:
+def _check(value: bytes, network: Network | None, now: datetime) -> None:
     if network is None and len(value) <= MAX_BATCH_BYTES:
         return
     places = frozenset(place.id for place in network.places) if network else frozenset()
     classes = frozenset(one.id for one in network.classes) if network else frozenset()
-    wrong = [one for one in parse(value, Edge(places, classes, datetime.now(UTC))) if isinstance(one, Rejection)]
+    wrong = [one for one in parse(value, Edge(places, classes, now)) if isinstance(one, Rejection)]
     if wrong:
         raise rejections.StillWrong(wrong)
 
