@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from solver.problem import Amount, Problem, Site, Van, Window
+from solver.problem import MOST_STOPS, Amount, Problem, Site, Van, Window
 
 VISIT_PREFIXES = ("collect:", "deliver:", "break:", "reload:", "start:", "end:")  # of visits that are no stop's
 _LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "baseline", "slots")
@@ -56,6 +56,7 @@ def read(data: object) -> Problem:
     ProblemError
         With every complaint.
     """
+    _refuse_too_many(data)
     try:
         problem, complaints = Problem.model_validate(data), list[Complaint]()
     except ValidationError as error:
@@ -66,6 +67,15 @@ def read(data: object) -> Problem:
     if complaints:
         raise ProblemError(complaints)
     return problem
+
+
+def _refuse_too_many(data: object) -> None:
+    """Count before reading: a wrong file of a hundred thousand stops is not worth judging one by one."""
+    lists = [data.get(name) for name in ("stops", "shipments")] if isinstance(data, dict) else []
+    number = sum(len(one) for one in lists if isinstance(one, list))
+    limit = data.get("max_stops", MOST_STOPS) if isinstance(data, dict) else MOST_STOPS
+    if isinstance(limit, int) and number > limit:
+        raise ProblemError([_too_many(number, limit)])
 
 
 def check(problem: Problem) -> list[Complaint]:
@@ -136,8 +146,12 @@ def not_too_many(problem: Problem, known: _Known) -> Iterator[Complaint]:
     """No more stops and shipments than asked for."""
     number = len(problem.stops) + len(problem.shipments)
     if number > problem.max_stops:
-        expected = f"at most {problem.max_stops} stops and shipments; set max_stops to allow more"
-        yield Complaint("stops", "too_many_stops", str(number), expected, {"limit": problem.max_stops})
+        yield _too_many(number, problem.max_stops)
+
+
+def _too_many(number: int, limit: int) -> Complaint:
+    expected = f"at most {limit} stops and shipments; set max_stops to allow more"
+    return Complaint("stops", "too_many_stops", str(number), expected, {"limit": limit})
 
 
 def ids_once(problem: Problem, known: _Known) -> Iterator[Complaint]:
