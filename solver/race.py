@@ -30,11 +30,13 @@ from solver.team import Found, Task, Team
 NAME = "race"
 VERSIONS = {name: version(name) for name in ("pyvrp", "ortools")}
 
-ROUNDS = 12  # in a search: fewer leave no time to turn the cut, more begin anew too often
+MOST_ROUNDS = 12  # in a search: fewer leave no time to turn the cut, more begin anew too often
+PART_S = 0.6  # at least, for each part in each round: building it costs a tenth of a second
 EXCHANGE_EVERY = 3  # rounds of searches of the whole: in between each goes its own way
 SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split
 PART_ITEMS = 320  # about as many in a part of a large day
+OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
 MENDING_SHARE = 0.3  # of the time for OR-Tools, where PyVRP was not told all
 RECOMBINE_EFFORT = 0.3  # seconds, about; beside the searches
@@ -58,6 +60,7 @@ class _Race:
         self.cores, self.begun = max(1, limits.threads), monotonic()
         self.time_s = limits.time_s - LAST_S - LAST_S_PER_ITEM * len(instance.items)
         self.best, self.rank, self.going = warm, rank(instance, warm), True
+        self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self._parts())))
         self.soft = not all_can_be_served(instance)
         self.whole, self.seen = Part.whole(instance), list[tuple[int, list[int]]]()
 
@@ -66,17 +69,28 @@ class _Race:
         return positions(self.instance)
 
     def run(self) -> None:
-        items = len(self.instance.items)
         mending = bool(pyvrp_engine.left_out(self.instance)) and self.limits.iterations is None
-        rounds = ROUNDS - round(ROUNDS * MENDING_SHARE) if mending else ROUNDS
-        start = round(rounds * START_SHARE) if items > SPLIT_ITEMS else rounds
-        if items > LARGE_ITEMS and not self.best:
-            self._in_parts(start - 1)
-        for turn in range(start if self.best and items > LARGE_ITEMS else 0, rounds):
+        rounds = self.rounds - round(self.rounds * MENDING_SHARE) if mending else self.rounds
+        self._open()
+        for turn in range(rounds):
             if self._goes_on():
-                self._together(turn) if turn < start else self._in_parts(turn)
+                self._in_parts(turn) if turn >= self._start(rounds) else self._together(turn)
         if mending and self._goes_on():
             self._mend()
+
+    def _start(self, rounds: int) -> int:
+        """How many rounds are searches of the whole, before the day is split."""
+        items = len(self.instance.items)
+        return rounds if items <= SPLIT_ITEMS else round(rounds * START_SHARE) if items <= LARGE_ITEMS else 0
+
+    def _open(self) -> None:
+        """A first plan, soon: of the whole, or of sectors where the day is large."""
+        if self.best or len(self.instance.items) <= LARGE_ITEMS:
+            tasks = [[self._task(self.whole, self.best, OPENING, core)] for core in range(self.cores)]
+            for found in self._ask(tasks):
+                self._take(found.plan)
+        else:
+            self._solve(sectors(self.instance, self.where, self._parts()), OPENING)
 
     def _goes_on(self) -> bool:
         """Whether nobody has stopped us and there is time for more than setting out."""
@@ -85,25 +99,27 @@ class _Race:
 
     def _together(self, turn: int) -> None:
         """Start and exchange: every core searches the whole; now and then all go on from the best."""
-        plan = self.best if turn % EXCHANGE_EVERY == 0 else []
+        plan = self.best if turn % EXCHANGE_EVERY == EXCHANGE_EVERY - 1 else []
         tasks = [[self._task(self.whole, plan, turn, core)] for core in range(self.cores)]
-        for found in self._ask(tasks, self._recombine if turn else None):
+        for found in self._ask(tasks, self._recombine if self.seen else None):
             self._take(found.plan)
             self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
 
     def _in_parts(self, turn: int) -> None:
-        """Split: the best plan's runs in parts, each on a core of its own, along another cut each turn."""
-        each = max(1, round(len(self.instance.items) / PART_ITEMS / self.cores))
-        parts = each * self.cores
-        cut = split(self.instance, self.where, self.best, parts, turn) if self.best else self._sectors(parts)
+        """Split: the best plan's runs in parts, along another cut each turn."""
+        self._solve(split(self.instance, self.where, self.best, self._parts(), turn), turn)
+
+    def _parts(self) -> int:
+        return self.cores * max(1, round(len(self.instance.items) / PART_ITEMS / self.cores))
+
+    def _solve(self, cut: Split, turn: int) -> None:
+        """Every part on a core, some one after the other; the parts' plans together are a plan."""
+        each = len(cut) // self.cores
         tasks = [
             [self._task(*cut[one * self.cores + core], turn, core, (one + 1) / each) for one in range(each)]
             for core in range(self.cores)
         ]
         self._take(joined(found.plan for found in self._ask(tasks)))
-
-    def _sectors(self, parts: int) -> Split:
-        return sectors(self.instance, self.where, parts)
 
     def _recombine(self) -> None:
         """The best plan that the runs seen so far make together."""
@@ -125,8 +141,12 @@ class _Race:
         """Return a task that ends with this share of what is left until the turn ends."""
         seed, part = self.limits.seed * self.cores + core + 1, replace(part, soft=self.soft)
         if self.limits.iterations is not None:
-            return Task(part, plan, Until(iterations=-(-self.limits.iterations // ROUNDS)), seed)
-        now, end = monotonic(), self.begun + self.time_s * (turn + 1) / ROUNDS
+            return Task(part, plan, Until(iterations=-(-self.limits.iterations // (MOST_ROUNDS + 1))), seed)
+        opening_s = OPENING_S * max(1.0, len(self.instance.items) / PART_ITEMS / self.cores)
+        now, end = monotonic(), self.begun + self.time_s * (turn + 1) / self.rounds
+        if turn == OPENING:
+            patient = self.begun + self.time_s * START_SHARE * share
+            return Task(part, plan, Until(min(now + opening_s * share, patient), None, patient), seed)
         return Task(part, plan, Until(now + max(0.0, end - now) * share), seed)
 
     def _take(self, plan: Plan) -> bool:

@@ -41,13 +41,20 @@ ORDINARY = Taste()
 
 @dataclass(frozen=True)
 class Until:
-    """When a search ends: at an instant of `time.monotonic`, which processes share, or after iterations."""
+    """When a search ends: at an instant of `time.monotonic`, which processes share, or after iterations.
+
+    One that has no feasible plan goes on until `patient_at`.
+    """
 
     at: float = math.inf
     iterations: int | None = None
+    patient_at: float = 0.0
 
-    def over(self, iterations: int) -> bool:
-        return iterations >= self.iterations if self.iterations is not None else monotonic() >= self.at
+    def over(self, iterations: int, feasible: bool) -> bool:
+        if self.iterations is not None:
+            return iterations >= self.iterations
+        now = monotonic()
+        return now >= self.at and (feasible or now >= self.patient_at)
 
 
 class Search:
@@ -81,7 +88,7 @@ class Search:
     def go_on(self, until: Until) -> None:
         """Search until then."""
         first = self.iterations
-        while not until.over(self.iterations - first):
+        while not until.over(self.iterations - first, self.best.is_feasible()):
             candidate = self._candidate()
             evaluator = self.penalties.cost_evaluator()
             if evaluator.cost(candidate) < evaluator.cost(self.best):

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from time import monotonic
 
 from solver.engines import Plan
-from solver.engines.pyvrp import Model, Part, with_breaks_of
+from solver.engines.pyvrp import Model, Part, alike, with_breaks_of
 from solver.instance import Instance, Kind
 from solver.search import ORDINARY, Search, Taste, Until
 
@@ -91,7 +91,7 @@ def _serve(instance: Instance, pipe: Connection) -> None:
 
 class _Child:
     def __init__(self, instance: Instance) -> None:
-        self.instance = instance
+        self.instance, self.kinds = instance, alike(instance)
         self.search: Search | None = None
 
     def found(self, task: Task) -> Found:
@@ -104,7 +104,7 @@ class _Child:
         """Go on with the last search where it was of the same part."""
         search, plan = self.search, _without_breaks(self.instance, task.plan)
         if search is None or search.model.part != task.part or search.taste != task.taste:
-            model = Model(self.instance, task.part)
+            model = Model(self.instance, task.part, self.kinds)
             search = self.search = Search(model, task.seed, task.taste, model.encode(plan) if plan else None)
         elif plan:
             search.begin_from(search.model.encode(plan))

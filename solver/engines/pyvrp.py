@@ -80,9 +80,10 @@ class Part:
 class Model:
     """A part of an instance as PyVRP's data, and plans to and fro."""
 
-    def __init__(self, instance: Instance, part: Part) -> None:
+    def __init__(self, instance: Instance, part: Part, kinds: Sequence[int] | None = None) -> None:
+        """`kinds` is `alike(instance)`, where it is at hand."""
         self.instance, self.part = instance, part
-        self.types = _types(instance, part.vans)
+        self.types = _types(kinds or alike(instance), part.vans)
         self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
         self.location, self.node_place, self.depot_at = self._locate()
         self.units = _cost_units(instance, part)
@@ -269,12 +270,14 @@ class Model:
     def encode(self, plan: Plan) -> pyvrp.Solution:
         """Return the plan's runs as a PyVRP solution; alternatives are chosen as the times of the run ask."""
         kind_of = {van: number for number, vans in enumerate(self.types) for van in vans}
-        routes = [pyvrp.Route(self.data, self._activities(van, nodes), kind_of[van]) for van, nodes in plan if nodes]
+        plan = [(van, nodes) for van, nodes in plan if nodes]
+        begins = drive(self.instance, *table(self.instance, plan)).begin_s[:, 1:].tolist() if plan else []
+        visits = [
+            [self._activity(node, at_s) for node, at_s in zip(nodes, times, strict=False)]
+            for (_, nodes), times in zip(plan, begins, strict=True)
+        ]
+        routes = [pyvrp.Route(self.data, one, kind_of[van]) for (van, _), one in zip(plan, visits, strict=True)]
         return pyvrp.Solution(self.data, routes)
-
-    def _activities(self, van: int, nodes: Sequence[int]) -> list[pyvrp.Activity]:
-        begins = _begin_times(self.instance, van, nodes) if self.data.num_groups else [0] * len(nodes)
-        return [self._activity(node, at_s) for node, at_s in zip(nodes, begins, strict=True)]
 
     def _activity(self, node: int, at_s: int) -> pyvrp.Activity:
         instance, kind = self.instance, self.instance.kind[node]
@@ -351,11 +354,6 @@ def with_breaks_of(instance: Instance, plan: Plan) -> Plan:
     return [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]
 
 
-def _begin_times(instance: Instance, van: int, nodes: Sequence[int]) -> list[int]:
-    runs = drive(instance, *table(instance, [(van, nodes)]))
-    return [int(second) for second in runs.begin_s[0, 1 : len(nodes) + 1]]
-
-
 def _rates(instance: Instance, van: int) -> tuple[int, int, int]:
     """Return what a second, a metre and a second of overtime cost, in cents / COST_UNITS."""
     one, costs = instance.problem.vans[van], instance.problem.costs
@@ -388,8 +386,8 @@ def alike(instance: Instance) -> list[int]:
     return [marks.index(mark) for mark in marks]
 
 
-def _types(instance: Instance, vans: Sequence[int]) -> list[list[int]]:
-    kinds, groups = alike(instance), dict[int, list[int]]()
+def _types(kinds: Sequence[int], vans: Sequence[int]) -> list[list[int]]:
+    groups = dict[int, list[int]]()
     for van in vans:
         groups.setdefault(kinds[van], []).append(van)
     return list(groups.values())
