@@ -2,24 +2,30 @@
 
 import asyncio
 import logging
+import queue
+import threading
+from collections import deque
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import faust
 
 from rotation.network import Network
-from streams.apply import Stopped, Topics, Writer
+from streams.apply import Batch, Stopped, Topics, Writer
 from streams.clients import Client, brokers, credentials, gap_fetcher, shorter_than
 from streams.rows import Message
 from streams.transport import Transport
 
 log = logging.getLogger(__name__)
 
-BATCH_MESSAGES = 200  # some 20,000 events at 100 a message, what a transaction takes in half a second at full load
-BATCH_WAIT_S = 0.02  # a lone event waits no longer than this before it is written
-IN_FLIGHT = 2  # one batch is parsed while the one before is written
+BATCH_BYTES = 1_500_000  # some 5,000 events of 300 bytes: larger transactions gained nothing, and latency grew
+MESSAGE_BYTES = 100  # what a message weighs beside its value
+WAITING_MESSAGES = 2_000  # beyond it Faust's own buffer fills, and fetching pauses
+ROOM_LOOK_S = 0.002
+STOP_LOOK_S = 0.2
+JOIN_S = 2.0  # a batch in hand is written in well under a second; a database that does not answer is not waited for
 SESSION_TIMEOUT_S = 8.0  # at Faust's 60 s half of the restarts after kill -9 took over a minute; at 6 to 10 s none
 HEARTBEAT_S = 2.0
 BUFFER_MESSAGES = 2048  # beyond it a partition's fetching pauses; large enough that the fetcher's pause of 1 s never comes
@@ -79,52 +85,96 @@ def create(
 
 
 def _attach_apply(app: RotationApp, topics: Topics) -> None:
-    hand = _Hand(app.writer)
+    hand = Hand(app.writer)
 
     @app.agent(app.topic(topics.events, value_type=bytes, value_serializer="raw", key_serializer="raw"), name="apply")
     async def apply(stream: Any) -> None:
-        async for events in stream.take_events(BATCH_MESSAGES, within=BATCH_WAIT_S):
-            await hand.over([_message(event) for event in events])
+        hand.start()
+        async for event in stream.events():
+            if hand.full:
+                await hand.room()
+            hand.give(_message(event))
 
     app.on_before_shutdown.connect(hand.stop, weak=False)
 
 
-class _Hand:
-    """Hands batches from Faust to the writer: parsed on one thread, written on another, in their order."""
+class Hand:
+    """Hands messages from Faust to the writer: while one batch is written the next is parsed, and what comes meanwhile gathers.
+
+    So a lone event is written at once, and under load batches grow by themselves to what keeps up. Faust's own `take_events`
+    waits out its time for every batch, and costs two waits a message.
+    """
 
     def __init__(self, writer: Writer) -> None:
+        """Start no threads yet: the app may be made only to be looked at."""
         self._writer = writer
-        self._parsing, self._writing = ThreadPoolExecutor(1, "parse"), ThreadPoolExecutor(1, "write")
-        self._free = asyncio.Semaphore(IN_FLIGHT)
+        self._waiting: deque[Message] = deque()
+        self._some = threading.Event()
+        self._parsed: queue.Queue[Batch] = queue.Queue(maxsize=1)
+        self._threads: list[threading.Thread] = []
 
-    async def over(self, messages: list[Message]) -> None:
-        """Return as soon as there is room for the next batch."""
-        await self._free.acquire()
-        loop = asyncio.get_running_loop()
-        self._parsing.submit(self._parse, messages, lambda: loop.call_soon_threadsafe(self._free.release))
+    @property
+    def full(self) -> bool:
+        """Whether the writer is far behind."""
+        return len(self._waiting) >= WAITING_MESSAGES
 
-    def _parse(self, messages: list[Message], done: Any) -> None:
-        try:
-            batch = self._writer.prepare(messages)
-        except Stopped:
-            return
-        self._writing.submit(self._write, batch, done)
+    async def room(self) -> None:
+        """Wait until half of what waits is taken."""
+        while len(self._waiting) > WAITING_MESSAGES // 2 and not self._writer.stopping.is_set():
+            await asyncio.sleep(ROOM_LOOK_S)
 
-    def _write(self, batch: Any, done: Any) -> None:
-        try:
-            self._writer.write(batch)
-        except Stopped:
-            return
-        done()
+    def give(self, message: Message) -> None:
+        """Let a message wait for its batch."""
+        self._waiting.append(message)
+        self._some.set()
+
+    def start(self) -> None:
+        """Start the two threads, once."""
+        if not self._threads:
+            self._threads = [threading.Thread(target=loop, name=name, daemon=True)
+                             for name, loop in (("parse", self._parse), ("write", self._write))]  # fmt: skip
+            for thread in self._threads:
+                thread.start()
 
     async def stop(self, *_: Any, **__: Any) -> None:
         """Let the batch in hand end, and begin no other."""
         self._writer.stopping.set()
+        self._some.set()
         await asyncio.get_running_loop().run_in_executor(None, self._shut)
 
+    def _parse(self) -> None:
+        with suppress(Stopped):
+            while not self._writer.stopping.is_set():
+                self._some.wait()
+                self._some.clear()
+                while messages := self._taken():
+                    self._hand_over(self._writer.prepare(messages))
+
+    def _taken(self) -> list[Message]:
+        """Take what waits, up to a batch's bytes."""
+        taken, size = [], 0
+        while self._waiting and size < BATCH_BYTES:
+            taken.append(self._waiting.popleft())
+            size += len(taken[-1].value) + MESSAGE_BYTES
+        return taken
+
+    def _hand_over(self, batch: Batch) -> None:
+        while True:
+            try:
+                return self._parsed.put(batch, timeout=STOP_LOOK_S)
+            except queue.Full:
+                if self._writer.stopping.is_set():
+                    raise Stopped from None
+
+    def _write(self) -> None:
+        with suppress(Stopped):
+            while not self._writer.stopping.is_set():
+                with suppress(queue.Empty):
+                    self._writer.write(self._parsed.get(timeout=STOP_LOOK_S))
+
     def _shut(self) -> None:
-        self._parsing.shutdown(wait=True)
-        self._writing.shutdown(wait=True)
+        for thread in self._threads:
+            thread.join(JOIN_S)
         self._writer.close()
 
 

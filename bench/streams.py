@@ -1,0 +1,318 @@
+"""How fast the streams are, beside Faust's bare no-op agent in the same run on the same broker: JSON lines.
+
+    python -m bench.streams [--copies N] [--events N] [--only NAME,...]
+
+Every case is a worker process of its own that finds its messages waiting in Kafka; events a second are counted from its first to
+its last commit. The no-op agent reads one event a message; its rate is the unit that the others are compared with.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+import psycopg
+
+from infra.kafka import embedded_kafka
+from infra.postgres import embedded_postgres
+from rotation.events import CopyAdded, CopyLoaned, CopyReturned, TransferSent, cloud_event
+from rotation.network import Network, from_tables
+from rotation.store import migrate
+from streams import admin
+from streams.clients import producer
+from streams.topics import Topic
+
+SEED = 1
+START = datetime(2026, 3, 2, tzinfo=UTC)
+PLACES = tuple(f"p{number:03d}" for number in range(500))
+PARTITIONS = 2
+POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # documented in docs/deploy.md; commits wait for the disk
+PATIENCE_S = 240.0
+
+
+def network() -> Network:
+    """500 places under one hub."""
+    rooms = [{"id": place, "name": place, "tier": "room", "parent": PLACES[0]} for place in PLACES[1:]]
+    first = {"id": PLACES[0], "name": "centre", "tier": "central", "hub": {}}
+    return from_tables(
+        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": "fiction", "name": "fiction"}],
+         "place": [first, *rooms], "van": [{"id": "v", "hub": PLACES[0], "crates": 20}]}, "bench.toml",
+    )  # fmt: skip
+
+
+def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
+    """Loans, returns and one shipment in twenty, of copies at random."""
+    draw = random.Random(SEED + begin)
+    for number in range(begin, begin + count):
+        copy, place, kind = f"c{draw.randrange(copies):07d}", draw.choice(PLACES), draw.random()
+        fact = (
+            CopyLoaned(copy=copy, place=place) if kind < 0.45
+            else CopyReturned(copy=copy, place=place) if kind < 0.95
+            else TransferSent(copy=copy, place=place, to=draw.choice(PLACES))
+        )  # fmt: skip
+        yield cloud_event(fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 8))
+
+
+def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
+    """Messages of `size` events."""
+    batch: list[dict[str, Any]] = []
+    for event in events:
+        batch.append(event)
+        if len(batch) == size:
+            yield orjson.dumps(batch if size > 1 else batch[0])
+            batch = []
+
+
+class Bench:
+    """The servers and what is measured on them."""
+
+    def __init__(self, bootstrap: str, url: str, folder: Path, copies: int) -> None:
+        self.client = {"bootstrap_servers": [bootstrap], "security_protocol": "PLAINTEXT"}
+        self.bootstrap, self.url, self.folder, self.copies, self.runs = bootstrap, url, folder, copies, 0
+        self.noop: float | None = None
+
+    def fill(self, messages: Iterator[bytes]) -> str:
+        """Put messages into new topics of their own and return their prefix."""
+        self.runs += 1
+        prefix = f"bench{self.runs}"
+        names = [f"{prefix}.{name}" for name in ("events", "touched", "rejected")]
+        admin.create(self.client, topics=[Topic(name, "", PARTITIONS, -1, False, (), (), "") for name in names])
+        self.send(prefix, messages)
+        return prefix
+
+    def send(self, prefix: str, messages: Iterator[bytes]) -> None:
+        """Send more, partitions in turn."""
+        sender = producer(self.client, linger_ms=5)
+        for number, message in enumerate(messages):
+            sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)
+        sender.flush()
+        sender.close()
+
+    def worker(self, kind: str, prefix: str) -> subprocess.Popen[bytes]:
+        """Start a process: "apply", "watch" (apply and watch) or "noop"."""
+        log = (self.folder / f"{prefix}-{kind}.log").open("ab")
+        command = [sys.executable, "-m", "bench.streams_process", kind, self.bootstrap, self.url, prefix, str(self.folder)]
+        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."})
+
+    def query(self, sql: str) -> Any:
+        """Return the only value of a query."""
+        with psycopg.connect(self.url) as connection:
+            row = connection.execute(sql).fetchone()
+        return row[0] if row else None
+
+    def say(self, name: str, **figures: Any) -> None:
+        """Print one line; rates also as multiples of the no-op agent's."""
+        rate = figures.get("events_per_s")
+        times = {"times_noop": round(rate / self.noop, 2)} if rate and self.noop else {}
+        print(json.dumps({"bench": "streams", "case": name, "copies": self.copies, "seed": SEED, **figures, **times}), flush=True)
+
+
+# --- The cases --------------------------------------------------------------------------------------------------------------
+
+
+def load_copies(bench: Bench) -> None:
+    """Copies enter through Kafka as any others: also a measure, of events that are all new copies."""
+    added = (
+        cloud_event(CopyAdded(copy=f"c{n:07d}", place=PLACES[n % 500], title=f"t{n // 3}", **{"class": "fiction"}),
+                    event_id=f"a{n}", source="koha/main", time=START - timedelta(days=30) + timedelta(seconds=n))
+        for n in range(bench.copies)
+    )  # fmt: skip
+    prefix = bench.fill(batched(added, 100))
+    workers = [bench.worker("apply", prefix)]
+    seconds = _drain(bench, prefix, bench.copies)
+    bench.say("copies added, batches of 100", events=bench.copies, events_per_s=round(bench.copies / seconds))
+    _end(workers)
+    with psycopg.connect(bench.url, autocommit=True) as connection:
+        connection.execute("TRUNCATE outbox")
+        connection.execute("VACUUM ANALYZE")
+
+
+def noop(bench: Bench, events: int) -> None:
+    """Faust as it comes, one event a message, an agent that does nothing."""
+    prefix = bench.fill(batched(moves(events, bench.copies), 1))
+    process = bench.worker("noop", prefix)
+    rate = _noop_rate(bench.folder / f"{prefix}.noop", events)
+    bench.noop = rate
+    bench.say("Faust's no-op agent, single events", events=events, events_per_s=round(rate))
+    _end([process])
+
+
+def batches_of_100(bench: Bench, events: int) -> None:
+    """The main case, and the worker's memory afterwards."""
+    prefix = bench.fill(batched(moves(events, bench.copies, 10_000_000), 100))
+    workers = [bench.worker("apply", prefix)]
+    seconds = _drain(bench, prefix, events)
+    memory = psutil.Process(workers[0].pid).memory_info().rss >> 20
+    bench.say("one worker, batches of 100", events=events, events_per_s=round(events / seconds), worker_mb=memory)
+    _end(workers)
+
+
+def two_workers(bench: Bench, events: int) -> None:
+    """A partition each."""
+    prefix = bench.fill(iter(()))
+    workers = [bench.worker("apply", prefix), bench.worker("apply", prefix)]
+    time.sleep(20)
+    bench.send(prefix, batched(moves(events, bench.copies, 20_000_000), 100))
+    seconds = _drain(bench, prefix, events)
+    bench.say("two workers, batches of 100, sender beside", events=events, events_per_s=round(events / seconds))
+    _end(workers)
+
+
+def single_events(bench: Bench, events: int) -> None:
+    """What library systems send that know no batches."""
+    prefix = bench.fill(batched(moves(events, bench.copies, 30_000_000), 1))
+    workers = [bench.worker("apply", prefix)]
+    seconds = _drain(bench, prefix, events)
+    bench.say("one worker, single events", events=events, events_per_s=round(events / seconds))
+    _end(workers)
+
+
+def latency(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
+    """From a message's sending to its commit, at a steady rate; PostgreSQL's own commit times tell."""
+    prefix = bench.fill(iter(()))
+    workers = [bench.worker("apply", prefix)]
+    sent: dict[str, float] = {}
+    events = moves(rate * seconds + 100 * size, bench.copies, 40_000_000 + rate * 1000)
+    _until_ready(bench, prefix, batched(events, size))
+    sender, begin = producer(bench.client), time.time()
+    for number, message in enumerate(batched(events, size)):
+        due = begin + number * size / rate
+        if due - begin > seconds:
+            break
+        time.sleep(max(due - time.time(), 0))
+        sent[orjson.loads(message)[-1]["id"] if size > 1 else orjson.loads(message)["id"]] = time.time()
+        sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)
+    sender.flush()
+    time.sleep(3)
+    with psycopg.connect(bench.url) as connection:
+        rows = connection.execute(
+            "SELECT event_id, extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8 FROM movements WHERE event_id = ANY(%s)",
+            (list(sent),),
+        ).fetchall()
+    waits = sorted(1000 * (at - sent[event]) for event, at in rows)
+    bench.say(f"sent to committed at {rate} events/s", batch=size, messages=len(sent), committed=len(waits),
+              p50_ms=round(waits[len(waits) // 2], 1), p99_ms=round(waits[int(len(waits) * 0.99)], 1))  # fmt: skip
+    _end(workers)
+
+
+def restart(bench: Bench, others: int) -> None:
+    """kill -9 of a worker in the middle, with `others` running beside it: until its partitions' next event is committed."""
+    prefix = bench.fill(iter(()))
+    workers = [bench.worker("apply", prefix) for _ in range(1 + others)]
+    events = moves(200_000, bench.copies, 60_000_000 + others)
+    messages = batched(events, 10)
+    _until_ready(bench, prefix, messages)
+    time.sleep(12 if others else 1)
+    os.kill(workers[0].pid, signal.SIGKILL)
+    begin = time.monotonic()
+    if not others:
+        workers.append(bench.worker("apply", prefix))
+    before = _positions(bench, prefix)
+    bench.send(prefix, (next(messages) for _ in range(20)))
+    _wait(lambda: all(now > was for now, was in zip(_positions(bench, prefix), before, strict=True)))
+    name = "first event after kill -9, second worker running" if others else "first event after kill -9 and restart"
+    bench.say(name, seconds=round(time.monotonic() - begin, 1))
+    _end(workers)
+
+
+def disk(bench: Bench) -> None:
+    """What a million movements take on disk, with their index."""
+    rows = bench.query("SELECT count(*) FROM movements")
+    total = bench.query("SELECT pg_total_relation_size('movements')")
+    of_copies = bench.query("SELECT pg_total_relation_size('copies')")
+    bench.say("disk", movements=rows, mb_per_million_movements=round(total / rows), copies_mb=of_copies >> 20)
+
+
+# --- Waiting ----------------------------------------------------------------------------------------------------------------
+
+
+def _positions(bench: Bench, prefix: str) -> list[int]:
+    with psycopg.connect(bench.url) as connection:
+        rows = connection.execute(
+            "SELECT next_offset FROM progress WHERE topic = %s ORDER BY partition", (f"{prefix}.events",)
+        ).fetchall()
+    return [offset for (offset,) in rows]
+
+
+def _drain(bench: Bench, prefix: str, events: int) -> float:
+    """Return the seconds from the first commit seen to the last, events counted by movements' own table."""
+    counted = "SELECT coalesce(sum(value), 0) FROM counts"
+    base = int(bench.query(counted))
+    _wait(lambda: int(bench.query(counted)) > base)
+    begin, first = time.monotonic(), int(bench.query(counted)) - base
+    _wait(lambda: int(bench.query(counted)) - base >= events)
+    return (time.monotonic() - begin) * events / max(events - first, 1)
+
+
+def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
+    """Feed a little until each partition is being read."""
+    for _ in range(60):
+        bench.send(prefix, (next(messages) for _ in range(PARTITIONS)))
+        time.sleep(0.5)
+        if len([offset for offset in _positions(bench, prefix) if offset]) == PARTITIONS:
+            return
+    raise TimeoutError(f"{prefix}: no worker reads")
+
+
+def _noop_rate(file: Path, events: int) -> float:
+    _wait(file.exists)
+    return float(file.read_text())
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    begin = time.monotonic()
+    while not done():
+        if time.monotonic() - begin > PATIENCE_S:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait(10)
+
+
+def main() -> None:
+    """Run the cases in order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--copies", type=int, default=1_000_000)
+    parser.add_argument("--events", type=int, default=500_000)
+    parser.add_argument("--only", default="")
+    wanted = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-streams-") as name:
+        folder = Path(name)
+        settings = {**POSTGRES, "track_commit_timestamp": "on"}
+        with embedded_kafka(folder / "kafka") as kafka, embedded_postgres(folder / "postgres", settings=settings) as postgres:
+            migrate.upgrade(postgres.url)
+            bench = Bench(kafka.bootstrap, postgres.url, folder, wanted.copies)
+            cases: dict[str, Callable[[], None]] = {
+                "noop": lambda: noop(bench, min(wanted.events // 5, 100_000)),
+                "copies": lambda: load_copies(bench),
+                "batches": lambda: batches_of_100(bench, wanted.events),
+                "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
+                "two": lambda: two_workers(bench, wanted.events),
+                "latency500": lambda: latency(bench, 500, 10),
+                "latency5000": lambda: latency(bench, 5000, 100),
+                "restart": lambda: restart(bench, 0),
+                "restart2": lambda: restart(bench, 1),
+                "disk": lambda: disk(bench),
+            }
+            for case in wanted.only.split(",") if wanted.only else cases:
+                cases[case]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""A process of bench.streams: `python -m bench.streams_process noop|apply|watch BOOTSTRAP URL PREFIX DIR`."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import faust
+
+from bench.streams import network
+from streams import watch
+from streams.app import create
+from streams.apply import Topics
+from streams.worker import configure_logging, end, run
+
+NOOP_COUNT_FROM = 2_000  # messages before the clock of the no-op agent begins: its start is no part of its rate
+QUIET_S = 2.0  # without a message the no-op agent has read all
+
+
+def apply(kind: str, bootstrap: str, url: str, prefix: str, folder: str) -> Any:
+    """The worker as it is in production, on topics of the case's own."""
+    client = {"bootstrap_servers": [bootstrap], "security_protocol": "PLAINTEXT"}
+    topics = Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected")
+    app = create(client, url, network(), Path(folder), topics=topics, name=prefix)
+    if kind == "watch":
+        watch.attach(app, url, network(), watch.Thresholds())
+    return app
+
+
+def noop(bootstrap: str, prefix: str, folder: str) -> Any:
+    """Faust with its defaults and an agent that does nothing but count."""
+    app = faust.App(f"{prefix}-noop", broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False, autodiscover=False,
+                    topic_allow_declare=False, topic_disable_leader=True, consumer_auto_offset_reset="earliest",
+                    stream_buffer_maxsize=4096, datadir=f"{folder}/{prefix}-noop", loghandlers=[])  # fmt: skip
+    seen = {"count": 0, "begin": 0.0, "last": 0.0}
+
+    @app.agent(app.topic(f"{prefix}.events", value_serializer="json"))
+    async def nothing(stream: Any) -> None:
+        async for _ in stream:
+            seen["count"] += 1
+            if seen["count"] == NOOP_COUNT_FROM:
+                seen["begin"] = time.monotonic()
+            seen["last"] = time.monotonic()
+
+    @app.timer(0.5)
+    async def write() -> None:
+        if seen["begin"] and time.monotonic() - seen["last"] > QUIET_S:
+            rate = (seen["count"] - NOOP_COUNT_FROM) / (seen["last"] - seen["begin"])
+            Path(folder, f"{prefix}.noop").write_text(str(rate))
+
+    return app
+
+
+def main() -> None:
+    """Run one process until SIGTERM."""
+    configure_logging()
+    kind, bootstrap, url, prefix, folder = sys.argv[1:]
+    make = (lambda: noop(bootstrap, prefix, folder)) if kind == "noop" else (lambda: apply(kind, bootstrap, url, prefix, folder))
+    asyncio.run(run(make))
+    end(0)
+
+
+if __name__ == "__main__":
+    main()
