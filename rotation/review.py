@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select, text, update
+from sqlalchemy import Connection, insert, select, text, update
 
 from rotation.dispatch.orders import order_day
 from rotation.network import Network
@@ -44,6 +44,14 @@ class Outcome:
     runs: int
     transfers: int
     orders: int
+
+
+class Plan(NamedTuple):
+    """A hub's plan as it stands, locked."""
+
+    day_plan_id: str
+    status: str
+    version: int
 
 
 class NothingThere(LookupError):
@@ -96,40 +104,47 @@ def decide(
     return outcome
 
 
-def _locked(connection: Connection, subject: Subject) -> Sequence[Row[Any]]:
+def _locked(connection: Connection, subject: Subject) -> Sequence[Plan]:
     """Return the plans that the subject is part of; who comes second waits here until the first is through."""
-    query = select(day_plans.c.day_plan_id, day_plans.c.status, day_plans.c.version).where(day_plans.c.day == subject.day)
+    query = select(day_plans.c.day_plan_id, day_plans.c.status, day_plans.c.version).where(
+        day_plans.c.day == subject.day
+    )
     if subject.hub_id:
         query = query.where(day_plans.c.hub_id == subject.hub_id)
     if subject.run_id:
         its_plan = select(runs.c.day_plan_id).where(runs.c.run_id == subject.run_id)
         query = query.where(day_plans.c.day_plan_id.in_(its_plan))
-    plans = connection.execute(query.order_by(day_plans.c.day_plan_id).with_for_update()).all()
+    locked = connection.execute(query.order_by(day_plans.c.day_plan_id).with_for_update())
+    plans = [Plan(*row) for row in locked]
     if not plans:
         raise NothingThere(str(subject))
     return plans
 
 
-def _must_be_as_seen(connection: Connection, plans: Sequence[Row[Any]], seen: Mapping[str, int] | None) -> None:
+def _must_be_as_seen(connection: Connection, plans: Sequence[Plan], seen: Mapping[str, int] | None) -> None:
     open_plans = [plan for plan in plans if plan.status == "draft"]
     if open_plans and (seen is None or all(seen.get(plan.day_plan_id) == plan.version for plan in plans)):
         return
     subjects = _subjects_of(connection, [plan.day_plan_id for plan in plans])
     last = connection.execute(
-        select(decisions.c.who, decisions.c.decided_at).where(decisions.c.subject.in_(subjects)).order_by(decisions.c.id.desc())
+        select(decisions.c.who, decisions.c.decided_at)
+        .where(decisions.c.subject.in_(subjects))
+        .order_by(decisions.c.id.desc())
     ).first()
     raise DecidedMeanwhile(*(last or (None, None)))
 
 
 def _subjects_of(connection: Connection, plan_ids: list[str]) -> list[str]:
     """Return the names under which decisions on these plans are recorded: the day, the hub, each run."""
-    plans = connection.execute(select(day_plans.c.day, day_plans.c.hub_id).where(day_plans.c.day_plan_id.in_(plan_ids))).all()
+    plans = connection.execute(
+        select(day_plans.c.day, day_plans.c.hub_id).where(day_plans.c.day_plan_id.in_(plan_ids))
+    ).all()
     its_runs = connection.scalars(select(runs.c.run_id).where(runs.c.day_plan_id.in_(plan_ids)))
     subjects = [name for day, hub in plans for name in (Subject(day), Subject(day, hub_id=hub))]
     return [str(subject) for subject in subjects] + [f"run:{run}" for run in its_runs]
 
 
-def _runs_decided(connection: Connection, action: Action, subject: Subject, plans: Sequence[Row[Any]]) -> list[str]:
+def _runs_decided(connection: Connection, action: Action, subject: Subject, plans: Sequence[Plan]) -> list[str]:
     """Move the subject's drafts to their new status and return their ids."""
     change = update(runs).where(runs.c.status == "draft", runs.c.day_plan_id.in_([plan.day_plan_id for plan in plans]))
     if subject.run_id:
@@ -141,7 +156,7 @@ def _runs_decided(connection: Connection, action: Action, subject: Subject, plan
     return changed
 
 
-def _plans_decided(connection: Connection, action: Action, plans: Sequence[Row[Any]]) -> None:
+def _plans_decided(connection: Connection, action: Action, plans: Sequence[Plan]) -> None:
     """Give each plan a new version; it is decided on as a whole once no run of it is left to decide on."""
     for plan in plans:
         left = set(connection.scalars(select(runs.c.status).where(runs.c.day_plan_id == plan.day_plan_id).distinct()))

@@ -36,7 +36,12 @@ def large(places: int = 1_200, classes: int = 8) -> Network:
     hubs = max(places // 100, 1)
     rows: list[dict[str, Any]] = []
     for n in range(places):
-        row = {"id": f"p{n}", "name": {"zh": f"第{n}分馆", "en": f"Branch {n}"}, "lat": 30 + rng.random() * 0.7, "lon": 104 + rng.random() * 0.8}
+        row = {
+            "id": f"p{n}",
+            "name": {"zh": f"第{n}分馆", "en": f"Branch {n}"},
+            "lat": 30 + rng.random() * 0.7,
+            "lon": 104 + rng.random() * 0.8,
+        }
         tier = {"tier": "central", "hub": {}} if n == 0 else {"tier": "district", "parent": "p0", "hub": {}}
         if n >= hubs:
             tier = {"tier": "room", "parent": f"p{n % hubs}"}
@@ -48,9 +53,18 @@ def large(places: int = 1_200, classes: int = 8) -> Network:
 
 
 def fill(
-    connection: Connection, network: Network, *, day: date = DAY, stops_a_run: int = 8, runs: int | None = None,
-    transfers: int = 160, copies_a_level: int = 6, hour: int = 11, status: str = "draft", seed: int = 1,
-) -> None:  # fmt: skip
+    connection: Connection,
+    network: Network,
+    *,
+    day: date = DAY,
+    stops_a_run: int = 8,
+    runs: int | None = None,
+    transfers: int = 160,
+    copies_a_level: int = 6,
+    hour: int = 11,
+    status: str = "draft",
+    seed: int = 1,
+) -> None:
     """Write a day as it stands at `hour` local time; runs are `status`, and under way where that is "ordered"."""
     rng = random.Random(seed)
     now = network.instant(day, hour * 3600).astimezone(UTC)
@@ -69,7 +83,7 @@ def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]
         connection.execute(insert(table), rows)
 
 
-# --- Runs ---------------------------------------------------------------------------------------------------------------------
+# --- Runs ---------------------------------------------------------------
 
 
 def _runs(
@@ -78,7 +92,11 @@ def _runs(
     served: set[str] = set()
     for number, van in enumerate(network.vans[:wanted]):
         hub = network.place[van.hub]
-        near = [p for p in network.places if p.located and not p.hub and p.id not in served and network.hub_of(p.id) == van.hub]
+        near = [
+            p
+            for p in network.places
+            if p.located and not p.hub and p.id not in served and network.hub_of(p.id) == van.hub
+        ]
         visits = sorted(rng.sample(near, min(size, len(near))), key=lambda p: (p.lon or 0, p.lat or 0))
         served.update(p.id for p in visits)
         if visits:
@@ -87,7 +105,15 @@ def _runs(
 
 
 def _run(
-    day: date, van: str, crates: int, hub: Place, visits: list[Place], departs: datetime, now: datetime, status: str, rng: random.Random
+    day: date,
+    van: str,
+    crates: int,
+    hub: Place,
+    visits: list[Place],
+    departs: datetime,
+    now: datetime,
+    status: str,
+    rng: random.Random,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     run_id, at = f"{day:%Y%m%d}-{van}", departs
     deliver = [rng.randint(1, 4) for _ in visits]
@@ -100,17 +126,35 @@ def _run(
         leaves = begins + timedelta(minutes=6 + deliver[position - 1] * 2)
         load += collect[position - 1] - deliver[position - 1]
         done = status == "ordered" and leaves <= now
-        rows.append({
-            "run_id": run_id, "position": position, "place_id": place.id, "arrives_at": at, "begins_at": begins, "departs_at": leaves,
-            "deliver_crates": deliver[position - 1], "collect_crates": collect[position - 1], "load_after_crates": max(load, 0),
-            "status": ("missed" if position == 5 else "done") if done else "planned", "done_at": leaves if done else None,
-        })  # fmt: skip
+        rows.append(
+            {
+                "run_id": run_id,
+                "position": position,
+                "place_id": place.id,
+                "arrives_at": at,
+                "begins_at": begins,
+                "departs_at": leaves,
+                "deliver_crates": deliver[position - 1],
+                "collect_crates": collect[position - 1],
+                "load_after_crates": max(load, 0),
+                "status": ("missed" if position == 5 else "done") if done else "planned",
+                "done_at": leaves if done else None,
+            }
+        )
         at = leaves
     run = {
-        "run_id": run_id, "day_plan_id": f"{day:%Y%m%d}-{hub.id}", "day": day, "hub_id": hub.id, "van_id": van, "status": status,
-        "departs_at": departs, "returns_at": at + timedelta(minutes=25), "distance_m": int(driven), "cost_cents": 40_000,
+        "run_id": run_id,
+        "day_plan_id": f"{day:%Y%m%d}-{hub.id}",
+        "day": day,
+        "hub_id": hub.id,
+        "van_id": van,
+        "status": status,
+        "departs_at": departs,
+        "returns_at": at + timedelta(minutes=25),
+        "distance_m": int(driven),
+        "cost_cents": 40_000,
         "largest_load_crates": max(sum(deliver), *(row["load_after_crates"] for row in rows)),
-    }  # fmt: skip
+    }
     return run, rows
 
 
@@ -121,46 +165,115 @@ def _plans(connection: Connection, network: Network, day: date, planned: list[An
         {"code": "no_coordinates", "place": closed.id, "crates": 1, "copies": 4, "why": None},
     ]
     hubs = sorted({run["hub_id"] for run, _ in planned})
-    _insert(connection, t.day_plans, [
-        {"day_plan_id": f"{day:%Y%m%d}-{hub}", "day": day, "hub_id": hub, "status": status, "problem": {}, "solution": {},
-         "evaluation": {}, "unserved": unserved if hub == hubs[0] else [], "created_at": now - timedelta(hours=7)}
-        for hub in hubs
-    ])  # fmt: skip
+    _insert(
+        connection,
+        t.day_plans,
+        [
+            {
+                "day_plan_id": f"{day:%Y%m%d}-{hub}",
+                "day": day,
+                "hub_id": hub,
+                "status": status,
+                "problem": {},
+                "solution": {},
+                "evaluation": {},
+                "unserved": unserved if hub == hubs[0] else [],
+                "created_at": now - timedelta(hours=7),
+            }
+            for hub in hubs
+        ],
+    )
     _insert(connection, t.runs, [run for run, _ in planned])
     _insert(connection, t.stops, [stop for _, stops in planned for stop in stops])
 
 
-# --- Transfers and stock ---------------------------------------------------------------------------------------------------------
+# --- Transfers and stock ---------------------------------------------------------------
 
 
 def _transfers(
-    connection: Connection, network: Network, day: date, planned: list[Any], wanted: int, now: datetime, rng: random.Random
+    connection: Connection,
+    network: Network,
+    day: date,
+    planned: list[Any],
+    wanted: int,
+    now: datetime,
+    rng: random.Random,
 ) -> None:
     visits = [(run["run_id"], stop["place_id"]) for run, stops in planned for stop in stops]
     classes = [c.id for c in network.classes] or ["fiction"]
-    titles = [{"title_id": f"t{n}", "class": classes[n % len(classes)], "name": name} for n, name in enumerate(_titles(60))]
+    titles = [
+        {"title_id": f"t{n}", "class": classes[n % len(classes)], "name": name} for n, name in enumerate(_titles(60))
+    ]
     _insert(connection, t.titles, titles)
     moves, ways = [], []
     for number in range(wanted):
         (run, here), (other, there) = rng.sample(visits, 2)
         transfer = f"plan-{day:%Y%m%d}-c{number}"
-        moves.append({
-            "transfer_id": transfer, "copy_id": f"c{number}", "title_id": f"t{number % 60}", "from_place_id": here, "to_place_id": there,
-            "kind": ("pick", "placement", "shipment", "pick")[number % 4], "status": "proposed", "plan_id": "p", "day": day,
-            "gain_loans": round(rng.random() * 2, 2), "created_at": now, "changed_at": now, "crate_id": None,
-            "reason": {"code": REASONS[number % len(REASONS)], "waiting": 3, "weeks": 14, "copies": 2, "gain_low": 0.2, "gain_high": 1.1},
-        })  # fmt: skip
+        moves.append(
+            {
+                "transfer_id": transfer,
+                "copy_id": f"c{number}",
+                "title_id": f"t{number % 60}",
+                "from_place_id": here,
+                "to_place_id": there,
+                "kind": ("pick", "placement", "shipment", "pick")[number % 4],
+                "status": "proposed",
+                "plan_id": "p",
+                "day": day,
+                "gain_loans": round(rng.random() * 2, 2),
+                "created_at": now,
+                "changed_at": now,
+                "crate_id": None,
+                "reason": {
+                    "code": REASONS[number % len(REASONS)],
+                    "waiting": 3,
+                    "weeks": 14,
+                    "copies": 2,
+                    "gain_low": 0.2,
+                    "gain_high": 1.1,
+                },
+            }
+        )
         crate = f"k{number // 20}"
         ways += [
-            {"transfer_id": transfer, "position": 1, "kind": "collect", "from_place_id": here, "to_place_id": "hub", "day": day, "run_id": run, "crate_id": None},
-            {"transfer_id": transfer, "position": 2, "kind": "deliver", "from_place_id": "hub", "to_place_id": there, "day": day, "run_id": other, "crate_id": crate},
-        ]  # fmt: skip
+            {
+                "transfer_id": transfer,
+                "position": 1,
+                "kind": "collect",
+                "from_place_id": here,
+                "to_place_id": "hub",
+                "day": day,
+                "run_id": run,
+                "crate_id": None,
+            },
+            {
+                "transfer_id": transfer,
+                "position": 2,
+                "kind": "deliver",
+                "from_place_id": "hub",
+                "to_place_id": there,
+                "day": day,
+                "run_id": other,
+                "crate_id": crate,
+            },
+        ]
     _insert(connection, t.transfers, moves)
     _insert(connection, t.legs, ways)
 
 
 def _titles(number: int) -> list[str]:
-    names = ("平凡的世界", "草房子", "The Old Man and the Sea", "三体", "海错图笔记", "Charlotte's Web", "呼兰河传", "乡土中国", "活着", "小王子")
+    names = (
+        "平凡的世界",
+        "草房子",
+        "The Old Man and the Sea",
+        "三体",
+        "海错图笔记",
+        "Charlotte's Web",
+        "呼兰河传",
+        "乡土中国",
+        "活着",
+        "小王子",
+    )
     return [f"{names[n % len(names)]} {n // len(names) + 1}" for n in range(number)]
 
 
@@ -171,41 +284,86 @@ def _levels(connection: Connection, network: Network, size: int, now: datetime, 
             have = rng.randint(0, size * 2)
             targets.append({"place_id": place.id, "class": title_class.id, "low": size // 2, "high": size + size // 2})
             copies += [
-                {"copy_id": f"s{number}", "occurred_at": now - timedelta(days=3), "source": "city", "event_id": f"e{number}",
-                 "state": "on_shelf", "place_id": place.id, "title_id": f"t{number % 60}", "class": title_class.id}
+                {
+                    "copy_id": f"s{number}",
+                    "occurred_at": now - timedelta(days=3),
+                    "source": "city",
+                    "event_id": f"e{number}",
+                    "state": "on_shelf",
+                    "place_id": place.id,
+                    "title_id": f"t{number % 60}",
+                    "class": title_class.id,
+                }
                 for number in islice(numbers, have)
-            ]  # fmt: skip
+            ]
     _insert(connection, t.targets, targets)
     _insert(connection, t.copies, copies)
 
 
-# --- What asks for attention --------------------------------------------------------------------------------------------------------
+# --- What asks for attention ---------------------------------------------------------------
 
 
 def _alerts(connection: Connection, network: Network, now: datetime, rng: random.Random) -> None:
     places = [place.id for place in network.places]
     classes = [c.id for c in network.classes] or ["fiction"]
     rows = [
-        {"kind": kind, "place_id": places[n % len(places)], "class": "" if kind in ("silent", "overdue") else classes[n % len(classes)],
-         "opened_at": now - timedelta(hours=n), "changed_at": now, "closed_at": now - timedelta(minutes=5) if n % 5 == 0 else None,
-         "numbers": NUMBERS.get(kind, {"level": 1, "low": 4, "high": 9})}
+        {
+            "kind": kind,
+            "place_id": places[n % len(places)],
+            "class": "" if kind in ("silent", "overdue") else classes[n % len(classes)],
+            "opened_at": now - timedelta(hours=n),
+            "changed_at": now,
+            "closed_at": now - timedelta(minutes=5) if n % 5 == 0 else None,
+            "numbers": NUMBERS.get(kind, {"level": 1, "low": 4, "high": 9}),
+        }
         for n, kind in enumerate(("shortage", "surplus", "overdue", "silent", "shortage", "stale") * 6)
-    ]  # fmt: skip
+    ]
     _insert(connection, t.alerts, rows)
 
 
 def _rejections(connection: Connection, now: datetime) -> None:
     bad = ("not_json", "unknown_place", "no_zone", "in_the_future", "data")
-    _insert(connection, t.rejections, [
-        {"topic": "circulation.events", "partition": 0, "offset": n, "index": 0, "reason": reason, "field": "data.place",
-         "message": "no place 'x9' in the network", "original": b'{"id": "1", "data": {"place": "x9"}} \xff', "rejected_at": now}
-        for n, reason in enumerate(bad)
-    ])  # fmt: skip
+    _insert(
+        connection,
+        t.rejections,
+        [
+            {
+                "topic": "circulation.events",
+                "partition": 0,
+                "offset": n,
+                "index": 0,
+                "reason": reason,
+                "field": "data.place",
+                "message": "no place 'x9' in the network",
+                "original": b'{"id": "1", "data": {"place": "x9"}} \xff',
+                "rejected_at": now,
+            }
+            for n, reason in enumerate(bad)
+        ],
+    )
 
 
 def _feeds(connection: Connection, now: datetime) -> None:
-    _insert(connection, t.feeds, [
-        {"source": "city/centre", "last_event_at": now - timedelta(seconds=40), "last_heard_at": now, "events": 48_211},
-        {"source": "koha/east", "last_event_at": now - timedelta(hours=30), "last_heard_at": now - timedelta(hours=30), "events": 903},
-    ])  # fmt: skip
-    _insert(connection, t.counts, [{"name": n, "value": v} for n, v in (("applied", 49_000), ("duplicates", 80), ("late", 29), ("rejected", 5))])
+    _insert(
+        connection,
+        t.feeds,
+        [
+            {
+                "source": "city/centre",
+                "last_event_at": now - timedelta(seconds=40),
+                "last_heard_at": now,
+                "events": 48_211,
+            },
+            {
+                "source": "koha/east",
+                "last_event_at": now - timedelta(hours=30),
+                "last_heard_at": now - timedelta(hours=30),
+                "events": 903,
+            },
+        ],
+    )
+    _insert(
+        connection,
+        t.counts,
+        [{"name": n, "value": v} for n, v in (("applied", 49_000), ("duplicates", 80), ("late", 29), ("rejected", 5))],
+    )

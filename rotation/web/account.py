@@ -34,7 +34,13 @@ def ask_sign_in(request: Request, next: str = "/", ended: bool = False) -> Respo
 
 @router.post("/sign-in")
 def sign_in(
-    request: Request, web: Context, connection: Database, language: InLanguage, name: Field, password: Field, next: Field = "/"
+    request: Request,
+    web: Context,
+    connection: Database,
+    language: InLanguage,
+    name: Field,
+    password: Field,
+    next: Field = "/",
 ) -> Response:
     """Sign in, or say what is wrong and for how long to wait."""
     who = f"{request.client.host if request.client else ''} {name}"
@@ -77,7 +83,9 @@ def choose_language(request: Request, web: Context, language: str, next: str = "
     if language not in CATALOGUES:
         raise HTTPException(404, "language")
     response = RedirectResponse(_own(next), 303)
-    response.set_cookie(COOKIE, language, max_age=YEAR_S, httponly=True, samesite="lax", secure=web.settings.secure_cookies)
+    response.set_cookie(
+        COOKIE, language, max_age=YEAR_S, httponly=True, samesite="lax", secure=web.settings.secure_cookies
+    )
     return response
 
 
@@ -106,7 +114,7 @@ def change_password(
     return _signed_in(request, caller, "/")
 
 
-# --- Administrators -------------------------------------------------------------------------------------------------------------
+# --- Administrators ---------------------------------------------------------------
 
 
 @router.get("/users")
@@ -115,9 +123,13 @@ def ask_users(request: Request, connection: Database) -> Response:
     return _users(request, connection)
 
 
-def _users(request: Request, connection: Connection, status: int = 200, *, message: str = "", secret: str = "") -> Response:
+def _users(
+    request: Request, connection: Connection, status: int = 200, *, message: str = "", secret: str = ""
+) -> Response:
     people = connection.execute(select(users).where(users.c.removed_at.is_(None)).order_by(users.c.name)).all()
-    machines = connection.execute(select(tokens).order_by(tokens.c.revoked_at.is_not(None), tokens.c.created_at.desc())).all()
+    machines = connection.execute(
+        select(tokens).order_by(tokens.c.revoked_at.is_not(None), tokens.c.created_at.desc())
+    ).all()
     return page(
         request, "users.html", status, people=people, machines=machines, message=message, secret=secret, tab="users",
         roles=PEOPLE, machine_roles=list(Role),
@@ -136,7 +148,9 @@ def add_user(
         with connection.begin_nested():
             auth.add_user(connection, name, password, role)
     except IntegrityError:
-        message = language.say(N_("There is, or was, a user of that name. Names are not used twice: decisions are recorded by them."))
+        message = language.say(
+            N_("There is, or was, a user of that name. Names are not used twice: decisions are recorded by them.")
+        )
         return _users(request, connection, 409, message=message)
     message = language.say(N_("One-time password of %(name)s:"), name=name)
     return _users(request, connection, message=message, secret=password)
@@ -148,13 +162,17 @@ def change_user(
 ) -> Response:
     """Reset a user's password, remove the user, or give another role; nobody does it to oneself."""
     if name == caller.name:
-        return _users(request, connection, 422, message=language.say(N_("Ask another administrator to change your own user.")))
+        return _users(
+            request, connection, 422, message=language.say(N_("Ask another administrator to change your own user."))
+        )
     if connection.scalar(select(users.c.name).where(users.c.name == name, users.c.removed_at.is_(None))) is None:
         raise HTTPException(404, "user")
     if action == "reset":
         password = secrets.token_urlsafe(9)
         auth.set_password(connection, name, password, must_change=True)
-        return _users(request, connection, message=language.say(N_("One-time password of %(name)s:"), name=name), secret=password)
+        return _users(
+            request, connection, message=language.say(N_("One-time password of %(name)s:"), name=name), secret=password
+        )
     values = {"removed_at": datetime.now(UTC)} if action == "remove" else {"role": _role(action)}
     connection.execute(update(users).where(users.c.name == name).values(values))
     return _users(request, connection)

@@ -20,6 +20,7 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 On = Annotated[date, Path(alias="day")]
 
 ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body cannot be read"},
     401: {"description": "No token, or one that is not valid (any more)"},
     403: {"description": "The token's role may not do this"},
     503: {"description": "The database is away; try again"},
@@ -127,7 +128,11 @@ class Decision(BaseModel):
 
 @router.post(
     "/decisions",
-    responses={404: {"description": "No such plan"}, 409: {"description": "Decided or changed meanwhile; nothing was done"}},
+    responses={
+        400: {"description": "Sent back without saying why"},
+        404: {"description": "No such plan"},
+        409: {"description": "Decided or changed meanwhile; nothing was done"},
+    },
 )
 def decide(
     web: Context, connection: Database, caller: CalledBy, language: InLanguage, asked: Decision

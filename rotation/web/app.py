@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.web = web_process(settings)
     _describe(app)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(HTTPBearer(auto_error=False))] if router is api.router else None)
+        app.include_router(router, dependencies=[Depends(HTTPBearer(auto_error=False))], responses=api.ERRORS)
     _serve_files(app)
     _answer_errors(app)
     _wrap(app, settings)
@@ -78,7 +78,7 @@ def web_process(settings: Settings) -> Web:
 def routes_of(*routers: APIRouter) -> list[str]:
     """Return every route as "GET /today"."""
     routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-    return [f"{method} {route.path}" for route in routes for method in route.methods]
+    return [f"{method} {route.path}" for route in routes for method in route.methods or ()]
 
 
 @asynccontextmanager
@@ -100,7 +100,11 @@ def _describe(app: FastAPI) -> None:
 
 
 def _serve_files(app: FastAPI) -> None:
-    folders = {"/static": HERE / "static", "/assets/htmx": ASSETS / "htmx.org/dist", "/assets/leaflet": ASSETS / "leaflet/dist"}
+    folders = {
+        "/static": HERE / "static",
+        "/assets/htmx": ASSETS / "htmx.org/dist",
+        "/assets/leaflet": ASSETS / "leaflet/dist",
+    }
     for address, folder in folders.items():
         if not folder.is_dir():
             raise RuntimeError(f"the page's assets are missing ({folder.parent.name}): run `make assets`")
@@ -125,7 +129,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-# --- Around each request --------------------------------------------------------------------------------------------------------
+# --- Around each request ---------------------------------------------------------------
 
 
 def _wrap(app: FastAPI, settings: Settings) -> None:
@@ -140,7 +144,9 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
     @app.middleware("http")
     async def measured(request: Request, answer: Next) -> Response:
         begin = perf_counter()
-        too_large = int(request.headers.get("content-length") or 0) > LARGEST_BODY_BYTES and request.url.path != "/events"
+        too_large = (
+            int(request.headers.get("content-length") or 0) > LARGEST_BODY_BYTES and request.url.path != "/events"
+        )
         response = JSONResponse({"detail": "too large"}, 413) if too_large else await answer(request)
         for name, value in headers.items():
             response.headers.setdefault(name, value)
@@ -175,7 +181,7 @@ def _note(request: Request, response: Response, seconds: float) -> None:
         )  # fmt: skip
 
 
-# --- What goes wrong ------------------------------------------------------------------------------------------------------------
+# --- What goes wrong ---------------------------------------------------------------
 
 SENTENCES = {
     403: N_("Your role does not allow this. Ask an administrator."),
@@ -183,7 +189,9 @@ SENTENCES = {
     405: N_("This address cannot be asked that way."),
     422: N_("What was sent is incomplete or not understood."),
     500: N_("Something went wrong here. It is in the log; try again."),
-    503: N_("The database cannot be reached at the moment. Nothing is lost; the page goes on by itself when it is back."),
+    503: N_(
+        "The database cannot be reached at the moment. Nothing is lost; the page goes on by itself when it is back."
+    ),
 }
 
 
@@ -200,7 +208,9 @@ def _answer_errors(app: FastAPI) -> None:
 def _wants_page(request: Request) -> bool:
     """Whether a person looks at the answer, and not a script or a machine."""
     asks_part = "part" in request.query_params or request.headers.get("hx-request")
-    return not (request.url.path.startswith("/api") or asks_part or "text/html" not in request.headers.get("accept", ""))
+    return not (
+        request.url.path.startswith("/api") or asks_part or "text/html" not in request.headers.get("accept", "")
+    )
 
 
 def _error(request: Request, status: int, detail: object = None) -> Response:
@@ -219,7 +229,9 @@ def _sign_in_first(request: Request, error: Exception) -> Response:
 
 
 def _password_first(request: Request, error: Exception) -> Response:
-    return RedirectResponse("/password", 303) if _wants_page(request) else _error(request, 403, "choose a password first")
+    return (
+        RedirectResponse("/password", 303) if _wants_page(request) else _error(request, 403, "choose a password first")
+    )
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -231,14 +243,14 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [{"loc": fault["loc"], "msg": fault["msg"]} for fault in error.errors()]
+    faults = [{key: fault[key] for key in ("type", "loc", "msg")} for fault in error.errors()]
     return _error(request, 422, faults)
 
 
 def _database_error(request: Request, error: Exception) -> Response:
     lost = isinstance(error, OperationalError | PoolTimeout) or getattr(error, "connection_invalidated", False)
     log.warning("database_error", route=request.url.path, lost=lost, error=str(error).split("\n")[0])
-    response = _error(request, 503 if lost else 500)
+    response = _error(request, 503 if lost else 422 if isinstance(error, DataError) else 500)
     response.headers["Retry-After"] = "2"
     return response
 

@@ -40,7 +40,7 @@ class Caller:
     is_machine: bool = False
 
 
-# --- First start --------------------------------------------------------------------------------------------------------------
+# --- First start ---------------------------------------------------------------
 
 
 def ensure_first_administrator(engine: Engine) -> str | None:
@@ -75,7 +75,7 @@ def fits(password: str) -> bool:
     return SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD
 
 
-# --- People -------------------------------------------------------------------------------------------------------------------
+# --- People ---------------------------------------------------------------
 
 _NO_SUCH_USER = PASSWORDS.hash(secrets.token_urlsafe())  # takes as long to refuse as a real one
 
@@ -112,10 +112,12 @@ def _person(user: Row[Any]) -> Caller:
     return Caller(user.name, Role(user.role), must_change=user.must_change)
 
 
-# --- Machines -----------------------------------------------------------------------------------------------------------------
+# --- Machines ---------------------------------------------------------------
 
 
-def add_token(connection: Connection, role: Role, about: str, created_by: str, expires_at: datetime | None = None) -> str:
+def add_token(
+    connection: Connection, role: Role, about: str, created_by: str, expires_at: datetime | None = None
+) -> str:
     """Make a bearer token and return it; it is shown once, the database keeps its hash."""
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     connection.execute(
@@ -142,7 +144,7 @@ def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-# --- Where a request comes from -------------------------------------------------------------------------------------------------
+# --- Where a request comes from ---------------------------------------------------------------
 
 
 def is_from_our_page(method: str, headers: Mapping[str, str]) -> bool:

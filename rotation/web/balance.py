@@ -64,7 +64,9 @@ def _counts(connection: Connection, at: object, state: str) -> dict[tuple[str, s
     return {(place, cls): count for place, cls, count in connection.execute(query.group_by(at, copies.c["class"]))}
 
 
-def matching(found: Iterable[Level], *, kind: str = "", tier: str = "", title_class: str = "", place: str = "") -> list[Level]:
+def matching(
+    found: Iterable[Level], *, kind: str = "", tier: str = "", title_class: str = "", place: str = ""
+) -> list[Level]:
     """Return the levels that are out of balance and match what is asked; an empty string asks for nothing."""
     return [
         level
@@ -86,7 +88,8 @@ def summary(found: Iterable[Level]) -> dict[tuple[str, str], Cell]:
         if level.kind:
             count.update({level.kind: 1, f"copies {level.kind}": abs(level.beyond)})
     return {
-        key: Cell(c["places"], c[SHORTAGE], c[SURPLUS], c[f"copies {SHORTAGE}"], c[f"copies {SURPLUS}"]) for key, c in by.items()
+        key: Cell(c["places"], c[SHORTAGE], c[SURPLUS], c[f"copies {SHORTAGE}"], c[f"copies {SURPLUS}"])
+        for key, c in by.items()
     }
 
 

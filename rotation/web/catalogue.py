@@ -62,7 +62,7 @@ def update(locale: str) -> None:
     catalogue.obsolete.clear()
     if locale == CATALOGUES[ENGLISH]:
         for message in catalogue:
-            if message.id and not message.string or message.string == ("", ""):
+            if (message.id and not message.string) or message.string == ("", ""):
                 message.string = message.id
     path(locale).parent.mkdir(parents=True, exist_ok=True)
     with path(locale).open("wb") as file:

@@ -88,7 +88,9 @@ def _load(run: Run, y: float, x: X, full: int) -> str:
     def height(crates: int) -> float:
         return round(bottom - top * crates / full, 1)
 
-    load = run.stops[0].load_after_crates + run.stops[0].deliver_crates - run.stops[0].collect_crates if run.stops else 0
+    load = (
+        run.stops[0].load_after_crates + run.stops[0].deliver_crates - run.stops[0].collect_crates if run.stops else 0
+    )
     steps = [f"M{x(run.departs_at)} {bottom}V{height(load)}"]
     steps += [f"H{x(stop.departs_at)}V{height(stop.load_after_crates)}" for stop in run.stops]
     return "".join([*steps, f"H{x(run.returns_at)}V{bottom}Z"])

@@ -61,9 +61,11 @@ def guard(request: Request) -> None:
     SignInNeeded, PasswordNeeded
         Answered with the page for it, or with 401 where a machine or a part of a page asks.
     HTTPException
-        403 for another role, and for a change asked for by another site.
+        403 for another role, and for a change asked for by another site; 404 for an address with a NUL in it.
     """
     path = request.scope["route"].path
+    if "\0" in request.url.path or "%00" in request.url.query:
+        raise HTTPException(404, "NUL")  # which PostgreSQL's text cannot hold, so nothing is called so
     if allowed(request.method, path, None):
         _from_our_page(request)
         return

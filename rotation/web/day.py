@@ -1,4 +1,4 @@
-"""A day as it is planned and as it goes: hubs, runs, stops, transfers, and what is not served. Read by the page and by the API."""
+"""A day as it is planned and as it goes: hubs, runs, stops, transfers, what is not served. Read by the page and by the API."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Row, Select, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select
 
 from rotation.store.tables import day_plans, decisions, legs, runs, stops, titles, transfers
 
@@ -144,9 +144,11 @@ def day_shown(planned: Sequence[date], today: date) -> date:
 
 def hub_plans(connection: Connection, day: date) -> list[HubPlan]:
     """Return the day's plans, one a hub."""
-    columns = [day_plans.c[name] for name in ("day_plan_id", "day", "hub_id", "status", "version", "created_at", "unserved")]
+    columns = [
+        day_plans.c[name] for name in ("day_plan_id", "day", "hub_id", "status", "version", "created_at", "unserved")
+    ]
     rows = connection.execute(select(*columns).where(day_plans.c.day == day).order_by(day_plans.c.hub_id))
-    return [HubPlan(*row[:6], tuple(row.unserved or ())) for row in rows]
+    return [HubPlan(**{**row._mapping, "unserved": tuple(row.unserved or ())}) for row in rows]
 
 
 def runs_of(connection: Connection, day: date) -> list[Run]:
@@ -166,12 +168,7 @@ def _with_stops(connection: Connection, which: ColumnElement[bool]) -> list[Run]
     of_runs = stops.c.run_id.in_([row.run_id for row in rows])
     for stop in connection.execute(select(stops).where(of_runs).order_by(stops.c.run_id, stops.c.position)):
         its_stops[stop.run_id].append(Stop(*stop[1:]))
-    return [Run(*_run_columns(row), tuple(its_stops[row.run_id])) for row in rows]
-
-
-def _run_columns(row: Row[Any]) -> list[Any]:
-    names = ("run_id", "day_plan_id", "day", "hub_id", "van_id", "status", "departs_at", "returns_at", "distance_m", "cost_cents")
-    return [*(row._mapping[name] for name in names), row.largest_load_crates]
+    return [Run(**row._mapping, stops=tuple(its_stops[row.run_id])) for row in rows]
 
 
 def decisions_of(connection: Connection, subjects: Sequence[str], limit: int = 50) -> list[Decision]:
@@ -186,7 +183,7 @@ def all_decisions(connection: Connection, limit: int = 200) -> list[Decision]:
     return [Decision(row.decided_at, row.who, row.what, row.subject, row.why) for row in connection.execute(query)]
 
 
-# --- Transfers ----------------------------------------------------------------------------------------------------------------
+# --- Transfers ---------------------------------------------------------------
 
 
 def transfers_of(connection: Connection, day: date, wanted: Wanted) -> list[Transfer]:
@@ -205,7 +202,7 @@ def count_transfers(connection: Connection, day: date, wanted: Wanted) -> int:
 def transfers_by_status(connection: Connection, day: date) -> dict[str, int]:
     """Return how many transfers of the day are in each status."""
     query = select(transfers.c.status, func.count()).where(_of_day(day)).group_by(transfers.c.status)
-    return {status: count for status, count in connection.execute(query)}
+    return dict(row._tuple() for row in connection.execute(query))
 
 
 def transfer_of(connection: Connection, transfer_id: str) -> tuple[Transfer, list[Leg]] | None:
@@ -252,7 +249,7 @@ def _mentions(text: str) -> ColumnElement[bool]:
     return or_(*(field.icontains(text, autoescape=True) for field in fields))
 
 
-# --- Crates at a stop ------------------------------------------------------------------------------------------------------------
+# --- Crates at a stop ---------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

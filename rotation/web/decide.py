@@ -42,9 +42,7 @@ def decide(
     subject = review.Subject(day, hub or None, run or None)
     now = network_now(connection)
     try:
-        review.decide(
-            connection, web.network, action, subject, who=caller.name, why=why, at=now, seen=versions(seen)
-        )
+        review.decide(connection, web.network, action, subject, who=caller.name, why=why, at=now, seen=versions(seen))
     except (review.DecidedMeanwhile, review.NothingThere, review.WhyNeeded) as error:
         connection.rollback()
         status, message = refusal(error, language, web.network)
@@ -55,11 +53,15 @@ def decide(
 def refusal(error: Exception, language: Language, network: Network) -> tuple[int, str]:
     """Return the status and the sentence for a decision that was not taken."""
     if isinstance(error, review.WhyNeeded):
-        return 422, language.say(N_("Say why you send it back: whoever plans next needs to know."))
+        return 400, language.say(N_("Say why you send it back: whoever plans next needs to know."))
     if isinstance(error, review.NothingThere):
         return 404, language.say(N_("There is no such plan any more. Nothing was changed."))
     if isinstance(error, review.DecidedMeanwhile) and error.by and error.at:
         told: Mapping[str, str] = {"who": error.by, "when": local(network, language)["instant"](error.at)}
-        return 409, language.say(N_("%(who)s decided on this plan at %(when)s, before you. Nothing was changed; look at it as it is now."), **told)
-    return 409, language.say(N_("The plan has changed since you opened the page. Nothing was changed; look at it as it is now."))
-
+        return 409, language.say(
+            N_("%(who)s decided on this plan at %(when)s, before you. Nothing was changed; look at it as it is now."),
+            **told,
+        )
+    return 409, language.say(
+        N_("The plan has changed since you opened the page. Nothing was changed; look at it as it is now.")
+    )

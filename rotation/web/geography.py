@@ -60,7 +60,9 @@ def outline(network: Network, coordinates: str) -> dict[str, object]:
         areas[_area(network, place)].extend(_around(at, margin))
     city = [corner for _, at in located for corner in _around(at, margin * CITY_MARGINS)]
     root = next((place.id for place in network.places if place.parent is None), network.places[0].id)
-    districts = [_feature(network, "district", area, hull(points)) for area, points in sorted(areas.items()) if area != root]
+    districts = [
+        _feature(network, "district", area, hull(points)) for area, points in sorted(areas.items()) if area != root
+    ]
     return {"type": "FeatureCollection", "features": [_feature(network, "city", root, hull(city)), *districts]}
 
 
@@ -84,7 +86,11 @@ def _around(at: Point, margin: float) -> Iterable[Point]:
 def _feature(network: Network, kind: str, area: str, ring: Sequence[Point]) -> dict[str, object]:
     name = network.place[area].name
     geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
-    return {"type": "Feature", "properties": {"kind": kind, "id": area, "zh": name.zh, "en": name.en}, "geometry": geometry}
+    return {
+        "type": "Feature",
+        "properties": {"kind": kind, "id": area, "zh": name.zh, "en": name.en},
+        "geometry": geometry,
+    }
 
 
 def hull(points: Iterable[Point]) -> list[Point]:

@@ -44,7 +44,9 @@ def ready(request: Request) -> Response:
 def metrics(web: Context, connection: Database) -> Response:
     """Give this process's figures and the system's, as Prometheus reads them."""
     lines = [generate_latest(REGISTRY), *(generate_latest(_Given(metric)) for metric in _of_system(connection))]
-    lines.append(generate_latest(_Given(_gauge("rotation_web_pages_open", "Pages that listen.", len(web.live.subscribers)))))
+    lines.append(
+        generate_latest(_Given(_gauge("rotation_web_pages_open", "Pages that listen.", len(web.live.subscribers))))
+    )
     return Response(b"".join(lines), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -73,7 +75,9 @@ def _of_system(connection: Connection) -> Iterator[Metric]:
         is_open.add_metric([kind], count)
     yield is_open
     now = network_now(connection)
-    behind = GaugeMetricFamily("rotation_feed_behind_seconds", "Network time since a feed's last event.", labels=["source"])
+    behind = GaugeMetricFamily(
+        "rotation_feed_behind_seconds", "Network time since a feed's last event.", labels=["source"]
+    )
     for feed in notices.feeds_of(connection):
         behind.add_metric([feed.source], (now - feed.last_event_at).total_seconds())
     yield behind

@@ -85,7 +85,13 @@ def imbalance_map(web: Context, connection: Database, tier: str = "", cls: str =
     located = ((place, geography.point(place, web.settings.map_coordinates)) for place in web.network.places)
     return {
         "places": [
-            {"id": place.id, "at": at, "tier": place.tier, "short": found[place.id].short, "surplus": found[place.id].surplus}
+            {
+                "id": place.id,
+                "at": at,
+                "tier": place.tier,
+                "short": found[place.id].short,
+                "surplus": found[place.id].surplus,
+            }
             | names(web.network, place.id)
             for place, at in located
             if at and place.id in found

@@ -160,7 +160,9 @@ class Live:
             await asyncio.sleep(RETRY_S)
 
     async def _listen(self) -> None:
-        async with await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True, connect_timeout=3) as connection:
+        async with await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=3
+        ) as connection:
             await connection.execute(f"LISTEN {PAGE_CHANNEL}".encode())
             self._tell_state(database=True)
             self._tell(ALL)  # what was told while nobody listened
@@ -226,4 +228,3 @@ async def _answers(address: str) -> bool:
         return False
     writer.close()
     return True
-

@@ -58,7 +58,9 @@ def alerts_of(
 ) -> list[Alert]:
     """Return open alerts by the time they opened, or closed ones by the time they closed; the newest first."""
     newest = alerts.c.opened_at if is_open else alerts.c.closed_at
-    query = select(alerts).where(*_alert_conditions(is_open, kind, place)).order_by(newest.desc(), alerts.c.alert_id.desc())
+    query = (
+        select(alerts).where(*_alert_conditions(is_open, kind, place)).order_by(newest.desc(), alerts.c.alert_id.desc())
+    )
     return [
         Alert(row.alert_id, row.kind, row.place_id, row._mapping["class"], row.opened_at, row.closed_at, row.numbers)
         for row in connection.execute(query.limit(limit).offset(offset))
@@ -67,17 +69,21 @@ def alerts_of(
 
 def count_alerts(connection: Connection, *, is_open: bool, kind: str = "", place: str = "") -> int:
     """Return how many alerts `alerts_of` would give without limit."""
-    return connection.scalar(select(func.count()).select_from(alerts).where(*_alert_conditions(is_open, kind, place))) or 0
+    return (
+        connection.scalar(select(func.count()).select_from(alerts).where(*_alert_conditions(is_open, kind, place))) or 0
+    )
 
 
 def open_alerts_by_kind(connection: Connection) -> dict[str, int]:
     """Return how many alerts are open, by kind."""
     query = select(alerts.c.kind, func.count()).where(alerts.c.closed_at.is_(None)).group_by(alerts.c.kind)
-    return {kind: count for kind, count in connection.execute(query.order_by(alerts.c.kind))}
+    return dict(row._tuple() for row in connection.execute(query.order_by(alerts.c.kind)))
 
 
 def _alert_conditions(is_open: bool, kind: str, place: str) -> list[ColumnElement[bool]]:
-    conditions = [alerts.c.closed_at.is_(None) if is_open else alerts.c.closed_at.is_not(None)]
+    conditions: list[ColumnElement[bool]] = [
+        alerts.c.closed_at.is_(None) if is_open else alerts.c.closed_at.is_not(None)
+    ]
     if kind:
         conditions.append(alerts.c.kind == kind)
     if place:
@@ -90,17 +96,13 @@ def rejections_of(connection: Connection, *, reason: str = "", limit: int = ROWS
     query = select(rejections).order_by(rejections.c.id.desc()).limit(limit).offset(offset)
     if reason:
         query = query.where(rejections.c.reason == reason)
-    names = ("id", "topic", "partition", "offset", "index", "reason", "field", "message")
-    return [
-        Rejected(*(row._mapping[name] for name in names), _readable(row.original), row.rejected_at, row.replayed_at)
-        for row in connection.execute(query)
-    ]
+    return [Rejected(**{**row._mapping, "original": _readable(row.original)}) for row in connection.execute(query)]
 
 
 def rejections_by_reason(connection: Connection) -> dict[str, int]:
     """Return how many events were rejected, by reason, the most first."""
     query = select(rejections.c.reason, func.count()).group_by(rejections.c.reason).order_by(func.count().desc())
-    return {reason: count for reason, count in connection.execute(query)}
+    return dict(row._tuple() for row in connection.execute(query))
 
 
 def _readable(original: bytes) -> str:
@@ -109,10 +111,13 @@ def _readable(original: bytes) -> str:
 
 def feeds_of(connection: Connection) -> list[Feed]:
     """Return every source that was ever heard, by name."""
-    query = select(feeds.c.source, feeds.c.last_event_at, feeds.c.last_heard_at, feeds.c.events).order_by(feeds.c.source)
+    query = select(feeds.c.source, feeds.c.last_event_at, feeds.c.last_heard_at, feeds.c.events).order_by(
+        feeds.c.source
+    )
     return [Feed(*row) for row in connection.execute(query)]
 
 
 def counts_of(connection: Connection) -> dict[str, int]:
     """Return what became of every event read: applied, duplicates, late, rejected."""
-    return {name: value for name, value in connection.execute(select(counts.c.name, counts.c.value).order_by(counts.c.name))}
+    query = select(counts.c.name, counts.c.value).order_by(counts.c.name)
+    return dict(row._tuple() for row in connection.execute(query))

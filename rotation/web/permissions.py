@@ -1,6 +1,6 @@
 """Who may do what: one table for every route. A route that does not stand here does not start."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -14,13 +14,13 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
-NOBODY_NEEDED: frozenset[Role] | None = None  # open to whoever reaches the server
+NOBODY_NEEDED = None  # open to whoever reaches the server
 ANY_PERSON = frozenset({Role.VIEWER, Role.DISPATCHER, Role.ADMINISTRATOR})
 DECIDES = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 ADMINISTERS = frozenset({Role.ADMINISTRATOR})
 ASKS_PLACEMENT = frozenset({Role.DESK, Role.DISPATCHER, Role.ADMINISTRATOR})
 
-PERMISSIONS = MappingProxyType(
+PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
     {
         "GET /": ANY_PERSON,
         "GET /today": ANY_PERSON,
@@ -76,7 +76,7 @@ def allowed(method: str, path: str, role: Role | None) -> bool:
         When the route stands in no table.
     """
     roles = PERMISSIONS[f"{_as_get(method)} {path}"]
-    return roles is NOBODY_NEEDED or role in roles
+    return roles is None or role in roles
 
 
 def unlisted(routes: Iterable[str]) -> list[str]:

@@ -37,7 +37,7 @@ def environment(code: str) -> Environment:
     )  # fmt: skip
     made.install_gettext_translations(spoken.messages, newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(language=spoken, words=words, word=partial(words.word, spoken), colours=COLOURS)
-    macros = made.get_template("macros.html").module
+    macros: Any = made.get_template("macros.html").module
     made.globals.update(live=macros.live, decision_forms=macros.decision_forms)  # a part alone runs no imports
     made.filters.update(quoted=partial(quote, safe=""), number=partial(_number, spoken), km=partial(_km, spoken))
     return made
@@ -99,7 +99,11 @@ def page(request: Request, template: str, status_code: int = 200, **values: Any)
         html = render_block(made, template, part, known)
     else:
         raise HTTPException(404, "part")
-    headers = {"Cache-Control": "no-store", "Content-Language": spoken.html, "Vary": "Cookie, Accept-Language, HX-Request"}
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Language": spoken.html,
+        "Vary": "Cookie, Accept-Language, HX-Request",
+    }
     return HTMLResponse(html, status_code, headers)
 
 

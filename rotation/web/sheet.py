@@ -30,10 +30,20 @@ def sheet_html(connection: Connection, web: Web, language: Language, run_id: str
     crates: defaultdict[str, list[day.Crate]] = defaultdict(list)
     for crate in day.crates_of(connection, run_id):
         crates[crate.place_id].append(crate)
-    code = Markup(segno.make(run.run_id, error="m").svg_inline(scale=2.2, border=0))  # noqa: S704, segno's own SVG of an id
-    style = Markup((HERE / "static" / "sheet.css").read_text(encoding="utf-8")) if paper else ""  # noqa: S704, our own file
-    return environment(language.code).get_template("sheet.html").render(
-        run=run, crates=crates, code=code, style=style, van=_van(web, run), network=web.network, **local(web.network, language)
+    code = Markup(segno.make(run.run_id, error="m").svg_inline(scale=2.2, border=0))
+    style = Markup((HERE / "static" / "sheet.css").read_text(encoding="utf-8")) if paper else ""
+    return (
+        environment(language.code)
+        .get_template("sheet.html")
+        .render(
+            run=run,
+            crates=crates,
+            code=code,
+            style=style,
+            van=_van(web, run),
+            network=web.network,
+            **local(web.network, language),
+        )
     )
 
 
@@ -55,4 +65,6 @@ def sheet_pdf(run_id: str, web: Context, connection: Database, language: InLangu
     html = sheet_html(connection, web, language, run_id, paper=True)
     pdf = HTML(string=html, base_url=str(HERE)).write_pdf()
     name = "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in run_id)
-    return Response(pdf, media_type="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}.pdf"'})
+    return Response(
+        pdf, media_type="application/pdf", headers={"Content-Disposition": f'inline; filename="{name}.pdf"'}
+    )

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 
 from rotation.network import Network
 from rotation.review import Subject
-from rotation.web import chart, day, geography
+from rotation.web import chart, geography
+from rotation.web import day as days
 from rotation.web.context import Context, Database, InLanguage, Web, network_now
 from rotation.web.reasons import sentence
 from rotation.web.render import COLOURS, page
@@ -29,28 +30,28 @@ class Today:
     connection: Connection
     day: date
     now: datetime
-    wanted: day.Wanted
+    wanted: days.Wanted
     hub: str = ""
 
     @cached_property
     def planned(self) -> list[date]:
         """The days that have a plan."""
-        return day.days(self.connection)
+        return days.days(self.connection)
 
     @cached_property
-    def plans(self) -> list[day.HubPlan]:
+    def plans(self) -> list[days.HubPlan]:
         """The hubs' plans."""
-        return [plan for plan in day.hub_plans(self.connection, self.day) if self.hub in ("", plan.hub_id)]
+        return [plan for plan in days.hub_plans(self.connection, self.day) if self.hub in ("", plan.hub_id)]
 
     @cached_property
-    def runs(self) -> list[day.Run]:
+    def runs(self) -> list[days.Run]:
         """The runs, by hub and departure."""
-        return [run for run in day.runs_of(self.connection, self.day) if self.hub in ("", run.hub_id)]
+        return [run for run in days.runs_of(self.connection, self.day) if self.hub in ("", run.hub_id)]
 
     @cached_property
     def colour(self) -> dict[str, int]:
         """Each run's colour, the same on map, chart and list."""
-        return {run.run_id: number % COLOURS for number, run in enumerate(day.runs_of(self.connection, self.day))}
+        return {run.run_id: number % COLOURS for number, run in enumerate(days.runs_of(self.connection, self.day))}
 
     @cached_property
     def chart(self) -> chart.Chart | None:
@@ -58,26 +59,26 @@ class Today:
         return chart.chart(self.runs, self.now, {van.id: van.crates for van in self.web.network.vans})
 
     @cached_property
-    def transfers(self) -> list[day.Transfer]:
+    def transfers(self) -> list[days.Transfer]:
         """A page of the transfers wanted."""
-        return day.transfers_of(self.connection, self.day, self.wanted)
+        return days.transfers_of(self.connection, self.day, self.wanted)
 
     @cached_property
     def transfers_wanted(self) -> int:
         """How many there are on all pages."""
-        return day.count_transfers(self.connection, self.day, self.wanted)
+        return days.count_transfers(self.connection, self.day, self.wanted)
 
     @cached_property
     def by_status(self) -> dict[str, int]:
         """Transfers by status."""
-        return day.transfers_by_status(self.connection, self.day)
+        return days.transfers_by_status(self.connection, self.day)
 
     @cached_property
-    def decisions(self) -> list[day.Decision]:
+    def decisions(self) -> list[days.Decision]:
         """What was decided on the day, its hubs and runs."""
         subjects = [Subject(self.day), *(Subject(self.day, hub_id=plan.hub_id) for plan in self.plans)]
         subjects += [Subject(self.day, run_id=run.run_id) for run in self.runs]
-        return day.decisions_of(self.connection, list(map(str, subjects)), limit=20)
+        return days.decisions_of(self.connection, list(map(str, subjects)), limit=20)
 
     @cached_property
     def unserved(self) -> list[Mapping[str, Any]]:
@@ -89,7 +90,7 @@ class Today:
         """Plans by status."""
         return Counter(plan.status for plan in self.plans)
 
-    def drafts(self, hub_id: str = "") -> list[day.Run]:
+    def drafts(self, hub_id: str = "") -> list[days.Run]:
         """Return the runs that wait for a decision."""
         return [run for run in self.runs if run.status == "draft" and hub_id in ("", run.hub_id)]
 
@@ -110,10 +111,15 @@ def home() -> Response:
 
 
 def wanted_of(
-    run: str = "", place: str = "", kind: str = "", status: str = "", text: str = "", page: Annotated[int, Query(ge=1, le=10_000)] = 1
-) -> day.Wanted:
+    run: str = "",
+    place: str = "",
+    kind: str = "",
+    status: str = "",
+    text: str = "",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> days.Wanted:
     """Return which transfers the page asks for; an empty string asks for nothing."""
-    return day.Wanted(run, place, kind, status, text.replace("\0", ""), page)
+    return days.Wanted(run, place, kind, status, text.replace("\0", ""), page)
 
 
 @router.get("/today", include_in_schema=False)
@@ -122,14 +128,14 @@ def today(
     web: Context,
     connection: Database,
     language: InLanguage,
-    wanted: Annotated[day.Wanted, Depends(wanted_of)],
+    wanted: Annotated[days.Wanted, Depends(wanted_of)],
     on: Annotated[date | None, Query(alias="day")] = None,
     hub: str = "",
 ) -> Response:
     """Show a day; without one, today or the next that is planned."""
     now = network_now(connection)
     if on is None:
-        on = day.day_shown(day.days(connection), now.astimezone(web.network.timezone).date())
+        on = days.day_shown(days.days(connection), now.astimezone(web.network.timezone).date())
     view = Today(web, connection, on, now, wanted, hub)
 
     def because(reason: Mapping[str, Any]) -> str:
@@ -141,7 +147,7 @@ def today(
 @router.get("/transfers/{transfer_id}", include_in_schema=False)
 def transfer(request: Request, transfer_id: str, web: Context, connection: Database, language: InLanguage) -> Response:
     """Show one transfer: its reason with every number, and its way."""
-    found = day.transfer_of(connection, transfer_id)
+    found = days.transfer_of(connection, transfer_id)
     if found is None:
         raise HTTPException(404, "transfer")
     reason = sentence(found[0].reason, language, web.network)
@@ -149,9 +155,11 @@ def transfer(request: Request, transfer_id: str, web: Context, connection: Datab
 
 
 @router.get("/today/map.json", include_in_schema=False)
-def run_map(web: Context, connection: Database, on: Annotated[date, Query(alias="day")], hub: str = "") -> dict[str, Any]:
+def run_map(
+    web: Context, connection: Database, on: Annotated[date, Query(alias="day")], hub: str = ""
+) -> dict[str, Any]:
     """Return the day's runs and the places that they visit, as the map draws them."""
-    all_runs = day.runs_of(connection, on)
+    all_runs = days.runs_of(connection, on)
     colour = {run.run_id: number % COLOURS for number, run in enumerate(all_runs)}
     shown = [run for run in all_runs if hub in ("", run.hub_id)]
     draw = _Drawing(web.network, web.settings.map_coordinates)
@@ -174,13 +182,15 @@ class _Drawing:
             if at
         ]
 
-    def run(self, run: day.Run) -> dict[str, Any]:
+    def run(self, run: days.Run) -> dict[str, Any]:
         hub = self._at(run.hub_id)
         visits = [(stop, at) for stop in run.stops if (at := self._at(stop.place_id))]
         line: Sequence[geography.Point | None] = [hub, *(at for _, at in visits), hub]
         return {
             "line": [at for at in line if at],
-            "stops": [{"place": stop.place_id, "n": stop.position, "at": at, "status": stop.status} for stop, at in visits],
+            "stops": [
+                {"place": stop.place_id, "n": stop.position, "at": at, "status": stop.status} for stop, at in visits
+            ],
         }
 
     def _at(self, place_id: str) -> geography.Point | None:

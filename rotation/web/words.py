@@ -116,10 +116,6 @@ LIMITS = {
     "worth": N_("every copy is worth more elsewhere"),
 }
 
-ALL: tuple[Mapping[str, str], ...] = (
-    TIERS, KINDS, STATES, ALERTS, STATUSES, TRANSFER_KINDS, DECISIONS, LEGS, ROLES, REJECTIONS, LIMITS,
-)  # fmt: skip
-
 
 def word(language: Language, words: Mapping[str, str], code: str) -> str:
     """Return the word for a code, or the code."""

@@ -32,7 +32,9 @@ def seen(connection: Connection, hub: str | None = None) -> dict[str, int]:
     return dict(connection.execute(query.where(day_plans.c.hub_id == hub) if hub else query).all())  # type: ignore[arg-type]
 
 
-def decide(city: Engine, action: Action, subject: Subject, who: str = "li", why: str = "", **versions: int) -> review.Outcome:
+def decide(
+    city: Engine, action: Action, subject: Subject, who: str = "li", why: str = "", **versions: int
+) -> review.Outcome:
     with city.begin() as connection:
         now = read_clock(connection).now()
         asked = versions or seen(connection)

@@ -17,7 +17,14 @@ from rotation.web.app import create_app, secret_of
 from rotation.web.permissions import PERMISSIONS, Role, allowed
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn
 
-FILLED = {"{run_id}": "none", "{transfer_id}": "none", "{name}": "nobody", "{token_id}": "none", "{language}": "xx", "{day}": "2026-03-12"}
+FILLED = {
+    "{run_id}": "none",
+    "{transfer_id}": "none",
+    "{name}": "nobody",
+    "{token_id}": "none",
+    "{language}": "xx",
+    "{day}": "2026-03-12",
+}
 LETS_IN = {200, 303, 404, 409, 422}
 
 
@@ -48,13 +55,17 @@ def test_who_is_not_signed_in_is_sent_to_sign_in_and_back(client: TestClient):
     assert answer.headers["location"] == "/alerts?kind=shortage"
 
 
-@pytest.mark.parametrize("slipped_in", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "slipped_in", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
 def test_nobody_is_sent_to_another_site_after_signing_in(slipped_in: str, client: TestClient):
     answer = client.post("/sign-in", data={"name": "viewer", "password": PASSWORD, "next": slipped_in})
     assert answer.headers["location"] == "/"
 
 
-@pytest.mark.parametrize(("name", "password"), [("viewer", "wrong"), ("nobody", PASSWORD), ("viewer\0", "x"), ("' or 1=1 --", "x")])
+@pytest.mark.parametrize(
+    ("name", "password"), [("viewer", "wrong"), ("nobody", PASSWORD), ("viewer\0", "x"), ("' or 1=1 --", "x")]
+)
 def test_a_wrong_name_and_a_wrong_password_are_told_alike(name: str, password: str, client: TestClient):
     answer = client.post("/sign-in", data={"name": name, "password": password})
     assert answer.status_code == 401
@@ -131,7 +142,9 @@ def test_an_expired_token_is_refused(client: TestClient, engine: Engine):
 
 
 def test_another_site_cannot_change_anything_in_our_name(signed_in: SignedIn):
-    answer = signed_in("dispatcher").post("/decisions", headers={"Sec-Fetch-Site": "cross-site"}, data={"action": "approve"})
+    answer = signed_in("dispatcher").post(
+        "/decisions", headers={"Sec-Fetch-Site": "cross-site"}, data={"action": "approve"}
+    )
     assert answer.status_code == 403
 
 

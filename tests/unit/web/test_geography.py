@@ -41,4 +41,6 @@ def test_no_point_is_outside_its_hull(some: list[tuple[float, float]]):
 def test_the_outline_has_the_city_and_its_districts_as_closed_rings():
     features = outline(demo(), "wgs84")["features"]
     assert [feature["properties"]["kind"] for feature in features] == ["city"] + ["district"] * 4
-    assert all(feature["geometry"]["coordinates"][0][0] == feature["geometry"]["coordinates"][0][-1] for feature in features)
+    assert all(
+        feature["geometry"]["coordinates"][0][0] == feature["geometry"]["coordinates"][0][-1] for feature in features
+    )

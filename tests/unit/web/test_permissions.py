@@ -6,7 +6,14 @@ from rotation.web.app import ROUTERS, routes_of
 from rotation.web.permissions import PERMISSIONS, Role, allowed, unlisted
 
 CHANGES = [route for route in PERMISSIONS if route.startswith("POST")]
-OPEN_TO_ALL = {"GET /sign-in", "POST /sign-in", "POST /sign-out", "GET /language/{language}", "GET /health/live", "GET /health/ready"}
+OPEN_TO_ALL = {
+    "GET /sign-in",
+    "POST /sign-in",
+    "POST /sign-out",
+    "GET /language/{language}",
+    "GET /health/live",
+    "GET /health/ready",
+}
 
 
 def may(route: str, role: Role | None) -> bool:

@@ -1,0 +1,189 @@
+"""A dispatcher's day in the browser, in both languages, at a desk and on a phone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+from sqlalchemy import insert, select, text, update
+
+from rotation.store.tables import alerts, day_plans, runs, stops
+from tests.e2e.web.conftest import DESK, PHONE, Open, Served
+from tests.web_city import DAY, demo
+
+AXE = Path("node_modules/axe-core/axe.min.js")
+PAGES = ("/today", "/imbalance", "/alerts", "/rejections", "/feeds", "/decisions", "/password")
+RUN = f"{DAY:%Y%m%d}-van-gudu-1"
+HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
+HEADINGS = {
+    "zh": ("今日", "失衡", "预警", "拒收", "数据源"),
+    "en": ("Today", "Imbalance", "Alerts", "Rejections", "Feeds"),
+}
+
+
+def told(served: Served, statement: Any, kind: str) -> None:
+    """Do something as a writer would: change, and tell in the same transaction."""
+    with served.engine.begin() as connection:
+        connection.execute(statement)
+        connection.execute(text("SELECT pg_notify('rotation', :told)"), {"told": json.dumps({"kind": kind})})
+
+
+def faults(page: Page) -> list[str]:
+    """Return what axe finds serious or critical."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate(
+        "async () => (await axe.run()).violations.filter(v => ['serious', 'critical'].includes(v.impact))"
+    )
+    return [f"{one['id']}: {node['target']}" for one in found for node in one["nodes"]]
+
+
+def test_the_check_for_readability_finds_what_is_not(open_as: Open):
+    page = open_as("viewer")
+    page.evaluate("document.querySelector('main').innerHTML = '<input><button></button>'")
+    assert len(faults(page)) == 2
+
+
+@pytest.mark.parametrize(("language", "size"), [("zh", DESK), ("en", DESK), ("zh", PHONE)])
+def test_each_page_is_readable_by_everyone(language: str, size: dict[str, int], open_as: Open, served: Served):
+    served.complaints.clear()
+    page = open_as("administrator", language, size)
+    assert tuple(page.locator("nav a").all_inner_texts()[:5]) == HEADINGS[language]
+    for path in (*PAGES, "/users", f"/runs/{RUN}/sheet"):
+        page.goto(path)
+        assert (path, faults(page)) == (path, [])
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the screen"
+    assert served.complaints == []
+
+
+def test_the_map_shows_runs_and_places_and_follows_a_click(open_as: Open):
+    page = open_as("viewer")
+    expect(page.locator("#map[data-drawn]")).to_be_visible()
+    assert page.locator("path.route").count() == 8
+    assert page.locator("path.visit").count() == 64
+    assert page.locator("path.area").count() == 5
+    page.locator("path.visit").first.dispatch_event("click")
+    expect(page.locator("details.run[open]")).to_have_count(1)
+
+
+def test_a_stop_turns_done_while_one_looks_and_what_was_open_stays_open(open_as: Open, served: Served):
+    page = open_as("viewer")
+    page.locator(f"#run-{RUN} > summary").click()
+    row = page.locator(f"#run-{RUN} tbody tr").nth(0)
+    expect(row).to_have_class("planned")
+    told(served, update(stops).where(stops.c.run_id == RUN, stops.c.position == 1).values(status="done"), "runs")
+    expect(row).to_have_class("done")
+    expect(row).to_contain_text("✓ Done")
+    expect(page.locator(f"#run-{RUN}")).to_have_attribute("open", "")
+    expect(page.locator("#chart rect.block.done")).to_have_count(2)  # the stop, and the key
+
+
+def test_an_alert_opens_and_closes_while_one_looks(open_as: Open, served: Served):
+    page = open_as("viewer", "zh")
+    page.goto("/alerts")
+    shown = page.locator("tr[data-alert]")
+    expect(shown.first).to_be_visible()
+    before = shown.count()
+    row = {
+        "kind": "shortage",
+        "place_id": "new-place",
+        "class": "fiction",
+        "opened_at": text("'2026-03-12T04:00:00Z'"),
+        "changed_at": text("now()"),
+    }
+    told(served, insert(alerts).values(**row, numbers={"level": 0, "low": 3, "high": 8}), "alert")
+    expect(shown).to_have_count(before + 1)
+    expect(page.locator("tr", has_text="new-place")).to_contain_text("在架 0 册，目标 3 至 8 册")
+    told(served, update(alerts).where(alerts.c.place_id == "new-place").values(closed_at=text("now()")), "alert")
+    expect(shown).to_have_count(before)
+
+
+def test_a_run_is_approved_on_one_screen_and_seen_on_another(open_as: Open, served: Served):
+    looking, deciding = open_as("viewer", "zh"), open_as("dispatcher")
+    chip = looking.locator(f"#run-{RUN} > summary .chip")
+    expect(chip).to_have_text("待批准")
+    expect(looking.locator("button", has_text="批准")).to_have_count(0)
+    deciding.locator(f"#run-{RUN} > summary").click()
+    deciding.locator(f"#run-{RUN} button", has_text="Approve the run").click()
+    expect(chip).to_have_text("已下达")
+    expect(looking.locator("#decided")).to_contain_text("dispatcher")
+
+
+def test_a_hub_is_sent_back_with_a_reason_and_not_without(open_as: Open, served: Served):
+    page = open_as("dispatcher", "zh", PHONE)
+    page.goto(f"/today?hub={HUB}")
+    page.locator("#summary [data-send-back]").click()
+    page.locator("dialog button.primary").click()
+    expect(page.locator("dialog")).to_be_visible()  # nothing was said yet
+    page.fill("dialog textarea", "大雪封路")
+    page.locator("dialog button.primary").click()
+    expect(page.locator("#decided")).to_contain_text("大雪封路")
+    with served.engine.connect() as connection:
+        assert connection.scalar(select(day_plans.c.status).where(day_plans.c.hub_id == HUB)) == "sent_back"
+
+
+def test_whoever_decides_on_an_old_page_is_told_who_was_first(open_as: Open, served: Served):
+    slow, quick = open_as("administrator", "zh"), open_as("dispatcher")
+    slow.route("**/today?*part=*", lambda route: route.abort())  # this page hears nothing more
+    quick.locator("#summary button.primary").click()
+    expect(quick.locator("#summary")).to_contain_text("Ordered")
+    slow.locator("#summary button.primary").click()
+    expect(slow.locator("[role=alert]")).to_contain_text("dispatcher 已于")
+    with served.engine.connect() as connection:
+        assert "draft" not in set(connection.scalars(select(runs.c.status)))
+
+
+def test_the_run_sheet_prints_on_a4(open_as: Open, tmp_path: Path):
+    page = open_as("viewer", "zh")
+    page.goto(f"/runs/{RUN}/sheet")
+    page.emulate_media(media="print")
+    expect(page.locator("button")).to_be_hidden()
+    expect(page.locator("h1")).to_have_text("行车单 · van-gudu-1")
+    assert page.pdf(path=tmp_path / "sheet.pdf", prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_kafka_that_goes_away_is_told_and_forgotten_when_it_is_back(open_as: Open, served: Served):
+    page = open_as("viewer")
+    banner = page.locator("[data-trouble=kafka]")
+    expect(banner).to_be_hidden()
+    served.broker.go()
+    expect(banner).to_be_visible(timeout=12_000)
+    served.broker.come()
+    expect(banner).to_be_hidden(timeout=12_000)
+
+
+def test_a_session_that_ends_while_the_page_is_open_is_told(open_as: Open):
+    page = open_as("viewer", "zh")
+    page.context.clear_cookies()
+    page.evaluate("document.body.dispatchEvent(new CustomEvent('changed-runs'))")
+    expect(page.locator("[data-trouble=session]")).to_contain_text("登录已过期。")
+    expect(page.locator("#runs")).to_be_visible()  # what was there stays
+
+
+def test_a_database_away_for_a_while_is_told_and_the_page_goes_on_without_reloading(open_as: Open, served: Served):
+    page = open_as("viewer", "zh")
+    page.goto("/alerts")
+    page.evaluate("window.neverReloaded = true")
+    shown = page.locator("tr[data-alert]")
+    expect(shown.first).to_be_visible()
+    before, banner = shown.count(), page.locator("[data-trouble=database]")
+    served.postgres.stop()
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("暂时无法连接数据库")
+    expect(shown).to_have_count(before)
+    served.postgres.start()
+    served.postgres.wait()
+    with served.engine.begin() as connection:  # told to nobody: the page looks when it is back
+        connection.execute(update(alerts).where(alerts.c.place_id == "central").values(closed_at=text("now()")))
+        row = {
+            "kind": "surplus",
+            "place_id": "after-the-storm",
+            "opened_at": text("now()"),
+            "changed_at": text("now()"),
+            "numbers": {},
+        }
+        connection.execute(insert(alerts).values(**row))
+    expect(page.locator("tr", has_text="after-the-storm")).to_be_visible()
+    expect(banner).to_be_hidden()
+    assert page.evaluate("window.neverReloaded")

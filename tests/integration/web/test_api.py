@@ -1,0 +1,37 @@
+"""The API against its own description: whatever is sent, the answer is one that the description knows."""
+
+from collections.abc import Callable
+
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
+
+from rotation.web import api, placement
+from rotation.web.permissions import Role
+
+CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
+EXAMPLES = 12
+
+described = FastAPI()
+described.include_router(api.router)
+described.include_router(placement.router, responses=api.ERRORS)
+schema = schemathesis.openapi.from_dict(described.openapi())
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_the_description_knows(
+    case: schemathesis.Case, app: FastAPI, token: Callable[[Role], dict[str, str]]
+):
+    response = case.call(app=app, headers=token(Role.ADMINISTRATOR))
+    case.validate_response(response, checks=CHECKS)
+
+
+def test_the_description_names_every_address_of_the_api():
+    assert {path for path in described.openapi()["paths"] if path.startswith("/api")} >= {
+        "/api/status",
+        "/api/days/{day}",
+        "/api/decisions",
+    }
