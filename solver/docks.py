@@ -29,8 +29,9 @@ def taking_turns(instance: Instance, runs: list[Run]) -> list[Run]:
         for start_s in sorted({times.begin_s[row, 0], *(until for _, (_, until) in taken)}):
             tried = _tried(instance, rows[row], int(start_s))
             if start_s >= times.begin_s[row, 0] and keeps_all(tried)[0] and _fits(_stays(tried, 0), taken, docks):
-                runs[row] = runs[row].model_copy(update={"not_before_s": int(start_s)})
-                stays[row] = _stays(tried, 0)
+                if start_s > times.begin_s[row, 0]:
+                    runs[row] = runs[row].model_copy(update={"not_before_s": int(start_s)})
+                    stays[row] = _stays(tried, 0)
                 break
     return runs
 
