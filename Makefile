@@ -44,6 +44,10 @@ bench: setup ## Run every benchmark, one JSON line a figure (make bench-NAME: on
 bench-%: setup
 	@exec $(BIN)/python -m bench.$* $(ARGS)
 
+.PHONY: twin
+twin: setup ## Compare every policy on the twin city, 10 seeds (ARGS="--small": three minutes), and write docs/twin.md
+	@exec $(BIN)/python -m bench.twin $(ARGS)
+
 .PHONY: assets
 assets: $(ASSETS) ## Fetch the page's assets (npm of the machine or of the environment)
 
@@ -63,6 +67,7 @@ $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
 	$(BIN)/python -m infra.kafka
+	$(BIN)/python -m city warm
 	@touch $@
 
 .PHONY: environment

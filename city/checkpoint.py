@@ -19,6 +19,7 @@ from rotation.store.tables import settings
 
 NAME = "city"
 JOURNAL = "city.journal."
+SEEN = ("loans", "shelf_days", "since")  # what only the other driver looks at: not kept
 QUICKLY = 1  # zlib's level: most of the arrays is the same value over and over
 
 
@@ -59,6 +60,9 @@ def packed(state: steps.State) -> str:
     """Return the state as text."""
     arrays = {name: array for name, array in state._asdict().items() if name != "log"}
     arrays["holds"] = state.holds[: state.counts[steps.HOLDS]]
+    arrays["pairs"] = state.pairs.copy()
+    for name in SEEN:
+        arrays["pairs"][name] = 0
     file = io.BytesIO()
     np.savez(file, **arrays)
     return base64.b85encode(zlib.compress(file.getvalue(), QUICKLY)).decode()

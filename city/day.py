@@ -26,8 +26,8 @@ ADDED, LOANED, RETURNED, RENEWED, FOUND, DAMAGED, WITHDRAWN, HELD, EXPIRED, FILL
 KIND, AT, COPY, PLACE, OTHER, SEQUENCE = range(6)
 # Counters
 LOGGED, HOLDS, LOANS, UNMET, REFUSED, INSTEAD, TRIPS, PICKS, DIVERTED = range(9)
-HOLD_DAYS, HOLDS_FILLED, HOLDS_EXPIRED, BACK_AGAIN = range(9, 13)
-COUNTERS = 13
+HOLD_DAYS, HOLDS_FILLED, HOLDS_EXPIRED, BACK_AGAIN, REHOMED = range(9, 14)
+COUNTERS = 14
 
 Step = TypeVar("Step", bound=Callable[..., Any])
 
@@ -440,6 +440,7 @@ def _belong(w: Land, s: State, c: int, to: int, day: int, new: bool) -> None:
         if s.copies[c].came_from == to and day - s.copies[c].moved < BACK_AGAIN_DAYS:
             s.counts[BACK_AGAIN] += 1
         s.copies[c].came_from, s.copies[c].moved = old, day
+        s.counts[REHOMED] += 1
     if s.pairs[t, to].own == 0 and day - s.pairs[t, to].left > w.truth[0].forgotten_weeks * 7:
         s.pairs[t, to].arrived = day
     s.pairs[t, to].own += 1

@@ -127,7 +127,7 @@ def build(
     title_born = np.zeros(size.titles, np.int32)
     new = draw.random(size.titles) < NEW_TITLES
     title_born[new] = draw.integers(1, NEW_TITLES_DAYS, new.sum())
-    title = _copies(draw, popularity, size.copies)
+    title = _copies(draw, popularity, cls, np.round(_class_shares(network) * size.copies).astype(np.int64))
     first_place = _as_found(draw, cls[title], shelf_rooms(network))
     back = _convenient(places, draw)
     land = _land(network, cls, truth, start, days)
@@ -179,11 +179,15 @@ def _interest(
     return np.asarray(interest * (visits / interest.sum()), dtype=np.float32)
 
 
-def _copies(draw: np.random.Generator, popularity: NDArray[np.float64], copies: int) -> Ints:
-    """Every title has one copy; the rest were bought by popularity, less than in proportion."""
-    weight = popularity**0.8
-    number = draw.multinomial(copies - len(popularity), weight / weight.sum()) + 1
-    return np.repeat(np.arange(len(popularity)), number).astype(np.int32)
+def _copies(draw: np.random.Generator, popularity: NDArray[np.float64], cls: Ints, copies: NDArray[np.int64]) -> Ints:
+    """Every title has one copy; the rest of a class's `copies` were bought by popularity, less than in proportion."""
+    number = np.ones(len(cls), np.int64)
+    for k, of_class in enumerate(copies):
+        titles = np.flatnonzero(cls == k)
+        if len(titles):
+            weight = popularity[titles] ** 0.8
+            number[titles] += draw.multinomial(max(0, of_class - len(titles)), weight / weight.sum())
+    return np.repeat(np.arange(len(cls)), number).astype(np.int32)
 
 
 def _as_found(draw: np.random.Generator, cls: Ints, room: Ints) -> Ints:

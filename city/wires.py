@@ -69,7 +69,9 @@ def ordering(kafka: Mapping[str, Any], group: str = GROUP) -> Iterator[Orders]:
     options = {"group_id": group, "auto_offset_reset": "earliest", "auto_commit_interval_ms": COMMIT_MS}
     consumer = KafkaConsumer(**kafka, **options)
     partitions = consumer.partitions_for_topic(TRANSFER_ORDERS.name) or ()
-    consumer.assign([TopicPartition(TRANSFER_ORDERS.name, number) for number in sorted(partitions)])  # one city: no sharing
+    consumer.assign(
+        [TopicPartition(TRANSFER_ORDERS.name, number) for number in sorted(partitions)]
+    )  # one city: no sharing
 
     def come() -> list[Mapping[str, Any]]:
         messages = [message for some in consumer.poll(timeout_ms=POLL_MS).values() for message in some]
