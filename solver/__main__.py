@@ -172,7 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     solving.add_argument("--iterations", type=int, help="search so far instead: repeatable with the same seed")
     solving.add_argument("--threads", type=int, default=1, help="cores to use (default 1)")
     solving.add_argument("--seed", type=int, default=0)
-    solving.add_argument("--engine", choices=sorted(ENGINES), default="ortools")
+    solving.add_argument("--engine", choices=sorted(ENGINES), default="race")
     solving.add_argument("--warm", metavar="PLAN", help="begin from this plan, and never end with a worse one")
     solving.add_argument("--quiet", action="store_true", help="no line for each better plan")
     _command(commands, "evaluate", _evaluate, "judge a plan", plans=["plan"])

@@ -19,6 +19,7 @@ from solver.worker import Job, plans
 
 OnBetter = Callable[[Solution, Evaluation], object]
 
+SLOW_TO_BEGIN = ("ortools",)  # engines that leave one waiting for a first plan
 PATIENCE_S = 2.0  # beyond its limit, before an engine that does not stop is ended: building a large model takes time
 
 
@@ -27,7 +28,7 @@ def solve(
     limits: Limits | None = None,
     on_better: OnBetter | None = None,
     *,
-    engine: str = "ortools",
+    engine: str = "race",
     warm: Solution | None = None,
     cancel: threading.Event | None = None,
 ) -> Solution:
@@ -49,9 +50,12 @@ def solve(
     if warm:
         best.warm = True
         best.offer(warm.runs, warm.engine, warm.versions)
-    best.offer_plan(first_plan(instance), "construct", {})
+    if engine in SLOW_TO_BEGIN:
+        best.offer_plan(first_plan(instance), "construct", {})
     for plan, versions in _search(instance, limits, engine, best):
         best.offer_plan(plan, engine, versions)
+    if not best.evaluation or not best.evaluation.feasible:
+        best.offer_plan(first_plan(instance), "construct", {})
     return best.solution
 
 
