@@ -25,7 +25,7 @@ from rotation.network import Network
 from rotation.rebalancing.outcome import Move, Plan
 from rotation.rebalancing.plan import plan
 from rotation.rebalancing.snapshot import Settings as RebalancingSettings
-from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide
+from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide, tell_pages
 from rotation.store.clock import pause, read_clock, resume
 from rotation.store.engine import driver
 from rotation.store.snapshot import Names, World, world
@@ -33,7 +33,7 @@ from rotation.store.tables import day_plans, plans, runs, transfers
 from rotation.store.tables import settings as kept
 
 LAST_DAY = "planned_day"
-PLANNER_LOCK = 7_276_002  # key of the advisory lock: one planner at a time in the whole network
+PLANNER_LOCK = 7_276_005  # key of the advisory lock: one planner at a time in the whole network
 ORDER_WAIT = timedelta(
     days=3
 )  # what no desk or place has done by then, a closed day and its neighbours, it will not do
@@ -87,6 +87,7 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
         routes_s = time.perf_counter() - begin - plan_s
         orders = _approve_and_order(connection, network, day, now) if settings.approval == "automatic" else 0
         _note_planned(connection, day)
+        tell_pages(connection)
         count = len(connection.execute(select(runs.c.run_id).where(runs.c.day == day)).all())
         connection.commit()
     return Report(day=day, plan_s=plan_s, routes_s=routes_s, runs=count, unserved=unserved, orders=orders, **planned)

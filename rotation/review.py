@@ -189,4 +189,9 @@ def _record(connection: Connection, action: Action, subject: Subject, who: str, 
     details = {"runs": outcome.runs, "transfers": outcome.transfers, "orders": outcome.orders}
     row = {"who": who, "what": action.value, "subject": str(subject), "why": why or None, "details": details}
     connection.execute(insert(decisions), row)
+    tell_pages(connection)
+
+
+def tell_pages(connection: Connection) -> None:
+    """Tell every open page, at commit, that plans, runs or stops are not as they were."""
     connection.execute(text("SELECT pg_notify('rotation', '{\"kind\": \"runs\"}')"))
