@@ -26,6 +26,7 @@ from rotation.store.clock import pause, read_clock, resume, set_clock
 from rotation.store.engine import engine as connect_to
 from rotation.store.tables import clock as clock_table
 from rotation.store.tables import day_plans, feeds, progress, tokens
+from rotation.store.tables import settings as kept
 from rotation.store.targets import set_targets
 from rotation.terminal import Terminal
 from rotation.web.auth import FIRST_ADMINISTRATOR, add_token, ensure_first_administrator
@@ -82,7 +83,7 @@ class Demonstration:
 
     def bring_history(self) -> None:
         """Send the city's past through Kafka unless that was done, and wait until all of it is in the database."""
-        if self._figures()["plans"] == 0:
+        if not self._history_told():
             weeks = self.settings.demo_history_weeks
             self.terminal.step(f"Sending {weeks} weeks of the city's history through Kafka / 发送 {weeks} 周历史数据")
             self.system.start(CITY, "history")
@@ -155,6 +156,10 @@ class Demonstration:
                 last[:] = [time.monotonic(), events]
 
         return tell
+
+    def _history_told(self) -> bool:
+        with self.engine.connect() as connection:
+            return connection.execute(select(kept.c.name).where(kept.c.name == CITY.name)).first() is not None
 
     def _all_applied(self) -> bool:
         return all_applied(self.engine, self.kafka)
