@@ -1,4 +1,4 @@
-"""Events from files to `circulation.events`, at the edge: gathered into batches; what the broker would not take is recorded here."""
+"""Events from files to `circulation.events`, at the edge: gathered into batches; what the broker would not take is kept here."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime

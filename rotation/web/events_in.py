@@ -50,8 +50,9 @@ def sender_of(web: Web, request: Request) -> KafkaProducer:
     state = request.app.state
     with _making:
         if not hasattr(state, "sender"):
-            state.sender = clients.producer(client(web.settings), max_block_ms=ACK_S * 1000)
-        return state.sender
+            state.sender = clients.producer(client(web.settings), max_block_ms=int(ACK_S * 1000))
+        sender: KafkaProducer = state.sender
+    return sender
 
 
 def allowance_of(request: Request) -> Allowance:
@@ -90,8 +91,8 @@ def tell(
     wait_s = allowance_of(request).wait_s(caller.name, len(good) + len(refused))
     if wait_s:
         return JSONResponse({"detail": f"wait {wait_s:.1f} s"}, 429, {"Retry-After": str(ceil(wait_s))})
-    if good:
-        _send(sender_of(web, request), good)
+    if good and not _sent(sender_of(web, request), good):
+        return JSONResponse({"detail": "Kafka does not answer; send the same again"}, 503, {"Retry-After": "5"})
     _record(web, refused)
     answer = {"accepted": len(good), "refused": list(places(refused)), "dropped_fields": dropped}
     return JSONResponse(answer, 202 if good else 422)
@@ -103,11 +104,12 @@ def _edge(web: Web) -> Edge:
     return Edge(frozenset(web.network.place), frozenset(one.id for one in web.network.classes), now)
 
 
-def _send(sender: KafkaProducer, good: list[dict[str, Any]]) -> None:
+def _sent(sender: KafkaProducer, good: list[dict[str, Any]]) -> bool:
     try:
         sender.send(CIRCULATION_EVENTS.name, orjson.dumps(good)).get(timeout=ACK_S)
-    except KafkaError as error:
-        raise HTTPException(503, "Kafka does not answer; send the same again", {"Retry-After": "5"}) from error
+    except KafkaError:
+        return False
+    return True
 
 
 def _record(web: Web, refused: list[Rejection]) -> None:

@@ -9,6 +9,7 @@ class Role(StrEnum):
     """What a person (the last three) or a machine's token (any) may do."""
 
     DESK = "desk"  # asks where a returned copy goes, and nothing else
+    SOURCE = "source"  # a library system: tells what happened, and nothing else
     VIEWER = "viewer"
     DISPATCHER = "dispatcher"
     ADMINISTRATOR = "administrator"
@@ -19,6 +20,7 @@ ANY_PERSON = frozenset({Role.VIEWER, Role.DISPATCHER, Role.ADMINISTRATOR})
 DECIDES = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 ADMINISTERS = frozenset({Role.ADMINISTRATOR})
 ASKS_PLACEMENT = frozenset({Role.DESK, Role.DISPATCHER, Role.ADMINISTRATOR})
+TELLS_EVENTS = frozenset({Role.SOURCE, Role.ADMINISTRATOR})
 
 PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
     {
@@ -63,6 +65,7 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "GET /api/feeds": ANY_PERSON,
         "POST /api/decisions": DECIDES,
         "POST /placement": ASKS_PLACEMENT,
+        "POST /events": TELLS_EVENTS,
     }
 )
 

@@ -89,6 +89,7 @@ LEGS = {
 }
 ROLES = {
     Role.DESK: N_("Desk or sorter"),
+    Role.SOURCE: N_("Library system"),
     Role.VIEWER: N_("Viewer"),
     Role.DISPATCHER: N_("Dispatcher"),
     Role.ADMINISTRATOR: N_("Administrator"),
