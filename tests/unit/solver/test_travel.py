@@ -1,0 +1,170 @@
+"""Ways and times: straight lines, and routing services at a local server that answers as they were recorded to."""
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+
+from solver import roadmap
+from solver.check import read
+from solver.evaluate import evaluate
+from solver.problem import Roads
+from solver.roadmap import Kept, Osrm, StraightLines, TravelError, Valhalla, with_travel
+from solver.travel import straight_lines
+from tests.unit.solver.days import plan
+
+WELLS, STREET, FROME = (51.207, -2.648), (51.127, -2.738), (51.230, -2.320)
+POINTS = [WELLS, STREET, FROME]
+
+
+class Service(BaseHTTPRequestHandler):
+    """Answers in the manner of OSRM and Valhalla; `trouble` says how the next requests fail."""
+
+    trouble: ClassVar[list[str]] = []
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        places = urlsplit(self.path).path.rsplit("/", 1)[1].split(";")
+        points = [tuple(map(float, place.split(",")))[::-1] for place in places]
+        rows, columns = ([points[int(at)] for at in query[name][0].split(";")] for name in ("sources", "destinations"))
+        metres, seconds = self.ways(rows, columns)
+        self.answer({"code": "Ok", "distances": metres, "durations": seconds})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        rows, columns = ([(one["lat"], one["lon"]) for one in body[name]] for name in ("sources", "targets"))
+        metres, seconds = self.ways(rows, columns)
+        cells = [
+            [{"distance": way and way / 1000, "time": time} for way, time in zip(*row, strict=True)]
+            for row in zip(metres, seconds, strict=True)
+        ]
+        self.answer({"sources_to_targets": cells})
+
+    def ways(self, rows: list[Any], columns: list[Any]) -> tuple[list[Any], list[Any]]:
+        away = np.abs(np.array(rows)[:, None] - np.array(columns)[None]).sum(axis=2)
+        metres, seconds = (away * 100_000).tolist(), (away * 9_000.5).tolist()
+        if self.trouble and self.trouble[0] == "island":
+            metres[0][-1] = seconds[0][-1] = None
+        return metres, seconds
+
+    def answer(self, value: dict[str, Any]) -> None:
+        Service.asked.append(self.path)
+        trouble = self.trouble.pop(0) if self.trouble else ""
+        bodies = {"no json": b"<html>", "no table": b'{"code": "NoTable", "message": "too large"}', "list": b"[1]"}
+        self.send_response(503 if trouble == "busy" else 200)
+        self.end_headers()
+        if trouble == "silent":
+            threading.Event().wait(0.6)
+        self.wfile.write(bodies.get(trouble, json.dumps(value).encode()))
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr(roadmap, "PAUSE_S", 0.01)
+    Service.trouble, Service.asked = [], []
+    server = HTTPServer(("127.0.0.1", 0), Service)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def expected() -> np.ndarray:
+    return np.ceil(np.abs(np.array(POINTS)[:, None] - np.array(POINTS)[None]).sum(axis=2) * 100_000 - 1e-6)
+
+
+def test_straight_lines_are_stretched_to_roads_and_slower_near():
+    metres, seconds = straight_lines(POINTS, Roads(road_factor=1.0, speed_kmh=36, far_speed_kmh=72, far_m=5000))
+    assert metres[0, 2] == pytest.approx(22_980, abs=60)  # Wells to Frome as the crow flies
+    assert seconds[0, 2] == pytest.approx(500 + (metres[0, 2] - 5000) / 20, abs=1)
+    assert (np.diag(metres) == 0).all()
+    assert (metres == metres.T).all()
+
+
+@pytest.mark.parametrize("source", [Osrm, Valhalla])
+@pytest.mark.parametrize("block", [1, 2, 50])
+def test_a_service_is_asked_block_by_block(service, source, block):
+    metres, seconds = source(service, block=block).matrix(POINTS)
+    assert np.abs(metres - expected()).max() <= 1
+    assert (seconds >= metres * 0.09 - 1).all()
+    assert len(Service.asked) == math.ceil(len(POINTS) / block) ** 2
+
+
+@pytest.mark.parametrize("source", [Osrm, Valhalla])
+def test_what_passes_by_itself_is_tried_again(service, source):
+    Service.trouble = ["busy", "busy"]
+    assert source(service).matrix(POINTS)[0].shape == (3, 3)
+
+
+def test_a_service_that_stays_silent_is_told_with_its_reason(service):
+    Service.trouble = ["silent"] * 3
+    with pytest.raises(TravelError, match=r"osrm: ReadTimeout.*3 tries"):
+        Osrm(service, timeout_s=0.2).matrix(POINTS)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [("no json", "no JSON"), ("no table", "NoTable too large"), ("island", "no distance"), ("list", "None")],
+)
+def test_an_answer_that_is_no_table_is_told(service, trouble, said):
+    Service.trouble = [trouble]
+    with pytest.raises(TravelError, match=said):
+        Osrm(service).matrix(POINTS)
+
+
+def test_nobody_there_is_told():
+    with pytest.raises(TravelError, match="valhalla: ConnectError"):
+        Valhalla("http://127.0.0.1:9", timeout_s=0.2).matrix(POINTS)
+
+
+def town() -> Any:
+    data = {
+        "depots": [{"id": "wells", "lat": WELLS[0], "lon": WELLS[1]}],
+        "vans": [{"id": "v"}],
+        "stops": [{"id": "street", "lat": STREET[0], "lon": STREET[1]}],
+    }
+    return read(data)
+
+
+def test_straight_lines_stand_in_only_where_they_may():
+    gone = Osrm("http://127.0.0.1:9", timeout_s=0.2)
+    with pytest.raises(TravelError):
+        with_travel(town(), gone)
+    problem, name = with_travel(town(), gone, fall_back=True)
+    assert name == "straight lines"
+    assert evaluate(problem, plan("street")).cost_cents == evaluate(town(), plan("street")).cost_cents
+
+
+def test_a_problem_with_a_services_matrix_is_judged_by_it(service):
+    problem, name = with_travel(town(), Osrm(service))
+    assert name == "osrm"
+    assert evaluate(problem, plan("street")).totals.metres == pytest.approx(2 * 17_000, abs=2)
+
+
+def test_a_networks_matrix_is_kept_between_days(service, tmp_path):
+    file = tmp_path / "ways.npz"
+    whole = Kept(Osrm(service), file).matrix(POINTS)
+    number = len(Service.asked)
+    part = Kept(Osrm(service), file).matrix([FROME, WELLS])
+    assert len(Service.asked) == number
+    assert part[0][0, 1] == whole[0][2, 0]
+    Kept(Osrm(service, profile="truck"), file).matrix([FROME])
+    assert len(Service.asked) == number + 1
+
+
+def test_a_broken_file_of_kept_ways_is_written_anew(tmp_path):
+    file = tmp_path / "ways.npz"
+    file.write_bytes(b"no zip")
+    assert Kept(StraightLines(), file).matrix(POINTS)[0].shape == (3, 3)
+    assert Kept(StraightLines(), file)._read()[0] == POINTS
