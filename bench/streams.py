@@ -31,7 +31,7 @@ from rotation.network import Network, from_tables
 from rotation.store import migrate
 from streams import admin
 from streams.clients import producer
-from streams.topics import Topic
+from streams.topics import STOCK_ALERTS, Topic
 
 SEED = 1
 START = datetime(2026, 3, 2, tzinfo=UTC)
@@ -46,7 +46,7 @@ def network() -> Network:
     rooms = [{"id": place, "name": place, "tier": "room", "parent": PLACES[0]} for place in PLACES[1:]]
     first = {"id": PLACES[0], "name": "centre", "tier": "central", "hub": {}}
     return from_tables(
-        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": "fiction", "name": "fiction"}],
+        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": "fiction", "name": "fiction"}, {"id": "watched", "name": "watched"}],
          "place": [first, *rooms], "van": [{"id": "v", "hub": PLACES[0], "crates": 20}]}, "bench.toml",
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
             else CopyReturned(copy=copy, place=place) if kind < 0.95
             else TransferSent(copy=copy, place=place, to=draw.choice(PLACES))
         )  # fmt: skip
-        yield cloud_event(fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 8))
+        yield cloud_event(fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 50))
 
 
 def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
@@ -105,6 +105,12 @@ class Bench:
         command = [sys.executable, "-m", "bench.streams_process", kind, self.bootstrap, self.url, prefix, str(self.folder)]
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."})
 
+    def relay(self) -> subprocess.Popen[bytes]:
+        """Start the relay."""
+        log = (self.folder / "relay.log").open("ab")
+        environment = {**os.environ, "DATABASE_URL": self.url, "KAFKA_BOOTSTRAP": self.bootstrap}
+        return subprocess.Popen([sys.executable, "-m", "streams.relay"], stdout=log, stderr=log, env=environment)
+
     def query(self, sql: str) -> Any:
         """Return the only value of a query."""
         with psycopg.connect(self.url) as connection:
@@ -121,21 +127,35 @@ class Bench:
 # --- The cases --------------------------------------------------------------------------------------------------------------
 
 
-def load_copies(bench: Bench) -> None:
-    """Copies enter through Kafka as any others: also a measure, of events that are all new copies."""
+FILL = """
+INSERT INTO movements SELECT 'c' || lpad(n::text, 7, '0'), %(at)s + n * interval '1 second', 0, 'koha/main', 'a' || n, 'on_shelf',
+    'p' || lpad((n %% 500)::text, 3, '0') FROM generate_series(0, %(copies)s - 1) n;
+INSERT INTO copies SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id, NULL, 't' || (substr(event_id, 2)::int / 3),
+    'fiction', NULL, place_id, false, occurred_at FROM movements;
+"""
+
+
+def fill(bench: Bench) -> None:
+    """The copies that stand in the database before anything is measured, as copy.added events would have made them."""
+    at = START - timedelta(days=30)
+    with psycopg.connect(bench.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(FILL, {"at": at, "copies": bench.copies})
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def new_copies(bench: Bench, events: int) -> None:
+    """A library system's first day: events that are all new copies."""
     added = (
-        cloud_event(CopyAdded(copy=f"c{n:07d}", place=PLACES[n % 500], title=f"t{n // 3}", **{"class": "fiction"}),
-                    event_id=f"a{n}", source="koha/main", time=START - timedelta(days=30) + timedelta(seconds=n))
-        for n in range(bench.copies)
+        cloud_event(CopyAdded(copy=f"n{n:07d}", place=PLACES[n % 500], title=f"t{n // 3}", **{"class": "fiction"}),
+                    event_id=f"n{n}", source="koha/main", time=START - timedelta(days=30) + timedelta(seconds=n))
+        for n in range(events)
     )  # fmt: skip
     prefix = bench.fill(batched(added, 100))
     workers = [bench.worker("apply", prefix)]
-    seconds = _drain(bench, prefix, bench.copies)
-    bench.say("copies added, batches of 100", events=bench.copies, events_per_s=round(bench.copies / seconds))
+    seconds = _drain(bench, prefix, events)
+    bench.say("one worker, new copies, batches of 100", events=events, events_per_s=round(events / seconds))
     _end(workers)
-    with psycopg.connect(bench.url, autocommit=True) as connection:
-        connection.execute("TRUNCATE outbox")
-        connection.execute("VACUUM ANALYZE")
 
 
 def noop(bench: Bench, events: int) -> None:
@@ -204,6 +224,53 @@ def latency(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     bench.say(f"sent to committed at {rate} events/s", batch=size, messages=len(sent), committed=len(waits),
               p50_ms=round(waits[len(waits) // 2], 1), p99_ms=round(waits[int(len(waits) * 0.99)], 1))  # fmt: skip
     _end(workers)
+
+
+def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
+    """From the sending of a loan that empties a shelf to its alert's commit, among `rate` other events a second.
+
+    Each place has one copy of a class that should not run out; one after the other is lent.
+    """
+    prefix = bench.fill(iter(()))
+    with psycopg.connect(bench.url) as connection:
+        connection.execute("INSERT INTO targets SELECT 'p' || lpad(n::text, 3, '0'), 'watched', 1, 2 FROM generate_series(0, 499) n")
+    workers = [bench.worker("watch", prefix), bench.relay()]
+    _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, 70_000_000 + rate), size))
+    bench.send(prefix, batched(_watched(CopyAdded, 0), 100))
+    _wait(lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched'") == len(PLACES))
+    time.sleep(8)  # the alerts of their absence close
+    sent = _send_among(bench, prefix, rate, size, seconds)
+    time.sleep(5)
+    with psycopg.connect(bench.url) as connection:
+        rows = connection.execute(
+            "SELECT place_id, max(extract(epoch FROM pg_xact_commit_timestamp(xmin))::float8) FROM alerts"
+            " WHERE kind = 'shortage' AND class = 'watched' AND closed_at IS NULL GROUP BY 1"
+        ).fetchall()
+    waits = sorted(1000 * (at - sent[place]) for place, at in rows if place in sent)
+    bench.say(f"sent to alert opened at {rate} events/s", batch=size, alerts=len(sent), opened=len(waits),
+              p50_ms=round(waits[len(waits) // 2], 1), p99_ms=round(waits[int(len(waits) * 0.99)], 1))  # fmt: skip
+    _end(workers)
+
+
+def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
+    for number, place in enumerate(PLACES):
+        more = {"title": "w", "class": "watched"} if kind is CopyAdded else {}
+        at = START + timedelta(days=60, minutes=minute)
+        yield cloud_event(kind(copy=f"w{number}", place=place, **more), event_id=f"w{minute}-{number}", source="koha/main", time=at)
+
+
+def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -> dict[str, float]:
+    """Send background events at a steady rate and the watched loans among them; return when each was sent, by place."""
+    sender, begin, sent = producer(bench.client), time.time(), {}
+    loans, pause = _watched(CopyLoaned, 9), seconds / len(PLACES)
+    for number, message in enumerate(batched(moves(rate * seconds, bench.copies, 80_000_000 + rate), size)):
+        time.sleep(max(begin + number * size / rate - time.time(), 0))
+        sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)
+        while len(sent) < (time.time() - begin) / pause and (loan := next(loans, None)):
+            sent[loan["data"]["place"]] = time.time()
+            sender.send(f"{prefix}.events", orjson.dumps(loan), partition=len(sent) % PARTITIONS)
+    sender.close()
+    return sent
 
 
 def restart(bench: Bench, others: int) -> None:
@@ -298,14 +365,18 @@ def main() -> None:
         with embedded_kafka(folder / "kafka") as kafka, embedded_postgres(folder / "postgres", settings=settings) as postgres:
             migrate.upgrade(postgres.url)
             bench = Bench(kafka.bootstrap, postgres.url, folder, wanted.copies)
+            fill(bench)
+            admin.create(bench.client, topics=[STOCK_ALERTS])
             cases: dict[str, Callable[[], None]] = {
                 "noop": lambda: noop(bench, min(wanted.events // 5, 100_000)),
-                "copies": lambda: load_copies(bench),
+                "copies": lambda: new_copies(bench, wanted.events // 5),
                 "batches": lambda: batches_of_100(bench, wanted.events),
                 "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
                 "two": lambda: two_workers(bench, wanted.events),
                 "latency500": lambda: latency(bench, 500, 10),
                 "latency5000": lambda: latency(bench, 5000, 100),
+                "alert500": lambda: alerts(bench, 500, 10),
+                "alert5000": lambda: alerts(bench, 5000, 100),
                 "restart": lambda: restart(bench, 0),
                 "restart2": lambda: restart(bench, 1),
                 "disk": lambda: disk(bench),

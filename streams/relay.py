@@ -31,6 +31,7 @@ PAUSE_S = 1.0  # after Kafka or PostgreSQL was away
 ACK_S = 30.0  # longer than a broker's restart
 ONE_AT_A_TIME = 7_276_002  # key of the advisory lock
 ID_HEADER = "outbox-id"
+WAITING = "SELECT id, topic, key, value FROM outbox ORDER BY id LIMIT %s"
 
 
 class Row(NamedTuple):
@@ -83,10 +84,13 @@ def _relay(url: str, client: Client, stop: threading.Event) -> None:
 
 
 def relay_once(connection: psycopg.Connection[Any], sender: KafkaProducer) -> int:
-    """Send what stands in the outbox, up to AT_ONCE rows, and delete it once it is acknowledged; return how many."""
-    rows = [Row(*row) for row in connection.execute("SELECT id, topic, key, value FROM outbox ORDER BY id LIMIT %s", (AT_ONCE,))]
+    """Send what stands in the outbox, up to AT_ONCE rows, and delete it once it is acknowledged; return how many.
+
+    Of rows that say the same (a place touched again before anyone was told) the last is sent for all.
+    """
+    rows = [Row(*row) for row in connection.execute(WAITING, (AT_ONCE,))]
     if rows:
-        send(sender, rows)
+        send(sender, sorted({row[1:]: row for row in rows}.values()))
         connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", ([row.id for row in rows],))
     return len(rows)
 

@@ -170,6 +170,14 @@ def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_an
     assert len({(key, ident) for key, ident in got}) == 20
 
 
+def test_a_place_touched_again_before_anyone_was_told_is_told_of_once(line: Line) -> None:
+    topic = topics(line.prefix).touched
+    with connect(line.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO outbox (topic, key, value) SELECT %s, 'p' || n %% 2, 'v' FROM generate_series(1, 20) n", (topic,))
+        assert relay.relay_once(connection, line.sender) == 20
+    assert sorted(key for key, _ in _read(line, topic, 2)) == [b"p0", b"p1"]
+
+
 def _read(line: Line, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:
     reader = consumer(line.client, group_id=None)
     reader.subscribe([topic])
