@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -58,6 +59,7 @@ def network(folder: Path, choices: Path) -> Network:
     return from_tables(raw, choices.name)
 
 
+@cache
 def slug(name: str) -> str:
     """Return a name as an id: "Severn Beach & Pilning Library" is severn-beach-pilning-library."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
@@ -204,6 +206,7 @@ class Snapshot:
         return _end_of(self.day)
 
 
+@cache
 def _end_of(day: date) -> datetime:
     return datetime.combine(day, END_OF_DAY, TIMEZONE)
 
@@ -340,10 +343,10 @@ def snapshots(folder: Path, until: str | None = None) -> Iterator[Snapshot]:
     yield from map(read_snapshot, files[: last[-1] + 1])
 
 
-def batches(snapshots: Iterable[Snapshot]) -> Iterator[bytes]:
-    """Yield the events of consecutive snapshots as CloudEvents batches, the first from an empty ledger."""
-    ledger = Ledger()
-    happened = chain.from_iterable(events(ledger, snapshot) for snapshot in snapshots)
+def batches(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Iterator[bytes]:
+    """Yield the events of consecutive snapshots as CloudEvents batches, from a ledger on that is brought along."""
+    known = Ledger() if ledger is None else ledger
+    happened = chain.from_iterable(events(known, snapshot) for snapshot in snapshots)
     while batch := list(islice(happened, BATCH_EVENTS)):
         yield orjson.dumps(batch)
 

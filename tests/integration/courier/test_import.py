@@ -1,0 +1,130 @@
+"""LibrariesWest's real days through a real Kafka and worker: the figures are those published, whatever comes twice or late."""
+
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer
+from sqlalchemy import Engine, text
+
+from rotation.adapters.librarieswest import Ledger, Snapshot, batches, network, snapshots
+from rotation.clock import standing_at
+from rotation.courier.legs import Where
+from rotation.courier.store import open_transfers
+from rotation.network import Network
+from rotation.status import figures
+from rotation.store.clock import set_clock
+from rotation.store.engine import engine
+from streams import admin
+from streams.topics import Topic
+from tests.librarieswest_process import CHOICES
+from tests.streams_process import topics
+
+PREFIX = "west"
+PATIENCE_S = 240.0
+OVERDUE = text("SELECT sum((numbers->>'count')::int), sum((numbers->>'count_over_365_days')::int) FROM alerts"
+               " WHERE kind = 'overdue' AND closed_at IS NULL")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(rotation_data: Path) -> Path:
+    return rotation_data / "librarieswest"
+
+
+@pytest.fixture(scope="module")
+def west(folder: Path) -> Network:
+    return network(folder, CHOICES)
+
+
+class Line:
+    """The module's topics, database and worker."""
+
+    def __init__(self, bootstrap: str, url: str, west: Network, folder: Path, scratch: Path) -> None:
+        admin.create(
+            {"bootstrap_servers": bootstrap}, topics=[Topic(n, "", 3, -1, False, (), (), "") for n in topics(PREFIX)]
+        )
+        self.engine: Engine = engine(url)
+        self.west, self.sent = west, 0
+        self.producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20)
+        with self.engine.begin() as connection:
+            set_clock(connection, standing_at(west.instant(next(iter(snapshots(folder))).day, 86_399)))
+        command = [
+            sys.executable,
+            "-m",
+            "tests.librarieswest_process",
+            bootstrap,
+            url,
+            PREFIX,
+            str(scratch),
+            str(folder),
+        ]
+        self.worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def bring(self, shown: list[Snapshot], ledger: Ledger) -> dict[str, Any]:
+        """Send what the snapshots say, shuffled and a twentieth of it twice; return the figures when all is applied."""
+        with self.engine.begin() as connection:
+            set_clock(connection, standing_at(shown[-1].clock))
+        said = list(batches(shown, ledger))
+        said += said[: len(said) // 20]
+        random.Random(7).shuffle(said)
+        for batch in said:
+            self.producer.send(topics(PREFIX).events, batch)
+        self.producer.flush()
+        self.sent += len(said)
+        return self._applied()
+
+    def _applied(self) -> dict[str, Any]:
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            with self.engine.connect() as connection:
+                found = figures(connection, self.west.timezone)
+                if (
+                    found["next_offsets"] == self.sent
+                    and connection.execute(OVERDUE).one()[0] == found["in_transit"]["over_21_days"]
+                ):
+                    return found
+            time.sleep(0.3)
+        pytest.fail(f"not applied within {PATIENCE_S} s: {found}")
+
+    def overdue(self) -> tuple[int, int]:
+        """Copies that the open alerts count over 21 and 365 days."""
+        with self.engine.connect() as connection:
+            return tuple(connection.execute(OVERDUE).one())  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="module")
+def line(
+    kafka: str, module_database: str, west: Network, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Line]:
+    one = Line(kafka, module_database, west, folder, tmp_path_factory.mktemp("worker"))
+    yield one
+    one.worker.kill()
+    one.worker.wait()
+    one.producer.close()
+    one.engine.dispose()
+
+
+def test_the_real_days_end_as_published_with_duplicates_and_shuffled_batches(line: Line, folder: Path):
+    shown, ledger = list(snapshots(folder)), Ledger()
+    found = line.bring(shown[:7], ledger)
+    assert found["in_transit"] == {"copies": 46029, "sent_today": 7572, "over_21_days": 7267, "over_365_days": 782}
+    assert line.overdue() == (7267, 782)
+    found = line.bring(shown[7:], ledger)
+    assert found["in_transit"] == {"copies": 43957, "sent_today": 5578, "over_21_days": 7069, "over_365_days": 773}
+    assert line.overdue() == (7069, 773)
+    assert (found["rejected"], found["unlisted"]) == (0, 0)
+    assert found["events_in"] == sum(found[name] for name in ("applied", "duplicates", "late", "rejected"))
+    assert found["by_state"]["in_transit"] + found["by_state"]["on_shelf"] == found["copies"]
+
+
+def test_what_waits_is_read_back_as_sent(line: Line, west: Network):
+    with line.engine.connect() as connection:
+        waiting = open_transfers(connection, west, date(2020, 3, 12))
+    assert len(waiting) == 43957
+    assert all(one.where is Where.PLACE and one.transfer_id == f"shipment-{one.copy_id}" for one in waiting)
