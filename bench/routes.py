@@ -1,4 +1,4 @@
-"""LibrariesWest's real days scheduled: `python -m bench.routes [--days 2020-03-09 ...] [--seconds 1] > bench/results/routes.jsonl`.
+"""LibrariesWest's real days scheduled: `python -m bench.routes [--days 2020-03-09] > bench/results/routes.jsonl`.
 
 One JSON line for each day on which copies were checked in: what of it is served when, by which fleet at what cost, and how
 long the schedule of the three days after it took, from transfers to checked runs. The data lies at $ROTATION_DATA.
