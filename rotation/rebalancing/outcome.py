@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from rotation.demand import Rates
 from rotation.rebalancing.snapshot import Floats, Ints
 
 
@@ -106,7 +107,11 @@ class Plan:
     purchases: tuple[Suggestion, ...]
     weeding: tuple[Suggestion, ...]
     unplaced: Ints  # homeless copies that no place can take
-    refused: Mapping[str, NDArray[np.int64]]  # rows of the snapshot that were not planned with, by what is wrong with them
-    lost_to_owners: float  # value of what the circulation wanted and owners or pairs forbid
+    refused: Mapping[
+        str, NDArray[np.int64]
+    ]  # rows of the snapshot that were not planned with, by what is wrong with them
+    lost_to_owners: float  # value of what the circulation wanted and owners, or the way back, forbid
+    held_back: tuple[Move, ...]  # moves left undone at random, to be compared with those done
+    rates: Rates
     seconds: Mapping[str, float]
     rounds: int

@@ -1,0 +1,307 @@
+"""The night as one min-cost circulation: copies flow out of shelves to their title and from the title to other shelves.
+
+    PLACE --> OUT --> LEAVE(s) --release--> title --receipt--> FRESH(s) --> ARRIVE(s) --> IN --> PLACE
+      ^ |                                     ^                  (or ARRIVE at once, where it is not fresh)
+      | +----> HUB -- homeless copies --------+
+      +------- HUB                       s: a shelf section of the place
+
+Every limit is a capacity and every floor a cheaper arc, so integers come by themselves and node potentials are prices.
+A section's room counts what arrives against what is free and what left it in the round before; its price in the bound is paid
+back to what leaves, so that the bound holds for the room as it really is.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
+
+from rotation.rebalancing import kernels
+from rotation.rebalancing.snapshot import Settings
+from rotation.rebalancing.world import NO_LIMIT, Limits, World
+
+SCALE = 10_000  # costs in ten-thousandths of a loan: far below what an estimate can tell apart
+REACH = 0.5  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
+ROUNDING = 1e-9  # loans: sums of prices that should cancel are off by less
+SWEEPS = 5_000  # Bellman-Ford ends long before; a net against an endless loop
+
+T = TypeVar("T", bound=np.generic)
+Int64s = NDArray[np.int64]
+Reals = NDArray[np.float64]
+
+
+class Releases(NamedTuple):
+    """One row a copy that may leave, by title; `value` after the cost of leaving."""
+
+    start: Int64s  # T + 1
+    title: NDArray[np.int32]
+    cell: NDArray[np.int32]
+    place: NDArray[np.int32]
+    value: NDArray[np.float32]
+
+
+class Columns(NamedTuple):
+    """Receipts that the circulation knows, by title and place; `value` after the cost of arriving."""
+
+    title: NDArray[np.int32]
+    place: NDArray[np.int32]
+    value: NDArray[np.float32]
+    fresh: NDArray[np.int8]
+
+
+class PlaceArcs(NamedTuple):
+    """The arcs between the nodes of places, kind after kind as in KINDS."""
+
+    tail: Int64s
+    head: Int64s
+    cost: Reals
+    capacity: Int64s
+
+
+class Duals(NamedTuple):
+    """Prices in loans: what one more of each scarce thing is worth. S x P, or P."""
+
+    place: Reals  # P: room at the place in all
+    in_copies: Reals  # P
+    out_copies: Reals  # P
+    room: Reals  # S x P: the section's own room
+    floor: Reals  # S x P: what an arrival is paid while the section is short
+    subsidy: Reals  # S x P: what a fresh copy is paid while the quota is short
+    kept: Reals  # S x P: what leaving costs where the floor would be hurt
+
+    @property
+    def leaving(self) -> Reals:
+        """What a copy pays to leave: negative where the room it makes is worth more than its way out."""
+        return self.out_copies - self.place - self.room + self.kept
+
+    @property
+    def arriving(self) -> Reals:
+        """What a copy pays to arrive."""
+        return self.in_copies + self.place + self.room - self.floor
+
+    @property
+    def fresh(self) -> Reals:
+        """What a fresh copy pays to arrive."""
+        return self.arriving - self.subsidy
+
+
+class Flow(NamedTuple):
+    """A solved circulation."""
+
+    leaves: NDArray[np.bool_]  # by release
+    arrives: NDArray[np.bool_]  # by column
+    duals: Duals
+
+
+KINDS = ("quota", "fresh", "to_floor", "to_shelf", "above", "below", "in", "out", "grow", "shrink")
+SECTIONAL = 6  # the first six kinds have an arc a section and place, the others one a place
+
+
+@dataclass(slots=True)
+class Network:
+    """The places' part of the circulation; only the capacity of sections with limited room changes between rounds."""
+
+    sections: int
+    places: int
+    arcs: PlaceArcs
+
+    @property
+    def nodes(self) -> int:
+        """FRESH, ARRIVE, LEAVE by section and place; IN, OUT, PLACE by place; the hub."""
+        return 3 * self.sections * self.places + 3 * self.places + 1
+
+    def grid(self, values: NDArray[T], kind: str) -> NDArray[T]:
+        """Return a kind's part of a column over the place arcs, as S x P or 1 x P."""
+        size, index = self.sections * self.places, KINDS.index(kind)
+        before = min(index, SECTIONAL) * size + max(index - SECTIONAL, 0) * self.places
+        rows = self.sections if index < SECTIONAL else 1
+        return values[before : before + rows * self.places].reshape(rows, self.places)
+
+
+def network(limits: Limits, settings: Settings) -> Network:
+    """Lay out the places' nodes and arcs."""
+    sections, places = limits.short.shape
+    size = sections * places
+    cell, b = np.arange(size), np.arange(places)
+    fresh, arrive, leave = (cell + i * size for i in range(3))
+    inward, outward, place = (3 * size + b + i * places for i in range(3))
+    hub, unlimited = np.full(places, 3 * size + 3 * places), np.full(size, NO_LIMIT)
+    to_floor = np.minimum(limits.short, limits.room).ravel()
+    arcs = [
+        (fresh, arrive, -settings.fresh_bonus, limits.fresh.ravel()),
+        (fresh, arrive, 0.0, unlimited),
+        (arrive, np.tile(inward, sections), -settings.floor_bonus, to_floor),
+        (arrive, np.tile(inward, sections), 0.0, limits.room.ravel() - to_floor),
+        (np.tile(outward, sections), leave, 0.0, limits.above.ravel()),
+        (np.tile(outward, sections), leave, settings.floor_bonus, unlimited),
+        (inward, place, 0.0, limits.in_copies),
+        (place, outward, 0.0, limits.out_copies),
+        (place, hub, 0.0, limits.room_total),
+        (hub, place, 0.0, np.full(places, NO_LIMIT)),
+    ]
+    tail, head, capacity = (np.concatenate([arc[i] for arc in arcs]).astype(np.int64) for i in (0, 1, 3))
+    cost = np.concatenate(
+        [np.full(len(arc[0]), round(arc[2] * SCALE) / SCALE) for arc in arcs]
+    )  # as the solver rounds it
+    return Network(sections, places, PlaceArcs(tail, head, cost, capacity))
+
+
+def releases(world: World) -> Releases:
+    """List every copy that may leave with what its leaving is worth; at most one a place can arrive anywhere in a day."""
+    most = max(len(world.weight), 1)
+    size = int(np.minimum(world.free, most).clip(0).sum())
+    start, cell, value = np.zeros(len(world.factor) + 1, np.int64), np.zeros(size, np.int32), np.zeros(size, np.float32)
+    kernels.releases(world, most, start, cell, value)
+    title = np.repeat(np.arange(len(world.factor), dtype=np.int32), np.diff(start))
+    return Releases(start, title, cell, world.place[cell], value)
+
+
+def columns(world: World, title: NDArray[np.int32], place: NDArray[np.int32], known: Columns | None = None) -> Columns:
+    """Value the receipts of `title` at `place` and add them to those `known`, each once, in order."""
+    if known is not None:
+        title, place = np.concatenate([known.title, title]), np.concatenate([known.place, place])
+    key = np.unique(title.astype(np.int64) * max(len(world.weight), 1) + place)
+    title, place = (x.astype(np.int32) for x in np.divmod(key, max(len(world.weight), 1)))
+    value, fresh = np.zeros(len(key), np.float32), np.zeros(len(key), np.int8)
+    kernels.column_values(world, title, place, value, fresh)
+    return Columns(title, place, value, fresh)
+
+
+def solve(net: Network, world: World, out: Releases, into: Columns, price: float, near: Duals) -> Flow:
+    """Solve the circulation over these releases and columns, each move charged `price`; `near` guesses the places' prices.
+
+    Raises
+    ------
+    RuntimeError
+        When the solver does not end at an optimum, which no input should bring about: no flow at all is always feasible.
+    """
+    r, c = _useful(world, out, into, price, near)
+    titles, row = np.unique(np.concatenate([out.title[r], into.title[c]]), return_inverse=True)
+    row = row + net.nodes
+    waiting = world.homeless[titles]
+    section = world.section[world.cls]
+    size, hub = net.sections * net.places, net.nodes - 1
+    leave = 2 * size + section[out.title[r]] * net.places + out.place[r]
+    arrive = np.where(into.fresh[c] == 1, 0, size) + section[into.title[c]] * net.places + into.place[c]
+    own = np.arange(len(titles)) + net.nodes
+    tail = np.concatenate([net.arcs.tail, leave, row[len(r) :], np.full(len(titles), hub)])
+    head = np.concatenate([net.arcs.head, row[: len(r)], arrive, own])
+    capacity = np.concatenate([net.arcs.capacity, np.ones(len(r) + len(c), np.int64), waiting])
+    charge = np.concatenate([net.arcs.cost, price - out.value[r], -into.value[c], np.zeros(len(titles))])
+    cost = np.rint(charge * SCALE).astype(np.int64)
+    flow = _min_cost_flow(tail, head, capacity, cost)
+    potential = _potentials(net.nodes + len(titles), tail, head, capacity, cost, flow, net.nodes)
+    return _flow(net, flow, potential, (len(out.value), r), (len(into.value), c))
+
+
+def _useful(world: World, out: Releases, into: Columns, price: float, near: Duals) -> tuple[Int64s, Int64s]:
+    """Return the releases and columns that miss a move worth making by at most REACH at the prices `near` the solution."""
+    size, section = len(world.factor), world.section[world.cls]
+    left = out.value - (price + near.leaving.astype(np.float32)[section[out.title], out.place])
+    at = section[into.title], into.place
+    came = into.value - np.where(
+        into.fresh == 1, near.fresh.astype(np.float32)[at], near.arriving.astype(np.float32)[at]
+    )
+    best_out, best_in = np.full(size, -np.inf, np.float32), np.full(size, -np.inf, np.float32)
+    np.maximum.at(best_out, out.title, left)
+    best_out[world.homeless > 0] = np.maximum(best_out[world.homeless > 0], 0)
+    np.maximum.at(best_in, into.title, came)
+    r = np.flatnonzero(left + best_in[out.title] > -REACH)
+    c = np.flatnonzero(came + best_out[into.title] > -REACH)
+    return r, c
+
+
+def _min_cost_flow(tail: Int64s, head: Int64s, capacity: Int64s, cost: Int64s) -> Int64s:
+    solver = SimpleMinCostFlow()
+    arcs = solver.add_arcs_with_capacity_and_unit_cost(tail.astype(np.int32), head.astype(np.int32), capacity, cost)
+    status = solver.solve()
+    if status != solver.OPTIMAL:
+        raise RuntimeError(f"the circulation of {len(tail)} arcs ended with {status}")
+    return np.asarray(solver.flows(arcs), np.int64)
+
+
+def _flow(net: Network, flow: Int64s, potential: Reals, out: tuple[int, Int64s], into: tuple[int, Int64s]) -> Flow:
+    fixed = len(net.arcs.tail)
+    leaves, arrives = np.zeros(out[0], bool), np.zeros(into[0], bool)
+    leaves[out[1]] = flow[fixed : fixed + len(out[1])] > 0
+    arrives[into[1]] = flow[fixed + len(out[1]) : fixed + len(out[1]) + len(into[1])] > 0
+    return Flow(leaves, arrives, _duals(net, potential / SCALE, flow[:fixed]))
+
+
+def _potentials(
+    nodes: int, tail: Int64s, head: Int64s, capacity: Int64s, cost: Int64s, flow: Int64s, fixed: int
+) -> Reals:
+    """Return node prices at which no residual arc has a negative reduced cost, the hub's at 0.
+
+    Prices that few columns pin down have a wide range; its two ends are found from above and from below, and the middle taken.
+    """
+    ends = []
+    for sign in (1, -1):
+        potential = np.zeros(nodes, np.int64)
+        potential[fixed:] = NO_LIMIT * SCALE  # titles begin out of reach, places at nothing
+        u, v = (tail, head) if sign == 1 else (head, tail)
+        kernels.potentials(potential, u, v, capacity, cost, flow, SWEEPS)
+        ends.append(sign * (potential[:fixed] - potential[fixed - 1]))
+    return (ends[0] + ends[1]) / 2
+
+
+def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
+    """Make prices of potentials, choosing where several are optimal the one that leaves no title a gain it cannot have.
+
+    What nothing flows through costs what lies behind it; a bonus that is not used up is paid whole.
+    """
+    size, width = net.sections * net.places, net.places
+    fresh, arrive, leave = (price[i * size : (i + 1) * size].reshape(net.sections, width) for i in range(3))
+    inward, outward, place = (price[3 * size + i * width : 3 * size + (i + 1) * width] for i in range(3))
+    used, room = {k: net.grid(flow, k) for k in KINDS}, {k: net.grid(net.arcs.capacity, k) for k in KINDS}
+    full = {k: used[k] >= room[k] for k in KINDS}
+    bonus, hurt = -net.grid(net.arcs.cost, "to_floor"), net.grid(net.arcs.cost, "below")
+    in_price = np.where(full["in"][0], np.maximum(place - inward, 0), 0)
+    out_price = np.where(full["out"][0], np.maximum(outward - place, 0), 0)
+    beyond = arrive - (
+        place - in_price
+    )  # what arriving pays less than room in all and handling: the floor's bonus, or its room
+    wanting = (room["to_floor"] > 0) & ~full["to_floor"]
+    settled = np.where(
+        wanting, bonus, np.where(full["to_shelf"], beyond, np.where(room["to_floor"] == 0, 0, np.maximum(beyond, 0)))
+    )
+    keep = np.where(room["above"] == 0, hurt, np.where(full["above"], np.clip(leave - (place + out_price), 0, hurt), 0))
+    paid = -net.grid(net.arcs.cost, "quota")
+    subsidy = np.where(full["quota"], np.clip(fresh - arrive, 0, paid), paid)
+    return Duals(
+        -place, in_price, out_price, np.maximum(-settled, 0), np.clip(settled, 0, bonus),
+        np.where(room["quota"] > 0, subsidy, 0.0), keep,
+    )  # fmt: skip
+
+
+def make_room(net: Network, limits: Limits, left: Int64s) -> bool:
+    """Let as many more arrive in each section with limited room as `left` it (S x P); returns whether that changed anything."""
+    limited = limits.room < NO_LIMIT
+    capacity = net.grid(net.arcs.capacity, "to_shelf")
+    wanted = np.where(limited, limits.room - net.grid(net.arcs.capacity, "to_floor") + left, capacity)
+    changed = bool((wanted != capacity).any())
+    capacity[:] = wanted
+    return changed
+
+
+def opening_duals(net: Network, settings: Settings) -> Duals:
+    """Return prices that are nowhere too high: only the floors' bonuses, no scarcity."""
+    floor = np.where(net.grid(net.arcs.capacity, "to_floor") > 0, settings.floor_bonus, 0.0)
+    quota = np.where(net.grid(net.arcs.capacity, "quota") > 0, settings.fresh_bonus, 0.0)
+    none = np.zeros(net.places)
+    return Duals(none, none, none, np.zeros(floor.shape), floor, quota, np.zeros(floor.shape))
+
+
+def scarcity(limits: Limits, duals: Duals, settings: Settings) -> float:
+    """Return what the places' limits are worth at these prices: with the titles' best answers, a bound on every plan."""
+    terms = (
+        (limits.in_copies, duals.in_copies),
+        (limits.out_copies, duals.out_copies),
+        (limits.room_total, duals.place),
+        (limits.room, duals.room),
+        (limits.fresh, settings.fresh_bonus - duals.subsidy),
+        (limits.short, settings.floor_bonus - duals.floor),
+        (limits.above, duals.kept),
+    )
+    return float(sum((limit * np.where(price > ROUNDING, price, 0.0)).sum() for limit, price in terms))

@@ -1,0 +1,131 @@
+"""What the prices of a night tell beside its moves: floors not met and why, what to buy, what to weed."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotation.rebalancing import kernels
+from rotation.rebalancing.outcome import Prices, Shortfall, Suggestion
+from rotation.rebalancing.pairing import Paired
+from rotation.rebalancing.search import CHUNK_TITLES, Counts, Found, Picked, count, prices_of_arriving, value_of
+from rotation.rebalancing.snapshot import Floats, Settings, Snapshot, State
+from rotation.rebalancing.world import Tables
+
+LEAST_WORTH = 0.1  # loans over the horizon: a title worth less is on no purchase list
+SCARCE = 1e-6  # loans: a price above it means that the limit is used up
+
+
+def value(tables: Tables, found: Found, paired: Paired, settings: Settings) -> float:
+    """Return what the pairs are worth together, floors met included."""
+    picked = Picked(paired.release[paired.release >= 0], paired.column)
+    return value_of(tables, found.out, found.into, picked, settings)
+
+
+def prices(tables: Tables, found: Found, settings: Settings) -> Prices:
+    """Put the flow's duals in the caller's terms: by class instead of section."""
+    duals, section = found.flow.duals, tables.world.section
+
+    def by_class(of_section: NDArray[np.float64]) -> Floats:
+        return np.ascontiguousarray(of_section[section].T, dtype=np.float32)
+
+    return Prices(
+        move=found.price,
+        room=by_class(duals.place + duals.room),
+        in_copies=duals.in_copies.astype(np.float32),
+        out_copies=duals.out_copies.astype(np.float32),
+        fresh=duals.subsidy.max(0, initial=0).astype(np.float32),
+        floor=by_class(duals.floor),
+        title=_one_more(tables, found, settings),
+        weight=tables.world.weight,
+    )
+
+
+def _one_more(tables: Tables, found: Found, settings: Settings) -> Floats:
+    world, worth = tables.world, np.zeros(len(tables.world.factor), np.float32)
+    fresh, arriving, _, ceiling = prices_of_arriving(world, found.flow.duals)
+
+    def chunk(lo: int) -> None:
+        hi = min(lo + CHUNK_TITLES, len(worth))
+        kernels.one_more_anywhere(world, lo, hi, fresh, arriving, LEAST_WORTH, ceiling, worth[lo:hi])
+
+    with ThreadPoolExecutor(settings.threads) as pool:
+        list(pool.map(chunk, range(0, len(worth), CHUNK_TITLES)))
+    return worth
+
+
+def shortfalls(
+    snapshot: Snapshot, tables: Tables, found: Found, paired: Paired, settings: Settings
+) -> tuple[Shortfall, ...]:
+    """Name each floor that was not met, and what stopped it."""
+    picked = Picked(paired.release[paired.release >= 0], paired.column)
+    counts = count(tables, found.out, found.into, picked)
+    return tuple(_fresh_missing(tables, found, counts) + _shelves_missing(snapshot, tables, found, counts))
+
+
+def _fresh_missing(tables: Tables, found: Found, counts: Counts) -> list[Shortfall]:
+    asked, met = tables.limits.fresh.sum(0), np.minimum(counts.fresh, tables.limits.fresh).sum(0)
+    return [
+        Shortfall(int(b), -1, int(asked[b]), int(asked[b] - met[b]), _limit(tables, found, counts, slice(None), int(b)))
+        for b in np.flatnonzero(met < asked)
+    ]
+
+
+def _shelves_missing(snapshot: Snapshot, tables: Tables, found: Found, counts: Counts) -> list[Shortfall]:
+    short, section = tables.limits.short, tables.world.section
+    missing = short - np.minimum(counts.in_copies, short)
+    return [
+        Shortfall(
+            int(b), int(k), int(snapshot.places.class_floor[b, k]), int(missing[section[k], b]),
+            _limit(tables, found, counts, int(section[k]), int(b)),
+        )
+        for b, k in np.argwhere((snapshot.places.class_floor > 0) & (missing[section].T > 0))
+    ]  # fmt: skip
+
+
+def _limit(tables: Tables, found: Found, counts: Counts, section: int | slice, b: int) -> str:
+    """Return what stops another copy there: the day's intake, the room, no copy to send, or that all are worth more elsewhere."""
+    duals, limits = found.flow.duals, tables.limits
+    if counts.in_copies[:, b].sum() >= limits.in_copies[b]:
+        return "in_copies"
+    if duals.place[b] > SCARCE or np.any(duals.room[section, b] > SCARCE):
+        return "room"
+    of_section = np.isin(tables.world.section[tables.world.cls], np.arange(len(limits.short))[section])
+    movable = np.diff(found.out.start)[of_section].sum() + tables.world.homeless[of_section].sum()
+    return "stock" if movable <= counts.out_copies[section].sum() else "worth"
+
+
+def suggestions(
+    snapshot: Snapshot, tables: Tables, prices: Prices, settings: Settings
+) -> tuple[tuple[Suggestion, ...], tuple[Suggestion, ...]]:
+    """Return titles of which one more copy would be worth most, and copies that nobody borrows and no place wants."""
+    best = np.argsort(-prices.title, kind="stable")[: settings.purchase_list]
+    buy = tuple(Suggestion(int(t), -1, -1, float(prices.title[t])) for t in best if prices.title[t] > 0)
+    copies = snapshot.copies
+    rows = np.flatnonzero(
+        tables.usable
+        & (copies.state == State.ON_SHELF)
+        & ~copies.fixed
+        & (copies.idle_weeks >= settings.weed_idle_weeks)
+    )
+    worth = np.maximum(_worth_here(tables, snapshot, rows), prices.title[copies.title[rows]])
+    order = np.lexsort((rows, -copies.idle_weeks[rows], worth))[: settings.purchase_list]
+    weed = tuple(
+        Suggestion(int(copies.title[i]), int(i), int(copies.place[i]), float(w))
+        for i, w in zip(rows[order], worth[order], strict=True)
+        if w < LEAST_WORTH
+    )
+    return buy, weed
+
+
+def _worth_here(tables: Tables, snapshot: Snapshot, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return what each copy adds where it stands."""
+    world, width = tables.world, len(snapshot.places)
+    key = snapshot.copies.title[rows].astype(np.int64) * width + snapshot.copies.place[rows]
+    cells = np.repeat(np.arange(len(world.factor)), np.diff(world.ptr)) * width + world.place
+    at = np.searchsorted(cells, key)
+    title, place = snapshot.copies.title[rows], snapshot.copies.place[rows]
+    rate = world.factor[title] * world.of_class[world.cls[title], place] * world.mult[at]
+    more = np.zeros(len(rows))
+    kernels.marginals(rate.astype(np.float64), world.copies[at] - 1, world.horizon, world.loan, more)
+    return np.asarray(more * world.worth[title] * world.weight[place])

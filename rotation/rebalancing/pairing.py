@@ -1,0 +1,126 @@
+"""From flows to copies: within each title, which copy goes to which of the places that the circulation chose.
+
+All copies of a title at a place are worth the same to the flow, so here the one that idled longest goes; what the flow cannot
+see is checked here: whose copy may stand where, and no way back to the place a copy was just moved from.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from rotation.rebalancing.circulation import Columns, Releases
+from rotation.rebalancing.search import Found
+from rotation.rebalancing.snapshot import Settings, Snapshot, State
+from rotation.rebalancing.world import NO_LIMIT, Tables
+
+FORBIDDEN = 1e6  # loans: no lane costs as much
+
+Rows = NDArray[np.int64]
+
+
+class Paired(NamedTuple):
+    """One row a move: the copy, the release it leaves by (-1: homeless) and the column it arrives by."""
+
+    copy: Rows
+    release: Rows
+    column: Rows
+    unplaced: Rows  # homeless copies that no place takes
+    lost: float  # value that no allowed pair could realise
+
+
+def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -> Paired:
+    """Choose copies and pair them with their places."""
+    out, into, picked = found.out, found.into, found.picked
+    pool = _Pool(snapshot, tables)
+    copy, release = pool.take(out, picked.leaves)
+    homeless = pool.homeless(into.title[picked.arrives], out.title[picked.leaves])
+    copy, release = np.r_[copy, homeless], np.r_[release, np.full(len(homeless), -1)]
+    source = np.lexsort((copy, snapshot.copies.title[copy]))
+    copy, release, column = copy[source], release[source], picked.arrives
+    chosen = _assign(snapshot, copy, into, column, settings)
+    good = chosen >= 0
+    lost = out.value[release[~good & (release >= 0)]].sum() + into.value[np.setdiff1d(column, chosen[good])].sum()
+    kept = _with_room(tables, out, into, release[good], chosen[good])
+    copy, release, column = copy[good][kept], release[good][kept], chosen[good][kept]
+    placed = copy[release < 0]
+    waiting = np.flatnonzero(tables.usable & (snapshot.copies.state == State.HOMELESS))
+    return Paired(copy, release, column, np.setdiff1d(waiting, placed), max(float(lost), 0.0))
+
+
+class _Pool:
+    """Copies that may leave, by title and place, those first that idled longest."""
+
+    def __init__(self, snapshot: Snapshot, tables: Tables) -> None:
+        self.copies, self.width = snapshot.copies, max(len(snapshot.places), 1)
+        free = np.flatnonzero(tables.free_copy)
+        self.rows = free[
+            np.lexsort((free, -self.copies.arrived_weeks[free], -self.copies.idle_weeks[free], self._key(free)))
+        ]
+        self.keys = self._key(self.rows)
+        none_left = np.flatnonzero(tables.usable & (self.copies.state == State.HOMELESS))
+        self.waiting = none_left[np.argsort(self.copies.title[none_left], kind="stable")]
+
+    def _key(self, rows: Rows) -> Rows:
+        return self.copies.title[rows].astype(np.int64) * self.width + self.copies.place[rows]
+
+    def take(self, out: Releases, leaves: Rows) -> tuple[Rows, Rows]:
+        """Return one copy for each release."""
+        key = out.title[leaves].astype(np.int64) * self.width + out.place[leaves]
+        order = np.lexsort((leaves, key))
+        rank = np.arange(len(key)) - np.searchsorted(key[order], key[order])
+        return self.rows[np.searchsorted(self.keys, key[order]) + rank], leaves[order]
+
+    def homeless(self, arrives: NDArray[np.int32], leaves: NDArray[np.int32]) -> Rows:
+        """Return as many homeless copies of each title as arrive beyond those that leave."""
+        size = int(max(arrives.max(initial=-1), leaves.max(initial=-1))) + 1
+        needed = np.bincount(arrives, minlength=size) - np.bincount(leaves, minlength=size)
+        title = self.copies.title[self.waiting]
+        rank = np.arange(len(title)) - np.searchsorted(title, title)
+        known = title < size
+        return self.waiting[known][rank[known] < needed[title[known]]]
+
+
+def _assign(snapshot: Snapshot, copy: Rows, into: Columns, column: Rows, settings: Settings) -> Rows:
+    """Return the column of each copy, -1 where none is allowed; both are sorted by title, as many of one as of the other."""
+    chosen = column.copy()
+    title = into.title[column]
+    many = np.flatnonzero(np.r_[False, title[1:] == title[:-1]] | np.r_[title[1:] == title[:-1], False])
+    chosen[_cost(snapshot, copy, into.place[column], settings) >= FORBIDDEN] = -1
+    for group in np.split(many, np.flatnonzero(np.diff(title[many])) + 1) if len(many) else ():
+        cost = _cost(snapshot, copy[group][:, None], into.place[column[group]][None, :], settings)
+        row, at = linear_sum_assignment(cost)
+        chosen[group[row]] = np.where(cost[row, at] < FORBIDDEN, column[group[at]], -1)
+    return chosen
+
+
+def _cost(snapshot: Snapshot, copy: Rows, place: NDArray[np.int32], settings: Settings) -> NDArray[np.float64]:
+    """Return what it costs to take each copy to each place, FORBIDDEN where it must not go."""
+    copies = snapshot.copies
+    back = (copies.came_from[copy] == place) & (copies.moved_weeks[copy] < settings.ping_pong_weeks)
+    stays = (copies.place[copy] == place) & (copies.state[copy] != State.HOMELESS)
+    no_consent = np.zeros(np.broadcast_shapes(copy.shape, place.shape), bool)
+    if snapshot.consent is not None:
+        no_consent = ~snapshot.consent[copies.owner[copy], snapshot.places.owner[place]]
+    lane = 0.0 if snapshot.lane_cost is None else snapshot.lane_cost[copies.place[copy], place]
+    return np.asarray(lane + np.where(back | stays | no_consent, FORBIDDEN, 0.0))
+
+
+def _with_room(tables: Tables, out: Releases, into: Columns, release: Rows, column: Rows) -> NDArray[np.bool_]:
+    """Keep the moves for which there is room, now that some copies stay where they are: the least arrivals stay out."""
+    world, limits = tables.world, tables.limits
+    section = world.section[world.cls]
+    kept = np.ones(len(column), bool)
+    least = np.argsort(into.value[column], kind="stable")
+    while True:
+        change = np.zeros(limits.short.shape, np.int64)
+        leaving = release[kept & (release >= 0)]
+        np.add.at(change, (section[into.title[column[kept]]], into.place[column[kept]]), 1)
+        np.add.at(change, (section[out.title[leaving]], out.place[leaving]), -1)
+        over = ((change > limits.room) & (limits.room < NO_LIMIT)) | (change.sum(0) > limits.room_total)
+        wrong = least[kept[least] & over[section[into.title[column[least]]], into.place[column[least]]]]
+        if not len(wrong):
+            return kept
+        _, first = np.unique(into.place[column[wrong]], return_index=True)
+        kept[wrong[first]] = False

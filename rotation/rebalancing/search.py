@@ -1,0 +1,389 @@
+"""The search for the night's best flow: solve over the columns known, ask every title at the new prices, add what it would choose.
+
+Each asking also bounds every possible plan from above, all destinations included, so the search knows how far it is from the
+best and stops there. The budget of moves is met by a price that every move pays, found on the way.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotation.rebalancing import circulation, kernels
+from rotation.rebalancing.circulation import Columns, Duals, Flow, Network, Releases
+from rotation.rebalancing.snapshot import Floats, Ints, Settings
+from rotation.rebalancing.world import Limits, Tables, World
+
+CHUNK_TITLES = 16_384  # titles asked by one call: its columns fit in a few megabytes
+OPENING_ROUNDS = 3  # askings before the first flow, each with better guesses of what is scarce
+OPENING_COLUMNS = 4  # a title's choices in each of them
+OPENING_SPREAD = 0.6  # loans by which tastes are disturbed, for else all titles court the same best places
+SPREAD_OF_SUITORS = 1.0
+SUITORS, SUITORS_MORE = 2, 10  # titles gathered for a floor: twice the copies it wants and ten more
+OPENING_MARGIN = 0.1  # loans by which a choice may miss, for guesses are off
+LATER_COLUMNS = 10  # what each round adds for a title at most beyond its matching
+NEAR_LOANS = 0.02  # a later column that misses by less may be wanted once prices have moved a little
+OVERSHOOT = 0.02  # share of the budget that may be exceeded before the least moves are cut off
+PRICE_STEPS = 12  # solutions of one round at most while the price is looked for
+
+Reals = NDArray[np.float64]
+T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """What all titles answer to a set of prices."""
+
+    total: float  # the sum of their best matchings
+    title: NDArray[np.int32]
+    place: NDArray[np.int32]
+    score: NDArray[np.float32]  # what each column brings at these prices
+
+
+class Picked(NamedTuple):
+    """A plan as rows of the releases and of the columns; titles with more arrivals place homeless copies."""
+
+    leaves: NDArray[np.int64]
+    arrives: NDArray[np.int64]
+
+
+class Counts(NamedTuple):
+    """What a plan brings to and takes from the sections of places, S x P."""
+
+    in_copies: NDArray[np.int64]
+    out_copies: NDArray[np.int64]
+    fresh: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The best plan found, with its certificate."""
+
+    out: Releases
+    into: Columns
+    picked: Picked
+    flow: Flow
+    price: float  # what each move was charged
+    value: float
+    bound: float
+    rounds: int
+
+
+def search(tables: Tables, settings: Settings) -> Found:
+    """Find the plan of highest value; ends at the gap asked for, or when no title wants another column."""
+    net, out = circulation.network(tables.limits, settings), circulation.releases(tables.world)
+    start = _opening(tables, net, out, settings)
+    step = _round(tables, net, out, start, settings)
+    best, rounds = step.found, 1
+    while step.news and rounds < settings.rounds and step.bound - best.value > settings.gap * step.bound:
+        step = _round(tables, net, out, step, settings)
+        best, rounds = max(best, step.found, key=lambda found: found.value), rounds + 1
+    return replace(best, bound=step.bound, rounds=rounds)
+
+
+class _Step(NamedTuple):
+    into: Columns
+    price: float
+    near: Duals  # the prices that gave the best bound so far
+    bound: float
+    found: "Found | None" = None
+    news: bool = True
+
+
+def _round(tables: Tables, net: Network, out: Releases, last: _Step, settings: Settings) -> _Step:
+    """Solve once within the budget, certify, and add what the titles would choose."""
+    flow, price = _within_budget(tables.world, net, out, last, settings)
+    duals = flow.duals
+    asked = ask(tables.world, out, duals, price, settings, LATER_COLUMNS, NEAR_LOANS)
+    budget = (price - settings.move_price) * (settings.budget_moves or 0)
+    bound = asked.total + circulation.scarcity(tables.limits, duals, settings) + budget
+    picked = _cut(tables, out, last.into, flow, price, settings)
+    counts = count(tables, out, last.into, picked)
+    found = Found(out, last.into, picked, flow, price, value_of(tables, out, last.into, picked, settings), bound, 0)
+    more = circulation.columns(tables.world, asked.title, asked.place, last.into)
+    news = circulation.make_room(net, tables.limits, counts.out_copies) or len(more.title) > len(last.into.title)
+    return _Step(more, price, duals if bound < last.bound else last.near, min(bound, last.bound), found, news)
+
+
+def ask(
+    world: World,
+    out: Releases,
+    duals: Duals,
+    price: float,
+    settings: Settings,
+    most: int,
+    margin: float,
+    spread: float = 0.0,
+) -> Asked:
+    """Ask every title for its best matching at these prices, and for the columns that it would choose."""
+    fresh, arriving, leaving, ceiling = prices_of_arriving(world, duals)
+
+    def chunk(lo: int) -> Asked:
+        hi = min(lo + CHUNK_TITLES, len(world.factor))
+        total, room = np.zeros(hi - lo), (hi - lo) * most
+        while True:
+            title, place, score = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
+            n = kernels.answers(
+                world, lo, hi, most, margin, spread, price, leaving, fresh, arriving, ceiling, out.start, out.place, out.value,
+                total, title, place, score,
+            )  # fmt: skip
+            if n <= room:
+                return Asked(float(total.sum()), title[:n].copy(), place[:n].copy(), score[:n].copy())
+            room = n
+
+    parts = _side_by_side(chunk, range(0, max(len(world.factor), 1), CHUNK_TITLES), settings.threads)
+    totals, titles, places, scores = zip(*parts, strict=True)
+    return Asked(sum(totals), np.concatenate(titles), np.concatenate(places), np.concatenate(scores))
+
+
+def prices_of_arriving(world: World, duals: Duals) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return what fresh and other copies pay to arrive, costs included, what they pay to leave, and each section's best offer."""
+    fresh, arriving = (np.ascontiguousarray(d + world.in_cost, np.float32) for d in (duals.fresh, duals.arriving))
+    return (
+        fresh,
+        arriving,
+        np.ascontiguousarray(duals.leaving, np.float32),
+        -np.minimum(fresh, arriving).min(1, initial=0),
+    )
+
+
+def value_of(tables: Tables, out: Releases, into: Columns, picked: Picked, settings: Settings) -> float:
+    """Return what a plan is worth, from its moves alone: gains, floors met, less the least price of each move."""
+    gains = out.value[picked.leaves].sum(dtype=np.float64) + into.value[picked.arrives].sum(dtype=np.float64)
+    counts = count(tables, out, into, picked)
+    return float(gains) + floors_met(tables.limits, counts, settings) - settings.move_price * len(picked.leaves)
+
+
+def floors_met(limits: Limits, counts: Counts, settings: Settings) -> float:
+    """Return the bonuses of a plan: fresh copies up to each quota, arrivals up to each floor, departures below it."""
+    floor = np.minimum(counts.in_copies, limits.short) - np.maximum(counts.out_copies - limits.above, 0)
+    return float(
+        settings.fresh_bonus * np.minimum(counts.fresh, limits.fresh).sum() + settings.floor_bonus * floor.sum()
+    )
+
+
+def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Counts:
+    """Count what a plan brings and takes."""
+    world, shape = tables.world, tables.limits.short.shape
+    section = world.section[world.cls] if len(world.cls) else np.zeros(0, np.int64)
+
+    def by_cell(title: NDArray[np.int32], place: NDArray[np.int32]) -> NDArray[np.int64]:
+        return np.bincount(section[title] * shape[1] + place, minlength=shape[0] * shape[1]).reshape(shape)
+
+    a, r = picked.arrives, picked.leaves
+    f = a[into.fresh[a] == 1]
+    return Counts(
+        by_cell(into.title[a], into.place[a]),
+        by_cell(out.title[r], out.place[r]),
+        by_cell(into.title[f], into.place[f]),
+    )
+
+
+# --- Before anything is scarce ------------------------------------------------------------------------------------------------
+
+
+def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) -> _Step:
+    """Guess prices and the first columns: ask at no scarcity, then with what is oversubscribed made dearer."""
+    duals, price = circulation.opening_duals(net, settings), settings.move_price
+    into = circulation.columns(tables.world, *_suitors(tables, out, duals, price))
+    for _ in range(OPENING_ROUNDS):
+        asked = ask(tables.world, out, duals, price, settings, OPENING_COLUMNS, OPENING_MARGIN, OPENING_SPREAD)
+        into = circulation.columns(tables.world, asked.title, asked.place, into)
+        duals = _dearer(tables, duals, asked, settings)
+    return _Step(into, price, duals, np.inf)
+
+
+def _suitors(tables: Tables, out: Releases, duals: Duals, price: float) -> tuple[Ints, Ints]:
+    """Return columns for every floor and quota, of which the titles' own choices would meet only the most attractive."""
+    world, asked = tables.world, tables.limits.fresh + tables.limits.short
+    cells = np.flatnonzero(asked.ravel() > 0)
+    row = np.full(asked.shape, -1)
+    row.ravel()[cells] = np.arange(len(cells))
+    room = SUITORS_MORE + SUITORS * asked.ravel()[cells]
+    score = np.full((len(cells), int(room.max(initial=1))), -np.inf, np.float32)
+    title = np.full(score.shape, -1, np.int32)
+    fresh, arriving, leaving, ceiling = prices_of_arriving(world, duals)
+    kernels.suitors(
+        world,
+        SPREAD_OF_SUITORS,
+        price,
+        leaving,
+        fresh,
+        arriving,
+        ceiling,
+        out.start,
+        out.place,
+        out.value,
+        row,
+        room,
+        score,
+        title,
+    )
+    place = np.broadcast_to((cells % len(world.weight)).astype(np.int32)[:, None], title.shape)
+    return title[title >= 0], place[title >= 0]
+
+
+def _dearer(tables: Tables, duals: Duals, asked: Asked, settings: Settings) -> Duals:
+    """Raise the price of each floor, quota and place to what the last copy within its limit would still pay.
+
+    First for all places together, since the same few titles court every floor of their section, then for each.
+    """
+    world, limits = tables.world, tables.limits
+    title, place, score = (x[asked.score > 0] for x in (asked.title, asked.place, asked.score.astype(np.float64)))
+    section = world.section[world.cls[title]].astype(np.int64)
+    cell = section * len(world.weight) + place
+    best = np.r_[True, title[1:] != title[:-1]] if len(title) else np.zeros(0, bool)
+    raised = []
+    for wanted, most in ((limits.fresh, settings.fresh_bonus), (limits.short, settings.floor_bonus)):
+        courted = best & (wanted.ravel()[cell] > 0)
+        common = np.minimum(_at_rank(section[courted], score[courted], wanted.sum(1)), most)
+        score = score - np.where(wanted.ravel()[cell] > 0, common[section], 0)
+        own = np.minimum(_at_rank(cell, score, wanted.ravel()).reshape(wanted.shape), most - common[:, None])
+        score = score - own.ravel()[cell]
+        raised.append(np.where(wanted > 0, common[:, None], 0) + own)
+    full = _at_rank(place, score, np.minimum(limits.in_copies, limits.room_total + limits.out_copies))
+    return duals._replace(
+        floor=np.maximum(duals.floor - raised[1], 0.0),
+        subsidy=np.maximum(duals.subsidy - raised[0], 0.0),
+        in_copies=duals.in_copies + full,
+    )
+
+
+def _at_rank(group: NDArray[np.int64], score: Reals, rank: NDArray[np.int64]) -> Reals:
+    """Return for each group the score of the first one beyond `rank`; 0 where there are not so many."""
+    order = np.lexsort((-score, group))
+    group, score = group[order], score[order]
+    position = np.arange(len(group)) - np.searchsorted(group, group)
+    beyond = position == rank[group]
+    price = np.zeros(len(rank))
+    price[group[beyond]] = np.maximum(score[beyond], 0)
+    return price
+
+
+# --- The budget ---------------------------------------------------------------------------------------------------------------
+
+
+def _within_budget(world: World, net: Network, out: Releases, last: _Step, settings: Settings) -> tuple[Flow, float]:
+    """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off."""
+    price, into = last.price, last.into
+    flow = circulation.solve(net, world, out, into, price, last.near)
+    if settings.budget_moves is None:
+        return flow, price
+    low, high = settings.move_price, np.inf
+    for _ in range(PRICE_STEPS):
+        moves = int(flow.leaves.sum())
+        if _meets(moves, settings.budget_moves) or (moves < settings.budget_moves and price <= low):
+            break
+        low, high = (price, high) if moves > settings.budget_moves else (low, price)
+        following = _next_price(world, out, into, flow, price, settings.budget_moves, low, high)
+        if abs(following - price) < 1 / circulation.SCALE:
+            break
+        price = following
+        flow = circulation.solve(net, world, out, into, price, flow.duals)
+    return flow, price
+
+
+def _meets(moves: int, budget: int) -> bool:
+    return budget <= moves <= budget * (1 + OVERSHOOT) + 1
+
+
+def _next_price(
+    world: World, out: Releases, into: Columns, flow: Flow, price: float, budget: int, low: float, high: float
+) -> float:
+    """Guess the price at which `budget` moves remain: each move bears as much more as it brings beyond the price."""
+    surplus = _pairs(world, out, into, flow, price).surplus
+    guess = (
+        price + float(np.sort(surplus)[max(len(surplus) - budget, 0)]) if len(surplus) > budget else (low + price) / 2
+    )
+    return guess if low < guess < high else (low + high) / 2 if np.isfinite(high) else price * 2 + 0.1
+
+
+class Pairs(NamedTuple):
+    """Each title's least release with its least arrival, and so on upward: rows, and what each pair brings at the prices."""
+
+    leaves: NDArray[np.int64]
+    arrives: NDArray[np.int64]
+    surplus: Reals
+
+
+def _pairs(world: World, out: Releases, into: Columns, flow: Flow, price: float) -> Pairs:
+    section = world.section[world.cls]
+    r, c = np.flatnonzero(flow.leaves), np.flatnonzero(flow.arrives)
+    left = out.value[r] - price - flow.duals.leaving[section[out.title[r]], out.place[r]]
+    at = section[into.title[c]], into.place[c]
+    came = into.value[c] - np.where(into.fresh[c] == 1, flow.duals.fresh[at], flow.duals.arriving[at])
+    by_left, by_came = np.lexsort((left, out.title[r])), np.lexsort((came, into.title[c]))
+    r, left, c, came = r[by_left], left[by_left], c[by_came], came[by_came]
+    rank = np.arange(len(r)) - np.searchsorted(out.title[r], out.title[r])
+    match = np.searchsorted(into.title[c], out.title[r]) + rank
+    return Pairs(r, c[match], np.asarray(left + came[match], np.float64))
+
+
+def _cut(tables: Tables, out: Releases, into: Columns, flow: Flow, price: float, settings: Settings) -> Picked:
+    """Take out of a flow what sections have no room for after all, and the moves beyond the budget that bring least."""
+    picked = Picked(np.flatnonzero(flow.leaves), np.flatnonzero(flow.arrives))
+    pairs = _pairs(tables.world, out, into, flow, price)
+    ledger = Ledger(tables, out, into, picked)
+    order = np.argsort(pairs.surplus, kind="stable")
+    cut = ledger.settle(pairs, order)
+    if settings.budget_moves is not None:
+        cut |= ledger.trim(
+            pairs, [i for i in order.tolist() if i not in cut], len(order) - len(cut) - settings.budget_moves
+        )
+    rows = sorted(cut)
+    return Picked(np.setdiff1d(picked.leaves, pairs.leaves[rows]), np.setdiff1d(picked.arrives, pairs.arrives[rows]))
+
+
+class Ledger:
+    """Free room by section and place while moves are taken out of a plan one by one."""
+
+    def __init__(self, tables: Tables, out: Releases, into: Columns, picked: Picked) -> None:
+        """Begin with the plan whole."""
+        counts = count(tables, out, into, picked)
+        net = counts.in_copies - counts.out_copies
+        self.free, self.free_total = tables.limits.room - net, tables.limits.room_total - net.sum(0)
+        self.section, self.out, self.into = tables.world.section[tables.world.cls], out, into
+
+    def settle(self, pairs: "Pairs", order: NDArray[np.int64]) -> set[int]:
+        """Take out the least arrivals wherever more came than there is room, until there is room everywhere."""
+        cut: set[int] = set()
+        while (self.free < 0).any() or (self.free_total < 0).any():
+            before = len(cut)
+            for i in order.tolist():
+                s, b = self.section[self.into.title[pairs.arrives[i]]], self.into.place[pairs.arrives[i]]
+                if i not in cut and (self.free[s, b] < 0 or self.free_total[b] < 0):
+                    self._undo(pairs, i)
+                    cut.add(i)
+            if len(cut) == before:
+                break
+        return cut
+
+    def trim(self, pairs: "Pairs", order: list[int], excess: int) -> set[int]:
+        """Take out the `excess` least moves whose copies still have room where they stand."""
+        cut: set[int] = set()
+        for i in order:
+            origin = self.out.place[pairs.leaves[i]]
+            s = self.section[self.out.title[pairs.leaves[i]]]
+            if len(cut) >= excess:
+                break
+            if self.free[s, origin] > 0 and self.free_total[origin] > 0:
+                self._undo(pairs, i)
+                cut.add(i)
+        return cut
+
+    def _undo(self, pairs: "Pairs", i: int) -> None:
+        r, c = pairs.leaves[i], pairs.arrives[i]
+        s = self.section[self.out.title[r]]
+        self.free[s, self.out.place[r]] -= 1
+        self.free_total[self.out.place[r]] -= 1
+        self.free[s, self.into.place[c]] += 1
+        self.free_total[self.into.place[c]] += 1
+
+
+def _side_by_side(work: Callable[[int], T], items: range, threads: int) -> list[T]:
+    if threads <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))

@@ -1,0 +1,203 @@
+"""Why each copy moves, and why another does not: the numbers that decided it, and which of them weighed most."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotation.demand import Rates
+from rotation.rebalancing import kernels, world
+from rotation.rebalancing.outcome import Code, Move, Plan, Prices, Reason
+from rotation.rebalancing.pairing import Paired
+from rotation.rebalancing.search import Found
+from rotation.rebalancing.snapshot import Pairs, Settings, Snapshot, State
+from rotation.rebalancing.world import Tables, World
+
+TENTH = 1.2816  # standard deviations to the 10 % and 90 % of a normal distribution
+
+Reals = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+class Numbers(NamedTuple):
+    """One row a move; the names are those that sentences and readers of the reasons use. Rates are loans a week."""
+
+    copies_here: Rows  # with the one that goes
+    copies_there: Rows
+    rate_here: Reals
+    rate_there: Reals
+    idle_weeks: Reals
+    waiting: Reals  # readers there
+    loss_here: Reals  # loans over the horizon, equity weight included
+    value_there: Reals  # likewise, with what waiting readers and requests add
+    cost: Reals  # handling and transport, in loans
+    price: Reals  # what every move had to bring beyond its costs
+    room_price: Reals  # of the shelf there
+    weight_here: Reals
+    weight_there: Reals
+
+
+def moves(
+    snapshot: Snapshot, tables: Tables, rates: Rates, found: Found, paired: Paired, prices: Prices, settings: Settings
+) -> list[Move]:
+    """Return the moves with gains and reasons, in the order of their copies."""
+    order = np.argsort(paired.copy, kind="stable")
+    copy, release, column = paired.copy[order], paired.release[order], paired.column[order]
+    numbers = _numbers(snapshot, tables, found, copy, release, column, prices)
+    gain = numbers.value_there - numbers.loss_here - numbers.cost
+    spread = TENTH * _deviation(tables.world, rates, snapshot.copies.title[copy], found, column, numbers)
+    codes = _codes(snapshot, tables, found, copy, column, numbers, gain, settings)
+    rows = zip(*(x.tolist() for x in numbers), strict=True)
+    reasons = [
+        Reason(code, dict(zip(Numbers._fields, row, strict=True))) for code, row in zip(codes, rows, strict=True)
+    ]
+    ends = (copy, snapshot.copies.title[copy], snapshot.copies.place[copy], found.into.place[column])
+    facts = zip(*(x.tolist() for x in (*ends, gain, gain - spread, gain + spread)), reasons, strict=True)
+    return [Move(*fact) for fact in facts]
+
+
+def _numbers(
+    snapshot: Snapshot, tables: Tables, found: Found, copy: Rows, release: Rows, column: Rows, prices: Prices
+) -> Numbers:
+    w, out, into = tables.world, found.out, found.into
+    title, here, there = snapshot.copies.title[copy], snapshot.copies.place[copy], into.place[column]
+    homed = release >= 0
+    cell = np.where(homed, out.cell[release], 0) if len(out.cell) else np.zeros(len(copy), np.int64)
+    rank = release - np.searchsorted(out.cell, cell) if len(out.cell) else release * 0
+    there_copies, there_mult = _at(w, title, there)
+    scale = w.factor[title] * 1.0
+    lane = 0.0 if snapshot.lane_cost is None else snapshot.lane_cost[here, there]
+    out_cost = np.where(homed, snapshot.places.out_cost[here], 0.0)
+    return Numbers(
+        np.where(homed, w.copies[cell] - rank, 1) if len(w.copies) else np.ones(len(copy), np.int64),
+        there_copies,
+        np.where(homed, scale * w.of_class[w.cls[title], here] * (w.mult[cell] if len(w.mult) else 1.0), 0.0),
+        scale * w.of_class[w.cls[title], there] * there_mult,
+        snapshot.copies.idle_weeks[copy].astype(np.float64),
+        _looked_up(snapshot.holds, title, there, len(snapshot.places)),
+        np.where(homed, -(out.value[release] if len(out.value) else 0.0) - out_cost, 0.0),
+        into.value[column] + snapshot.places.in_cost[there].astype(np.float64),
+        out_cost + snapshot.places.in_cost[there] + lane,
+        np.full(len(copy), found.price),
+        prices.room[there, w.cls[title]].astype(np.float64),
+        w.weight[here].astype(np.float64),
+        w.weight[there].astype(np.float64),
+    )
+
+
+def _at(w: World, title: Rows, place: Rows) -> tuple[Rows, Reals]:
+    """Return copies and freshness factor of each title at each place."""
+    copies, mult = (_of_cells(w, title, place, x, y) for x, y in ((w.copies, 0), (w.mult, w.novelty)))
+    return copies.astype(np.int64), mult
+
+
+def _bonus(w: World, title: Rows, place: Rows) -> Reals:
+    return _of_cells(w, title, place, w.bonus, 0)
+
+
+def _of_cells(w: World, title: Rows, place: Rows, values: NDArray[Any], otherwise: float) -> Reals:
+    """Return the value of each cell, `otherwise` where there is none."""
+    if not len(values):
+        return np.full(len(title), otherwise, np.float64)
+    cells = np.repeat(np.arange(len(w.factor)), np.diff(w.ptr)) * len(w.weight) + w.place
+    key = title.astype(np.int64) * len(w.weight) + place
+    at = np.minimum(np.searchsorted(cells, key), len(cells) - 1)
+    return np.where(cells[at] == key, values[at], otherwise).astype(np.float64)
+
+
+def _looked_up(pairs: Pairs, title: Rows, place: Rows, width: int) -> Reals:
+    key = pairs.title.astype(np.int64) * width + pairs.place
+    unique, row = np.unique(key, return_inverse=True)
+    total = np.bincount(row, pairs.number, len(unique))
+    wanted = title.astype(np.int64) * width + place
+    at = np.minimum(np.searchsorted(unique, wanted), max(len(unique) - 1, 0))
+    return np.where(unique[at] == wanted, total[at], 0.0) if len(unique) else np.zeros(len(wanted))
+
+
+def _deviation(w: World, rates: Rates, title: Rows, found: Found, column: Rows, numbers: Numbers) -> Reals:
+    """Return the standard deviation of each gain by the demand's posterior: the place's own doubt and the title's."""
+    cls, there = w.cls[title], found.into.place[column]
+    own = rates.class_spread[cls, there].astype(np.float64)
+    common = rates.title_spread[title].astype(np.float64)
+
+    def swing(rate: Reals, copies: Rows, spread: Reals) -> Reals:
+        ends = [np.zeros(len(rate)), np.zeros(len(rate))]
+        for end, sign in zip(ends, (1, -1), strict=True):
+            kernels.marginals(rate * np.exp(sign * spread), copies, w.horizon, w.loan, end)
+        return np.asarray((ends[0] - ends[1]) / 2)
+
+    place = swing(numbers.rate_there, numbers.copies_there, own) * numbers.weight_there
+    here = swing(numbers.rate_here, np.maximum(numbers.copies_here - 1, 0), common) * numbers.weight_here
+    of_title = swing(numbers.rate_there, numbers.copies_there, common) * numbers.weight_there - here
+    return np.sqrt(place**2 + of_title**2)
+
+
+def _codes(
+    snapshot: Snapshot,
+    tables: Tables,
+    found: Found,
+    copy: Rows,
+    column: Rows,
+    numbers: Numbers,
+    gain: Reals,
+    settings: Settings,
+) -> list[Code]:
+    """Return what weighed most: who waits, what was asked, a floor that alone makes it worth while, or the loans."""
+    w, duals = tables.world, found.flow.duals
+    title, there = snapshot.copies.title[copy], found.into.place[column]
+    section = w.section[w.cls[title]]
+    asked = _looked_up(snapshot.requests, title, there, len(snapshot.places))
+    waited = (numbers.waiting > 0) & (_bonus(w, title, there) >= settings.hold_worth)
+    short_of = gain < found.price
+    rules = (
+        (waited, Code.READERS_WAIT),
+        (asked > numbers.copies_there, Code.REQUESTED),
+        (snapshot.copies.state[copy] == State.HOMELESS, Code.NEW_STOCK),
+        (short_of & (duals.floor[section, there] > 0), Code.FLOOR),
+        (short_of & (found.into.fresh[column] == 1) & (duals.subsidy[section, there] > 0), Code.FRESH_QUOTA),
+        (numbers.idle_weeks >= settings.stale_after_weeks, Code.STALE_HERE),
+        (np.ones(len(copy), bool), Code.BORROWED_MORE),
+    )
+    first = np.argmax(np.stack([holds for holds, _ in rules]), axis=0)
+    return [rules[i][1] for i in first]
+
+
+def why_not_there(snapshot: Snapshot, plan: Plan, title: int, place: int, settings: Settings) -> Reason:
+    """Say why no copy of `title`, which is the snapshot's only one, goes to `place`."""
+    rates = Rates(
+        plan.rates.of_title[[title]], plan.rates.of_class, plan.rates.title_spread[[title]], plan.rates.class_spread
+    )
+    tables = world.tables(snapshot, rates, settings)
+    w = tables.world._replace(weight=plan.prices.weight)
+    numbers = _worth_there(w, plan.prices, place) | {"title": float(title), "place": float(place)}
+    allowed, group = w.masks[w.mask_row[0]][place], int(snapshot.titles.float_group[0])
+    section = w.section[w.cls[0]]
+    rules = (
+        (group >= 0 and not snapshot.places.groups[group, place] if group >= 0 else False, Code.NOT_IN_GROUP),
+        (snapshot.places.in_copies[place] <= 0, Code.NOT_SERVED),
+        (not tables.free_copy.any() and not w.homeless[0], Code.NO_COPY_FREE),
+        (not allowed, Code.NO_CONSENT),
+        (min(tables.limits.room[section, place], tables.limits.room_total[place]) <= 0, Code.NO_ROOM),
+        (numbers["net"] <= 0 and numbers["copies_there"] > 0, Code.ALREADY_THERE),
+        (numbers["net"] <= 0, Code.WORTH_LESS),
+        (True, Code.BETTER_ELSEWHERE),
+    )
+    return Reason(next(code for holds, code in rules if holds), numbers)
+
+
+def _worth_there(w: World, prices: Prices, place: int) -> dict[str, float]:
+    """Return what one more copy would be worth there, what the best copy's leaving costs, and what remains after the prices."""
+    copies, mult = _at(w, np.zeros(1, np.int64), np.array([place]))
+    rate = float(w.factor[0] * w.of_class[w.cls[0], place] * mult[0])
+    column = np.zeros(1, np.int32), np.array([place], np.int32)
+    value, fresh = np.zeros(1, np.float32), np.zeros(1, np.int8)
+    kernels.column_values(w, *column, value, fresh)
+    start, size = np.zeros(2, np.int64), int(w.free.clip(0).sum())
+    cell, left = np.zeros(size, np.int32), np.zeros(size, np.float32)
+    kernels.releases(w, max(size, 1), start, cell, left)
+    leaving = float(left.max()) if size else 0.0
+    scarce = float(prices.room[place, w.cls[0]] + prices.in_copies[place]) + (0.0 if w.homeless[0] else prices.move)
+    return {
+        "copies_there": float(copies[0]), "rate_there": rate, "value_there": float(value[0]),
+        "loss_here": -leaving, "prices": scarce, "net": float(value[0]) + leaving - scarce,
+    }  # fmt: skip

@@ -1,0 +1,347 @@
+"""A snapshot made ready for the circulation: what is known of each title at each place, and what each place can take.
+
+Only cells that differ from "holds nothing of it and never did" are kept; all others follow from the rates. So a city of
+150 million title-place pairs is a table of a few million cells.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotation.demand import Rates, fading
+from rotation.rebalancing import kernels
+from rotation.rebalancing.snapshot import Copies, Flags, Floats, Ints, Settings, Snapshot, State
+
+NO_LIMIT = 10**7  # copies: more than any city owns, small enough that sums and costs stay far inside 64 bits
+MOST_OWNERS = 62  # owners are bits of a 64-bit word
+COUNTED = (State.ON_SHELF, State.ON_LOAN, State.IN_TRANSIT, State.RESERVED)
+STANDING = (State.ON_SHELF, State.IN_TRANSIT, State.RESERVED)  # what takes shelf room, or will when it comes
+
+
+class World(NamedTuple):
+    """Arrays for the compiled loops. Cells are sorted by title, then place; `ptr[t]:ptr[t + 1]` are those of title t."""
+
+    ptr: NDArray[np.int64]
+    place: Ints
+    copies: Ints  # counted there, on loan included
+    free: Ints  # of them, may leave today
+    mult: Floats  # freshness factor on the rate
+    bonus: Floats  # what an arrival is worth beyond loans: readers wait, a set asks for it
+    fresh: NDArray[np.int8]
+    most_bonus: Floats  # T: the title's highest bonus
+    factor: Floats  # T
+    worth: Floats  # T
+    cls: Ints  # T
+    homeless: Ints  # T: copies without a home
+    mask_row: Ints  # T: row of `masks`
+    masks: Flags  # M x P: where the title's copies may arrive today
+    of_class: Floats  # K x P
+    weight: Floats  # P: equity
+    in_cost: Floats  # P
+    out_cost: Floats  # P
+    section: Ints  # K: shelf section of the class
+    peak: Floats  # K: no cell of the class has a higher weight x rate
+    horizon: float
+    loan: float
+    novelty: float
+
+
+class Limits(NamedTuple):
+    """What places can take, S x P unless said; in copies."""
+
+    room: NDArray[np.int64]  # net increase at most
+    room_total: NDArray[np.int64]  # P
+    in_copies: NDArray[np.int64]  # P
+    out_copies: NDArray[np.int64]  # P
+    fresh: NDArray[np.int64]  # the quota, shared among sections by what they lend there
+    short: NDArray[np.int64]  # missing to the section's floor
+    above: NDArray[np.int64]  # may leave before the floor is hurt; NO_LIMIT where there is none
+
+
+class Tables(NamedTuple):
+    """Everything that the night works with."""
+
+    world: World
+    limits: Limits
+    free_copy: Flags  # C: may leave today
+    usable: Flags  # C: its title and place are known
+    refused: Mapping[str, NDArray[np.int64]]
+
+
+def tables(snapshot: Snapshot, rates: Rates, settings: Settings) -> Tables:
+    """Make the tables.
+
+    Raises
+    ------
+    ValueError
+        With one sentence when the snapshot contradicts itself.
+    """
+    check(snapshot)
+    usable, refused = _usable(snapshot)
+    free = _free(snapshot, usable, settings)
+    section = _sections(snapshot)
+    world = _world(snapshot, rates, settings, usable, free, section)
+    if settings.desk_chance < 1:
+        world = _left_to_placement(world, settings)
+    return Tables(world, _limits(snapshot, world, usable), free, usable, refused)
+
+
+def check(snapshot: Snapshot) -> None:
+    """Refuse what no plan could be made of.
+
+    Raises
+    ------
+    ValueError
+        Naming the first row and column that is wrong, and what was expected.
+    """
+    places, titles = snapshot.places, snapshot.titles
+    for name in ("in_copies", "out_copies", "fresh_quota", "class_floor", "population", "in_cost", "out_cost"):
+        _refuse_below(getattr(places, name), 0, f"place {{}} has {name} {{}}; it must not be negative")
+    for name in ("room", "room_total"):
+        _refuse_below(getattr(places, name), -1, f"place {{}} has {name} {{}}; expected copies, or -1 for no limit")
+    _refuse_below(titles.worth, 0, "title {} has worth {}; it must not be negative")
+    if len(titles) and not ((titles.cls >= 0) & (titles.cls < snapshot.classes)).all():
+        raise ValueError(
+            f"titles have classes {titles.cls.min()} to {titles.cls.max()}, but there are {snapshot.classes}"
+        )
+    if len(titles) and titles.float_group.max() >= len(places.groups):
+        raise ValueError(f"a title has float group {titles.float_group.max()}, but there are {len(places.groups)}")
+    _check_owners(snapshot)
+    if snapshot.lane_cost is not None and snapshot.lane_cost.shape != (len(places), len(places)):
+        raise ValueError(f"lane costs are {snapshot.lane_cost.shape}; expected a square of {len(places)} places")
+
+
+def _refuse_below(values: NDArray[np.generic], least: float, sentence: str) -> None:
+    numbers = np.asarray(values, np.float64)
+    wrong = ~(numbers >= least)  # catches NaN too
+    if wrong.any():
+        row = np.argwhere(wrong)[0]
+        raise ValueError(sentence.format(int(row[0]), numbers[tuple(row)]))
+
+
+def _check_owners(snapshot: Snapshot) -> None:
+    if snapshot.consent is None:
+        return
+    rows, columns = snapshot.consent.shape
+    if rows > MOST_OWNERS:
+        raise ValueError(f"there are {rows} owners; at most {MOST_OWNERS} can be told apart")
+    highest = int(snapshot.copies.owner.max(initial=0)), int(snapshot.places.owner.max(initial=0))
+    if highest[0] >= rows or highest[1] >= columns:
+        raise ValueError(
+            f"consent is {rows} x {columns} owners, but copies go up to owner {highest[0]}, places to {highest[1]}"
+        )
+
+
+def _usable(snapshot: Snapshot) -> tuple[Flags, dict[str, NDArray[np.int64]]]:
+    copies = snapshot.copies
+    title_known = (copies.title >= 0) & (copies.title < len(snapshot.titles))
+    place_known = (copies.place >= 0) & (copies.place < len(snapshot.places))
+    refused = {
+        "unknown_title": np.flatnonzero(~title_known),
+        "unknown_place": np.flatnonzero(title_known & ~place_known & (copies.state != State.ABSENT)),
+    }
+    return title_known & place_known, {reason: rows for reason, rows in refused.items() if len(rows)}
+
+
+def _free(snapshot: Snapshot, usable: Flags, settings: Settings) -> Flags:
+    """Return which copies may leave today: on the shelf, rested, not fixed, and at a place that is served."""
+    copies = snapshot.copies
+    free = usable & (copies.state == State.ON_SHELF) & ~copies.fixed & (copies.moved_weeks >= settings.cool_down_weeks)
+    if len(snapshot.places):
+        free &= snapshot.places.out_copies[np.where(usable, copies.place, 0)] > 0
+    return np.asarray(free)
+
+
+def _sections(snapshot: Snapshot) -> Ints:
+    """Return the section of each class: classes with a limit or a floor anywhere have their own, the others share one."""
+    own = (snapshot.places.room >= 0).any(0) | (snapshot.places.class_floor > 0).any(0)
+    rank = np.where(own, np.arange(1, len(own) + 1), 0)
+    return np.asarray(np.unique(rank, return_inverse=True)[1], dtype=np.int32)
+
+
+def by_section(values: NDArray[np.int64], section: Ints) -> NDArray[np.int64]:
+    """Add up P x K numbers to S x P."""
+    total = np.zeros((int(section.max(initial=-1)) + 1, len(values)), np.int64)
+    np.add.at(total, section, values.T)
+    return total
+
+
+def standing(snapshot: Snapshot, states: tuple[State, ...], usable: Flags | None = None) -> NDArray[np.int64]:
+    """Count copies in `states` by place and class, P x K."""
+    copies = snapshot.copies
+    chosen = np.isin(copies.state, states) & (_usable(snapshot)[0] if usable is None else usable)
+    shape = len(snapshot.places), snapshot.classes
+    cell = copies.place[chosen].astype(np.int64) * shape[1] + snapshot.titles.cls[copies.title[chosen]]
+    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def _limits(snapshot: Snapshot, world: World, usable: Flags) -> Limits:
+    places, section = snapshot.places, world.section
+    here = standing(snapshot, STANDING, usable)
+    stock = by_section(standing(snapshot, COUNTED, usable), section)
+    floor = by_section(places.class_floor.astype(np.int64), section)
+    open_ended = by_section((places.room < 0).astype(np.int64), section) > 0
+    room = by_section(places.room.astype(np.int64), section) - by_section(here, section)
+    total = np.where(places.room_total < 0, NO_LIMIT, places.room_total - here.sum(1))
+    return Limits(
+        np.where(open_ended, NO_LIMIT, np.maximum(room, 0)),
+        np.maximum(total, 0),
+        places.in_copies.astype(np.int64),
+        places.out_copies.astype(np.int64),
+        _quota_by_section(world, places.fresh_quota.astype(np.int64)),
+        np.maximum(floor - stock, 0),
+        np.where(floor > 0, np.maximum(stock - floor, 0), NO_LIMIT),
+    )
+
+
+def _quota_by_section(world: World, quota: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Share each place's quota among its sections in proportion to the rates of their classes, largest remainders up."""
+    rate = np.zeros((int(world.section.max(initial=-1)) + 1, len(quota)))
+    titles = np.bincount(world.cls, world.factor, len(world.section))
+    np.add.at(rate, world.section, world.of_class * titles[:, None] + 1e-9)
+    exact = quota * rate / np.maximum(rate.sum(0), 1e-9)
+    share = np.floor(exact).astype(np.int64)
+    rank = np.argsort(np.argsort(share - exact, axis=0, kind="stable"), axis=0, kind="stable")
+    return np.asarray(share + (rank < quota - share.sum(0)), np.int64)
+
+
+class _Cells(NamedTuple):
+    """Rows of the table of cells, by key = title x places + place, ascending."""
+
+    key: NDArray[np.int64]
+    copies: Ints
+    free: Ints
+    mult: Floats
+    bonus: Floats
+    fresh: NDArray[np.int8]
+
+
+def _world(snapshot: Snapshot, rates: Rates, settings: Settings, usable: Flags, free: Flags, section: Ints) -> World:
+    cells = _cells(snapshot, settings, usable, free)
+    size, width = len(snapshot.titles), max(len(snapshot.places), 1)
+    title, place = cells.key // width, (cells.key % width).astype(np.int32)
+    most_bonus = np.zeros(size, np.float32)
+    np.maximum.at(most_bonus, title, cells.bonus)
+    mask_row, masks = _masks(snapshot, free | _is_homeless(snapshot, usable))
+    world = World(
+        np.searchsorted(title, np.arange(size + 1)), place, cells.copies, cells.free, cells.mult, cells.bonus, cells.fresh,
+        most_bonus, rates.of_title, snapshot.titles.worth, snapshot.titles.cls, _homeless(snapshot, usable), mask_row, masks,
+        rates.of_class, np.ones(len(snapshot.places), np.float32), snapshot.places.in_cost, snapshot.places.out_cost, section,
+        np.zeros(snapshot.classes, np.float32), settings.horizon_weeks, settings.loan_weeks, settings.novelty,
+    )  # fmt: skip
+    weight = _equity(world, snapshot.places.population, settings)
+    fastest = max(settings.novelty, float(cells.mult.max(initial=0)))
+    peak = (rates.of_class * weight).max(1, initial=0) * fastest
+    return world._replace(weight=weight, peak=peak.astype(np.float32))
+
+
+def _cells(snapshot: Snapshot, settings: Settings, usable: Flags, free: Flags) -> _Cells:
+    copies, width = snapshot.copies, max(len(snapshot.places), 1)
+    counted = usable & np.isin(copies.state, COUNTED)
+    key = copies.title.astype(np.int64) * width + copies.place
+    held, which = np.unique(key[counted], return_inverse=True)
+    number = np.bincount(which, minlength=len(held))
+    leaving = np.bincount(which, free[counted], len(held)).astype(np.int32)
+    age = np.zeros(len(held), np.float32)
+    np.maximum.at(age, which, copies.arrived_weeks[counted])
+    standing_now = np.bincount(which, copies.state[counted] != State.ON_LOAN, len(held))
+    left, holds, requests = (_summed(p, snapshot) for p in (snapshot.left, snapshot.holds, snapshot.requests))
+    keys = np.unique(np.concatenate([held, left[0], holds[0], requests[0]]))
+    at = np.searchsorted(keys, held)
+    there, present, free_here, mult = (
+        np.zeros(len(keys), kind) for kind in (np.int32, np.float64, np.int32, np.float32)
+    )
+    there[at], present[at], free_here[at] = number, standing_now, leaving
+    mult[:], fresh = _absent_mult(keys, left, settings)
+    mult[at], fresh[at] = fading(age, settings), 0
+    waiting, asked = _onto(keys, holds), _onto(keys, requests)
+    bonus = settings.hold_worth * (waiting > present) + settings.request_worth * (asked > there)
+    free_here = np.clip(free_here - waiting, 0, None).astype(np.int32)  # what readers wait for here stays here
+    return _Cells(keys, there, free_here, mult, bonus.astype(np.float32), fresh)
+
+
+Summed = tuple[NDArray[np.int64], NDArray[np.float64]]
+
+
+def _summed(pairs: object, snapshot: Snapshot) -> Summed:
+    """Return unique keys of pairs within the snapshot, ascending, and their numbers added up."""
+    title, place, number = pairs.title, pairs.place, pairs.number  # type: ignore[attr-defined]
+    good = (title >= 0) & (title < len(snapshot.titles)) & (place >= 0) & (place < len(snapshot.places))
+    key = title[good].astype(np.int64) * max(len(snapshot.places), 1) + place[good]
+    unique, which = np.unique(key, return_inverse=True)
+    return unique, np.bincount(which, np.asarray(number[good], np.float64), len(unique))
+
+
+def _onto(keys: NDArray[np.int64], summed: Summed) -> NDArray[np.float64]:
+    spread = np.zeros(len(keys))
+    spread[np.searchsorted(keys, summed[0])] = summed[1]
+    return spread
+
+
+def _absent_mult(keys: NDArray[np.int64], left: Summed, settings: Settings) -> tuple[Floats, NDArray[np.int8]]:
+    """Return the factor and freshness of titles that are not held: seen lately, known, or fresh."""
+    weeks = np.full(len(keys), np.inf)
+    weeks[np.searchsorted(keys, left[0])] = left[1]
+    fresh = weeks >= settings.fresh_after_weeks
+    mult = np.where(weeks < settings.seen_weeks, settings.seen, np.where(fresh, settings.novelty, 1.0))
+    return mult.astype(np.float32), fresh.astype(np.int8)
+
+
+def _is_homeless(snapshot: Snapshot, usable: Flags) -> Flags:
+    return np.asarray(usable & (snapshot.copies.state == State.HOMELESS))
+
+
+def _homeless(snapshot: Snapshot, usable: Flags) -> Ints:
+    rows = snapshot.copies.title[_is_homeless(snapshot, usable)]
+    return np.bincount(rows, minlength=len(snapshot.titles)).astype(np.int32)
+
+
+def _masks(snapshot: Snapshot, movable: Flags) -> tuple[Ints, Flags]:
+    """Return for each title the row of a table that says where its copies may arrive: served, in its group, with consent."""
+    places, group = snapshot.places, snapshot.titles.float_group.astype(np.int64)
+    owners = _owner_bits(snapshot.copies, movable, len(group))
+    pairs, row = np.unique(np.stack([group, owners]), axis=1, return_inverse=True)
+    allowed = np.broadcast_to(places.in_copies > 0, (pairs.shape[1], len(places))).copy()
+    for i, (number, bits) in enumerate(pairs.T):
+        if number >= 0:
+            allowed[i] &= places.groups[number]
+        if snapshot.consent is not None:
+            mine = [o for o in range(len(snapshot.consent)) if bits >> o & 1]
+            allowed[i] &= snapshot.consent[mine].any(0)[places.owner]
+    return row.reshape(-1).astype(np.int32), allowed
+
+
+def _owner_bits(copies: Copies, movable: Flags, titles: int) -> NDArray[np.int64]:
+    bits = np.zeros(titles, np.int64)
+    if (copies.owner > 0).any():
+        np.bitwise_or.at(bits, copies.title[movable], np.int64(1) << copies.owner[movable].astype(np.int64))
+    else:
+        bits[:] = 1
+    return bits
+
+
+def expected_loans(world: World) -> NDArray[np.float64]:
+    """Return the expected loans of each cell over the horizon, with the copies it has."""
+    out = np.zeros(len(world.place))
+    kernels.access(world, out)
+    return out
+
+
+def _equity(world: World, population: NDArray[np.float64], settings: Settings) -> Floats:
+    """Return alpha-fair weights on access per head, within bounds; a place without residents of its own keeps 1."""
+    per_head = np.bincount(world.place, expected_loans(world), len(population)) / np.maximum(population, 1)
+    known = (population > 0) & (per_head > 0)
+    if not settings.equity or not known.any():
+        return np.ones(len(population), np.float32)
+    ratio = np.where(known, per_head, 1) / np.median(per_head[known])
+    weight = np.clip(ratio**-settings.equity, settings.equity_least, settings.equity_most)
+    unserved = (population > 0) & (per_head == 0)
+    return np.where(known, weight, np.where(unserved, settings.equity_most, 1.0)).astype(np.float32)
+
+
+def _left_to_placement(world: World, settings: Settings) -> World:
+    """Free no copy that readers will probably bring to a desk within the horizon anyway."""
+    each = expected_loans(world) / np.maximum(world.copies, 1)
+    return world._replace(free=np.where(-np.expm1(-each) > settings.desk_chance, 0, world.free).astype(np.int32))
