@@ -80,12 +80,11 @@ def _stands(row: Row[Any], network: Network) -> tuple[Where, str, str | None]:
     at, to = row.crate_place_id, row.crate_to_place_id or row.crate_place_id
     if row.scan == "crate.delivered":
         return Where.PLACE, at, None
-    from_hub = _is_hub(network, at)
-    if row.scan == "crate.at_hub":
-        return (Where.HUB, at, None) if to == at else (Where.SORTED, at, row.crate_id)
     if row.scan == "crate.collected":
         return _in_a_van(network, at, to, row.crate_id)
-    return (Where.SORTED, at, row.crate_id) if from_hub else (Where.PLACE, at, None)
+    if not _is_hub(network, at):
+        return Where.PLACE, at, None
+    return (Where.HUB, at, None) if to == at else (Where.SORTED, at, row.crate_id)
 
 
 def _in_a_van(network: Network, at: str, to: str, crate: str) -> tuple[Where, str, str | None]:

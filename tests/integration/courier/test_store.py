@@ -64,6 +64,8 @@ def test_a_copy_sent_and_in_no_crate_waits_at_its_desk(connection: Connection):
         ("at_hub", "east", "east", (Where.HUB, "east", None)),
         ("closed", "east", "mill", (Where.SORTED, "east", "k1")),
         ("collected", "east", "mill", (Where.SORTED, "east", "k1")),
+        ("closed", "east", "east", (Where.HUB, "east", None)),  # the hub's own desk packs for its own sorting
+        ("at_hub", "east", "mill", (Where.SORTED, "east", "k1")),  # came back undelivered
         ("closed", "west", "east", (Where.SORTED, "west", "k1")),
         ("collected", "west", "east", (Where.SORTED, "east", None)),
         (
