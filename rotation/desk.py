@@ -17,7 +17,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from rotation import night
-from rotation.clock import Clock
 from rotation.network import Network
 from rotation.placement import Placer
 from rotation.planner import rebalancing_settings
@@ -57,11 +56,11 @@ class Desk:
         self._engine, self._network, self._settings = engine, network, settings
         self._lock = threading.Lock()  # answers count copies, so they are given one after the other
         self._lock_of_refresh = threading.Lock()
-        self._looked_at = self._read_at = 0.0
+        self._looked_at = self._read_at = -STALE_S
         self._plan_id: str | None = None
         self._placer: Placer | None = None
+        self._priced = False
         self._world: World | None = None
-        self._clock: Clock | None = None
 
     def refresh(self) -> None:
         """Read the last night and the present levels; answers go on from the old ones meanwhile."""
@@ -75,7 +74,7 @@ class Desk:
         plain = self._settings.placement_default
         placer = Placer(found.snapshot, rates, prices, rebalancing_settings(self._settings), plain=plain)
         with self._lock:
-            self._placer, self._world, self._clock = placer, found, clock
+            self._placer, self._world, self._priced = placer, found, known is not None
             self._plan_id, self._read_at = (known.plan_id if known else None), time.monotonic()
 
     def place(self, copy_id: str, place_id: str) -> Direction:
@@ -93,12 +92,8 @@ class Desk:
             return self._answer(connection, copy_id, place_id)
 
     def _keep_fresh(self) -> None:
-        """Read a new night's world beside the answers, the first one before them."""
-        if self._placer is None:
-            with self._lock_of_refresh:
-                if self._placer is None:
-                    self.refresh()
-        elif time.monotonic() - self._looked_at > LOOK_S and self._lock_of_refresh.acquire(blocking=False):
+        """Look beside the answers whether there is a new night; until the first is read, answers are plain."""
+        if time.monotonic() - self._looked_at > LOOK_S and self._lock_of_refresh.acquire(blocking=False):
             self._looked_at = time.monotonic()
             threading.Thread(target=self._refresh_if_new, daemon=True).start()
 
@@ -123,11 +118,7 @@ class Desk:
         direction = self._waited_for(connection, copy, place_id) or self._placed(copy, place_id)
         if direction.to == place_id:
             return direction
-        return _ordered(connection, copy, place_id, direction, self._now())
-
-    def _now(self) -> datetime:
-        assert self._clock is not None
-        return self._clock.now()
+        return _ordered(connection, copy, place_id, direction, read_clock(connection).now())
 
     def _waited_for(self, connection: Connection, copy: Row[Any], place_id: str) -> Direction | None:
         """A reader who waits comes first; the nearest hold in time that no other copy is on its way to."""
@@ -138,19 +129,21 @@ class Desk:
         return Direction(hold.place_id, None, reason, 0.0)
 
     def _placed(self, copy: Row[Any], place_id: str) -> Direction:
-        assert self._placer
-        assert self._world
+        """Ask the night's prices; where they say nothing of the copy it goes home or stays, as set."""
+        title = self._world.names.title_row.get(copy.title_id, -1) if self._world else -1
+        if copy.fixed or title < 0 or not (self._priced and self._placer and self._world):
+            return self._plain(copy, place_id)
         names = self._world.names
-        title = names.title_row.get(copy.title_id, -1)
-        if copy.fixed or title < 0:
-            home = copy.home_place_id or place_id
-            return Direction(home, None, {"code": "goes_home" if home != place_id else "stays"}, 0.0)
-        home = names.place_row.get(copy.home_place_id, -1)
+        counted = self._world.counted_at(copy.copy_id, otherwise=names.place_row.get(copy.place_id, -1))
         owner = names.owners.index(copy.owner_id) if copy.owner_id in names.owners else 0
-        answer = self._placer.place(title, names.place_row[place_id], home=home, owner=owner)
+        answer = self._placer.place(title, names.place_row[place_id], home=counted, owner=owner)
         numbers = {key: round(float(number), 4) for key, number in answer.reason.numbers.items()}
-        reason = {"code": str(answer.reason.code), **numbers}
-        return Direction(names.places[answer.place], None, reason, answer.value)
+        return Direction(names.places[answer.place], None, {"code": str(answer.reason.code), **numbers}, answer.value)
+
+    def _plain(self, copy: Row[Any], place_id: str) -> Direction:
+        goes_home = (copy.fixed or self._settings.placement_default == "home") and copy.home_place_id is not None
+        to = copy.home_place_id if goes_home else place_id
+        return Direction(to, None, {"code": "goes_home" if to != place_id else "stays"}, 0.0)
 
 
 _NEXT_HOLD = text("""

@@ -65,6 +65,15 @@ class World:
     names: Names
     at: datetime
 
+    def counted_at(self, copy_id: str, *, otherwise: int) -> int:
+        """Return the row of the place whose shelf a copy counts on."""
+        row = self._copy_row.get(copy_id)
+        return otherwise if row is None else int(self.snapshot.copies.place[row])
+
+    @cached_property
+    def _copy_row(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.names.copies)}
+
 
 def world(connection: Connection[Any], network: Network, at: datetime, *, history_weeks: int, served: date) -> World:
     """Read the world as it is at the network's time `at`, for moves to be collected on the day `served`."""
