@@ -81,6 +81,7 @@ class Bench:
         self.client = {"bootstrap_servers": [bootstrap], "security_protocol": "PLAINTEXT"}
         self.bootstrap, self.url, self.folder, self.copies, self.runs = bootstrap, url, folder, copies, 0
         self.noop: float | None = None
+        self.postgres_pid = 0
 
     def fill(self, messages: Iterator[bytes]) -> str:
         """Put messages into new topics of their own and return their prefix."""
@@ -104,6 +105,10 @@ class Bench:
         log = (self.folder / f"{prefix}-{kind}.log").open("ab")
         command = [sys.executable, "-m", "bench.streams_process", kind, self.bootstrap, self.url, prefix, str(self.folder)]
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."})
+
+    def backends(self) -> list[int]:
+        """Return the process ids of PostgreSQL."""
+        return [one.pid for one in psutil.Process(self.postgres_pid).children(recursive=True)]
 
     def relay(self) -> subprocess.Popen[bytes]:
         """Start the relay."""
@@ -153,8 +158,8 @@ def new_copies(bench: Bench, events: int) -> None:
     )  # fmt: skip
     prefix = bench.fill(batched(added, 100))
     workers = [bench.worker("apply", prefix)]
-    seconds = _drain(bench, prefix, events)
-    bench.say("one worker, new copies, batches of 100", events=events, events_per_s=round(events / seconds))
+    drained = _drain(bench, workers, events)
+    bench.say("one worker, new copies, batches of 100", events=events, **drained)
     _end(workers)
 
 
@@ -162,9 +167,8 @@ def noop(bench: Bench, events: int) -> None:
     """Faust as it comes, one event a message, an agent that does nothing."""
     prefix = bench.fill(batched(moves(events, bench.copies), 1))
     process = bench.worker("noop", prefix)
-    rate = _noop_rate(bench.folder / f"{prefix}.noop", events)
-    bench.noop = rate
-    bench.say("Faust's no-op agent, single events", events=events, events_per_s=round(rate))
+    bench.noop, cpu_us = _noop_rate(bench.folder / f"{prefix}.noop")
+    bench.say("Faust's no-op agent, single events", events=events, events_per_s=round(bench.noop), worker_cpu_us=round(cpu_us, 1))
     _end([process])
 
 
@@ -172,9 +176,9 @@ def batches_of_100(bench: Bench, events: int) -> None:
     """The main case, and the worker's memory afterwards."""
     prefix = bench.fill(batched(moves(events, bench.copies, 10_000_000), 100))
     workers = [bench.worker("apply", prefix)]
-    seconds = _drain(bench, prefix, events)
+    drained = _drain(bench, workers, events)
     memory = psutil.Process(workers[0].pid).memory_info().rss >> 20
-    bench.say("one worker, batches of 100", events=events, events_per_s=round(events / seconds), worker_mb=memory)
+    bench.say("one worker, batches of 100", events=events, **drained, worker_mb=memory)
     _end(workers)
 
 
@@ -184,8 +188,8 @@ def two_workers(bench: Bench, events: int) -> None:
     workers = [bench.worker("apply", prefix), bench.worker("apply", prefix)]
     time.sleep(20)
     bench.send(prefix, batched(moves(events, bench.copies, 20_000_000), 100))
-    seconds = _drain(bench, prefix, events)
-    bench.say("two workers, batches of 100, sender beside", events=events, events_per_s=round(events / seconds))
+    drained = _drain(bench, workers, events)
+    bench.say("two workers, batches of 100, sender beside", events=events, **drained)
     _end(workers)
 
 
@@ -193,8 +197,8 @@ def single_events(bench: Bench, events: int) -> None:
     """What library systems send that know no batches."""
     prefix = bench.fill(batched(moves(events, bench.copies, 30_000_000), 1))
     workers = [bench.worker("apply", prefix)]
-    seconds = _drain(bench, prefix, events)
-    bench.say("one worker, single events", events=events, events_per_s=round(events / seconds))
+    drained = _drain(bench, workers, events)
+    bench.say("one worker, single events", events=events, **drained)
     _end(workers)
 
 
@@ -312,14 +316,27 @@ def _positions(bench: Bench, prefix: str) -> list[int]:
     return [offset for (offset,) in rows]
 
 
-def _drain(bench: Bench, prefix: str, events: int) -> float:
-    """Return the seconds from the first commit seen to the last, events counted by movements' own table."""
+def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) -> dict[str, Any]:
+    """Return the rate from the first commit seen to the last, and the processor time an event took.
+
+    On a machine with other work the processor time still tells: a worker and its database are a pipeline of two, so that the
+    longer of both is what an event takes on idle cores.
+    """
     counted = "SELECT coalesce(sum(value), 0) FROM counts"
     base = int(bench.query(counted))
     _wait(lambda: int(bench.query(counted)) > base)
     begin, first = time.monotonic(), int(bench.query(counted)) - base
+    before = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
     _wait(lambda: int(bench.query(counted)) - base >= events)
-    return (time.monotonic() - begin) * events / max(events - first, 1)
+    after = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
+    worker_us, postgres_us = [round(1e6 * (b - a) / (events - first), 1) for a, b in zip(before, after, strict=True)]
+    rate = round((events - first) / (time.monotonic() - begin))
+    return {"events_per_s": rate, "worker_cpu_us": worker_us, "postgres_cpu_us": postgres_us}
+
+
+def _cpu_s(pids: list[int]) -> float:
+    times = [psutil.Process(pid).cpu_times() for pid in pids if psutil.pid_exists(pid)]
+    return sum(one.user + one.system for one in times)
 
 
 def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
@@ -332,9 +349,10 @@ def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
     raise TimeoutError(f"{prefix}: no worker reads")
 
 
-def _noop_rate(file: Path, events: int) -> float:
+def _noop_rate(file: Path) -> tuple[float, float]:
     _wait(file.exists)
-    return float(file.read_text())
+    rate, cpu_us = json.loads(file.read_text())
+    return rate, cpu_us
 
 
 def _wait(done: Callable[[], bool]) -> None:
@@ -365,6 +383,7 @@ def main() -> None:
         with embedded_kafka(folder / "kafka") as kafka, embedded_postgres(folder / "postgres", settings=settings) as postgres:
             migrate.upgrade(postgres.url)
             bench = Bench(kafka.bootstrap, postgres.url, folder, wanted.copies)
+            bench.postgres_pid = postgres.pid
             fill(bench)
             admin.create(bench.client, topics=[STOCK_ALERTS])
             cases: dict[str, Callable[[], None]] = {

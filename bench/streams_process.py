@@ -1,6 +1,7 @@
 """A process of bench.streams: `python -m bench.streams_process noop|apply|watch BOOTSTRAP URL PREFIX DIR`."""
 
 import asyncio
+import json
 import sys
 import time
 from pathlib import Path
@@ -33,21 +34,24 @@ def noop(bootstrap: str, prefix: str, folder: str) -> Any:
     app = faust.App(f"{prefix}-noop", broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False, autodiscover=False,
                     topic_allow_declare=False, topic_disable_leader=True, consumer_auto_offset_reset="earliest",
                     stream_buffer_maxsize=4096, datadir=f"{folder}/{prefix}-noop", loghandlers=[])  # fmt: skip
-    seen = {"count": 0, "begin": 0.0, "last": 0.0}
+    seen = {"count": 0, "begin": 0.0, "last": 0.0, "cpu": 0.0, "cpu_last": 0.0}
 
     @app.agent(app.topic(f"{prefix}.events", value_serializer="json"))
     async def nothing(stream: Any) -> None:
         async for _ in stream:
             seen["count"] += 1
             if seen["count"] == NOOP_COUNT_FROM:
-                seen["begin"] = time.monotonic()
-            seen["last"] = time.monotonic()
+                seen["begin"], seen["cpu"] = time.monotonic(), time.process_time()
+            seen["last"], seen["cpu_last"] = time.monotonic(), time.process_time()
 
     @app.timer(0.5)
     async def write() -> None:
         if seen["begin"] and time.monotonic() - seen["last"] > QUIET_S:
-            rate = (seen["count"] - NOOP_COUNT_FROM) / (seen["last"] - seen["begin"])
-            Path(folder, f"{prefix}.noop").write_text(str(rate))
+            events = seen["count"] - NOOP_COUNT_FROM
+            cpu_us = 1e6 * (seen["cpu_last"] - seen["cpu"]) / events
+            done = Path(folder, f"{prefix}.part")
+            done.write_text(json.dumps([events / (seen["last"] - seen["begin"]), cpu_us]))
+            done.rename(done.with_suffix(".noop"))
 
     return app
 
