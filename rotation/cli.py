@@ -106,6 +106,15 @@ def _beside(*, kafka: bool = False) -> Iterator[tuple[Any, Any, Any]]:
         yield settings, network.read(settings.network_file()), engine(url)
 
 
+def _kafka(settings: Any) -> Any:
+    """Return how Kafka is reached, its topics made where they are missing."""
+    from config.kafka import client
+    from streams import admin
+
+    admin.create(client(settings), replication=settings.kafka_replication)
+    return client(settings)
+
+
 def _print(answer: Any, as_json: bool, otherwise: Callable[[Any], None]) -> None:
     if as_json:
         print(json.dumps(answer, default=str, ensure_ascii=False))
@@ -232,12 +241,10 @@ def ingest(file: Annotated[Path, typer.Argument(help="JSON lines of CloudEvents,
     """Send events to Kafka; what cannot be sent is recorded with the rejections."""
     from streams.ingest import ingest_lines
 
-    from config.kafka import client
-
     with _beside(kafka=True) as (settings, _, engine):
         lines = sys.stdin.buffer if str(file) == "-" else file.open("rb")
         with lines:
-            sent, refused = ingest_lines(lines, str(file), client(settings), engine)
+            sent, refused = ingest_lines(lines, str(file), _kafka(settings), engine)
         say(f"{sent} events sent, {refused} refused at once (see: rotation rejected list)")
 
 
@@ -263,11 +270,10 @@ def rejected_replay(
     mended: Annotated[Path | None, typer.Option(help="File with the mended event; default: as it was.")] = None,
 ) -> None:
     """Send a rejected event again, mended or because what was wrong with the network is mended."""
-    from config.kafka import client
     from streams.ingest import replay
 
     with _beside(kafka=True) as (settings, network, engine), still_wrong(number):
-        replay(engine, client(settings), number, mended.read_bytes() if mended else None, network)
+        replay(engine, _kafka(settings), number, mended.read_bytes() if mended else None, network)
         say(f"rejection {number} sent again")
 
 
@@ -284,6 +290,31 @@ def import_librarieswest(
 
     with one_sentence():
         _print(import_days(_settings(), folder, until, lambda text: say(text)), as_json, _pairs)
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
+
+
+@import_app.command("table")
+def import_table(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV, XLSX or JSON lines.")],
+    column_map: Annotated[str, typer.Option("--map", help="Column map (TOML), or the name of a preset.")],
+    at: Annotated[datetime | None, typer.Option(help="When a stock table was taken, in its map's time zone.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Tell what a table of another system says."""
+    from zoneinfo import ZoneInfo
+
+    from rotation import feeds
+    from rotation.adapters.tables import read_map
+
+    with _beside(kafka=not dry_run) as (settings, network, engine):
+        chosen = read_map(feeds.map_file(column_map))
+        taken = at.replace(tzinfo=ZoneInfo(chosen.timezone)) if at else None
+        with feeds.opened(settings, engine, dry_run, print) as ends:
+            report = feeds.import_table(engine, network, ends, file, chosen, taken)
+        _print(report.as_dict(), as_json, _pairs)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Engine
 
+from rotation.adapters.http import without_readers
 from rotation.events import MAX_BATCH_BYTES, Edge, Reason, Rejection, parse
 from rotation.network import Network
 from rotation.store import rejections
@@ -62,13 +63,13 @@ def pieces(lines: Iterable[bytes]) -> Iterator[Piece | Rejection]:
             continue
         if len(line) > MAX_BATCH_BYTES:
             yield Rejection(number, Reason.TOO_LARGE, f"line {number}", f"{len(line)} bytes; at most {MAX_BATCH_BYTES}", line)
-        elif not _is_event(line):
+        elif not (event := _event(line)):
             yield from _gathered(waiting)
-            yield Piece(line, 1)
+            yield Piece(_batch(line), 1)
         else:
             if len(waiting) >= BATCH_EVENTS or sum(map(len, waiting)) + len(line) > BATCH_BYTES:
                 yield from _gathered(waiting)
-            waiting.append(line)
+            waiting.append(event)
     yield from _gathered(waiting)
 
 
@@ -78,11 +79,29 @@ def _gathered(waiting: list[bytes]) -> Iterator[Piece]:
         waiting.clear()
 
 
-def _is_event(line: bytes) -> bool:
+def _event(line: bytes) -> bytes:
+    """Return the line's one event without what could name a reader; empty where it holds none."""
     try:
-        return isinstance(orjson.loads(line), dict)
+        value = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return False
+        return b""
+    return _bare(value, line) if isinstance(value, dict) else b""
+
+
+def _batch(line: bytes) -> bytes:
+    """Return a line that is no single event: a batch without what could name a reader, or what it is."""
+    try:
+        members = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return line
+    if not isinstance(members, list) or not all(isinstance(one, dict) for one in members):
+        return line
+    return b"[" + b",".join(_bare(one, orjson.dumps(one)) for one in members) + b"]"
+
+
+def _bare(event: dict[str, Any], as_it_is: bytes) -> bytes:
+    kept, dropped = without_readers(event)
+    return orjson.dumps(kept) if dropped else as_it_is
 
 
 def replay(
