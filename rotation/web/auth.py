@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -77,13 +78,17 @@ def fits(password: str) -> bool:
 
 # --- People ---------------------------------------------------------------
 
-_NO_SUCH_USER = PASSWORDS.hash(secrets.token_urlsafe())  # takes as long to refuse as a real one
+
+@cache
+def _no_such_user() -> str:
+    """Return a hash that no password has: an unknown name takes as long to refuse as a known one."""
+    return PASSWORDS.hash(secrets.token_urlsafe())
 
 
 def sign_in(connection: Connection, name: str, password: str) -> Caller | None:
     """Return who signs in, or None where name or password is wrong."""
     user = _user(connection, name)
-    right = PASSWORDS.verify(password[:LONGEST_PASSWORD], user.password_hash if user else _NO_SUCH_USER)
+    right = PASSWORDS.verify(password[:LONGEST_PASSWORD], user.password_hash if user else _no_such_user())
     return _person(user) if user and right else None
 
 
