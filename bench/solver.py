@@ -34,7 +34,7 @@ from solver.solution import Evaluation, Solution
 from solver.solve import runs_of
 from solver.worker import Job, Worker
 
-RESULTS = Path(__file__).parent / "results" / "solver.jsonl"
+RESULTS = Path(os.environ.get("BENCH_RESULTS", Path(__file__).parent / "results" / "solver.jsonl"))
 DATA = Path(os.environ.get("ROTATION_DATA", Path(__file__).parents[2] / "shared" / "data")) / "vrp"
 SPD_FROM = ("VRPTW/solomon/R104.txt", "VRPTW/solomon/C104.txt", "VRPTW/homberger_200/r1_2_5.txt")
 ENDLESS = Window(from_s=0, until_s=10**9)
@@ -56,12 +56,13 @@ def main() -> None:
             for seed in options.seeds:
                 if time.monotonic() > until:
                     return
-                _turn(case, load, time_s, seed, done)
+                _turn(
+                    case, load, time_s, seed, [one for one in options.engines if (case, time_s, seed, one) not in done]
+                )
 
 
-def _turn(case: str, load: Callable[[], Problem], time_s: float, seed: int, done: set[tuple[Any, ...]]) -> None:
-    """Let every engine solve the case, one after the other."""
-    left = [one for one in (OURS, *PEERS) if (case, time_s, seed, one) not in done]
+def _turn(case: str, load: Callable[[], Problem], time_s: float, seed: int, left: list[str]) -> None:
+    """Let these engines solve the case, one after the other."""
     instance = compiled(load()) if left else None
     for engine in left:
         assert instance is not None
@@ -236,6 +237,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--times", type=numbers, default=[10])
     parser.add_argument("--sizes", type=numbers, default=[60, 150, 300, 1000])
     parser.add_argument("--instances", type=numbers, default=[1, 2, 3])
+    parser.add_argument("--engines", type=lambda text: text.split(","), default=[OURS, *PEERS])
     parser.add_argument("--seeds", type=numbers, default=[1])
     parser.add_argument("--match", default="", help="only cases whose name matches")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so long")

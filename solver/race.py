@@ -24,7 +24,7 @@ from solver.instance import MANDATORY, Bools, Instance
 from solver.recombine import recombined
 from solver.rules import broken, keeps_all
 from solver.schedule import drive, table
-from solver.search import Until
+from solver.search import Taste, Until
 from solver.team import Found, Task, Team
 
 NAME = "race"
@@ -37,6 +37,7 @@ SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split
 PART_ITEMS = 320  # about as many in a part of a large day
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
+TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
 MENDING_SHARE = 0.3  # of the time for OR-Tools, where PyVRP was not told all
 RECOMBINE_EFFORT = 0.3  # seconds, about; beside the searches
@@ -140,14 +141,17 @@ class _Race:
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
         seed, part = self.limits.seed * self.cores + core + 1, replace(part, soft=self.soft)
+        return Task(part, plan, self._until(turn, share), seed, TASTES[core % len(TASTES)])
+
+    def _until(self, turn: int, share: float) -> Until:
         if self.limits.iterations is not None:
-            return Task(part, plan, Until(iterations=-(-self.limits.iterations // (MOST_ROUNDS + 1))), seed)
+            return Until(iterations=-(-self.limits.iterations // (MOST_ROUNDS + 1)))
         opening_s = OPENING_S * max(1.0, len(self.instance.items) / PART_ITEMS / self.cores)
         now, end = monotonic(), self.begun + self.time_s * (turn + 1) / self.rounds
         if turn == OPENING:
             patient = self.begun + self.time_s * START_SHARE * share
-            return Task(part, plan, Until(min(now + opening_s * share, patient), None, patient), seed)
-        return Task(part, plan, Until(now + max(0.0, end - now) * share), seed)
+            return Until(min(now + opening_s * share, patient), None, patient)
+        return Until(now + max(0.0, end - now) * share)
 
     def _take(self, plan: Plan) -> bool:
         """Keep a plan where it is better, and report it."""
