@@ -24,6 +24,9 @@ from solver.instance import Instance
 MOST_JOBS = 20  # then a fresh process: one had grown to 0.9 GB after about 25 searches
 IDLE_KEPT = 4  # no more idle processes than this
 
+LEAST_SHARE = 0.5  # of its time that a search gets however long its process took to start
+STARTING_S = 8.0  # that a new process may take to import its libraries on a busy machine
+
 Kind = Literal["plan", "done", "failed"]
 
 
@@ -140,6 +143,7 @@ def plans(
         When the engine failed before it found any plan.
     """
     worker, finished, found = hire(), False, False
+    patience_s = patience_s + STARTING_S if patience_s is not None and not worker.jobs else patience_s
     try:
         worker.start(job)
         for answer in _answers(worker, patience_s, cancel):
@@ -183,7 +187,8 @@ def _serve(job: Job, answers: BinaryIO) -> None:
 
     try:
         chosen = engine(job.engine)
-        limits = replace(job.limits, time_s=max(0.0, job.limits.time_s - (time.time() - job.sent_s)))
+        left_s = job.limits.time_s - (time.time() - job.sent_s)
+        limits = replace(job.limits, time_s=max(LEAST_SHARE * job.limits.time_s, left_s))
         chosen.run(job.instance, limits, job.warm, lambda plan: send(Answer("plan", plan, chosen.VERSIONS)))
         send(Answer("done", [], chosen.VERSIONS))
     except Exception as error:  # whatever an engine raises is told to the parent, and the worker lives on
