@@ -16,7 +16,7 @@ from threading import Event, Timer
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate, crates, direct, in_runs
 from rotation.courier.legs import Itinerary, Kind, Now, OpenTransfer, itineraries
-from rotation.courier.problems import hub_problem
+from rotation.courier.problems import Worth, hub_problem
 from rotation.courier.runs import HubDay, read_back
 from rotation.network import Network, Place
 from solver.engines import Limits
@@ -54,11 +54,13 @@ def plan_day(
     seed: int,
     iterations: int | None = None,
     direct_fill_copies: int | None = None,
+    worth_cents_per_copy_day: int | None = None,
 ) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
     `time_s` bounds each hub's search; with `iterations` that end before, the same seed gives the same routes. Lanes of
-    at least `direct_fill_copies` go direct; None: all go through a hub.
+    at least `direct_fill_copies` go direct; None: all go through a hub. With `worth_cents_per_copy_day` a stop is served
+    where its copies, times the days they have waited, are worth the way; None: every stop must be served.
 
     Raises
     ------
@@ -66,7 +68,13 @@ def plan_day(
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
     search = partial(solve_alone, time_s=time_s, seed=seed, iterations=iterations)
-    return plan_days(Calendar(network), [day], open_transfers, Now(day, now), search, direct_fill_copies)
+    found = list(open_transfers)
+    worth = None if worth_cents_per_copy_day is None else Worth(worth_cents_per_copy_day, _waited_days(found, now))
+    return plan_days(Calendar(network), [day], found, Now(day, now), search, direct_fill_copies, worth)
+
+
+def _waited_days(open_transfers: Iterable[OpenTransfer], now: datetime) -> dict[str, int]:
+    return {one.transfer_id: max(0, (now - one.since).days) for one in open_transfers if one.since}
 
 
 def plan_days(
@@ -76,16 +84,17 @@ def plan_days(
     now: Now,
     search: Solve,
     direct_fill_copies: int | None,
+    worth: Worth | None = None,
 ) -> Plan:
     """Plan some consecutive days as `plan_day` does; direct crates that no run has room for go through their hub after all."""
     through = list(itineraries(open_transfers, calendar, now))
     found = through if direct_fill_copies is None else direct(through, calendar, direct_fill_copies)
     made = crates(found, calendar.network.network.copies_per_crate)
-    hubs = plan_hubs(calendar, days, made, search)
+    hubs = plan_hubs(calendar, days, made, search, worth=worth)
     if left := _direct_left_out(made, hubs):
         found = [one if new.transfer.transfer_id in left else new for one, new in zip(through, found, strict=True)]
         made = crates(found, calendar.network.network.copies_per_crate)
-        hubs = plan_hubs(calendar, days, made, search, hubs)
+        hubs = plan_hubs(calendar, days, made, search, hubs, worth)
     return Plan(tuple(days), tuple(found), tuple(made), tuple(hubs))
 
 
@@ -109,7 +118,12 @@ def solve_alone(problem: Problem, *, time_s: float, seed: int, iterations: int |
 
 
 def plan_hubs(
-    calendar: Calendar, days: Iterable[date], made: Sequence[Crate], search: Solve, known: Iterable[HubDay] = ()
+    calendar: Calendar,
+    days: Iterable[date],
+    made: Sequence[Crate],
+    search: Solve,
+    known: Iterable[HubDay] = (),
+    worth: Worth | None = None,
 ) -> list[HubDay]:
     """Plan the runs of every hub on each of some days, wherever it has crates to bring or fetch; all side by side.
 
@@ -125,7 +139,7 @@ def plan_hubs(
     def planned(day: date, hub: Place, own: tuple[Crate, ...]) -> HubDay:
         if (day, hub.id, own) in solved:
             return solved[day, hub.id, own]
-        problem = hub_problem(calendar, hub, day, own)
+        problem = hub_problem(calendar, hub, day, own, worth)
         return read_back(calendar, day, hub.id, own, problem, search(problem))
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:

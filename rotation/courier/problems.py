@@ -5,7 +5,7 @@ holds; every stop's id begins with the place's, so that an answer is read back w
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -37,15 +37,23 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What leaving a stop out would forgo; None: stops must be served."""
+    """What leaving a stop out would forgo: so much a copy for each day that it has waited, so that none waits for ever."""
 
-    cents_per_copy: int
+    cents_per_copy_day: int
+    waited_days: Mapping[str, int]  # by transfer
+
+    def of(self, crates: Iterable[Crate]) -> int:
+        """Return what carrying these crates is worth."""
+        days = (1 + self.waited_days.get(transfer, 0) for crate in crates for transfer in crate.transfers)
+        return self.cents_per_copy_day * sum(days)
 
 
 def hub_problem(
     calendar: Calendar, hub: Place, day: date, crates: Sequence[Crate], worth: Worth | None = None
 ) -> Problem:
     """Return the routing problem of a hub's vans on a day; crates of other hubs or days, and of trunks, are left aside.
+
+    Without `worth` every stop must be served; with it, those that are worth the way.
 
     Raises
     ------
@@ -136,7 +144,7 @@ def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Wor
         deliver=len(errand.deliver),
         collect=len(errand.collect),
         due_s=_due_s(calendar, place.id, day) if errand.collect else None,
-        prize_cents=worth.cents_per_copy * copies if worth else None,
+        prize_cents=worth.of([*errand.deliver, *errand.collect]) if worth else None,
         priority=min(100, copies),
     )
 

@@ -14,7 +14,7 @@ from rotation.network import Network, from_tables
 from solver.problem import Problem
 from solver.problem import Run as SolverRun
 from solver.solution import Solution
-from tests.unit.courier.town import MONDAY, RAW, TUESDAY, WEDNESDAY, calendar, morning_of, waiting
+from tests.unit.courier.town import MONDAY, RAW, TUESDAY, WEDNESDAY, calendar, morning_of, town, waiting
 
 SEARCH = partial(solve_alone, time_s=1.0, seed=1, iterations=30)
 SOME = [
@@ -117,6 +117,19 @@ def test_a_place_that_opens_too_late_for_the_cut_off_is_served_by_a_later_van():
     found = week([waiting("late", "mill"), *SOME])
     assert broken(found) == set()
     assert {run.van for run in runs(found, "east") for stop in run.stops if stop.place == "late"} == {"e2"}
+
+
+def served_after(days_waited: int) -> tuple[set[str], list[str]]:
+    now = morning_of(MONDAY).at
+    slow = [replace(one, since=now - timedelta(days=days_waited)) for one in (waiting("mill", "quay"),)]
+    found = plan_day(town(), MONDAY, slow, now, time_s=0.5, seed=1, worth_cents_per_copy_day=100)
+    verdicts = [stop.why["verdict"] for hub_day in found.hubs for stop in hub_day.unserved if stop.why]
+    return {stop.place for run in runs(found, "east") for stop in run.stops}, verdicts
+
+
+def test_a_stop_waits_until_its_copies_are_worth_the_way():
+    assert served_after(0) == (set(), ["costs_more"])
+    assert served_after(150) == ({"mill"}, [])
 
 
 def everyone_twice(problem: Problem) -> Solution:
