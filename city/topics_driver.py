@@ -86,7 +86,7 @@ def kept(live: Live, entries: int) -> dict[str, Any]:
 
 ROUND_S = 0.1  # facts are told this often
 CHECKPOINT_S = 60.0  # a restart replays at most so much; a checkpoint takes a third of a second
-CLOCK_S = 1.0  # how often the network's clock is read again
+CLOCK_S = 0.2  # how often the clock is read again: who holds it allows for less than HELD_AHEAD_S of going on
 STEP_S = 600  # simulated seconds at a time when catching up, so that a stop is heard
 
 

@@ -1,6 +1,6 @@
 """The network's clock as every process sees it: one row."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import Cursor
@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from rotation.clock import Clock, wall_clock
 from rotation.store.tables import clock
+
+HELD_AHEAD_S = 0.5  # wall seconds: readers look at the clock several times a second
 
 
 def read_clock(connection: Connection) -> Clock:
@@ -30,9 +32,9 @@ def set_clock(connection: Connection, new: Clock) -> None:
 
 
 def pause(connection: Connection) -> None:
-    """Let the clock stand still where it is, as a demonstration does while it is stopped."""
+    """Let a running clock stand still a little ahead: what others tell who have not seen it yet must not be the future."""
     now = datetime.now(UTC)
-    set_clock(connection, Clock(read_clock(connection).now(now), now, 0.0))
+    set_clock(connection, Clock(read_clock(connection).now(now + timedelta(seconds=HELD_AHEAD_S)), now, 0.0))
 
 
 def resume(connection: Connection, speed: float) -> None:
