@@ -14,9 +14,7 @@ from rotation.rebalancing.snapshot import Exposure, Floats, Settings, Snapshot
 
 YEARLY_DISCOUNT = 0.7  # what evidence a year older weighs: taste drifts, and a library's stock with it
 WEEKS_A_YEAR = 52.18
-UNKNOWN_RATE = (
-    0.02  # loans a shelf-week where nothing at all was observed: about one a year, as in ordinary open stacks
-)
+UNKNOWN_RATE = 0.02  # loans a shelf-week where nothing was observed: one a year, as in ordinary open stacks
 ROUNDS = 4  # titles and classes are fitted in turn; after four rounds nothing moves beyond the third digit
 SEASON_PRIOR_LOANS = 200.0  # loans of a week of the year that weigh as much as "no season"
 
@@ -123,8 +121,10 @@ def _class_rates(snapshot: Snapshot, seen: _Evidence, factor: Matrix, settings: 
     """Return K x P rates, each shrunk towards what its class does in its tier times how busy its place is; and K x P loans."""
     shape = (snapshot.classes, len(snapshot.places))
     cell = seen.cls * shape[1] + seen.place
-    loans = np.bincount(cell, seen.loans, shape[0] * shape[1]).reshape(shape)
-    weeks = np.bincount(cell, seen.weeks * factor[seen.title], shape[0] * shape[1]).reshape(shape)
+    loans: Matrix = np.bincount(cell, seen.loans, shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    weeks: Matrix = (
+        np.bincount(cell, seen.weeks * factor[seen.title], shape[0] * shape[1]).reshape(shape).astype(np.float64)
+    )
     m = settings.shrink_loans
     overall = loans.sum() / weeks.sum() if weeks.sum() > 0 and loans.sum() > 0 else UNKNOWN_RATE
     of_class = _shrunk(loans.sum(1), weeks.sum(1), np.full(shape[0], overall), m)
@@ -146,7 +146,7 @@ def _title_factors(
     snapshot: Snapshot, seen: _Evidence, class_rate: Matrix, settings: Settings
 ) -> tuple[Matrix, Matrix]:
     size = len(snapshot.titles)
-    loans = np.bincount(seen.title, seen.loans, size)
+    loans: Matrix = np.bincount(seen.title, seen.loans, size).astype(np.float64)
     expected = np.bincount(seen.title, seen.weeks * class_rate[seen.cls, seen.place], size)
     return (settings.title_loans + loans) / (settings.title_loans + expected), loans
 

@@ -243,7 +243,7 @@ def _potentials(
         u, v = (tail, head) if sign == 1 else (head, tail)
         kernels.potentials(potential, u, v, capacity, cost, flow, SWEEPS)
         ends.append(sign * (potential[:fixed] - potential[fixed - 1]))
-    return (ends[0] + ends[1]) / 2
+    return np.asarray((ends[0] + ends[1]) / 2)
 
 
 def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
@@ -259,9 +259,7 @@ def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
     bonus, hurt = -net.grid(net.arcs.cost, "to_floor"), net.grid(net.arcs.cost, "below")
     in_price = np.where(full["in"][0], np.maximum(place - inward, 0), 0)
     out_price = np.where(full["out"][0], np.maximum(outward - place, 0), 0)
-    beyond = arrive - (
-        place - in_price
-    )  # what arriving pays less than room in all and handling: the floor's bonus, or its room
+    beyond = arrive - (place - in_price)  # less than room in all and handling: the floor's bonus, or the section's room
     wanting = (room["to_floor"] > 0) & ~full["to_floor"]
     settled = np.where(
         wanting, bonus, np.where(full["to_shelf"], beyond, np.where(room["to_floor"] == 0, 0, np.maximum(beyond, 0)))

@@ -118,7 +118,8 @@ def receipts(w: Any, t: int, fresh_price: Array, price: Array, gain: Array) -> N
 @compiled
 def _cell_receipt(w: Any, t: int, i: int) -> float:
     rate = w.factor[t] * w.of_class[w.cls[t], w.place[i]] * w.mult[i]
-    return w.weight[w.place[i]] * w.worth[t] * one_more(rate, w.copies[i], w.horizon, w.loan) + w.bonus[i]
+    worth: float = w.weight[w.place[i]] * w.worth[t] * one_more(rate, w.copies[i], w.horizon, w.loan) + w.bonus[i]
+    return worth
 
 
 @compiled
@@ -245,7 +246,7 @@ def _keep(score: Array, title: Array, room: int, value: float, item: int) -> Non
 def _best_releases(w: Any, t: int, room: int, move: float, out_price: Array, start: Array, rel_place: Array,
                    rel_value: Array, best: Array) -> int:  # fmt: skip
     """Put the `room` best releases of the title at these prices into `best`, best first. Homeless copies leave for nothing."""
-    n = min(w.homeless[t], room)
+    n: int = min(w.homeless[t], room)
     best[:n] = 0.0
     for r in range(start[t], start[t + 1]):
         v = rel_value[r] - move - out_price[rel_place[r]]

@@ -1,4 +1,4 @@
-"""The search for the night's best flow: solve over the columns known, ask every title at the new prices, add what it would choose.
+"""The search for the night's best flow: solve over the columns known, ask every title at the new prices, add what it wants.
 
 Each asking also bounds every possible plan from above, all destinations included, so the search knows how far it is from the
 best and stops there. The budget of moves is met by a price that every move pays, found on the way.
@@ -7,7 +7,7 @@ best and stops there. The budget of moves is met by a price that every move pays
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ OVERSHOOT = 0.02  # share of the budget that may be exceeded before the least mo
 PRICE_STEPS = 12  # solutions of one round at most while the price is looked for
 
 Reals = NDArray[np.float64]
+Rows = NDArray[np.integer[Any]]
 T = TypeVar("T")
 
 
@@ -83,16 +84,23 @@ def search(tables: Tables, settings: Settings) -> Found:
     return replace(best, bound=step.bound, rounds=rounds)
 
 
-class _Step(NamedTuple):
+class _Start(NamedTuple):
     into: Columns
     price: float
     near: Duals  # the prices that gave the best bound so far
     bound: float
-    found: "Found | None" = None
-    news: bool = True
 
 
-def _round(tables: Tables, net: Network, out: Releases, last: _Step, settings: Settings) -> _Step:
+class _Step(NamedTuple):
+    into: Columns
+    price: float
+    near: Duals
+    bound: float
+    found: "Found"
+    news: bool
+
+
+def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, settings: Settings) -> _Step:
     """Solve once within the budget, certify, and add what the titles would choose."""
     flow, price = _within_budget(tables.world, net, out, last, settings)
     duals = flow.duals
@@ -184,7 +192,7 @@ def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Count
 # --- Before anything is scarce ------------------------------------------------------------------------------------------------
 
 
-def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) -> _Step:
+def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) -> _Start:
     """Guess prices and the first columns: ask at no scarcity, then with what is oversubscribed made dearer."""
     duals, price = circulation.opening_duals(net, settings), settings.move_price
     into = circulation.columns(tables.world, *_suitors(tables, out, duals, price))
@@ -192,7 +200,7 @@ def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) ->
         asked = ask(tables.world, out, duals, price, settings, OPENING_COLUMNS, OPENING_MARGIN, OPENING_SPREAD)
         into = circulation.columns(tables.world, asked.title, asked.place, into)
         duals = _dearer(tables, duals, asked, settings)
-    return _Step(into, price, duals, np.inf)
+    return _Start(into, price, duals, np.inf)
 
 
 def _suitors(tables: Tables, out: Releases, duals: Duals, price: float) -> tuple[Ints, Ints]:
@@ -231,7 +239,8 @@ def _dearer(tables: Tables, duals: Duals, asked: Asked, settings: Settings) -> D
     First for all places together, since the same few titles court every floor of their section, then for each.
     """
     world, limits = tables.world, tables.limits
-    title, place, score = (x[asked.score > 0] for x in (asked.title, asked.place, asked.score.astype(np.float64)))
+    paying = asked.score > 0
+    title, place, score = asked.title[paying], asked.place[paying], asked.score[paying].astype(np.float64)
     section = world.section[world.cls[title]].astype(np.int64)
     cell = section * len(world.weight) + place
     best = np.r_[True, title[1:] != title[:-1]] if len(title) else np.zeros(0, bool)
@@ -251,7 +260,7 @@ def _dearer(tables: Tables, duals: Duals, asked: Asked, settings: Settings) -> D
     )
 
 
-def _at_rank(group: NDArray[np.int64], score: Reals, rank: NDArray[np.int64]) -> Reals:
+def _at_rank(group: Rows, score: Reals, rank: Rows) -> Reals:
     """Return for each group the score of the first one beyond `rank`; 0 where there are not so many."""
     order = np.lexsort((-score, group))
     group, score = group[order], score[order]
@@ -265,7 +274,9 @@ def _at_rank(group: NDArray[np.int64], score: Reals, rank: NDArray[np.int64]) ->
 # --- The budget ---------------------------------------------------------------------------------------------------------------
 
 
-def _within_budget(world: World, net: Network, out: Releases, last: _Step, settings: Settings) -> tuple[Flow, float]:
+def _within_budget(
+    world: World, net: Network, out: Releases, last: _Start | _Step, settings: Settings
+) -> tuple[Flow, float]:
     """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off."""
     price, into = last.price, last.into
     flow = circulation.solve(net, world, out, into, price, last.near)

@@ -25,9 +25,7 @@ class State(IntEnum):
     IN_TRANSIT = 2
     RESERVED = 3  # on the hold shelf, or picked: it stands at its place and must not be moved
     ABSENT = 4  # missing, damaged, withdrawn: it counts nowhere
-    HOMELESS = (
-        5  # newly acquired, or back without a home: stands at `place` (a desk, the processing room) and belongs nowhere
-    )
+    HOMELESS = 5  # new, or back without a home: stands at `place` (a desk, the processing room), belongs nowhere
 
 
 def column(size: int, value: object, kind: type) -> NDArray[np.generic]:
@@ -38,7 +36,7 @@ def column(size: int, value: object, kind: type) -> NDArray[np.generic]:
     ValueError
         When an array has another length.
     """
-    array = np.asarray(value, dtype=kind)
+    array: NDArray[np.generic] = np.asarray(value, dtype=kind)
     if array.ndim == 0:
         return np.full(size, array)
     if len(array) != size:
@@ -193,12 +191,8 @@ class Settings:
 
     horizon_weeks: float = 8.0  # a moved copy is judged on two loan periods and a little more; gain is loans over it
     loan_weeks: float = 3.0  # how long a loan keeps a copy away: the usual period of four weeks, returns before its end
-    budget_moves: int | None = (
-        None  # picks a day that staff and vans can do; the price rises until it is met. None: no limit
-    )
-    move_price: float = (
-        0.7  # loans a move must bring beyond its costs, the least price; best per move in the prototype's city
-    )
+    budget_moves: int | None = None  # picks a day that staff and vans can do, met by the price; None: no limit
+    move_price: float = 0.7  # loans a move must bring beyond its costs at least; best in the prototype's city
     fresh_bonus: float = 0.3  # loans that one missing fresh copy of a place's quota is worth, soft as all floors
     floor_bonus: float = 1.0  # loans that one missing copy of a special-group shelf is worth
     hold_worth: float = 3.0  # a reader who waits is a certain loan, and waiting is worse than browsing in vain
@@ -219,14 +213,10 @@ class Settings:
     shrink_loans: float = 3.0  # loans of a class at a place that weigh as much as what its tier and bustle suggest
     title_loans: float = 2.0  # loans of a title that weigh as much as its class
     season: float = 1.0  # what the coming weeks are to the mean week (`demand.season_of_week`)
-    desk_chance: float = (
-        1.0  # a copy likelier than this to be back at a desk within the horizon is left to placement; 1: none
-    )
+    desk_chance: float = 1.0  # a copy likelier than this to come to a desk in the horizon is left to it; 1: none
     held_back_share: float = 0.0  # of proposed moves, left undone at random so that what moves bring can be measured
     purchase_list: int = 200  # titles on the purchase and copies on the weeding list
-    weed_idle_weeks: float = (
-        104.0  # no loan in two years on the shelf, and worth nothing anywhere: proposed for weeding
-    )
+    weed_idle_weeks: float = 104.0  # no loan in two years on the shelf and worth nothing anywhere: weeded
     gap: float = 0.0004  # the certified gap at which the search for columns ends
     rounds: int = 8  # rounds of column generation at most
     threads: int = 1  # that ask titles side by side; the answer is the same for any number

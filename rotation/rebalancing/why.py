@@ -15,8 +15,8 @@ from rotation.rebalancing.world import Tables, World
 
 TENTH = 1.2816  # standard deviations to the 10 % and 90 % of a normal distribution
 
-Reals = NDArray[np.float64]
-Rows = NDArray[np.int64]
+Reals = NDArray[np.floating[Any]]
+Rows = NDArray[np.integer[Any]]
 
 
 class Numbers(NamedTuple):

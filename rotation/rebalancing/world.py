@@ -117,7 +117,7 @@ def _refuse_below(values: NDArray[np.generic], least: float, sentence: str) -> N
     numbers = np.asarray(values, np.float64)
     wrong = ~(numbers >= least)  # catches NaN too
     if wrong.any():
-        row = np.argwhere(wrong)[0]
+        row = np.argwhere(np.atleast_1d(wrong))[0]
         raise ValueError(sentence.format(int(row[0]), numbers[tuple(row)]))
 
 
@@ -156,8 +156,8 @@ def _free(snapshot: Snapshot, usable: Flags, settings: Settings) -> Flags:
 
 def _sections(snapshot: Snapshot) -> Ints:
     """Return the section of each class: classes with a limit or a floor anywhere have their own, the others share one."""
-    own = (snapshot.places.room >= 0).any(0) | (snapshot.places.class_floor > 0).any(0)
-    rank = np.where(own, np.arange(1, len(own) + 1), 0)
+    own = ((snapshot.places.room >= 0) | (snapshot.places.class_floor > 0)).any(axis=0)
+    rank = np.where(own, np.arange(1, snapshot.classes + 1), 0)
     return np.asarray(np.unique(rank, return_inverse=True)[1], dtype=np.int32)
 
 
@@ -250,16 +250,14 @@ def _cells(snapshot: Snapshot, settings: Settings, usable: Flags, free: Flags) -
     left, holds, requests = (_summed(p, snapshot) for p in (snapshot.left, snapshot.holds, snapshot.requests))
     keys = np.unique(np.concatenate([held, left[0], holds[0], requests[0]]))
     at = np.searchsorted(keys, held)
-    there, present, free_here, mult = (
-        np.zeros(len(keys), kind) for kind in (np.int32, np.float64, np.int32, np.float32)
-    )
+    there, free_here, present = (np.zeros(len(keys)) for _ in range(3))
     there[at], present[at], free_here[at] = number, standing_now, leaving
-    mult[:], fresh = _absent_mult(keys, left, settings)
+    mult, fresh = _absent_mult(keys, left, settings)
     mult[at], fresh[at] = fading(age, settings), 0
     waiting, asked = _onto(keys, holds), _onto(keys, requests)
     bonus = settings.hold_worth * (waiting > present) + settings.request_worth * (asked > there)
-    free_here = np.clip(free_here - waiting, 0, None).astype(np.int32)  # what readers wait for here stays here
-    return _Cells(keys, there, free_here, mult, bonus.astype(np.float32), fresh)
+    staying = np.clip(free_here - waiting, 0, None)  # what readers wait for here stays here
+    return _Cells(keys, there.astype(np.int32), staying.astype(np.int32), mult, bonus.astype(np.float32), fresh)
 
 
 Summed = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -271,7 +269,7 @@ def _summed(pairs: object, snapshot: Snapshot) -> Summed:
     good = (title >= 0) & (title < len(snapshot.titles)) & (place >= 0) & (place < len(snapshot.places))
     key = title[good].astype(np.int64) * max(len(snapshot.places), 1) + place[good]
     unique, which = np.unique(key, return_inverse=True)
-    return unique, np.bincount(which, np.asarray(number[good], np.float64), len(unique))
+    return unique, np.bincount(which, np.asarray(number[good], np.float64), len(unique)).astype(np.float64)
 
 
 def _onto(keys: NDArray[np.int64], summed: Summed) -> NDArray[np.float64]:
@@ -308,8 +306,8 @@ def _masks(snapshot: Snapshot, movable: Flags) -> tuple[Ints, Flags]:
         if number >= 0:
             allowed[i] &= places.groups[number]
         if snapshot.consent is not None:
-            mine = [o for o in range(len(snapshot.consent)) if bits >> o & 1]
-            allowed[i] &= snapshot.consent[mine].any(0)[places.owner]
+            mine = [o for o in range(snapshot.consent.shape[0]) if bits >> o & 1]
+            allowed[i] &= snapshot.consent[mine][:, places.owner].any(axis=0)
     return row.reshape(-1).astype(np.int32), allowed
 
 
