@@ -36,6 +36,7 @@ EXCHANGE_EVERY = 3  # rounds of searches of the whole: in between each goes its 
 SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split
 PART_ITEMS = 320  # about as many in a part of a large day
+FEWEST_RUNS = 2  # in a part
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
@@ -61,8 +62,10 @@ class _Race:
         self.cores, self.begun = max(1, limits.threads), monotonic()
         self.time_s = limits.time_s - LAST_S - LAST_S_PER_ITEM * len(instance.items)
         self.best, self.rank, self.going = warm, rank(instance, warm), True
-        self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self._parts())))
-        self.soft = not all_can_be_served(instance)
+        each = max(1, round(len(instance.items) / PART_ITEMS / self.cores))
+        self.parts = self.cores * max(each, 2 // self.cores)
+        self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self.parts)))
+        self.impossible = not all_can_be_served(instance)
         self.whole, self.seen = Part.whole(instance), list[tuple[int, list[int]]]()
 
     @cached_property
@@ -91,7 +94,7 @@ class _Race:
             for found in self._ask(tasks):
                 self._take(found.plan)
         else:
-            self._solve(sectors(self.instance, self.where, self._parts()), OPENING)
+            self._solve(sectors(self.instance, self.where, self.parts), OPENING)
 
     def _goes_on(self) -> bool:
         """Whether nobody has stopped us and there is time for more than setting out."""
@@ -108,10 +111,10 @@ class _Race:
 
     def _in_parts(self, turn: int) -> None:
         """Split: the best plan's runs in parts, along another cut each turn."""
-        self._solve(split(self.instance, self.where, self.best, self._parts(), turn), turn)
-
-    def _parts(self) -> int:
-        return self.cores * max(1, round(len(self.instance.items) / PART_ITEMS / self.cores))
+        if len(self.best) < FEWEST_RUNS * self.parts:
+            self._together(turn)
+        else:
+            self._solve(split(self.instance, self.where, self.best, self.parts, turn), turn)
 
     def _solve(self, cut: Split, turn: int) -> None:
         """Every part on a core, some one after the other; the parts' plans together are a plan."""
@@ -140,7 +143,8 @@ class _Race:
 
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
-        seed, part = self.limits.seed * self.cores + core + 1, replace(part, soft=self.soft)
+        seed = (self.limits.seed * (MOST_ROUNDS + 2) + turn + 1) * self.cores + core
+        part = replace(part, soft=self.impossible or (turn != OPENING and self.rank[0] > 0))
         return Task(part, plan, self._until(turn, share), seed, TASTES[core % len(TASTES)])
 
     def _until(self, turn: int, share: float) -> Until:
@@ -159,7 +163,6 @@ class _Race:
         if found < self.rank:
             self.best, self.rank = plan, found
             self.going = self.report(plan) and self.going
-        self.soft = self.soft or self.rank[0] > 0
         return self.going
 
 
