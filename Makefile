@@ -44,6 +44,10 @@ bench: setup ## Run every benchmark, one JSON line a figure (make bench-NAME: on
 bench-%: setup
 	@exec $(BIN)/python -m bench.$* $(ARGS)
 
+.PHONY: chaos
+chaos: setup ## Streams under every fault: three brokers, three workers (CHAOS_EVENTS=1000000: the long form)
+	@exec $(BIN)/python -m pytest -q -s tests/chaos/faults.py $(ARGS)
+
 .PHONY: twin
 twin: setup ## Compare every policy on the twin city, 10 seeds (ARGS="--small": three minutes), and write docs/twin.md
 	@exec $(BIN)/python -m bench.twin $(ARGS)

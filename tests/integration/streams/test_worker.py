@@ -3,79 +3,23 @@
 import os
 import random
 import signal
-import subprocess
-import sys
-import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import psycopg
 import pytest
-from kafka import KafkaProducer
 
 from rotation.events import CopyReturned
 from rotation.store.audit import audit
 from rotation.store.engine import connect
 from streams import admin, relay
-from streams.clients import consumer, gap_fetcher, producer
-from streams.topics import STOCK_ALERTS, Topic
+from streams.clients import consumer, gap_fetcher
+from streams.topics import Topic
+from tests.streams_line import PARTITIONS, PATIENCE_S, Line
 from tests.streams_process import topics
 from tests.streams_world import batches, city, counts, disturbed, fold, history, standing, told
-
-PARTITIONS = 3
-PATIENCE_S = 90.0
-
-
-class Line:
-    """One test's topics, database and workers."""
-
-    def __init__(self, bootstrap: str, url: str, folder: Path) -> None:
-        self.bootstrap, self.url, self.folder, self.prefix = bootstrap, url, folder, f"t{uuid.uuid4().hex[:8]}"
-        self.client: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
-        admin.create(self.client, topics=[Topic(name, "", PARTITIONS, -1, False, (), (), "") for name in topics(self.prefix)])
-        self.workers: list[subprocess.Popen[bytes]] = []
-        self.sender: KafkaProducer = producer(self.client)
-        self.stop = threading.Event()
-
-    def start(self) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
-        command = [sys.executable, "-m", "tests.streams_process", self.bootstrap, self.url, self.prefix, str(self.folder)]
-        self.workers.append(subprocess.Popen(command, stdout=log, stderr=log))
-        return self.workers[-1]
-
-    def send(self, values: list[bytes], headers: list[tuple[str, bytes]] | None = None) -> None:
-        for number, value in enumerate(values):
-            self.sender.send(topics(self.prefix).events, value, partition=number % PARTITIONS, headers=headers)
-        self.sender.flush()
-
-    def relay(self) -> None:
-        admin.create(self.client, topics=[STOCK_ALERTS])
-        threading.Thread(target=relay.run, args=(self.url, self.client, self.stop), daemon=True).start()
-
-    def heard(self) -> int:
-        return sum(counts(self.url).values())
-
-    def until(self, done: Callable[[], bool], what: str) -> float:
-        begin = time.monotonic()
-        while not done():
-            if time.monotonic() - begin > PATIENCE_S:
-                logs = "".join(file.read_text()[-2000:] for file in self.folder.glob("worker-*.log"))
-                pytest.fail(f"{what}: not within {PATIENCE_S} s: {counts(self.url)}\n{logs}")
-            time.sleep(0.05)
-        return time.monotonic() - begin
-
-    def close(self) -> None:
-        self.stop.set()
-        self.sender.close()
-        for worker in self.workers:
-            if worker.poll() is None:
-                worker.kill()
-            worker.wait()
-
 
 @pytest.fixture
 def line(kafka: str, database: str, tmp_path: Path) -> Iterator[Line]:
