@@ -68,7 +68,7 @@ class Desk:
             clock = read_clock(connection)
             now = clock.now()
             weeks = self._settings.history_weeks
-            found = world(driver(connection), self._network, now, history_weeks=weeks, served=now.date())
+            found = world(driver(connection), self._network, now, history_weeks=weeks, visited=self._network.place)
             known = night.last(connection)
         rates, prices = known.of(found.names) if known else (None, None)
         plain = self._settings.placement_default

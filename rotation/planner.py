@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from config import Settings
 from rotation import dispatch, night
 from rotation.courier import store as courier
+from rotation.courier.calendar import Calendar
 from rotation.courier.day import plan_day
 from rotation.demand import Rates, rates
 from rotation.dispatch.following import close_days_before
@@ -113,7 +114,8 @@ def _moves(connection: Connection, network: Network, settings: Settings, day: da
     """Decide the day's picks and keep them with the night's prices, unless that was done before."""
     row = connection.execute(select(plans).where(plans.c.day == day)).first()
     if row is None:
-        found = world(driver(connection), network, now, history_weeks=settings.history_weeks, served=day)
+        visited = _visited(network, day)
+        found = world(driver(connection), network, now, history_weeks=settings.history_weeks, visited=visited)
         chosen = rebalancing_settings(settings)
         demand, decided = rates(found.snapshot, chosen), plan(found.snapshot, chosen, settings.seed)
         _keep(connection, day, found, demand, decided, settings.seed)
@@ -125,6 +127,12 @@ def _moves(connection: Connection, network: Network, settings: Settings, day: da
         "value_loans": row.value_loans,
         "gap": 1 - row.value_loans / row.bound_loans if row.bound_loans else 0.0,
     }
+
+
+def _visited(network: Network, day: date) -> frozenset[str]:
+    """Return the places that a van can call at on a day."""
+    calendar = Calendar(network)
+    return frozenset(place for place in network.place if calendar.call(place, day))
 
 
 def _keep(connection: Connection, day: date, found: World, demand: Rates, decided: Plan, seed: int) -> None:

@@ -4,9 +4,9 @@ Ids stop here: rows are numbered in the order of the ids, and `World` keeps the 
 buffer, in the order of the movements' primary key, so that a stay and what ended it are neighbours and no window is computed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -75,8 +75,10 @@ class World:
         return {name: row for row, name in enumerate(self.names.copies)}
 
 
-def world(connection: Connection[Any], network: Network, at: datetime, *, history_weeks: int, served: date) -> World:
-    """Read the world as it is at the network's time `at`, for moves to be collected on the day `served`."""
+def world(
+    connection: Connection[Any], network: Network, at: datetime, *, history_weeks: int, visited: Collection[str]
+) -> World:
+    """Read the world as it is at the network's time `at`; moves are possible between the places that are `visited`."""
     with connection.transaction():
         _freshen_statistics(connection)
         connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY_MB}MB'")
@@ -91,7 +93,7 @@ def world(connection: Connection[Any], network: Network, at: datetime, *, histor
         snapshot = arrays.Snapshot(
             titles=arrays.Titles.of(np.maximum(classes, 0)),
             copies=_copies(rows, stays, moved, now_s),
-            places=_places(connection, network, names, served),
+            places=_places(network, names, visited),
             exposure=_exposure(rows, stays, now_s),
             holds=_holds(connection),
         )
@@ -293,9 +295,9 @@ def _holds(connection: Connection[Any]) -> arrays.Pairs:
     return arrays.Pairs.of(waiting["title"], waiting["place"], waiting["number"])
 
 
-def _places(connection: Connection[Any], network: Network, names: Names, served: date) -> arrays.Places:
+def _places(network: Network, names: Names, visited: Collection[str]) -> arrays.Places:
     places = [network.place[name] for name in names.places]
-    open_that_day = np.array([bool(place.located and place.receiving_spans(served)) for place in places])
+    open_that_day = np.array([place.id in visited for place in places])
     room = np.array([[place.shelf.get(c, -1 if not place.shelf else 0) for c in names.classes] for place in places])
     trip = np.array([_trip_loans(network, place) for place in places])
     daily = np.where(open_that_day, np.array([DAILY_COPIES[place.tier] for place in places]), 0)

@@ -34,7 +34,7 @@ def connection(database: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def night(connection: Connection) -> World:
-    return world(driver(connection), NETWORK, MONDAY, history_weeks=52, served=MONDAY.date())
+    return world(driver(connection), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
 
 
 def copy_row(night: World, copy: str) -> int:
@@ -83,6 +83,6 @@ def test_rows_follow_the_ids_and_not_the_order_of_writing(night: World):
 
 def test_an_empty_city_is_an_empty_world(database: str):
     with engine(database).connect() as empty:
-        found = world(driver(empty), NETWORK, MONDAY, history_weeks=52, served=MONDAY.date())
+        found = world(driver(empty), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
     assert len(found.snapshot.copies) == 0
     assert len(found.snapshot.places) == 3
