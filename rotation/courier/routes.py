@@ -12,12 +12,15 @@ from typing import Any, NamedTuple
 from rotation.courier.calendar import Calendar, drive_s
 from rotation.courier.check import Schedule, faults
 from rotation.courier.crates import Crate
-from rotation.courier.day import Solve, plan_days, solve_alone
+from rotation.courier.day import SIDE_BY_SIDE, Solve, plan_days, solve_alone
 from rotation.courier.legs import Code, Itinerary, Kind, Now, OpenTransfer, Reason
 from rotation.courier.runs import HubDay, PlannedRun, PlannedStop
 from rotation.network import Network
 
 DIRECT_FILL_COPIES = 20  # of a crate of 25: emptier, the handling saved at the hub does not pay the place's own packing
+
+
+SEARCH_S = 8.0  # for all hubs and days together: a person waits for it, and 15 s from question to answer are enough
 
 
 class Trunk(NamedTuple):
@@ -51,11 +54,13 @@ def schedule(
     iterations: int | None = None,
     direct_fill_copies: int | None = DIRECT_FILL_COPIES,
 ) -> dict[str, Any]:
-    """Return the report of a schedule of `days` from `first_day` on, ready for JSON.
+    """Return the report of a schedule of `days` from `first_day` on, ready for JSON; `time_s` bounds each hub's search.
 
     `complete` is true where every copy that can be served on these days is, and no rule of `rotation.courier.check` is
     broken; `not_scheduled` says what is left out otherwise.
     """
+    problems = max(1, len(network.hubs) * days)
+    time_s = min(time_s, SEARCH_S * SIDE_BY_SIDE / problems)
     plan = planned(
         network, transfers, first_day, days, partial(solve_alone, time_s=time_s, seed=seed, iterations=iterations),
         direct_fill_copies,
