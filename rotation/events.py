@@ -152,6 +152,7 @@ class TransferFact(CopyFact):
     """A fact about a copy's transfer; `transfer` is ours where we ordered it, the library system's own otherwise."""
 
     transfer: Text | None = None
+    reason: Words | None = None
 
 
 class TransferPicked(TransferFact):
@@ -166,7 +167,6 @@ class TransferDeclined(TransferFact):
     """Not picked: not found, or the place says no."""
 
     type: ClassVar[str] = "transfer.declined"
-    reason: Words | None = None
 
 
 class TransferSent(TransferFact):
