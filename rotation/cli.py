@@ -355,6 +355,36 @@ def db_upgrade() -> None:
         say("the database is up to date")
 
 
+@app.command()
+def audit() -> None:
+    """Recount everything from the facts, and name what differs."""
+    from rotation.store.audit import audit as differences_in
+    from rotation.store.engine import driver
+
+    with _beside() as (_, _network, engine), engine.connect() as connection:
+        found = differences_in(driver(connection).cursor())
+        if found:
+            _end("\n".join(map(str, found)), FAILED)
+        say("everything is as the facts add up")
+
+
+@app.command()
+def rebuild() -> None:
+    """Empty the tables, replay every event from Kafka, and compare the result with what it replaces."""
+    from streams.rebuild import NotKept
+    from streams.rebuild import rebuild as replay_all
+
+    with _beside(kafka=True) as (settings, network, _):
+        url = settings.database_url.get_secret_value()
+        try:
+            found = replay_all(url, _kafka(settings), network, lambda done, total: say(f"{done} of {total} messages"))
+        except NotKept as gone:
+            _end(str(gone), FAILED)
+        if found:
+            _end("\n".join(f"{d.table}: {d.only_before} rows only before, {d.only_after} only after" for d in found), FAILED)
+        say("the rebuilt database equals what it replaces")
+
+
 @topics_app.command("create")
 def topics_create() -> None:
     """Create the topics that are missing."""
