@@ -39,7 +39,7 @@ def solomon(text: str) -> Problem:
     """Read a file of Solomon's or of Gehring and Homberger's: what is delivered, in windows."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
     vans, capacity = (_number(lines, _line_of(lines, "NUMBER") + 1, column) for column in (0, 1))
-    rows = [row for row in lines[_line_of(lines, "CUST") + 1 :] if _numeric(row)]
+    rows = lines[_line_of(lines, "CUST") + 1 :]
     customers = [
         Customer(int(row[0]), row[1], row[2], deliver=int(row[3]), ready=row[4], due=row[5], service=row[6])
         for row in (_floats(row, 7) for row in rows)

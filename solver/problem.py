@@ -340,7 +340,11 @@ class Travel(Model):
 
 
 class Roads(Model):
-    """How a straight line becomes a drive where no matrix is given (reasons: `solver.travel`)."""
+    """How a straight line becomes a drive where no matrix is given.
+
+    427 road legs of a country mobile library (Suffolk) have a median detour of 1.35 and fit 41 km/h for the first 10 km
+    and 58 beyond; towns are slower, which is an assumption: set your own.
+    """
 
     road_factor: Annotated[float, Field(ge=1, le=5)] = 1.35
     speed_kmh: Annotated[float, Field(gt=0, le=200)] = 32.0
@@ -393,10 +397,10 @@ class Run(Model):
     """The van does not begin before this: vans that share a dock take turns."""
 
 
-# Tank-to-wheel, laden in town traffic. Diesel: 9 l/100 km of 9.96 kWh and 2.64 kg CO2 a litre (DIN EN 16258); battery:
-# maker's and test figures of 3.5 t vans lie around 28 kWh/100 km. Prices are settings: put your own.
+# Tank to wheel. Diesel: 35.9 MJ a litre (EN 16258) and 74.1 g CO2 a MJ (IPCC 2006, road transport), at 9 l/100 km, which
+# is a setting for a laden 3.5 t van in town; the other draws and all prices are settings too: put your own.
 ENERGIES: Mapping[str, Energy] = {
-    "diesel_van": Energy(wh_per_km=896, co2_g_per_km=238, cents_per_kwh=16.0),
+    "diesel_van": Energy(wh_per_km=897, co2_g_per_km=239, cents_per_kwh=16.0),
     "electric_van": Energy(wh_per_km=280, co2_g_per_km=0, cents_per_kwh=25.0),
     "cargo_bike": Energy(wh_per_km=15, co2_g_per_km=0, cents_per_kwh=25.0),
 }

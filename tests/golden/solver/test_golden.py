@@ -51,7 +51,9 @@ def test_the_golden_plan_is_judged_as_it_was(name):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_sentences_of_a_broken_plan_are_the_golden_ones(language):
-    broken = Solution.model_validate({"runs": [{"van": "van-2", "visits": ["frome", "glastonbury", "collect:exhibition"]}]})
+    broken = Solution.model_validate(
+        {"runs": [{"van": "van-2", "visits": ["frome", "glastonbury", "collect:exhibition"]}]}
+    )
     problem = problem_of("market_town")
     said = [say_violation(one, language) for one in evaluate(problem, broken).violations]
     said += [say_explanation(one, language) for one in explain(problem, broken)]

@@ -188,13 +188,13 @@ def everything(problem: Problem) -> list[Evaluation]:
 def test_the_engine_finds_the_best_of_all_plans_of_a_tiny_day(problem):
     problem = problem.model_copy(update={"shipments": []})
     best = min(one.rank for one in everything(problem) if {v.cause for v in one.violations} <= {Cause.UNSERVED})
-    assert evaluate(problem, solve(problem, Limits(time_s=0.7))).rank == best
+    assert evaluate(problem, solve(problem, Limits(time_s=0.7), engine="ortools")).rank == best
 
 
 @FEWER
 @given(days(most=5))
 def test_what_an_engine_returns_breaks_no_rule(problem):
-    evaluation = evaluate(problem, solve(problem, Limits(time_s=0.4)))
+    evaluation = evaluate(problem, solve(problem, Limits(time_s=0.4), engine="ortools"))
     assert {one.cause for one in evaluation.violations} <= {Cause.UNSERVED}
 
 
@@ -202,7 +202,10 @@ def test_what_an_engine_returns_breaks_no_rule(problem):
 @given(any_plan)
 def test_a_warm_start_never_comes_back_worse(drawn):
     problem, solution = drawn
-    assert evaluate(problem, solve(problem, Limits(time_s=0.3), warm=solution)).rank <= evaluate(problem, solution).rank
+    assert (
+        evaluate(problem, solve(problem, Limits(time_s=0.3), engine="ortools", warm=solution)).rank
+        <= evaluate(problem, solution).rank
+    )
 
 
 @FEWER
@@ -212,5 +215,5 @@ def test_locks_hold(problem, random):
     random.shuffle(names)
     lock = {"visits": names[:2], "van": "v1", "order": "kept"}
     locked = problem.model_copy(update={"locks": [Lock.model_validate(lock)]})
-    evaluation = evaluate(locked, solve(locked, Limits(time_s=0.4)))
+    evaluation = evaluate(locked, solve(locked, Limits(time_s=0.4), engine="ortools"))
     assert not {one.cause for one in evaluation.violations} & {Cause.LOCK_VAN, Cause.LOCK_ORDER}

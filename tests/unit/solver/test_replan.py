@@ -21,7 +21,7 @@ def morning() -> Problem:
 
 
 def judged_again(problem: Problem, solution: Solution) -> tuple[Solution, Evaluation]:
-    found = solve(problem, QUICK, warm=replan.still_valid(problem, solution))
+    found = solve(problem, QUICK, engine="ortools", warm=replan.still_valid(problem, solution))
     return found, evaluate(problem, found)
 
 
@@ -98,6 +98,6 @@ def test_change_is_worth_its_gain_only():
     problem = day(stop(1), stop(2), vans=[van(), van(id="w", km_cents=1)])
     known = replan.at(problem, plans(v="s1 s2"), 0, change_cents=10**6)
     waiting = known.model_copy(update={"vans": problem.vans})
-    assert [run.van for run in solve(waiting, QUICK).runs] == ["v"]
+    assert [run.van for run in solve(waiting, QUICK, engine="ortools").runs] == ["v"]
     cheap = waiting.model_copy(update={"costs": waiting.costs.model_copy(update={"change_cents": 1})})
-    assert [run.van for run in solve(cheap, QUICK).runs] == ["w"]
+    assert [run.van for run in solve(cheap, QUICK, engine="ortools").runs] == ["w"]
