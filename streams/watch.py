@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+from psycopg import Cursor
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds
@@ -75,12 +76,13 @@ class Watcher:
 
     def _recount(self, places: set[str]) -> None:
         with self._database.cursor() as cursor:
-            rules.recount(cursor, self._network, self._thresholds, places)
+            if not _replaying(cursor):
+                rules.recount(cursor, self._network, self._thresholds, places)
 
     def _sweep_if_due(self) -> None:
         with self._database.cursor() as cursor:
             at = time.monotonic(), clock_by(cursor).now().timestamp()
-            if self._due(*at):
+            if self._due(*at) and not _replaying(cursor):
                 rules.sweep(cursor, self._network, self._thresholds)
                 self._swept = at
 
@@ -88,6 +90,16 @@ class Watcher:
         if self._swept is None:
             return True
         return wall_s - self._swept[0] >= SWEEP_S or abs(network_s - self._swept[1]) >= SWEEP_NETWORK_S
+
+
+REPLAYING = """
+SELECT max(last_event_at) < %s - interval '1 day' AND max(last_heard_at) > now() - interval '5 seconds' FROM feeds
+"""
+
+
+def _replaying(cursor: Cursor[Any]) -> bool:
+    """Whether history is being read: events come in, and are of days ago. What is half told is not judged."""
+    return bool((cursor.execute(REPLAYING, (clock_by(cursor).now(),)).fetchone() or (False,))[0])
 
 
 def _told(step: Any, *arguments: Any) -> None:
