@@ -30,7 +30,7 @@ TEMPLATES: Mapping[Code, tuple[str, str]] = {
     ),
     Code.BORROWED_MORE: (
         "那里预计借出{value_there:.2f}次（已有{copies_there:.0f}册）；这里少了它只少{loss_here:.2f}次，运送折合{cost:.2f}次。",
-        "There it brings {value_there:.2f} loans (beside {copies_there:.0f}); here {loss_here:.2f} are lost, the way costs {cost:.2f}.",
+        "There it brings {value_there:.2f} loans (beside {copies_there:.0f}); here {loss_here:.2f} are lost; way {cost:.2f}.",
     ),
     Code.NEW_STOCK: (
         "新书送到最多人借的地方：在那里预计借出{value_there:.2f}次。",

@@ -282,22 +282,25 @@ def _within_budget(
     flow = circulation.solve(net, world, out, into, price, last.near)
     if settings.budget_moves is None:
         return flow, price
-    low, high = settings.move_price, np.inf
+    low, high, over = settings.move_price, np.inf, None
     for _ in range(PRICE_STEPS):
         moves = int(flow.leaves.sum())
         if _meets(moves, settings.budget_moves) or (moves < settings.budget_moves and price <= low):
-            break
-        low, high = (price, high) if moves > settings.budget_moves else (low, price)
+            return flow, price
+        if moves > settings.budget_moves:
+            low, over = price, (flow, price)
+        else:
+            high = price
         following = _next_price(world, out, into, flow, price, settings.budget_moves, low, high)
         if abs(following - price) < 1 / circulation.SCALE:
             break
         price = following
         flow = circulation.solve(net, world, out, into, price, flow.duals)
-    return flow, price
+    return over or (flow, price)  # the last price at which there were too many: their least are cut off
 
 
 def _meets(moves: int, budget: int) -> bool:
-    return budget <= moves <= budget * (1 + OVERSHOOT) + 1
+    return budget <= moves <= budget + int(budget * OVERSHOOT)
 
 
 def _next_price(
@@ -306,7 +309,7 @@ def _next_price(
     """Guess the price at which `budget` moves remain: each move bears as much more as it brings beyond the price."""
     surplus = _pairs(world, out, into, flow, price).surplus
     guess = (
-        price + float(np.sort(surplus)[max(len(surplus) - budget, 0)]) if len(surplus) > budget else (low + price) / 2
+        price + float(np.sort(surplus)[max(len(surplus) - max(budget, 1), 0)]) + 1 / circulation.SCALE if len(surplus) > budget else (low + price) / 2
     )
     return guess if low < guess < high else (low + high) / 2 if np.isfinite(high) else price * 2 + 0.1
 
