@@ -8,7 +8,7 @@ leaves alone what is ordered.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, delete, insert, select, text
@@ -20,6 +20,7 @@ from rotation.courier.runs import HubDay, PlannedRun
 from rotation.network import Network
 from rotation.store.tables import day_plans, legs, runs, stops
 
+LOST_AFTER = timedelta(days=90)  # a crate that no one has scanned for a quarter tells nothing of where its copies are
 FIXED = ("ordered", "done")  # a hub's day that vans and places have been told of
 
 # --- What is open -----------------------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ packed AS (
     SELECT DISTINCT ON (m.copy_id) m.copy_id, r.crate_id, r.type, r.place_id, r.to_place_id, r.occurred_at
     FROM crates r CROSS JOIN LATERAL jsonb_array_elements_text(r.copies) AS in_it(copy_id)
     JOIN moving m ON m.copy_id = in_it.copy_id AND r.occurred_at >= m.occurred_at
-    WHERE m.state IN ('in_transit', 'picked') AND jsonb_typeof(r.copies) = 'array'
+    WHERE m.state IN ('in_transit', 'picked') AND jsonb_typeof(r.copies) = 'array' AND r.occurred_at > :since
     ORDER BY m.copy_id, r.occurred_at DESC, r.sequence DESC, r.source DESC, r.event_id DESC)
 SELECT m.*, p.crate_id, p.type AS scan, p.place_id AS crate_place_id, p.to_place_id AS crate_to_place_id,
     p.occurred_at AS scanned_at
@@ -52,7 +53,8 @@ ORDER BY m.copy_id
 
 def open_transfers(connection: Connection, network: Network, day: date) -> list[OpenTransfer]:
     """Return all that is to be carried on `day` or is on its way, ours and the library system's own, where it is now."""
-    found = (_open_transfer(row, network) for row in connection.execute(OPEN_TRANSFERS, {"day": day}))
+    since = network.instant(day - LOST_AFTER, 0)
+    found = (_open_transfer(row, network) for row in connection.execute(OPEN_TRANSFERS, {"day": day, "since": since}))
     return [transfer for transfer in found if transfer is not None]
 
 
