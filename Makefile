@@ -6,6 +6,7 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ASSETS := $(if $(wildcard package.json),node_modules/.installed)
+BENCHES := demonstration streams snapshots demand planner routes solver web twin
 RUFF_PATHS := rotation streams solver city config infra tests $(wildcard bench)
 
 .DEFAULT_GOAL := help
@@ -39,7 +40,7 @@ audit: $(INSTALLED) ## Ask for known weaknesses of the locked dependencies (netw
 
 .PHONY: bench
 bench: setup ## Run every benchmark, one JSON line a figure (make bench-NAME: one of them)
-	@for name in $(patsubst bench/%/__main__.py,%,$(wildcard bench/*/__main__.py)); do $(BIN)/python -m bench.$$name || exit 1; done
+	@for name in $(BENCHES); do $(BIN)/python -m bench.$$name || exit 1; done
 
 bench-%: setup
 	@exec $(BIN)/python -m bench.$* $(ARGS)

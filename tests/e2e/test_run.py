@@ -1,0 +1,108 @@
+"""`rotation run` as a person starts it: killed in the middle, started again, ended by itself, with figures that add up."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+READY_S = 240  # on two cores some 30 s with this history; a loaded machine takes many times that
+GONE_S = 15  # what servers have to stop in order when their parent was killed
+DAYS_S = 90
+WEEKS, DAY_S = 2, 12
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("run")
+    own = {
+        "ROTATION_DATA_DIR": str(folder), "ROTATION_WEB_PORT": "0", "ROTATION_DEMO_HISTORY_WEEKS": str(WEEKS),
+        "ROTATION_DEMO_DAY_S": str(DAY_S),
+    }  # fmt: skip
+    outside = ("DATABASE_URL", "KAFKA_BOOTSTRAP")
+    return {name: value for name, value in os.environ.items() if name not in outside} | own
+
+
+def start(environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "rotation", "run", "--json", *arguments]
+    return subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(process: "subprocess.Popen[str]", words: str, within_s: float) -> list[str]:
+    """Read standard error until a line has `words`, and return what was read."""
+    assert process.stderr
+    heard: list[str] = []
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        line = process.stderr.readline()
+        heard.append(line)
+        if words in line:
+            return heard
+        if not line and process.poll() is not None:
+            break
+    pytest.fail(f"never heard {words!r} in:\n{''.join(heard)}")
+
+
+def of_folder(folder: str) -> list[str]:
+    """Return the processes that work for a data folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if folder in " ".join(process.cmdline()) or process.environ().get("ROTATION_DATA_DIR") == folder:
+                found.append(f"{process.pid} {' '.join(process.cmdline())[:100]}")
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.timeout(READY_S + GONE_S)
+def test_killed_in_the_middle_it_leaves_no_process_behind(environment: dict[str, str]):
+    process = start(environment)
+    wait_for(process, "Ready after", READY_S)
+    time.sleep(DAY_S)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    end = time.monotonic() + GONE_S
+    while (left := of_folder(environment["ROTATION_DATA_DIR"])) and time.monotonic() < end:
+        time.sleep(0.2)
+    assert left == []
+
+
+@pytest.fixture(scope="module")
+def ended(environment: dict[str, str]) -> dict[str, Any]:
+    """The figures of a second start, which goes on from the killed one's state and ends by itself."""
+    process = start(environment, "--for", str(DAYS_S))
+    out, err = process.communicate(timeout=DAYS_S + READY_S)
+    assert process.returncode == 0, err
+    figures: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return figures
+
+
+@pytest.mark.timeout(DAYS_S + READY_S)
+def test_started_again_it_goes_on_and_every_event_has_one_count(ended: dict[str, Any]):
+    counted = sum(ended[name] for name in ("applied", "duplicates", "late", "rejected"))
+    assert ended["events_in"] == counted
+    assert ended["missing"] == 0
+
+
+def test_every_copy_is_in_one_state(ended: dict[str, Any]):
+    assert sum(ended["by_state"].values()) == ended["copies"] > 50_000
+
+
+def test_days_went_round_and_what_was_planned_was_delivered(ended: dict[str, Any]):
+    assert ended["plans"] >= 2
+    assert ended["delivered"] > 0
+    assert ended["stops_done"] > 0
+
+
+def test_the_city_tells_nothing_that_the_network_would_refuse(ended: dict[str, Any]):
+    assert ended["rejected"] == 0
