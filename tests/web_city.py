@@ -18,6 +18,7 @@ DAY = date(2026, 3, 12)  # a Thursday
 DEMO = Path(__file__).parent.parent / "config/networks/demo.toml"
 REASONS = ("readers_wait", "borrowed_more", "stale_here", "goes_home", "floor")
 SPEED_M_S = 6.0
+WHY = {"verdict": "no_room", "van": "van-gudu-1", "blocks": [{"cause": "window", "amount": 1130, "unit": "s"}]}
 NUMBERS = {
     "overdue": {"count": 12, "days": 21, "count_over_365_days": 2, "oldest": "2026-01-02"},
     "stale": {"idle": 40, "on_shelf": 60, "days": 180},
@@ -161,7 +162,7 @@ def _run(
 def _plans(connection: Connection, network: Network, day: date, planned: list[Any], now: datetime, status: str) -> None:
     closed = next(p for p in network.places if not p.hub)
     unserved = [
-        {"code": "no_van", "place": closed.id, "crates": 2, "copies": 31, "why": {"code": "capacity"}},
+        {"code": "no_van", "place": closed.id, "crates": 2, "copies": 31, "why": WHY},
         {"code": "no_coordinates", "place": closed.id, "crates": 1, "copies": 4, "why": None},
     ]
     hubs = sorted({run["hub_id"] for run, _ in planned})

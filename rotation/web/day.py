@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, case, func, or_, select
 
-from rotation.store.tables import day_plans, decisions, legs, runs, stops, titles, transfers
+from rotation.store.tables import copies, day_plans, decisions, legs, runs, stops, titles, transfers
 
 PAGE_ROWS = 60  # transfers on one page: what a person scrolls through, and a browser draws at once
 LONGEST_PAGE = 1000
@@ -169,6 +169,18 @@ def _with_stops(connection: Connection, which: ColumnElement[bool]) -> list[Run]
     for stop in connection.execute(select(stops).where(of_runs).order_by(stops.c.run_id, stops.c.position)):
         its_stops[stop.run_id].append(Stop(*stop[1:]))
     return [Run(**row._mapping, stops=tuple(its_stops[row.run_id])) for row in rows]
+
+
+def waiting_nowhere(connection: Connection, places: Sequence[str]) -> list[tuple[str, int]]:
+    """Return how many copies in transit come from or go to each of `places`, which no van can be sent to."""
+    if not places:
+        return []
+    at = case((copies.c.to_place_id.in_(places), copies.c.to_place_id), else_=copies.c.place_id)
+    ends = or_(copies.c.to_place_id.in_(places), copies.c.place_id.in_(places))
+    query = (
+        select(at, func.count()).where(copies.c.state == "in_transit", ends).group_by(at).order_by(func.count().desc())
+    )
+    return [row._tuple() for row in connection.execute(query)]
 
 
 def decisions_of(connection: Connection, subjects: Sequence[str], limit: int = 50) -> list[Decision]:

@@ -76,12 +76,12 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/events", status_code=202, responses=ANSWERS)
-def tell(
-    request: Request, web: Context, caller: CalledBy, body: Annotated[bytes | None, Depends(body_of)]
-) -> Response:
+def tell(request: Request, web: Context, caller: CalledBy, body: Annotated[bytes | None, Depends(body_of)]) -> Response:
     """Take CloudEvents from a source."""
     if body is None:
-        _record(web, [Rejection(0, Reason.TOO_LARGE, "", f"from {caller.name}: more than {MAX_BATCH_BYTES} bytes", b"")])
+        _record(
+            web, [Rejection(0, Reason.TOO_LARGE, "", f"from {caller.name}: more than {MAX_BATCH_BYTES} bytes", b"")]
+        )
         return JSONResponse({"detail": f"at most {MAX_BATCH_BYTES} bytes; send smaller batches"}, 413)
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() not in CONTENT_TYPES:

@@ -1,14 +1,21 @@
-"""Why a copy moves, and why something is not served: a sentence from a code and the numbers that decided it."""
+"""Why a copy moves, and why something is not served: a sentence from a code and the numbers that decided it.
+
+The night's and the desk's reasons have their sentences with all their numbers in `rotation.rebalancing.reasons`; where a reason
+has fewer numbers (a hold at the desk has no prices), the short sentence here says it without.
+"""
 
 from collections.abc import Mapping
+from string import Formatter
 from typing import Any
 
-from rotation.network import Network
+from rotation.rebalancing import reasons
+from rotation.rebalancing.outcome import Code, Reason
 from rotation.web.language import Language
 from rotation.web.words import N_
+from solver.explain import Verdict
+from solver.solution import Cause
 
-SENTENCES: Mapping[str, str] = {
-    # why a copy moves (rotation.rebalancing.outcome.Code)
+SHORT: Mapping[str, str] = {
     "readers_wait": N_("A reader waits for it there."),
     "requested": N_("It belongs to a set that was asked for."),
     "floor": N_("The shelf there is below what the city promises."),
@@ -19,17 +26,82 @@ SENTENCES: Mapping[str, str] = {
     "stays": N_("It stays: no other place is worth the way."),
     "goes_home": N_("It goes home."),
     "no_prices": N_("No night's prices are known yet, so it goes where the setting says."),
-    # why something is not served (rotation.courier.legs.Code, solver.explain)
-    "no_van": N_("No van of the hub could serve it that day; it waits for the next."),
+    # why something is not served: rotation.courier
+    "no_van": N_("No run serves it that day; its crates wait for the next."),
     "closed": N_("The place is closed."),
+    "after_cutoff": N_("It comes after the hub has sorted, and leaves a day later."),
     "no_coordinates": N_("The place has no coordinates, so that no van can be sent there."),
     "no_hub": N_("No hub serves the place."),
     "unknown_place": N_("The place is not in the network file."),
     "already_there": N_("It is there already."),
 }
+VERDICTS: Mapping[str, str] = {
+    Verdict.IMPOSSIBLE: N_("No van ever can:"),
+    Verdict.NO_ROOM: N_("No van can beside its other work:"),
+    Verdict.COSTS_MORE: N_("Serving it costs more than it is worth that day."),
+    Verdict.WORTH_IT: N_("It fits and could still be served."),
+}
+BLOCKS: Mapping[str, str] = {
+    Cause.UNSERVED: N_("must be served and is not"),
+    Cause.UNKNOWN: N_("not known"),
+    Cause.TWICE: N_("planned twice"),
+    Cause.VAN_TWICE: N_("the van drives twice"),
+    Cause.SPLIT: N_("lacks its other half"),
+    Cause.LOAD: N_("%(amount)s %(unit)s over the van's capacity"),
+    Cause.WINDOW: N_("%(minutes)s min too late for its receiving hours"),
+    Cause.SHIFT: N_("%(minutes)s min after the end of the shift"),
+    Cause.START: N_("%(minutes)s min after the latest start"),
+    Cause.DURATION: N_("%(minutes)s min too long for the van"),
+    Cause.DISTANCE: N_("%(km)s km too far for the van"),
+    Cause.SKILL: N_("the van lacks a skill"),
+    Cause.SIZE: N_("the van is too large for the yard"),
+    Cause.ZONE: N_("vans are barred from the zone that day"),
+    Cause.VAN: N_("only other vans may"),
+    Cause.DEPOT: N_("its crates are at another hub"),
+    Cause.READY: N_("its crates are not on the van"),
+    Cause.ON_BOARD: N_("its crates are on another van"),
+    Cause.CUTOFF: N_("%(minutes)s min after the hub has sorted"),
+    Cause.RELOAD: N_("no further loading"),
+    Cause.BREAK: N_("the driver's break is missing"),
+    Cause.BREAK_LATE: N_("the driver's break is %(minutes)s min late"),
+    Cause.DOCKS: N_("no dock is free"),
+    Cause.LOCK_VAN: N_("locked to another van"),
+    Cause.LOCK_ORDER: N_("the locked order would break"),
+    Cause.EXECUTED: N_("what was done already stands otherwise"),
+}
+
+NUMBERS: Mapping[str, set[str]] = {  # that a reason's full sentence asks for
+    str(code): {name for _, name, _, _ in Formatter().parse(english) if name}
+    for code, (_, english) in reasons.TEMPLATES.items()
+}
 
 
-def sentence(reason: Mapping[str, Any], language: Language, network: Network) -> str:
-    """Return the reason as one sentence; an unknown code shows as itself."""
+def sentence(reason: Mapping[str, Any], language: Language) -> str:
+    """Return the reason as a sentence; an unknown code shows as itself."""
     code = str(reason.get("code", ""))
-    return language.say(SENTENCES[code]) if code in SENTENCES else code
+    if code in NUMBERS and NUMBERS[code] <= set(reason):
+        numbers = {name: float(reason[name]) for name in NUMBERS[code]}
+        return reasons.sentence(Reason(Code(code), numbers), language.code)
+    return language.say(SHORT[code]) if code in SHORT else code
+
+
+def obstacle(why: Mapping[str, Any], language: Language) -> str:
+    """Return what `solver.explain` found when serving it was tried: the verdict, and what blocks the van that comes nearest."""
+    verdict = language.say(VERDICTS[why["verdict"]]) if why.get("verdict") in VERDICTS else ""
+    blocks = [_block(block, language) for block in why.get("blocks", ())]
+    if not blocks:
+        return verdict.rstrip(":：")
+    comma, end = ("；", "。") if language.code == "zh" else ("; ", ".")
+    return f"{verdict} {why.get('van') or ''} {comma.join(blocks)}{end}".strip()
+
+
+def _block(block: Mapping[str, Any], language: Language) -> str:
+    amount = block.get("amount") or 0
+    numbers = {
+        "amount": amount,
+        "unit": block.get("unit", ""),
+        "minutes": -(-amount // 60),
+        "km": round(amount / 1000, 1),
+    }
+    cause = str(block.get("cause", ""))
+    return language.say(BLOCKS[cause], **numbers) if cause in BLOCKS else cause

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
@@ -16,7 +16,7 @@ from rotation.review import Subject
 from rotation.web import chart, geography
 from rotation.web import day as days
 from rotation.web.context import Context, Database, InLanguage, Web, network_now
-from rotation.web.reasons import sentence
+from rotation.web.reasons import obstacle, sentence
 from rotation.web.render import COLOURS, page
 
 router = APIRouter()
@@ -83,7 +83,11 @@ class Today:
     @cached_property
     def unserved(self) -> list[Mapping[str, Any]]:
         """What no run serves."""
-        return [item for plan in self.plans for item in plan.unserved]
+        left_out = [item for plan in self.plans for item in plan.unserved]
+        nowhere = days.waiting_nowhere(
+            self.connection, [place.id for place in self.web.network.places if not place.located]
+        )
+        return left_out + [{"code": "no_coordinates", "place": place, "copies": copies} for place, copies in nowhere]
 
     @cached_property
     def status(self) -> Counter[str]:
@@ -139,9 +143,11 @@ def today(
     view = Today(web, connection, on, now, wanted, hub)
 
     def because(reason: Mapping[str, Any]) -> str:
-        return sentence(reason, language, web.network)
+        return sentence(reason, language)
 
-    return page(request, "today.html", view=view, because=because, tab="today")
+    return page(
+        request, "today.html", view=view, because=because, obstacle=partial(obstacle, language=language), tab="today"
+    )
 
 
 @router.get("/transfers/{transfer_id}", include_in_schema=False)
@@ -150,7 +156,7 @@ def transfer(request: Request, transfer_id: str, web: Context, connection: Datab
     found = days.transfer_of(connection, transfer_id)
     if found is None:
         raise HTTPException(404, "transfer")
-    reason = sentence(found[0].reason, language, web.network)
+    reason = sentence(found[0].reason, language)
     return page(request, "transfer.html", transfer=found[0], way=found[1], reason=reason, tab="today")
 
 

@@ -1,0 +1,245 @@
+"""What docker-compose.yml sets exists, and what it runs starts: as processes, over TLS and with passwords, without Docker."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import yaml
+from kafka import KafkaProducer
+
+from config.kafka import client
+from config.settings import Settings, load
+from infra.kafka import Security, embedded_kafka
+from infra.ports import HOST, new_port
+from infra.postgres import DATABASE, SUPERUSER, Postgres, Tcp, binary, embedded_postgres
+from rotation.events import CopyAdded, cloud_event
+from rotation.network import read
+from tests.integration.infra.certificates import self_signed
+from tests.integration.infra.tls_front import tls_front
+from tests.web_city import DEMO
+
+ROOT = Path(__file__).parent.parent.parent.parent
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+ONCE = ("migrations", "topics")
+UNTIL_READY_S = 150  # six processes start at once, on a machine that may be busy
+PASSWORD = "of-the-database"
+
+
+def settings_by_variable() -> set[str]:
+    fields = Settings.model_fields
+    aliases = {
+        str(choice) for field in fields.values() if field.validation_alias for choice in field.validation_alias.choices
+    }  # type: ignore[union-attr]
+    return {f"ROTATION_{key.upper()}" for key in fields} | aliases
+
+
+def image_variables() -> set[str]:
+    return set(re.findall(r"\b(ROTATION_[A-Z_]+)=", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_each_variable_of_a_service_is_a_setting(name: str):
+    assert set(OURS[name]["environment"]) - settings_by_variable() == set()
+
+
+def test_each_variable_of_the_image_is_a_setting():
+    assert image_variables()
+    assert image_variables() - settings_by_variable() == set()
+
+
+def test_the_processes_are_those_that_a_running_system_has():
+    assert set(OURS) == {"migrations", "topics", "worker", "relay", "planner", "solver", "web"}
+
+
+def test_every_folder_that_the_image_copies_is_there():
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.M)
+    assert [path for line in copied for path in line.split() if not (ROOT / path).exists()] == []
+
+
+def test_secrets_have_no_default():
+    raw = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    assert re.findall(r"\$\{(?:POSTGRES_PASSWORD|ROTATION_SECRET_KEY)(?!:\?)", raw) == []
+
+
+# --- Started as processes -------------------------------------------------------------------------------------------------------
+
+
+def left_out() -> list[str]:
+    """Return the modules that the image does without."""
+    packages = re.search(r"pip uninstall --yes \\\n((?:.*\\\n)*.*)", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+    assert packages
+    return [name.replace("-", "_") for name in packages[1].replace("\\", "").split()]
+
+
+REFUSE = """import sys
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names}:
+            raise ModuleNotFoundError(f"the image has no {{name}}", name=name)
+sys.meta_path.insert(0, Refused())
+"""
+
+
+@dataclass
+class Production:
+    """External servers over TLS, and how processes reach them."""
+
+    environment: dict[str, str]
+    folder: Path
+    postgres: Postgres
+
+    def start(self, name: str) -> subprocess.Popen[bytes]:
+        """Start a service by the command that stands in docker-compose.yml."""
+        command = [sys.executable if word == "python" else word for word in OURS[name]["command"]]
+        log = (self.folder / f"{name}.log").open("wb")
+        return subprocess.Popen(command, env=self.environment, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
+
+    def said(self, name: str) -> str:
+        """Return what a service wrote."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8")
+
+    @contextmanager
+    def running(self, *names: str) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+        """Run services while the context lasts."""
+        processes = {name: self.start(name) for name in names}
+        try:
+            yield processes
+        finally:
+            for process in processes.values():
+                process.terminate()
+            for process in processes.values():
+                process.wait(15)
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """Kafka with TLS and SCRAM, PostgreSQL with TLS and a password, addressed as external ones; migrated, topics created."""
+    folder = tmp_path_factory.mktemp("production")
+    certificate, key = self_signed(folder)
+    (folder / "state").mkdir()  # the image's home
+    (folder / "sitecustomize.py").write_text(REFUSE.format(names=set(left_out())))
+    security = Security(certificate, key, {"rotation": "of-kafka"})
+    with (
+        embedded_kafka(folder / "kafka", security=security) as kafka,
+        embedded_postgres(folder / "postgres", tcp=Tcp(PASSWORD), settings={"fsync": "off"}) as postgres,
+        tls_front(postgres.port, certificate, key) as port,
+    ):
+        tls = f"sslmode=verify-full&sslrootcert={certificate}"
+        given = {
+            "DATABASE_URL": f"postgresql://{SUPERUSER}:{PASSWORD}@{HOST}:{port}/{DATABASE}?{tls}",
+            "KAFKA_BOOTSTRAP": kafka.bootstrap,
+            "KAFKA_TLS_CA": str(certificate),
+            "KAFKA_SASL_USERNAME": "rotation",
+            "KAFKA_SASL_PASSWORD": "of-kafka",
+            "ROTATION_NETWORK": str(DEMO),
+            "ROTATION_SECRET_KEY": "0123456789abcdef0123456789abcdef",
+            "ROTATION_DATA_DIR": str(folder / "state"),
+            "ROTATION_WEB_PORT": str(new_port("page", set())),
+            "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+        }
+        made = Production({**os.environ, **given}, folder, postgres)
+        for name in ONCE:
+            assert made.start(name).wait(UNTIL_READY_S) == 0, made.said(name)
+        yield made
+
+
+def until(condition: Callable[[], object], what: Callable[[], str]) -> None:
+    end = time.monotonic() + UNTIL_READY_S
+    while not condition():
+        assert time.monotonic() < end, what()
+        time.sleep(0.2)
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.timeout(500)
+def test_the_whole_set_of_processes_takes_an_event_from_kafka_to_the_page(production: Production):
+    address = f"http://{HOST}:{production.environment['ROTATION_WEB_PORT']}"
+    with production.running("worker", "relay", "planner", "solver", "web") as processes:
+        until(lambda: answers(f"{address}/health/ready"), lambda: production.said("web"))
+        send_copies(production, 1)
+        page = signed_in(production, address)
+        until(lambda: page.get("/api/status").json()["copies"] == 1, lambda: production.said("worker"))
+        until(lambda: "city/test" in page.get("/feeds").text, lambda: production.said("web"))
+        assert {name: process.poll() for name, process in processes.items()} == dict.fromkeys(processes)
+        assert page.get("/health/ready").json() == {"status": "ready", "database": True, "kafka": True}
+    assert "password" not in production.said("web").replace("one-time password", "")
+
+
+def send_copies(production: Production, number: int, called: str = "c") -> None:
+    """Tell of new copies, as a library system over Kafka would."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in production.environment.items():
+            patch.setenv(name, value)
+        settings = load()
+        producer = KafkaProducer(**client(settings))
+        at = datetime.now(UTC) - timedelta(minutes=1)
+        place = read(DEMO).places[0].id
+        for copy in (f"{called}{n}" for n in range(number)):
+            fact = CopyAdded(copy=copy, place=place, title="t1", **{"class": "fiction"})
+            event = cloud_event(fact, event_id=copy, source="city/test", time=at)
+            producer.send("circulation.events", json.dumps([event]).encode())
+        producer.flush(30)
+        producer.close()
+
+
+def signed_in(production: Production, address: str) -> httpx.Client:
+    """Sign in with the password that the page's first start printed, and choose another."""
+    printed = re.search(r"admin / (\S+)", production.said("web"))
+    assert printed
+    browser = httpx.Client(base_url=address, headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"})
+    browser.post("/sign-in", data={"name": "admin", "password": printed[1]})
+    changed = {"old": printed[1], "new": "another long one", "again": "another long one"}
+    assert browser.post("/password", data=changed).status_code == 303
+    return browser
+
+
+# --- Backup and restore ---------------------------------------------------------------------------------------------------------
+
+
+def rows(production: Production) -> list[tuple[object, ...]]:
+    with psycopg.connect(production.postgres.url) as connection:
+        return connection.execute("SELECT * FROM copies ORDER BY copy_id").fetchall()
+
+
+def tool(production: Production, name: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's programs as docs/deploy.md does in its container."""
+    at = ["-h", str(production.postgres.socket), "-p", str(production.postgres.port), "-U", SUPERUSER]
+    subprocess.run([binary(name), *at, *arguments], check=True, capture_output=True)
+
+
+@pytest.mark.timeout(500)
+def test_a_dump_that_is_restored_goes_on_from_kafka_without_a_difference(production: Production):
+    dump = str(production.folder / "rotation.dump")
+    with production.running("worker"):
+        send_copies(production, 50, "before-")
+        until(lambda: len(rows(production)) >= 50, lambda: production.said("worker"))
+        known = len(rows(production))
+        tool(production, "pg_dump", "-Fc", "-f", dump, DATABASE)
+        send_copies(production, 70, "after-")
+        until(lambda: len(rows(production)) == known + 70, lambda: production.said("worker"))
+    everything = rows(production)
+    tool(production, "dropdb", "--force", DATABASE)
+    tool(production, "createdb", DATABASE)
+    tool(production, "pg_restore", "-d", DATABASE, "--no-owner", dump)
+    assert len(rows(production)) == known
+    with production.running("worker"):
+        until(lambda: len(rows(production)) == len(everything), lambda: production.said("worker"))
+    assert rows(production) == everything
