@@ -181,11 +181,6 @@ def _earliest_rest(instance: Instance, node: int) -> int:
     return int(instance.open_s[0, node, 0] + instance.service_s[node])
 
 
-def breaks_are_the_drivers(runs: Schedule) -> Ints:
-    """A break in a run is one of its own driver's."""
-    return _barred(runs, Cause.BREAK)
-
-
 def order_is_kept(runs: Schedule) -> Ints:
     """Visits locked in an order are made in it; unbroken ones with nothing between."""
     amounts = np.zeros(runs.rows.shape, dtype=np.int64)
@@ -247,7 +242,6 @@ RULES: tuple[Rule, ...] = (
     Rule(Cause.RELOAD, "visits", reloads_are_allowed),
     Rule(Cause.SPLIT, "visits", halves_stay_together),
     Rule(Cause.BREAK, "visits", breaks_are_taken),
-    Rule(Cause.BREAK, "visits", breaks_are_the_drivers),
     Rule(Cause.LOCK_ORDER, "visits", order_is_kept),
     Rule(Cause.TWICE, "visits", each_visit_once),
     Rule(Cause.EXECUTED, "visits", past_stays_past),

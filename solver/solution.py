@@ -35,7 +35,7 @@ class Cause(StrEnum):
     ON_BOARD = "on_board"  # visits: carried by one van, not served by it
     CUTOFF = "cutoff"  # seconds after the sorting cut-off or the time due
     RELOAD = "reload"  # reloads more than allowed, or where it is not allowed
-    BREAK = "break"  # breaks missing or of another van
+    BREAK = "break"  # breaks missing
     BREAK_LATE = "break_late"  # seconds that a break begins too late
     DOCKS = "docks"  # vans more than docks at a time
     LOCK_VAN = "lock_van"  # visits: locked to another van, or apart from what they go with

@@ -55,8 +55,8 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     },
     Cause.RELOAD: {"en": "{van} may not load again at {visit}", "zh": "{van} 不能在 {visit} 再次装车"},
     Cause.BREAK: {
-        "en": "{amount} break(s) of {van} missing or not its own",
-        "zh": "{van} 缺少休息，或休息不属于该司机（{amount} 次）",
+        "en": "{amount} break(s) of {van} missing",
+        "zh": "{van} 缺少 {amount} 次休息",
     },
     Cause.BREAK_LATE: {
         "en": "{visit} on {van} begins {minutes} min too late",
@@ -145,7 +145,7 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "window_outside_shifts": {"en": "no van is at work in any of its windows", "zh": "其时间窗内没有任何车辆在班"},
     "weekday_needed": {"en": "the weekday is needed, as a zone bars by weekday", "zh": "限行按星期规定，须写明星期"},
     "slot_order": {"en": "slots must follow one another without overlap", "zh": "时段须依次排列，不能重叠"},
-    "lock_conflict": {"en": "contradicts another lock, or the stop's own vans", "zh": "与其他锁定或该点的指定车辆矛盾"},
+    "lock_conflict": {"en": "contradicts another lock or the stop's vans", "zh": "与其他锁定或该点的指定车辆矛盾"},
     "done_order": {"en": "arrival, beginning, leaving expected in order, not after now", "zh": "到达、开始、离开须依次，且不晚于现在"},
     "started_late": {"en": "a run begins before now", "zh": "出发须早于现在"},
     "json": {"en": "JSON expected: {reason}", "zh": "应为 JSON：{reason}"},

@@ -212,6 +212,19 @@ def test_a_van_under_way_hands_over_only_what_it_carries():
     assert wrong(evaluate(problem, plans(v="s4", w="s3"))) == {Cause.READY: 1, Cause.ON_BOARD: 1}
 
 
+def test_what_was_done_is_not_done_again():
+    problem = day(stop(1), stop(3), vans=[under_way(done=[DONE_FIRST]), van(id="w")])
+    assert wrong(evaluate(problem, plans(v="s1 s3 s1"))) == {Cause.EXECUTED: 1}
+    assert wrong(evaluate(problem, plans(v="s1 s3", w="s1"))) == {Cause.EXECUTED: 1, Cause.TWICE: 1}
+
+
+def test_no_visit_is_on_two_runs_and_no_van_drives_two():
+    problem = day(stop(1), stop(2), vans=TWO_VANS)
+    assert wrong(evaluate(problem, plans(v="s1 s2", w="s2"))) == {Cause.TWICE: 1}
+    twice = Solution(runs=[Run(van="v", visits=["s1"]), Run(van="v", visits=["s2"])])
+    assert wrong(evaluate(problem, twice)) == {Cause.VAN_TWICE: 1}
+
+
 def test_the_load_of_a_van_under_way_counts_what_it_carries_and_took():
     problem = day(
         stop(1, collect=2), stop(3, deliver=4), stop(5, collect=1), vans=[under_way(done=[DONE_FIRST], on_board=["s3"])]
