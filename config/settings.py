@@ -127,6 +127,18 @@ class Settings(BaseSettings):
             *(TomlConfigSettingsSource(settings_cls, file) for file in (*files, DEFAULTS)),
         )
 
+    def database_address(self) -> str:
+        """Return the database's URL.
+
+        Raises
+        ------
+        ValueError
+            When none is set and none is running.
+        """
+        if self.database_url is None:
+            raise ValueError("no database: start `rotation run`, or set DATABASE_URL")
+        return self.database_url.get_secret_value()
+
     def network_file(self) -> Path:
         """Return where the network file is.
 

@@ -25,6 +25,10 @@ network_app = typer.Typer(no_args_is_help=True, help="The network file.")
 rejected_app = typer.Typer(no_args_is_help=True, help="Events that could not be applied.")
 db_app = typer.Typer(no_args_is_help=True, help="The database.")
 topics_app = typer.Typer(no_args_is_help=True, help="Kafka's topics.")
+feed_app = typer.Typer(no_args_is_help=True, help="Library systems: what happens there becomes events here.")
+sip2_app = typer.Typer(
+    no_args_is_help=True, help="SIP2: sorters, self-service machines, and the library system behind them."
+)
 config_app = typer.Typer(no_args_is_help=True, help="Settings.")
 import_app = typer.Typer(no_args_is_help=True, help="Real data from elsewhere.")
 for name, sub in (
@@ -34,6 +38,8 @@ for name, sub in (
     ("topics", topics_app),
     ("config", config_app),
     ("import", import_app),
+    ("feed", feed_app),
+    ("sip2", sip2_app),
 ):
     app.add_typer(sub, name=name)
 
@@ -49,7 +55,9 @@ def say(text: str) -> None:
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """End with one sentence and a code instead of a traceback, for what people can mend."""
+    from httpx import HTTPError
     from pydantic import ValidationError
+    from pymysql.err import MySQLError as DatabaseError
     from sqlalchemy.exc import OperationalError
 
     from infra.messages import ServerError
@@ -67,6 +75,12 @@ def one_sentence() -> Iterator[None]:
         _end(f"{error.message.text()}\n{error.message.text('zh')}", FAILED)
     except OperationalError as error:
         _end(f"the database does not answer: {error.orig}", FAILED)
+    except HTTPError as error:
+        _end(f"{type(error).__name__} from {error.request.url.host}: {error}", FAILED)
+    except ConnectionError as error:
+        _end(f"no connection: {error}", FAILED)
+    except DatabaseError as error:
+        _end(f"the library system's database: {error}", FAILED)
 
 
 @contextmanager
@@ -101,7 +115,7 @@ def _beside(*, kafka: bool = False) -> Iterator[tuple[Any, Any, Any]]:
     from rotation.store.engine import engine
 
     with one_sentence(), bootstrap.beside(_settings(), lambda message: say(message.text()), kafka=kafka) as settings:
-        url = settings.database_url.get_secret_value()
+        url = settings.database_address()
         migrate.upgrade(url)
         yield settings, network.read(settings.network_file()), engine(url)
 
@@ -176,7 +190,7 @@ def planner() -> None:
 
     settings = _settings()
     stop, log = _stop_on_signals(), structlog.get_logger()
-    database = engine(settings.database_url.get_secret_value())
+    database = engine(settings.database_address())
     nights(
         database,
         networks.read(settings.network_file()),
@@ -317,6 +331,112 @@ def import_table(
         _print(report.as_dict(), as_json, _pairs)
 
 
+Once = Annotated[bool, typer.Option("--once", help="Stop at the end of what is there.")]
+
+
+@feed_app.command("folio")
+def feed_folio(
+    column_map: Annotated[Path, typer.Option("--map", exists=True, dir_okay=False, help="FOLIO's ids (TOML).")],
+    bootstrap: Annotated[
+        str | None, typer.Option(envvar="FOLIO_KAFKA", help="FOLIO's own Kafka; default: the same as ours.")
+    ] = None,
+    once: Once = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Follow FOLIO's Kafka topics."""
+    from config.kafka import client
+    from rotation import feeds
+    from rotation.adapters.folio import read_map
+
+    with _beside(kafka=not (dry_run and bootstrap)) as (settings, _network, engine):
+        chosen, stop = read_map(column_map), _stop_on_signals()
+        arguments = {"bootstrap_servers": bootstrap.split(",")} if bootstrap else client(settings)
+        reader = feeds.folio_reader(arguments, None if dry_run else feeds.FOLIO_GROUP)
+        with feeds.opened(settings, engine, dry_run, print) as ends:
+            report = feeds.follow_folio(reader, chosen, ends, stop, to_the_end=once or dry_run, commit=not dry_run)
+        reader.close()
+        _print(report.as_dict(), as_json, _pairs)
+
+
+@feed_app.command("folio-reconcile")
+def feed_folio_reconcile(
+    column_map: Annotated[Path, typer.Option("--map", exists=True, dir_okay=False, help="FOLIO's ids (TOML).")],
+    url: Annotated[str, typer.Option(envvar="FOLIO_URL", help="Address of FOLIO's API.")],
+    user: Annotated[str, typer.Option(envvar="FOLIO_USER")] = "",
+    password: Annotated[str, typer.Option(envvar="FOLIO_PASSWORD", help="Set it in the environment.")] = "",
+    every_hours: Annotated[float | None, typer.Option("--every", min=0.1, help="Again after so many hours.")] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Compare FOLIO's items with what is known here, and mend what its events lost."""
+    from rotation import feeds
+    from rotation.adapters.folio import read_map
+
+    with _beside(kafka=not dry_run) as (settings, _network, engine):
+        chosen, stop = read_map(column_map), _stop_on_signals()
+        with feeds.opened(settings, engine, dry_run, print) as ends:
+            while True:
+                report = feeds.reconcile_by_api(engine, url, (user, password), chosen, ends)
+                _print(report.as_dict(), as_json, _pairs)
+                if every_hours is None or stop.wait(every_hours * 3600):
+                    return
+
+
+@feed_app.command("koha")
+def feed_koha(
+    column_map: Annotated[Path, typer.Option("--map", exists=True, dir_okay=False, help="Koha's branches (TOML).")],
+    url: Annotated[str, typer.Option(envvar="KOHA_DATABASE_URL", help="mysql://user:password@host:port/database")],
+    once: Once = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Follow Koha's statistics, transfers and items by reading its database."""
+    from rotation import feeds
+    from rotation.adapters.koha import read_map
+
+    with _beside(kafka=not dry_run) as (settings, _network, engine):
+        chosen, stop, koha = read_map(column_map), _stop_on_signals(), feeds.koha_connection(url)
+        with feeds.opened(settings, engine, dry_run, print) as ends:
+            report = feeds.follow_koha(engine, koha, chosen, ends, stop, once=once or dry_run, keep=not dry_run)
+        _print(report.as_dict(), as_json, _pairs)
+
+
+Address = Annotated[str, typer.Option(help="host:port of the library system's SIP2.")]
+
+
+@sip2_app.command("proxy")
+def sip2_proxy(
+    system: Address,
+    column_map: Annotated[Path, typer.Option("--map", exists=True, dir_okay=False, help="SIP2's locations (TOML).")],
+    page: Annotated[str, typer.Option(help="Address of the page, which answers for placement.")],
+    token: Annotated[str, typer.Option(envvar="ROTATION_TOKEN", help="A desk's token; set it in the environment.")],
+    listen: Annotated[str, typer.Option(help="host:port to listen on.")] = "127.0.0.1:6001",
+) -> None:
+    """Stand between sorters and the library system, and let placement direct what is checked in."""
+    import asyncio
+
+    from rotation.feeds import serve_sip2
+
+    with one_sentence():
+        asyncio.run(serve_sip2(listen, system, column_map, page, token, say))
+
+
+@sip2_app.command("item")
+def sip2_item(
+    item: Annotated[str, typer.Argument(help="Barcode.")],
+    system: Address,
+    institution: Annotated[str, typer.Option()] = "",
+    as_json: Json = False,
+) -> None:
+    """Ask the library system where an item is: the simplest try whether SIP2 works."""
+    from rotation.adapters.sip2 import Client
+    from rotation.feeds import host_port
+
+    with one_sentence(), Client(*host_port(system), institution) as client:
+        _print(client.item_information(item)._asdict(), as_json, _pairs)
+
+
 @app.command()
 def routes(
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
@@ -375,13 +495,16 @@ def rebuild() -> None:
     from streams.rebuild import rebuild as replay_all
 
     with _beside(kafka=True) as (settings, network, _):
-        url = settings.database_url.get_secret_value()
+        url = settings.database_address()
         try:
             found = replay_all(url, _kafka(settings), network, lambda done, total: say(f"{done} of {total} messages"))
         except NotKept as gone:
             _end(str(gone), FAILED)
         if found:
-            _end("\n".join(f"{d.table}: {d.only_before} rows only before, {d.only_after} only after" for d in found), FAILED)
+            _end(
+                "\n".join(f"{d.table}: {d.only_before} rows only before, {d.only_after} only after" for d in found),
+                FAILED,
+            )
         say("the rebuilt database equals what it replaces")
 
 

@@ -99,7 +99,7 @@ def _listening(settings: Settings, network: Network, say: Say) -> Iterator[tuple
         yield connected, connect_to(found["DATABASE_URL"])
         return
     with bootstrap.running(settings, tell) as system:
-        url = system.environment.get("DATABASE_URL") or _secret(settings)
+        url = system.environment.get("DATABASE_URL") or settings.database_address()
         broker = system.environment.get("KAFKA_BOOTSTRAP") or settings.kafka_bootstrap
         connected, engine = load(kafka_bootstrap=broker, database_url=url), connect_to(url)
         migrate.upgrade(url)
@@ -114,10 +114,6 @@ def _listening(settings: Settings, network: Network, say: Say) -> Iterator[tuple
 
 
 SWEEP_S = 2.0  # the worker's last look at levels and overdue transfers
-
-
-def _secret(settings: Settings) -> str:
-    return settings.database_url.get_secret_value() if settings.database_url else ""
 
 
 def _advance_clock(engine: Engine, shown: list[librarieswest.Snapshot]) -> None:

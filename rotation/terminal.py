@@ -40,14 +40,14 @@ class Terminal:
     def show(self, figures: Mapping[str, Any], address: str) -> None:
         """Draw the present figures."""
         if self._live:
-            self._live.update(_panel(figures, address, list(self._news)))
+            self._live.update(panel(figures, address, list(self._news)))
 
     def line(self, text: str) -> None:
         """Print the program's own output on standard output."""
         Console().print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _panel(figures: Mapping[str, Any], address: str, news: list[str]) -> Panel:
+def panel(figures: Mapping[str, Any], address: str, news: list[str]) -> Panel:
     at = datetime.fromisoformat(figures["network_time"])
     head = Text.assemble(("Rotation 流转  ", "bold"), (f"{at:%Y-%m-%d %H:%M}", "bold yellow"), f"   {address}")
     columns = Table.grid(padding=(0, 4))
