@@ -55,9 +55,7 @@ def say(text: str) -> None:
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """End with one sentence and a code instead of a traceback, for what people can mend."""
-    from httpx import HTTPError
     from pydantic import ValidationError
-    from pymysql.err import MySQLError as DatabaseError
     from sqlalchemy.exc import OperationalError
 
     from infra.messages import ServerError
@@ -75,12 +73,22 @@ def one_sentence() -> Iterator[None]:
         _end(f"{error.message.text()}\n{error.message.text('zh')}", FAILED)
     except OperationalError as error:
         _end(f"the database does not answer: {error.orig}", FAILED)
-    except HTTPError as error:
-        _end(f"{type(error).__name__} from {error.request.url.host}: {error}", FAILED)
-    except ConnectionError as error:
-        _end(f"no connection: {error}", FAILED)
-    except DatabaseError as error:
-        _end(f"the library system's database: {error}", FAILED)
+
+
+@contextmanager
+def library_system() -> Iterator[None]:
+    """End with one sentence where the library system cannot be reached, or does not let us in."""
+    from httpx import HTTPError, HTTPStatusError
+    from kafka.errors import KafkaError
+    from pymysql.err import MySQLError
+
+    try:
+        yield
+    except HTTPStatusError as error:
+        request, status = error.request, error.response.status_code
+        _end(f"the library system answered {status} to {request.method} {request.url.path}", FAILED)
+    except (HTTPError, OSError, MySQLError, KafkaError) as error:
+        _end(f"the library system cannot be reached: {error}", FAILED)
 
 
 @contextmanager
@@ -353,7 +361,7 @@ def feed_folio(
         chosen, stop = read_map(column_map), _stop_on_signals()
         arguments = {"bootstrap_servers": bootstrap.split(",")} if bootstrap else client(settings)
         reader = feeds.folio_reader(arguments, None if dry_run else feeds.FOLIO_GROUP)
-        with feeds.opened(settings, engine, dry_run, print) as ends:
+        with library_system(), feeds.opened(settings, engine, dry_run, print) as ends:
             report = feeds.follow_folio(reader, chosen, ends, stop, to_the_end=once or dry_run, commit=not dry_run)
         reader.close()
         _print(report.as_dict(), as_json, _pairs)
@@ -375,7 +383,7 @@ def feed_folio_reconcile(
 
     with _beside(kafka=not dry_run) as (settings, _network, engine):
         chosen, stop = read_map(column_map), _stop_on_signals()
-        with feeds.opened(settings, engine, dry_run, print) as ends:
+        with library_system(), feeds.opened(settings, engine, dry_run, print) as ends:
             while True:
                 report = feeds.reconcile_by_api(engine, url, (user, password), chosen, ends)
                 _print(report.as_dict(), as_json, _pairs)
@@ -396,8 +404,9 @@ def feed_koha(
     from rotation.adapters.koha import read_map
 
     with _beside(kafka=not dry_run) as (settings, _network, engine):
-        chosen, stop, koha = read_map(column_map), _stop_on_signals(), feeds.koha_connection(url)
-        with feeds.opened(settings, engine, dry_run, print) as ends:
+        chosen, stop = read_map(column_map), _stop_on_signals()
+        with library_system(), feeds.opened(settings, engine, dry_run, print) as ends:
+            koha = feeds.koha_connection(url)
             report = feeds.follow_koha(engine, koha, chosen, ends, stop, once=once or dry_run, keep=not dry_run)
         _print(report.as_dict(), as_json, _pairs)
 
@@ -418,7 +427,7 @@ def sip2_proxy(
 
     from rotation.feeds import serve_sip2
 
-    with one_sentence():
+    with one_sentence(), library_system():
         asyncio.run(serve_sip2(listen, system, column_map, page, token, say))
 
 
@@ -433,7 +442,7 @@ def sip2_item(
     from rotation.adapters.sip2 import Client
     from rotation.feeds import host_port
 
-    with one_sentence(), Client(*host_port(system), institution) as client:
+    with one_sentence(), library_system(), Client(*host_port(system), institution) as client:
         _print(client.item_information(item)._asdict(), as_json, _pairs)
 
 

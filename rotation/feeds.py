@@ -4,25 +4,32 @@ A dry run goes the whole way, and shows at its end what would be sent instead of
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from sqlalchemy import Connection, Engine, select
+import httpx
+import pymysql
+from kafka import KafkaConsumer
+from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.dialects.postgresql import insert
 
 from config import Settings
 from config.kafka import client
 from config.settings import DEFAULTS
-from rotation.adapters import feed, tables
+from rotation.adapters import feed, folio, koha, sip2, tables
 from rotation.adapters.feed import Refusal, Refuse, Report, Tell, Told
 from rotation.events import Edge
+from rotation.movements import State
 from rotation.network import Network
 from rotation.store import facts, rejections
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
+from rotation.store.tables import copies
 from rotation.store.tables import settings as kept
 from streams import admin
 from streams.clients import producer
@@ -127,6 +134,160 @@ def import_table(
         edge = edge_of(network, connection)
     translated = feed.checked(tables.translate(file, chosen, at), edge, f"file:{file.name}")
     return feed.carry(translated, *carried)
+
+
+# --- FOLIO --------------------------------------------------------------------------------------------------------------------
+
+FOLIO_GROUP = "rotation-folio"
+POLL_MS = 500
+MOST_RECORDS = 500
+IDLE_POLLS = 8  # polls without anything after which a run that shall end has reached the end
+
+
+def follow_folio(
+    reader: KafkaConsumer, chosen: folio.Map, carried: Ends, stop: Event, *, to_the_end: bool = False, commit: bool = True
+) -> Report:
+    """Carry FOLIO's messages on until `stop`, or `to_the_end` of what is there; the group's position follows what is carried.
+
+    A crash between the two only tells some messages again, with the same ids.
+    """
+    report, idle = Report(), 0
+    reader.subscribe(pattern=folio.TOPIC_PATTERN)
+    while not stop.is_set() and not (to_the_end and idle >= IDLE_POLLS):
+        records = [record for some in reader.poll(timeout_ms=POLL_MS, max_records=MOST_RECORDS).values() for record in some]
+        idle = 0 if records else idle + 1
+        if not records:
+            continue
+        feed.carry(folio.translate(map(_message, records), chosen), *carried, report)
+        if commit:
+            reader.commit()
+    return report
+
+
+def folio_reader(arguments: Mapping[str, Any], group: str | None = FOLIO_GROUP) -> KafkaConsumer:
+    """Return a consumer of FOLIO's Kafka; without a group it reads everything from the beginning and leaves no trace."""
+    return KafkaConsumer(
+        **arguments, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest", metadata_max_age_ms=30_000
+    )
+
+
+def _message(record: Any) -> folio.Message:
+    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    return folio.Message(record.topic, record.partition, record.offset, at, record.value or b"", tuple(record.headers or ()))
+
+
+def reconcile_folio(engine: Engine, okapi: httpx.Client, chosen: folio.Map, carried: Ends) -> Report:
+    """Tell where FOLIO's items say otherwise than what is known; raises httpx.HTTPError where FOLIO does not answer."""
+
+    def now() -> datetime:
+        with engine.connect() as connection:
+            return read_clock(connection).now()
+
+    def known_of(ids: Sequence[str]) -> dict[str, folio.Known]:
+        return {
+            row.copy_id: folio.Known(
+                State(row.state), row.place_id, row.to_place_id, row.occurred_at, row.source, row.title_id is not None
+            )
+            for row in _copies(engine, ids)
+        }
+
+    return feed.carry(folio.reconcile(okapi, chosen, known_of, now), *carried)
+
+
+OKAPI_TIMEOUT_S = 60.0  # a page of 500 items takes FOLIO a second or two, under load ten times that
+
+
+def reconcile_by_api(engine: Engine, url: str, user: tuple[str, str], chosen: folio.Map, carried: Ends) -> Report:
+    """Sign in to FOLIO and tell where its items say otherwise; raises httpx.HTTPError where it does not answer."""
+    headers = {"x-okapi-tenant": chosen.tenant, "accept": "application/json"}
+    with httpx.Client(base_url=url, headers=headers, timeout=OKAPI_TIMEOUT_S) as okapi:
+        if user[0]:
+            folio.sign_in(okapi, *user)
+        return reconcile_folio(engine, okapi, chosen, carried)
+
+
+def _copies(engine: Engine, ids: Sequence[str]) -> Sequence[Row[Any]]:
+    with engine.connect() as connection:
+        return connection.execute(select(copies).where(copies.c.copy_id.in_(ids))).all()
+
+
+# --- Koha ---------------------------------------------------------------------------------------------------------------------
+
+KOHA_POLL_S = 30.0
+
+
+def follow_koha(
+    engine: Engine, connection: Any, chosen: koha.Map, carried: Ends, stop: Event, *, once: bool = False, keep: bool = True
+) -> Report:
+    """Carry Koha's rows on until `stop`, or `once` through all tables; the cursor follows what is carried."""
+    report = Report()
+
+    def known_of(ids: Sequence[str]) -> dict[str, koha.Known]:
+        rows = _copies(engine, ids)
+        return {row.copy_id: koha.Known(State(row.state), row.place_id, row.title_id, row._mapping["class"]) for row in rows}
+
+    while not stop.is_set():
+        for source in koha.SOURCES:
+            name = f"koha.{chosen.source}.{source.name}"
+            for position, rows in koha.pages(connection, source, cursor_of(engine, name)):
+                feed.carry(source.translate(rows, chosen, known_of), *carried, report)
+                if keep:
+                    keep_cursor(engine, name, position)
+                if stop.is_set():
+                    return report
+        if once:
+            break
+        stop.wait(KOHA_POLL_S)
+    return report
+
+
+def koha_connection(url: str) -> Any:
+    """Connect to Koha's database, `mysql://user:password@host:port/name` or `mysql://user@/name?socket=PATH`.
+
+    Raises
+    ------
+    ValueError
+        When the address is none.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("mysql", "mariadb") or len(parts.path) < 2:
+        raise ValueError("expected mysql://user:password@host:port/database")
+    where: dict[str, Any] = {"host": parts.hostname or "localhost", "port": parts.port or 3306}
+    if socket := parse_qs(parts.query).get("socket"):
+        where = {"unix_socket": socket[0]}
+    return pymysql.connect(
+        **where, user=unquote(parts.username or ""), password=unquote(parts.password or ""), database=parts.path[1:],
+        charset="utf8mb4", cursorclass=pymysql.cursors.DictCursor,
+    )  # fmt: skip
+
+
+# --- SIP2 ---------------------------------------------------------------------------------------------------------------------
+
+
+def host_port(address: str) -> tuple[str, int]:
+    """Read host:port; raises ValueError where it is none."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdecimal():
+        raise ValueError(f"expected host:port, got {address!r}")
+    return host, int(port)
+
+
+async def serve_sip2(listen: str, system: str, map_path: Path, page: str, token: str, say: Say) -> None:
+    """Serve the proxy until the process is stopped.
+
+    Raises
+    ------
+    ValueError
+        When an address or the map cannot be used.
+    """
+    chosen = sip2.read_map(map_path)
+    async with httpx.AsyncClient(base_url=page, headers={"authorization": f"Bearer {token}"}, timeout=1.0) as desk:
+        ask = sip2.asking(desk, chosen)
+        proxy = sip2.Proxy(*host_port(system), ask, default_location=chosen.default_location)
+        server = await proxy.serve(*host_port(listen))
+        say(f"SIP2 proxy on {listen}, library system {system}")
+        async with server:
+            await server.serve_forever()
 
 
 # --- Cursors ------------------------------------------------------------------------------------------------------------------

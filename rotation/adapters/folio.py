@@ -413,6 +413,16 @@ def reconcile(okapi: httpx.Client, chosen: Map, known_of: KnownOf, now: Callable
             yield from _mended(item, chosen, known.get(str(item["id"])), titles, asked_at)
 
 
+def sign_in(okapi: httpx.Client, user: str, password: str) -> None:
+    """Give the client a fresh token; raises httpx.HTTPError where FOLIO does not let us in."""
+    answer = okapi.post("/authn/login-with-expiry", json={"username": user, "password": password})
+    if answer.status_code == httpx.codes.NOT_FOUND:  # releases before 2023
+        answer = okapi.post("/authn/login", json={"username": user, "password": password})
+    token = answer.raise_for_status().headers.get("x-okapi-token")
+    if token:  # newer ones set a cookie, which the client keeps
+        okapi.headers["x-okapi-token"] = token
+
+
 def pages(okapi: httpx.Client, now: Callable[[], datetime]) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
     """Yield all items in the order of their ids, each page with the instant before it was asked for."""
     last = "00000000-0000-0000-0000-000000000000"
