@@ -7,7 +7,7 @@ be used, 1 for what went wrong on our side.
 import json
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -55,40 +55,38 @@ def say(text: str) -> None:
 @contextmanager
 def one_sentence() -> Iterator[None]:
     """End with one sentence and a code instead of a traceback, for what people can mend."""
+    try:
+        yield
+    except Exception as error:
+        known = next((row for row in _mendable() if isinstance(error, row[0])), None)
+        if known is None:
+            raise
+        _, code, words = known
+        _end(words(error), code)
+
+
+def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
+    """Return what people can mend: the error, the exit code, and its words; the first that fits counts."""
+    from httpx import HTTPError
     from pydantic import ValidationError
+    from pymysql.err import MySQLError
     from sqlalchemy.exc import OperationalError
 
     from infra.messages import ServerError
-    from rotation.network import NetworkError
 
-    try:
-        yield
-    except NetworkError as error:
-        _end(str(error), BAD_INPUT)
-    except ValidationError as error:
-        _end("\n".join(f"setting {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()), BAD_INPUT)
-    except (ValueError, FileNotFoundError) as error:
-        _end(str(error), BAD_INPUT)
-    except ServerError as error:
-        _end(f"{error.message.text()}\n{error.message.text('zh')}", FAILED)
-    except OperationalError as error:
-        _end(f"the database does not answer: {error.orig}", FAILED)
+    return (
+        (ValidationError, BAD_INPUT, _settings_that_are_wrong),
+        ((ValueError, FileNotFoundError), BAD_INPUT, str),
+        (ServerError, FAILED, lambda error: f"{error.message.text()}\n{error.message.text('zh')}"),
+        (OperationalError, FAILED, lambda error: f"the database does not answer: {error.orig}"),
+        (HTTPError, FAILED, lambda error: f"{type(error).__name__} from {error.request.url.host}: {error}"),
+        (ConnectionError, FAILED, lambda error: f"no connection: {error}"),
+        (MySQLError, FAILED, lambda error: f"the library system's database: {error}"),
+    )
 
 
-@contextmanager
-def library_system() -> Iterator[None]:
-    """End with one sentence where the library system cannot be reached, or does not let us in."""
-    from httpx import HTTPError, HTTPStatusError
-    from kafka.errors import KafkaError
-    from pymysql.err import MySQLError
-
-    try:
-        yield
-    except HTTPStatusError as error:
-        request, status = error.request, error.response.status_code
-        _end(f"the library system answered {status} to {request.method} {request.url.path}", FAILED)
-    except (HTTPError, OSError, MySQLError, KafkaError) as error:
-        _end(f"the library system cannot be reached: {error}", FAILED)
+def _settings_that_are_wrong(error: Any) -> str:
+    return "\n".join(f"setting {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
 
 
 @contextmanager

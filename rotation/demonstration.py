@@ -53,7 +53,8 @@ class Demonstration:
     def __init__(self, system: System, settings: Settings, network: Network, terminal: Terminal, stop: Event) -> None:
         self.system, self.settings, self.network, self.terminal = system, settings, network, terminal
         self.stop = stop
-        self.engine: Engine = connect_to(system.environment["DATABASE_URL"])
+        self.database = system.environment.get("DATABASE_URL") or settings.database_address()
+        self.engine: Engine = connect_to(self.database)
         own = (
             {"kafka_bootstrap": system.environment["KAFKA_BOOTSTRAP"]}
             if "KAFKA_BOOTSTRAP" in system.environment
@@ -68,7 +69,7 @@ class Demonstration:
     def prepare(self) -> None:
         """Create tables and topics, and start what listens."""
         self.terminal.step("Creating tables and topics / 创建数据表与主题")
-        migrate.upgrade(self.system.environment["DATABASE_URL"])
+        migrate.upgrade(self.database)
         admin.create(self.kafka, replication=self.settings.kafka_replication)
         with self.engine.begin() as connection:
             set_targets(connection, self.network)
