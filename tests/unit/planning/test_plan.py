@@ -24,7 +24,9 @@ def city(seed: int, *, titles: int = 5, places: int = 4, copies: int = 7, **limi
         draw.integers(0, 4, places), draw.integers(1000, 9000, places), classes=2,
         in_cost=draw.uniform(0.02, 0.1, places), out_cost=draw.uniform(0.02, 0.1, places), **limits,
     )  # fmt: skip
-    stock = Copies.of(draw.integers(0, titles, copies), draw.integers(0, places, copies), arrived_weeks=draw.uniform(0, 60, copies))
+    stock = Copies.of(
+        draw.integers(0, titles, copies), draw.integers(0, places, copies), arrived_weeks=draw.uniform(0, 60, copies)
+    )
     return Snapshot(Titles.of(draw.integers(0, 2, titles)), drawn, stock, exposure)
 
 
@@ -177,7 +179,11 @@ def test_the_same_snapshot_and_seed_give_the_same_plan():
 def test_what_must_stay_stays():
     snapshot = city(1, copies=40)
     n = len(snapshot.copies)
-    for column in ({"fixed": np.ones(n, bool)}, {"moved_weeks": np.full(n, 3, np.float32)}, {"state": np.full(n, State.ON_LOAN, np.int8)}):
+    for column in (
+        {"fixed": np.ones(n, bool)},
+        {"moved_weeks": np.full(n, 3, np.float32)},
+        {"state": np.full(n, State.ON_LOAN, np.int8)},
+    ):
         assert not plan(replace(snapshot, copies=replace(snapshot.copies, **column)), EXACT).moves
 
 
@@ -204,7 +210,9 @@ def test_titles_keep_to_their_float_group_and_owners_to_their_consent():
         snapshot, titles=Titles.of(snapshot.titles.cls, 0), places=replace(snapshot.places, groups=groups)
     )
     assert {m.destination for m in plan(in_group, EXACT).moves} <= {0, 1}
-    owned = replace(snapshot, places=replace(snapshot.places, owner=np.array([0, 0, 1, 1], np.int32)), consent=np.eye(2, dtype=bool))
+    owned = replace(
+        snapshot, places=replace(snapshot.places, owner=np.array([0, 0, 1, 1], np.int32)), consent=np.eye(2, dtype=bool)
+    )
     assert {m.destination for m in plan(owned, EXACT).moves} <= {0, 1}
 
 
@@ -249,7 +257,9 @@ def test_each_reasons_numbers_follow_from_the_snapshot(seed):
         rate = n["rate_there"]
         assert n["copies_there"] == there
         if not there:
-            assert rate == pytest.approx(rates.of_title[move.title] * rates.of_class[cls, move.destination] * EXACT.novelty, rel=1e-5)
+            assert rate == pytest.approx(
+                rates.of_title[move.title] * rates.of_class[cls, move.destination] * EXACT.novelty, rel=1e-5
+            )
         worth = loans(rate, there + 1, EXACT) - loans(rate, there, EXACT)
         assert n["value_there"] == pytest.approx(n["weight_there"] * worth, abs=1e-4)
         lost = loans(n["rate_here"], n["copies_here"], EXACT) - loans(n["rate_here"], n["copies_here"] - 1, EXACT)
@@ -318,7 +328,10 @@ def test_where_nothing_can_move_the_plan_is_empty(snapshot):
 
 def test_copies_of_unknown_titles_and_places_are_told_and_not_planned_with():
     decided = plan(Snapshot(THREE, FOUR, Copies.of([0, 9, -1, 1], [0, 0, 1, 7]), SEEN))
-    assert {why: rows.tolist() for why, rows in decided.refused.items()} == {"unknown_title": [1, 2], "unknown_place": [3]}
+    assert {why: rows.tolist() for why, rows in decided.refused.items()} == {
+        "unknown_title": [1, 2],
+        "unknown_place": [3],
+    }
 
 
 def test_a_title_with_fifty_thousand_copies_gets_a_plan():

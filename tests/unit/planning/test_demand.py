@@ -1,0 +1,114 @@
+"""Demand: rates found again in what a library sees, where a copy on loan is no evidence of no interest."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rotation.demand import YEARLY_DISCOUNT, fading, observed, rates, season_of_week
+from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, Titles
+
+NO_COPIES = Copies.of([], [])
+
+
+def world(exposure: Exposure, classes: list[int], tiers: list[int]) -> Snapshot:
+    places = Places.of(tiers, 1000, classes=max(classes) + 1)
+    return Snapshot(Titles.of(classes), places, NO_COPIES, exposure)
+
+
+def shelf_spells(
+    draw: np.random.Generator, rate: float, weeks: float, loan_weeks: float
+) -> list[tuple[float, float, bool]]:
+    """Let one copy be lent whenever it stands there and someone comes; on loan it is not seen."""
+    now, spells = 0.0, []
+    while now < weeks:
+        until = now + draw.exponential(1 / rate)
+        spells.append((now, min(until, weeks), until < weeks))
+        now = until + loan_weeks
+    return spells
+
+
+def test_a_known_rate_is_found_again_though_most_weeks_are_spent_on_loan():
+    draw, rate = np.random.default_rng(1), 0.8
+    rows = [(t, *spell) for t in range(300) for spell in shelf_spells(draw, rate, 50, 3)]
+    title, begin, end, lent = zip(*rows, strict=True)
+    seen = observed(title, np.zeros(len(rows)), begin, end, lent, 50)
+    found = rates(world(seen, [0] * 300, [0]))
+    assert np.average(found.of_title * found.of_class[0, 0], weights=seen.shelf_weeks) == pytest.approx(rate, rel=0.03)
+    naive = sum(lent) / (300 * 50)
+    assert naive < 0.4 * rate
+
+
+def test_titles_and_classes_at_places_are_told_apart():
+    draw = np.random.default_rng(2)
+    truth = draw.gamma(2, 0.5, 60)[:, None] * np.array([0.3, 0.1, 0.05])
+    t, p = np.divmod(np.arange(180), 3)
+    seen = Exposure.of(t, p, draw.poisson(truth.ravel() * 400), 400)
+    found = rates(world(seen, [0] * 60, [0, 1, 2]))
+    estimate = found.of_title[:, None] * found.of_class[0]
+    assert np.median(abs(estimate / truth - 1)) < 0.12
+
+
+def test_a_place_without_evidence_borrows_from_its_tier():
+    seen = Exposure.of([0, 0, 0], [0, 1, 3], [100, 90, 5], [100, 100, 100])
+    found = rates(world(seen, [0], [1, 1, 1, 3]))
+    assert found.of_class[0, 2] == pytest.approx(found.of_class[0, :2].mean(), rel=0.2)
+    assert found.of_class[0, 3] < 0.3 * found.of_class[0, 2]
+
+
+def test_readers_who_wait_are_loans_that_would_have_been():
+    quiet = world(Exposure.of([0, 1], [0, 0], [5, 5], [50, 50]), [0, 0], [0])
+    waited = replace(quiet, holds=Pairs.of([0], [0], [6]))
+    assert rates(waited).of_title[0] > rates(quiet).of_title[0]
+    assert rates(waited).title_spread[0] < rates(quiet).title_spread[0]
+
+
+def test_nothing_observed_gives_small_equal_rates():
+    found = rates(world(Exposure.of([], [], [], []), [0, 1], [0, 3]))
+    assert np.ptp(found.of_class) < 1e-6
+    assert 0 < found.of_class[0, 0] < 0.1
+
+
+def test_spells_of_several_copies_that_overlap_count_once():
+    one = observed([0], [0], [0], [10], [True], 10)
+    two = observed([0, 0, 0], [0, 0, 0], [0, 2, 4], [10, 5, 10], [True, False, False], 10)
+    assert two.shelf_weeks == pytest.approx(one.shelf_weeks)
+    assert 9 < one.shelf_weeks[0] < 10
+
+
+def test_old_evidence_weighs_less_by_the_yearly_discount():
+    old, new = (observed([0], [0], [w], [w + 1], [True], 105) for w in (0, 104))
+    assert old.loans[0] / new.loans[0] == pytest.approx(YEARLY_DISCOUNT ** (104 / 52.18))
+    assert old.shelf_weeks[0] / new.shelf_weeks[0] == pytest.approx(old.loans[0] / new.loans[0])
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.integers(0, 2), st.floats(0, 50), st.floats(0, 9), st.booleans()), max_size=30
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_exposure_never_exceeds_the_time_there_was_nor_the_copies_weeks(spells):
+    title, place, begin, length, lent = ([s[i] for s in spells] for i in range(5))
+    seen = observed(title, place, begin, np.add(begin, length), lent, 60)
+    assert (seen.shelf_weeks >= 0).all()
+    assert (seen.shelf_weeks <= 60).all()
+    assert seen.shelf_weeks.sum() <= sum(length) + 1e-3
+    assert seen.loans.sum() <= sum(lent) + 1e-6
+
+
+def test_a_title_fades_where_it_stands_and_is_as_observed_at_the_mean_age():
+    chosen = Settings()
+    factors = fading([0, 16, 20, 200], chosen)
+    assert (np.diff(factors) < 0).all()
+    assert fading([chosen.observed_at_weeks - chosen.horizon_weeks / 2], chosen)[0] == pytest.approx(1)
+
+
+def test_a_season_is_what_its_weeks_were_and_little_evidence_says_little():
+    weeks = np.arange(104) % 52 + 1
+    loans = np.where(weeks <= 26, 3000, 1000)
+    assert season_of_week(loans, weeks, [10]) == pytest.approx(1.5, rel=0.1)
+    assert season_of_week(loans / 1000, weeks, [10]) == pytest.approx(1, abs=0.05)
+    assert season_of_week([], [], [1]) == 1.0

@@ -1,0 +1,89 @@
+"""The desk: a returned copy goes where it is worth most after way and shelf, and the next one knows it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rotation.placement import Placer
+from rotation.rebalancing.plan import Code, plan
+from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, Titles
+
+RATES = [0.9, 0.5, 0.3, 0.05]  # loans a week at the four places
+CHOSEN = Settings(equity=0.0)
+
+
+def night(**limits: object) -> Snapshot:
+    places = Places.of([0, 1, 2, 3], 1000, classes=1, in_cost=0.05, out_cost=0.05, **limits)
+    seen = Exposure.of([0] * 4, range(4), np.array(RATES) * 500, 500)
+    return Snapshot(Titles.of([0]), places, Copies.of([0], [3]), seen)
+
+
+def desk(snapshot: Snapshot, **kwargs: object) -> Placer:
+    decided = plan(replace(snapshot, copies=Copies.of([], [])), CHOSEN)
+    return Placer(snapshot, decided.rates, decided.prices, CHOSEN, **kwargs)
+
+
+def test_a_copy_goes_where_it_is_worth_most_and_says_so():
+    answer = desk(night()).place(0, 3, home=3)
+    assert (answer.place, answer.reason.code) == (0, Code.BORROWED_MORE)
+    assert answer.value == pytest.approx(answer.reason.numbers["value_there"] - answer.reason.numbers["cost"])
+    assert [choice.place for choice in answer.alternatives] == [1, 2, 3]
+
+
+def test_it_stays_where_the_way_costs_more_than_it_brings():
+    far = replace(night(), lane_cost=np.full((4, 4), 50, np.float32))
+    assert desk(far).place(0, 2, home=3).reason.code is Code.STAYS
+
+
+def test_many_copies_of_a_title_that_come_back_at_once_spread():
+    answers = desk(night())
+    places = [answers.place(0, 3).place for _ in range(8)]
+    assert places[0] == 0
+    assert set(places) >= {0, 1, 2}
+    assert places.count(0) >= places.count(2)
+
+
+def test_no_shelf_is_filled_beyond_its_room():
+    answers = desk(night(room=[2, 1, 9, 9]))
+    places = [answers.place(0, 3).place for _ in range(8)]
+    assert places.count(0) <= 2
+    assert places.count(1) <= 1
+
+
+def test_a_copy_that_was_lent_makes_room():
+    answers = desk(night(room=[1, 0, 0, 1]))
+    assert answers.place(0, 0).place == 0
+    assert answers.place(0, 0, home=3).place == 3
+    answers.lent(0, 0)
+    assert answers.place(0, 0, home=3).place == 0
+
+
+def test_a_reader_who_waits_gets_the_first_copy_and_only_that():
+    answers = desk(replace(night(), holds=Pairs.of([0], [3], [1]), copies=Copies.of([0], [0])))
+    first, second = answers.place(0, 2), answers.place(0, 2)
+    assert (first.place, first.reason.code) == (3, Code.READERS_WAIT)
+    assert second.place != 3
+
+
+def test_it_does_not_go_back_to_where_it_was_moved_from():
+    assert desk(night()).place(0, 3, home=3, came_from=0).place != 0
+
+
+def test_owners_and_float_groups_are_kept():
+    groups = np.array([[False, True, True, True]])
+    places = replace(night().places, owner=np.array([0, 1, 0, 0], np.int32), groups=groups)
+    owned = replace(night(), places=places, titles=Titles.of([0], 0), consent=np.eye(2, dtype=bool))
+    assert desk(owned).place(0, 3, home=3).place == 2
+
+
+@pytest.mark.parametrize(("plain", "place"), [("home", 1), ("stay", 2)])
+def test_without_a_nights_prices_it_goes_as_set(plain, place):
+    answer = Placer(night(), None, None, plain=plain).place(0, 2, home=1)
+    assert (answer.place, answer.reason.code) == (place, Code.NO_PRICES)
+
+
+def test_an_unknown_title_goes_as_set_and_an_unknown_desk_is_refused():
+    assert desk(night()).place(77, 2, home=1).place == 1
+    with pytest.raises(ValueError, match="place 9"):
+        desk(night()).place(0, 9)
