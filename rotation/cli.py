@@ -67,9 +67,7 @@ def one_sentence() -> Iterator[None]:
 
 def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
     """Return what people can mend: the error, the exit code, and its words; the first that fits counts."""
-    from httpx import HTTPError
     from pydantic import ValidationError
-    from pymysql.err import MySQLError
     from sqlalchemy.exc import OperationalError
 
     from infra.messages import ServerError
@@ -79,14 +77,27 @@ def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
         ((ValueError, FileNotFoundError), BAD_INPUT, str),
         (ServerError, FAILED, lambda error: f"{error.message.text()}\n{error.message.text('zh')}"),
         (OperationalError, FAILED, lambda error: f"the database does not answer: {error.orig}"),
-        (HTTPError, FAILED, lambda error: f"{type(error).__name__} from {error.request.url.host}: {error}"),
-        (ConnectionError, FAILED, lambda error: f"no connection: {error}"),
-        (MySQLError, FAILED, lambda error: f"the library system's database: {error}"),
     )
 
 
 def _settings_that_are_wrong(error: Any) -> str:
     return "\n".join(f"setting {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+
+
+@contextmanager
+def library_system() -> Iterator[None]:
+    """End with one sentence where the library system cannot be reached, or does not let us in."""
+    from httpx import HTTPError, HTTPStatusError
+    from kafka.errors import KafkaError
+    from pymysql.err import MySQLError
+
+    try:
+        yield
+    except HTTPStatusError as error:
+        request, status = error.request, error.response.status_code
+        _end(f"the library system answered {status} to {request.method} {request.url.path}", FAILED)
+    except (HTTPError, OSError, MySQLError, KafkaError) as error:
+        _end(f"the library system cannot be reached: {error}", FAILED)
 
 
 @contextmanager
