@@ -107,8 +107,7 @@ class Explainer:
 
     def _try_all(self, items: Sequence[int], runs: dict[int, tuple[int, ...]]) -> None:
         alone = [(item, van) for item in items for van in runs if (item, van) not in self.alone]
-        rows = [(van, self._nodes(item)) for item, van in alone]
-        self.alone.update(zip(alone, self._blocks_alone(rows), strict=True))
+        self.alone.update(zip(alone, self._blocks_alone(alone), strict=True))
         missing = [
             (item, van, nodes)
             for item in items
@@ -122,12 +121,25 @@ class Explainer:
         """What is still to do of an item: of a shipment on board only the delivery."""
         return [node for node in self.instance.item_nodes[item] if self.instance.free[node]]
 
-    def _blocks_alone(self, rows: list[tuple[int, list[int]]]) -> list[list[Block]]:
-        """What breaks when the van has nothing else to do; a missing rest is no reason yet."""
-        if not rows:
-            return []
-        found = violations_of(drive(self.instance, *table(self.instance, rows)))
-        return [_blocks([one for one in wrong if one.cause is not Cause.BREAK], []) for wrong in found]
+    def _blocks_alone(self, pairs: list[tuple[int, int]]) -> list[list[Block]]:
+        """What breaks when the van has nothing else to do, also if it loads first; a missing rest is no reason yet."""
+        tries = [(van, self._rows(van, (), item)) for item, van in pairs]
+        rows = [(van, row) for van, some in tries for row in some]
+        found = iter(violations_of(drive(self.instance, *table(self.instance, rows)))) if rows else iter(())
+        wrong = [[_blocks(_but_breaks(next(found)), []) for _ in some] for _, some in tries]
+        return [min(blocks, key=_size) for blocks in wrong]
+
+    def _rows(self, van: int, nodes: tuple[int, ...], item: int) -> list[list[int]]:
+        """The van's run with the item at every place, and where the van may load again, just before or after it too."""
+        inserted = self._nodes(item)
+        rows = _with_inserted(list(nodes), inserted)
+        loaded = sum(node in self.instance.reloads[van] for node in nodes)
+        if loaded < self.instance.problem.vans[van].max_reloads:
+            first, last = inserted[0], inserted[-1]
+            for reload in self.instance.reloads[van]:
+                rows += [_beside(row, first, reload, 0) for row in rows if reload not in row]
+                rows += [_beside(row, last, reload, 1) for row in rows if reload not in row]
+        return rows
 
     def _batches(self, missing: list[Attempt]) -> list[list[Attempt]]:
         """Group attempts so that each table has runs of like length, and not too many rows."""
@@ -147,7 +159,7 @@ class Explainer:
         """Sketch each run of the batch with the item at every place, then drive the best of each beside the run as it is."""
         rows, bounds = list[tuple[int, list[int]]](), [0]
         for item, van, nodes in batch:
-            rows += [(van, row) for row in _with_inserted(list(nodes), self._nodes(item))]
+            rows += [(van, row) for row in self._rows(van, nodes, item)]
             bounds.append(len(rows))
         runs = sketch(self.instance, *table(self.instance, rows))
         cost, wrong = cost_of(runs), broken(runs)
@@ -240,6 +252,15 @@ def _verdict(best: Finding, prize: int) -> Verdict:
     if best.blocks:
         return Verdict.NO_ROOM
     return Verdict.COSTS_MORE if prize != MANDATORY and best.extra_cents >= prize else Verdict.WORTH_IT
+
+
+def _but_breaks(violations: list[Violation]) -> list[Violation]:
+    return [one for one in violations if one.cause is not Cause.BREAK]
+
+
+def _beside(row: list[int], node: int, inserted: int, after: int) -> list[int]:
+    at = row.index(node) + after
+    return [*row[:at], inserted, *row[at:]]
 
 
 def _with_inserted(nodes: list[int], inserted: list[int]) -> list[list[int]]:

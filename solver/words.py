@@ -146,7 +146,7 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "weekday_needed": {"en": "the weekday is needed, as a zone bars by weekday", "zh": "限行按星期规定，须写明星期"},
     "slot_order": {"en": "slots must follow one another without overlap", "zh": "时段须依次排列，不能重叠"},
     "lock_conflict": {"en": "contradicts another lock or the stop's vans", "zh": "与其他锁定或该点的指定车辆矛盾"},
-    "done_order": {"en": "arrival, beginning, leaving expected in order, not after now", "zh": "到达、开始、离开须依次，且不晚于现在"},
+    "done_order": {"en": "arrival, beginning, leaving in order expected, by now", "zh": "到达、开始、离开须依次且不晚于现在"},
     "started_late": {"en": "a run begins before now", "zh": "出发须早于现在"},
     "json": {"en": "JSON expected: {reason}", "zh": "应为 JSON：{reason}"},
     "format": {"en": "{reason}", "zh": "文件格式不符：{reason}"},

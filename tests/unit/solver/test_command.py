@@ -11,12 +11,13 @@ import pytest
 
 from solver import worker
 from solver.__main__ import main
+from solver.check import read
 from solver.engines import Limits
 from solver.evaluate import evaluate
 from solver.formats import SCALE, convert
 from solver.instance import compiled
-from solver.problem import Problem
-from solver.solution import Solution
+from solver.problem import Depot, Problem, Stop, Van
+from solver.solution import Cause, Solution
 from solver.solve import solve
 from solver.worker import Job, WorkerError, plans
 from tests.unit.solver.days import day, stop
@@ -65,6 +66,20 @@ def test_a_newcomers_day_is_solved_from_the_command_line(folder):
     out.unlink()
     assert (done.returncode, sorted(plan.runs[0].visits)) == (0, ["a", "b"])
     assert "cost" in done.stderr
+
+
+def test_the_first_day_of_the_documentation_is_a_problem():
+    text = (Path(__file__).parents[3] / "docs" / "solver-format.md").read_text(encoding="utf-8")
+    problem = read(json.loads(text.split("```json\n")[1].split("```")[0]))
+    plan = Solution.model_validate({"runs": [{"van": "van-1", "visits": ["street", "frome"]}]})
+    assert evaluate(problem, plan).feasible
+
+
+def test_every_cause_and_command_stands_in_the_documentation():
+    text = (Path(__file__).parents[3] / "docs" / "solver-format.md").read_text(encoding="utf-8")
+    fields = [name for model in (Problem, Van, Stop, Depot) for name in model.model_fields]
+    said = [*(f"`{cause}`" for cause in Cause), *fields]
+    assert [one for one in said if one not in text and one not in ("name", "tier")] == []
 
 
 def test_evaluate_says_what_it_costs(folder, capsys):

@@ -6,7 +6,7 @@ from solver.evaluate import evaluate
 from solver.explain import Explainer, Verdict, explain
 from solver.solution import Cause, Solution
 from solver.words import BROKEN, VERDICTS, say_explanation, say_finding, say_violation
-from tests.unit.solver.days import TWO_VANS, day, plan, plans, stop, van, wrong
+from tests.unit.solver.days import TWO_VANS, day, plan, plans, stop, under_way, van, wrong
 
 
 def only(problem, solution):
@@ -41,6 +41,20 @@ def test_a_block_names_the_visit_that_would_break():
     assert found.verdict is Verdict.WORTH_IT
     found = only(day(tight, stop(5, windows=[[0, 500]]), vans=[van(latest_start_s=0)]), plan("s1"))
     assert found.best.never
+
+
+def test_loading_again_is_tried_before_a_van_is_said_to_be_full():
+    problem = day(stop(1, deliver=3), stop(2, deliver=3), vans=[van(capacity=5, max_reloads=1)])
+    found = only(problem, plan("s1"))
+    assert found.verdict is Verdict.WORTH_IT
+    assert "reload:hub" in found.best.run.visits
+
+
+def test_a_van_under_way_may_fetch_a_new_stops_crates():
+    out = under_way() | {"max_reloads": 1}
+    assert only(day(stop(3, deliver=1), vans=[out]), plan()).best.run.visits == ["reload:hub", "s3"]
+    (block,) = only(day(stop(3, deliver=1), vans=[under_way()]), plan()).best.never
+    assert block.cause is Cause.READY
 
 
 def test_what_fits_and_pays_should_be_served():
