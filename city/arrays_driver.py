@@ -17,6 +17,7 @@ from rotation.rebalancing.snapshot import NEVER_WEEKS, Copies, Exposure, Pairs, 
 
 DAYS_A_WEEK = 7
 WEEKLY_DISCOUNT = YEARLY_DISCOUNT ** (1 / 52)
+LOANS_A_KM = 0.01  # what carrying a copy a kilometre costs, in loans; handling stands in the places' costs
 MOVES_AT_S = 7 * 3600  # picks leave before readers come
 
 STATES = np.array(
@@ -55,6 +56,9 @@ class Policy(Protocol):
     def place(self, returned: Records) -> Ints | None:
         """Return where copies that come back go (-1: by the rule), or None; rows are in order of time."""
 
+    def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
+        """Hear of the day's loans."""
+
 
 class Feed(NamedTuple):
     """What of the truth reaches the library."""
@@ -91,7 +95,10 @@ def run(
             steps.move(world.land, state, moves.copies, moves.to, day * DAY_S + MOVES_AT_S)
         if decides:
             _answer(state, policy, day)
-        steps.play(world.land, state, visits, day)
+        facts = steps.play(world.land, state, visits, day)
+        if decides:
+            loans = facts[facts[:, steps.KIND] == steps.LOANED]
+            policy.lent(world.title[loans[:, steps.COPY]], loans[:, steps.PLACE])
         if day % DAYS_A_WEEK == DAYS_A_WEEK - 1:
             seen.discount()
             weeks.append(Week(state.counts.copy(), state.places["loans"].copy(), float(state.mode["km"][0])))
@@ -109,6 +116,7 @@ class Seen:
     """What the library knows of the city: its own copies and what they did, never what readers looked for in vain."""
 
     def __init__(self, world: World, state: steps.State, places: Places, feed: Feed) -> None:
+        self._lanes = np.asarray(world.km * LOANS_A_KM, dtype=np.float32)
         self._world, self._state, self._places, self._feed = world, state, places, feed
         self._titles = Titles.of(world.cls)
         self._before: Records | None = None
@@ -123,6 +131,7 @@ class Seen:
             self._exposure(day),
             holds=self._holds(),
             left=self._left(day),
+            lane_cost=self._lanes,
         )
 
     def discount(self) -> None:

@@ -25,6 +25,7 @@ BUDGETS_A_WEEK = (40, 80, 160, 320)  # shelf moves: the curves' points; equal fo
 MIDDLE_BUDGET = 160  # where policies are compared at equal moves
 
 IN_OUT_BY_TIER = (400, 160, 60, 20)  # copies a week that desk and shelf can take in or give away
+HANDLING = 0.05  # of a copy at either end, in loans
 SPECIAL_SHELF = 0.4  # share of a special group's shelf that should be filled: the floor
 MINUTES_PICKED, MINUTES_CHECKED_IN = 2.5, 0.5  # of staff, for a copy
 STALE_WEEKS = 52.0
@@ -110,9 +111,10 @@ def seen_places(network: Network) -> Places:
     tiers, room = [list(Tier).index(place.tier) for place in network.places], shelf_rooms(network)
     special = np.array([c.special_group is not None for c in network.classes])
     through = np.array(IN_OUT_BY_TIER)[tiers]
+    floor = np.floor(room * special * SPECIAL_SHELF).astype(np.int32)
     return Places.of(
         tiers, [place.population for place in network.places], classes=len(network.classes), room=room,
-        in_copies=through, out_copies=through, class_floor=np.floor(room * special * SPECIAL_SHELF).astype(np.int32),
+        in_copies=through, out_copies=through, in_cost=HANDLING, out_cost=HANDLING, class_floor=floor,
     )  # fmt: skip
 
 

@@ -29,6 +29,9 @@ class Nobody:
         """Leave it to the rule."""
         return None
 
+    def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
+        """Need not know."""
+
 
 @dataclass
 class Rota(Nobody):
@@ -123,8 +126,7 @@ class Rotation(Nobody):
             seen = replace(seen, exposure=_told(self.knows))
         tonight = planning.plan(seen, self.settings, seed=week)
         if self.desk:
-            rates = demand.rates(seen, self.settings)
-            self._placer = Placer(seen, rates, tonight.prices, self.settings)
+            self._placer = Placer(seen, tonight.rates, tonight.prices, self.settings)
         if not self.picks:
             return NO_MOVES
         for move in tonight.moves if self.desk else ():
@@ -138,6 +140,11 @@ class Rotation(Nobody):
         rows = zip(*(returned[name].tolist() for name in ("title", "back", "home", "came_from")), strict=True)
         answers = [self._placer.place(t, at, home=home, came_from=came).place for t, at, home, came in rows]
         return np.array(answers, np.int32)
+
+    def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
+        """Tell the desk where shelves have room again."""
+        for title, place in zip(titles.tolist(), places.tolist(), strict=True) if self.desk else ():
+            self._placer.lent(title, place)
 
 
 ORACLE_WEEKS = 500.0  # of shelf: so much evidence that nothing is left to guess

@@ -1,0 +1,152 @@
+"""The twin city's comparison: every policy on the same readers, seeds apart from those that parameters were chosen on.
+
+    python -m bench.twin --small          two seeds of a tenth of the city, as found: three minutes
+    python -m bench.twin --jobs 2         the whole; goes on where it was stopped (--limit SECONDS)
+    python -m bench.twin calibrate        lanes, days on the way and the week's rhythm beside LibrariesWest's
+    python -m bench.twin report           docs/twin.md and its charts from bench/results
+
+Each figure is a JSON line in bench/results/twin.jsonl: scenario, seed, policy, moves a week, metrics, seconds.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench import twin_calibration, twin_report
+from city import laboratory
+from city.laboratory import (
+    BUDGETS_A_WEEK,
+    MIDDLE_BUDGET,
+    POLICIES,
+    SCENARIOS,
+    SEEDS_REPORTED,
+    WITHOUT_BUDGET,
+    Laboratory,
+)
+from city.model import Size
+from rotation.network import read
+
+RESULTS = Path(__file__).parent / "results"
+NETWORK = Path(__file__).parents[1] / "config" / "networks" / "demo.toml"
+TENTH = Size(titles=800, copies=6_600, visits_a_week=5_800)  # the small form's city
+
+
+class Form(NamedTuple):
+    """How much is compared; `budgets` are shelf moves a week, the one in `middle` everywhere, all of them as found."""
+
+    file: str
+    size: Size
+    weeks: int
+    warm_weeks: int
+    budgets: tuple[int, ...]
+    middle: int
+    seeds: int
+    scenarios: tuple[str, ...]
+
+
+WHOLE = Form(
+    "twin.jsonl", laboratory.LARGE, laboratory.WARM_WEEKS + laboratory.YEAR_WEEKS, laboratory.WARM_WEEKS,
+    BUDGETS_A_WEEK, MIDDLE_BUDGET, len(SEEDS_REPORTED), tuple(s.name for s in SCENARIOS),
+)  # fmt: skip
+SMALL = Form("twin-small.jsonl", TENTH, 39, 13, (4, 16, 64), 16, 2, ("as_found",))  # half a year after a quarter
+
+
+class Job(NamedTuple):
+    """One city with its readers, and which policies meet them at which budgets."""
+
+    scenario: str
+    seed: int
+    form: Form
+    runs: tuple[tuple[str, int], ...]
+
+
+def main() -> None:
+    """Do what the command line says."""
+    options = _options()
+    if options.what == "calibrate":
+        twin_calibration.write(read(NETWORK), RESULTS / "twin-calibration.jsonl")
+    elif options.what == "compare":
+        compare(SMALL if options.small else WHOLE, options)
+    if options.what != "calibrate":
+        twin_report.write(RESULTS)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.twin", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", default="compare", choices=["compare", "calibrate", "report"])
+    parser.add_argument("--small", action="store_true", help="a tenth of the city, two seeds, as found")
+    parser.add_argument("--seeds", type=int, help="how many of the reported seeds")
+    parser.add_argument("--policies", nargs="*", default=list(POLICIES), help="only these")
+    parser.add_argument("--scenarios", nargs="*", help="only these")
+    parser.add_argument("--budgets", nargs="*", type=int, help="only these moves a week")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="begin nothing new after so many seconds")
+    return parser.parse_args()
+
+
+def compare(form: Form, options: argparse.Namespace) -> None:
+    """Run what is not there yet, and add each result as it comes."""
+    file, end = RESULTS / form.file, time.monotonic() + options.limit
+    with ProcessPoolExecutor(options.jobs) as pool, file.open("a", encoding="utf-8") as out:
+        pending = [pool.submit(partial(_run, end=end), job) for job in jobs(form, options, _done(file))]
+        for finished in as_completed(pending):
+            for line in finished.result():
+                print(json.dumps(line), flush=True)
+                out.write(json.dumps(line) + "\n")
+                out.flush()
+
+
+def jobs(form: Form, options: argparse.Namespace, done: set[tuple[Any, ...]]) -> Iterator[Job]:
+    """Yield a job a scenario, seed and policy, without what was done before; curves over budgets are drawn as found."""
+    for seed in SEEDS_REPORTED[: options.seeds or form.seeds]:
+        for scenario in options.scenarios or form.scenarios:
+            budgets = options.budgets or (form.budgets if scenario == "as_found" else (form.middle,))
+            for name in options.policies:
+                at = (form.middle,) if name in WITHOUT_BUDGET else budgets
+                left = tuple((name, moves) for moves in at if (scenario, seed, name, moves) not in done)
+                if left:
+                    yield Job(scenario, seed, form, left)
+
+
+def _done(file: Path) -> set[tuple[Any, ...]]:
+    return {(r["scenario"], r["seed"], r["policy"], r["moves_a_week"]) for r in twin_report.lines(file)}
+
+
+def _run(job: Job, end: float) -> list[dict[str, Any]]:
+    """Run a job's policies; what would begin after `end` is left for another time."""
+    found: list[dict[str, Any]] = []
+    for name, moves in job.runs:
+        if time.monotonic() < end:
+            found.append(_measure(_laboratory(job.scenario, job.seed, job.form), job, name, moves))
+    return found
+
+
+@lru_cache(1)
+def _laboratory(scenario: str, seed: int, form: Form) -> Laboratory:
+    found = next(s for s in SCENARIOS if s.name == scenario)
+    return Laboratory(read(NETWORK), found, seed, form.size, form.weeks)
+
+
+def _measure(lab: Laboratory, job: Job, name: str, moves: int) -> dict[str, Any]:
+    begun = time.process_time()
+    measured = lab.measure(POLICIES[name](lab, moves), job.form.warm_weeks)
+    seconds = round(time.process_time() - begun, 2)
+    about = {
+        "scenario": job.scenario,
+        "seed": job.seed,
+        "policy": name,
+        "moves_a_week": moves,
+        "middle": job.form.middle,
+    }
+    return {**about, "copies": job.form.size.copies, "weeks": job.form.weeks, **measured, "processor_s": seconds}
+
+
+if __name__ == "__main__":
+    main()

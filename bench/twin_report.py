@@ -1,0 +1,255 @@
+"""From the twin's JSON lines to docs/twin.md: tables with paired intervals, and charts drawn as plain SVG."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from city.laboratory import POLICIES, SCENARIOS, SEEDS_TUNED
+
+DOCS = Path(__file__).parents[1] / "docs"
+CONFIDENCE = 0.95
+OURS = ("picks", "placement", "both")
+COLOURS = {
+    "none": "#888", "floating": "#b59b00", "rota": "#8c564b", "min_max": "#e377c2", "proportional": "#ff7f0e",
+    "greedy": "#2ca02c", "picks": "#17a2b8", "placement": "#1f77b4", "both": "#d62728", "oracle": "#000",
+}  # fmt: skip
+Line = Mapping[str, Any]
+
+
+def lines(file: Path) -> list[Line]:
+    """Return a file's JSON lines; none where it does not exist."""
+    return [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
+
+
+def write(results: Path) -> None:
+    """Write docs/twin.md and its charts from what was measured: the whole comparison where it is there, else the small one."""
+    whole = lines(results / "twin.jsonl")
+    measured = whole or lines(results / "twin-small.jsonl")
+    if not measured:
+        raise SystemExit("nothing was measured yet: python -m bench.twin --small")
+    for metric, file in (("copy_km", "twin-km.svg"), ("staff_minutes", "twin-minutes.svg")):
+        (DOCS / file).write_text(frontier(measured, metric), encoding="utf-8")
+    (DOCS / "twin.md").write_text(
+        report(measured, bool(whole), lines(results / "twin-calibration.jsonl")), encoding="utf-8"
+    )
+
+
+def report(measured: Sequence[Line], whole: bool, calibration: Sequence[Line]) -> str:
+    """Return the page."""
+    seeds = sorted({line["seed"] for line in measured})
+    command = "python -m bench.twin" if whole else "python -m bench.twin --small"
+    parts = [
+        INTRODUCTION.format(
+            command=command, copies=measured[0]["copies"], seeds=f"{seeds[0]}–{seeds[-1]} ({len(seeds)})",
+            tuned=f"{SEEDS_TUNED[0]}–{SEEDS_TUNED[-1]}", moves=measured[0]["middle"], weeks=measured[0]["weeks"],
+        )
+    ]  # fmt: skip
+    parts += [_scenario(s.name, [line for line in measured if line["scenario"] == s.name]) for s in SCENARIOS]
+    parts += [
+        _curves([line for line in measured if line["scenario"] == "as_found"]),
+        _calibration(calibration),
+        _seconds(measured),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+INTRODUCTION = """# The twin city: what each policy is worth
+
+Made by `{command}`; {copies:,} copies, seeds {seeds}. Parameters were chosen on seeds {tuned}, never on these. Every policy meets
+the same readers (one tape a seed); it sees loans, returns and shelves, never what readers looked for in vain. {weeks} weeks,
+a third of them warm-up. Changes are against *none* (every copy goes home), paired by seed, with {moves} shelf moves a week for whoever
+picks; ± is the half width of the 95 % interval. What the columns mean, and the scenarios: `city/laboratory.py`.
+
+*Kilometres* are copies' kilometres by the hubs, returns home included; a van carries many copies at once, so they compare
+policies and are no van's odometer. *Staff minutes*: {{picked}} for a pick, half a minute at each check-in. *The oracle* is the
+same night and desk, told the true rates in place of what was seen; its model of them (title times class at the place) stays.
+""".replace("{{picked}}", "2.5")
+
+
+COLUMNS = (
+    "loans", "rooms per head", "unmet", "days a hold waits", "km", "staff minutes",
+    "Gini", "stale", "ping-pong", "floors missed", "picks",
+)  # fmt: skip
+
+
+def _scenario(name: str, measured: Sequence[Line]) -> str:
+    at = [line for line in measured if line["moves_a_week"] == line["middle"]]
+    by = _by_policy(at)
+    if "none" not in by:
+        return ""
+    head = "| policy | " + " | ".join(COLUMNS) + " |"
+    rows = [head, "|---" * (len(COLUMNS) + 1) + "|", *(_row(policy, by) for policy in POLICIES if policy in by)]
+    return f"## {name.replace('_', ' ')}\n\n" + "\n".join(rows) + "\n" + _verdict(by)
+
+
+def _by_policy(measured: Iterable[Line]) -> dict[str, dict[int, Line]]:
+    by: dict[str, dict[int, Line]] = defaultdict(dict)
+    for line in measured:
+        by[line["policy"]][line["seed"]] = line
+    return by
+
+
+def _row(policy: str, by: Mapping[str, Mapping[int, Line]]) -> str:
+    of, base = by[policy], by["none"]
+    relative = [
+        _interval(_change(of, base, name))
+        for name in ("loans", "rooms_per_head", "unmet", "hold_days", "copy_km", "staff_minutes")
+    ]
+    mean = {
+        name: np.mean([line[name] for line in of.values()])
+        for name in ("gini", "stale_share", "ping_pong_share", "floor_copies_missing", "picks")
+    }
+    rest = [f"{mean['gini']:.3f}", f"{mean['stale_share']:.1%}", f"{mean['ping_pong_share']:.1%}"]
+    counts = [f"{mean['floor_copies_missing']:,.0f}", f"{mean['picks']:,.0f}"]
+    first = f"{np.mean([line['loans'] for line in of.values()]):,.0f}" if policy == "none" else relative[0]
+    return "| " + " | ".join([policy.replace("_", " "), first, *relative[1:], *rest, *counts]) + " |"
+
+
+def _change(of: Mapping[int, Line], base: Mapping[int, Line], metric: str) -> list[float]:
+    """Return the change in per cent, seed by seed."""
+    return [100 * (of[seed][metric] / base[seed][metric] - 1) for seed in of if seed in base and base[seed][metric]]
+
+
+def half_width(values: Sequence[float]) -> float:
+    """Return the half width of the mean's 95 % interval by Student's t; infinite for a single value."""
+    if len(values) < 2:
+        return float("inf")
+    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+
+
+def _interval(values: Sequence[float]) -> str:
+    if not values or max(map(abs, values)) == 0:
+        return "0"
+    half = half_width(values)
+    return f"{np.mean(values):+.1f} %" if np.isinf(half) else f"{np.mean(values):+.1f} ± {half:.1f} %"
+
+
+def _verdict(by: Mapping[str, Mapping[int, Line]]) -> str:
+    """Say what was asked of our policies, and what came out."""
+    ours = [policy for policy in OURS if policy in by]
+    others = [policy for policy in by if policy not in (*OURS, "oracle", "none")]
+    if not ours or not others:
+        return ""
+    best = max(ours, key=lambda policy: np.mean([line["loans"] for line in by[policy].values()]))
+    rival = max(others, key=lambda policy: np.mean([line["loans"] for line in by[policy].values()]))
+    lead = _change(by[best], by[rival], "loans")
+    names = best, rival.replace("_", " ")
+    return f"\nBest of ours: *{names[0]}*; best of the others: *{names[1]}*; ours beside it: {_interval(lead)} loans.\n"
+
+
+def _curves(measured: Sequence[Line]) -> str:
+    if len({line["moves_a_week"] for line in measured}) < 2:
+        return ""
+    rows = ["| policy | moves a week | loans | km | staff minutes |", "|---|---|---|---|---|"]
+    for policy, points in _points(measured, "copy_km").items():
+        minutes = {moves: x for moves, x, _ in _points(measured, "staff_minutes")[policy]}
+        rows += [
+            f"| {policy.replace('_', ' ')} | {moves} | {y:+.1f} % | {x:+.1f} % | {minutes[moves]:+.1f} % |"
+            for moves, x, y in points
+        ]
+    charts = "![loans against kilometres](twin-km.svg)\n\n![loans against staff minutes](twin-minutes.svg)\n"
+    return "## Over the budget, as found\n\n" + charts + "\n" + "\n".join(rows) + "\n"
+
+
+def _points(measured: Iterable[Line], metric: str) -> dict[str, list[tuple[int, float, float]]]:
+    """Return each policy's (moves, change of the metric, change of loans) in per cent against none."""
+    found: dict[tuple[str, int], dict[int, Line]] = defaultdict(dict)
+    for line in measured:
+        if line["scenario"] == "as_found":
+            found[line["policy"], line["moves_a_week"]][line["seed"]] = line
+    base = next((of for (policy, _), of in found.items() if policy == "none"), {})
+    points: dict[str, list[tuple[int, float, float]]] = defaultdict(list)
+    for (policy, moves), of in sorted(found.items()):
+        x, y = _change(of, base, metric), _change(of, base, "loans")
+        if x:
+            points[policy].append((moves, float(np.mean(x)), float(np.mean(y))))
+    return points
+
+
+WIDTH, HEIGHT, MARGIN = 720, 420, 60
+
+
+def frontier(measured: Iterable[Line], metric: str) -> str:
+    """Return a chart of loans over a cost, a line a policy and a point a budget."""
+    points = _points(measured, metric)
+    xs, ys = ([p[i] for some in points.values() for p in some] or [0.0] for i in (1, 2))
+    (x0, x1), (y0, y1) = _span(xs), _span(ys)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return (
+            MARGIN + (x - x0) / (x1 - x0) * (WIDTH - 2.8 * MARGIN),
+            HEIGHT - MARGIN - (y - y0) / (y1 - y0) * (HEIGHT - 1.6 * MARGIN),
+        )
+
+    marks = [mark for policy, some in sorted(points.items()) for mark in _marks(policy, [at(x, y) for _, x, y in some])]
+    label = {"copy_km": "copies' kilometres", "staff_minutes": "staff minutes"}[metric]
+    return "\n".join([_OPEN, *_axes(x0, x1, y0, y1, label), *marks, "</svg>\n"])
+
+
+_OPEN = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
+    f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+)
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    pad = 0.06 * (high - low or 1.0)
+    return low - pad, high + pad
+
+
+def _axes(x0: float, x1: float, y0: float, y1: float, label: str) -> list[str]:
+    bottom, right = HEIGHT - MARGIN, WIDTH - 1.8 * MARGIN
+    found = [f'<path d="M{MARGIN} {0.6 * MARGIN}V{bottom}H{right}" fill="none" stroke="#333"/>']
+    for i in range(6):
+        x, y = MARGIN + i / 5 * (right - MARGIN), bottom - i / 5 * (bottom - 0.6 * MARGIN)
+        found.append(f'<text x="{x:.0f}" y="{bottom + 18}" text-anchor="middle">{x0 + i / 5 * (x1 - x0):+.0f} %</text>')
+        found.append(f'<text x="{MARGIN - 6}" y="{y + 4:.0f}" text-anchor="end">{y0 + i / 5 * (y1 - y0):+.0f} %</text>')
+    found.append(
+        f'<text x="{(MARGIN + right) / 2:.0f}" y="{HEIGHT - 14}" text-anchor="middle">{label}, against none</text>'
+    )
+    return [*found, f'<text x="{MARGIN}" y="20">loans, against none</text>']
+
+
+def _marks(policy: str, at: Sequence[tuple[float, float]]) -> list[str]:
+    colour = COLOURS.get(policy, "#444")
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
+    dots = [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in at]
+    x, y = at[-1]
+    name = f'<text x="{x + 8:.1f}" y="{y + 4:.1f}" fill="{colour}">{policy.replace("_", " ")}</text>'
+    return [f'<polyline points="{path}" fill="none" stroke="{colour}"/>', *dots, name]
+
+
+def _calibration(found: Sequence[Line]) -> str:
+    if not found:
+        return ""
+    names = [name for name in found[0] if name not in ("network", "still_out", "share_by_weekday")]
+    head = "| | " + " | ".join(line["network"] for line in found) + " |\n" + "|---" * (len(found) + 1) + "|\n"
+    rows = [f"| {name.replace('_', ' ')} | " + " | ".join(f"{line[name]:,}" for line in found) + " |" for name in names]
+    rows += [
+        f"| still on the way after {day} days | "
+        + " | ".join(str(line["still_out"].get(day, "")) for line in found)
+        + " |"
+        for day in found[0]["still_out"]
+    ]
+    rows.append(
+        "| sent by weekday, Monday first | "
+        + " | ".join(" ".join(f"{s:.2f}" for s in line["share_by_weekday"]) for line in found)
+        + " |"
+    )
+    return "## Beside a real network\n\nOne week's shipments.\n\n" + head + "\n".join(rows) + "\n"
+
+
+def _seconds(measured: Sequence[Line]) -> str:
+    by = _by_policy(measured)
+    rows = [
+        f"| {policy.replace('_', ' ')} | {np.median([line['seconds'] for line in measured if line['policy'] == policy]):.1f} |"
+        for policy in by
+    ]
+    return "## Processor seconds a run, weekly plans\n\n| policy | median |\n|---|---|\n" + "\n".join(rows) + "\n"
