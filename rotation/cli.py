@@ -264,6 +264,21 @@ def _table(*columns: str) -> Callable[[list[dict[str, Any]]], None]:
     return show
 
 
+@app.command()
+def why(copy: Annotated[str, typer.Argument(help="The copy's id.")], as_json: Json = False) -> None:
+    """Say why a copy moved, moves, or stays."""
+    from rotation.why import of_copy
+
+    def show(answer: dict[str, Any]) -> None:
+        _pairs({name: answer[name] for name in ("copy", "title", "state", "place", "since")})
+        for one in answer["transfers"]:
+            said = f"{one['why']['zh']}\n{one['why']['en']}"
+            Console().print(f"\n{one['from']} → {one['to']} ({one['kind']}, {one['status']})\n{said}", highlight=False)
+
+    with _beside() as (_, _network, engine), engine.connect() as connection:
+        _print(of_copy(connection, copy), as_json, show)
+
+
 # --- Input ------------------------------------------------------------------------------------------------------------
 
 
