@@ -321,7 +321,9 @@ def told(row: Row, chosen: Map, edge: str, at: datetime | None = None) -> Iterat
 
 def _meaning(row: Row, chosen: Map) -> str:
     word = row.values.get("says", "")
-    meaning = chosen.says.get(word, word if word in STATES or word in MAPPED_FACTS else None) or chosen.default_says
+    meaning = chosen.says.get(word, word if word in STATES or word in MAPPED_FACTS else None)
+    if meaning is None and not word:
+        meaning = chosen.default_says
     if meaning is None:
         raise Wrong("says", f"{word!r} stands in no line of the map's [says]")
     return meaning
