@@ -145,6 +145,7 @@ def fill(bench: Bench) -> None:
     at = START - timedelta(days=30)
     with psycopg.connect(bench.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(FILL, {"at": at, "copies": bench.copies})
+        connection.execute("INSERT INTO clock VALUES (1, %s, now(), 0)", (START + timedelta(days=61),))
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 

@@ -108,7 +108,7 @@ def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> 
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
     new = cursor.execute(INSERT_NEWEST_MOVEMENTS).rowcount
-    left = cursor.execute(UPSERT_COPIES).fetchall()
+    left = cursor.execute(UPDATE_COPIES).fetchall() + cursor.execute(INSERT_COPIES).fetchall()
     moved = sum(int(count) for *_, count in left)
     places = {place for from_place, to_place, _ in left for place in (from_place, to_place) if place}
     return New(new + older.counted, new - moved + older.late, set()), places
@@ -122,15 +122,25 @@ def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
 INSERT_NEWEST_MOVEMENTS = (
     f"INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest ON CONFLICT DO NOTHING"
 )
-UPSERT_COPIES = f"""
+UPDATE_COPIES = f"""
 WITH moved AS (
-    INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest
+    UPDATE copies t SET
+        occurred_at = b.occurred_at, sequence = b.sequence, source = b.source, event_id = b.event_id,
+        state = b.state, place_id = b.place_id, to_place_id = b.to_place_id
+    FROM batch_movements b WHERE b.newest AND t.copy_id = b.copy_id AND {NEWER.replace("excluded.", "b.")}
+    RETURNING old.place_id, old.to_place_id)
+SELECT place_id, to_place_id, count(*) FROM moved GROUP BY 1, 2
+"""
+INSERT_COPIES = f"""
+WITH new AS (
+    INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE newest
+    AND NOT EXISTS (SELECT FROM copies c WHERE c.copy_id = b.copy_id)
     ON CONFLICT (copy_id) DO UPDATE SET
         occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
         event_id = excluded.event_id, state = excluded.state, place_id = excluded.place_id, to_place_id = excluded.to_place_id
     WHERE {NEWER}
     RETURNING old.place_id, old.to_place_id)
-SELECT place_id, to_place_id, count(*) FROM moved GROUP BY 1, 2
+SELECT place_id, to_place_id, count(*) FROM new GROUP BY 1, 2
 """
 
 

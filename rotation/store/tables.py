@@ -180,7 +180,7 @@ copies = Table(
     Column("fixed", Boolean, nullable=False, server_default="false"),
     Column("added_at", Instant),
     Index("copies_by_place", "place_id"),
-    Index("copies_by_title", "title_id"),
+    Index("copies_unlisted", "copy_id", postgresql_where=text("title_id IS NULL")),
     Index("copies_on_the_way", "to_place_id", postgresql_where=text("to_place_id IS NOT NULL")),
     comment="Each copy's last movement, and what its newest copy.added said.",
     postgresql_with={"fillfactor": 70},  # room for the next states of a row on its own page: updates that touch no index

@@ -56,9 +56,9 @@ CREATE TABLE copies (
 
 CREATE INDEX copies_by_place ON copies (place_id);
 
-CREATE INDEX copies_by_title ON copies (title_id);
-
 CREATE INDEX copies_on_the_way ON copies (to_place_id) WHERE to_place_id IS NOT NULL;
+
+CREATE INDEX copies_unlisted ON copies (copy_id) WHERE title_id IS NULL;
 
 COMMENT ON TABLE copies IS 'Each copy''s last movement, and what its newest copy.added said.';
 
