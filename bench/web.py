@@ -178,6 +178,7 @@ _MORE_COPIES = text("""
 
 
 def _environment(url: str, folder: Path, port: int, **more: str) -> dict[str, str]:
+    (folder / "state").mkdir(exist_ok=True)
     network = str(folder / "network.toml")
     found = {
         "DATABASE_URL": url,

@@ -1,6 +1,7 @@
 """Pictures of the running page for the README: `python docs/screenshots.py ADDRESS USER PASSWORD`.
 
-Writes docs/pictures/NAME.png in English and NAME-zh.png in Chinese. Run it beside `rotation run`, with the administrator's name and password.
+Writes docs/pictures/NAME.png in English and NAME-zh.png in Chinese. Run it
+beside `rotation run`, with the administrator's name and password.
 """
 
 import sys
