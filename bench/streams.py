@@ -46,7 +46,7 @@ def network() -> Network:
     rooms = [{"id": place, "name": place, "tier": "room", "parent": PLACES[0]} for place in PLACES[1:]]
     first = {"id": PLACES[0], "name": "centre", "tier": "central", "hub": {}}
     return from_tables(
-        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": "fiction", "name": "fiction"}, {"id": "watched", "name": "watched"}],
+        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": cls, "name": cls} for cls in ("fiction", "watched")],
          "place": [first, *rooms], "van": [{"id": "v", "hub": PLACES[0], "crates": 20}]}, "bench.toml",
     )  # fmt: skip
 
@@ -61,7 +61,9 @@ def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
             else CopyReturned(copy=copy, place=place) if kind < 0.95
             else TransferSent(copy=copy, place=place, to=draw.choice(PLACES))
         )  # fmt: skip
-        yield cloud_event(fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 50))
+        yield cloud_event(
+            fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 50)
+        )
 
 
 def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
@@ -103,7 +105,16 @@ class Bench:
     def worker(self, kind: str, prefix: str) -> subprocess.Popen[bytes]:
         """Start a process: "apply", "watch" (apply and watch) or "noop"."""
         log = (self.folder / f"{prefix}-{kind}.log").open("ab")
-        command = [sys.executable, "-m", "bench.streams_process", kind, self.bootstrap, self.url, prefix, str(self.folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "bench.streams_process",
+            kind,
+            self.bootstrap,
+            self.url,
+            prefix,
+            str(self.folder),
+        ]
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."})
 
     def backends(self) -> list[int]:
@@ -126,7 +137,10 @@ class Bench:
         """Print one line; rates also as multiples of the no-op agent's."""
         rate = figures.get("events_per_s")
         times = {"times_noop": round(rate / self.noop, 2)} if rate and self.noop else {}
-        print(json.dumps({"bench": "streams", "case": name, "copies": self.copies, "seed": SEED, **figures, **times}), flush=True)
+        print(
+            json.dumps({"bench": "streams", "case": name, "copies": self.copies, "seed": SEED, **figures, **times}),
+            flush=True,
+        )
 
 
 # --- The cases --------------------------------------------------------------------------------------------------------------
@@ -135,8 +149,8 @@ class Bench:
 FILL = """
 INSERT INTO movements SELECT 'c' || lpad(n::text, 7, '0'), %(at)s + n * interval '1 second', 0, 'koha/main', 'a' || n, 'on_shelf',
     'p' || lpad((n %% 500)::text, 3, '0') FROM generate_series(0, %(copies)s - 1) n;
-INSERT INTO copies SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id, NULL, 't' || (substr(event_id, 2)::int / 3),
-    'fiction', NULL, place_id, false, occurred_at FROM movements;
+INSERT INTO copies SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id, NULL,
+    't' || (substr(event_id, 2)::int / 3), 'fiction', NULL, place_id, false, occurred_at FROM movements;
 """
 
 
@@ -169,7 +183,12 @@ def noop(bench: Bench, events: int) -> None:
     prefix = bench.fill(batched(moves(events, bench.copies), 1))
     process = bench.worker("noop", prefix)
     bench.noop, cpu_us = _noop_rate(bench.folder / f"{prefix}.noop")
-    bench.say("Faust's no-op agent, single events", events=events, events_per_s=round(bench.noop), worker_cpu_us=round(cpu_us, 1))
+    bench.say(
+        "Faust's no-op agent, single events",
+        events=events,
+        events_per_s=round(bench.noop),
+        worker_cpu_us=round(cpu_us, 1),
+    )
     _end([process])
 
 
@@ -238,7 +257,9 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     """
     prefix = bench.fill(iter(()))
     with psycopg.connect(bench.url) as connection:
-        connection.execute("INSERT INTO targets SELECT 'p' || lpad(n::text, 3, '0'), 'watched', 1, 2 FROM generate_series(0, 499) n")
+        connection.execute(
+            "INSERT INTO targets SELECT 'p' || lpad(n::text, 3, '0'), 'watched', 1, 2 FROM generate_series(0, 499) n"
+        )
     workers = [bench.worker("watch", prefix), bench.relay()]
     _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, 70_000_000 + rate), size))
     bench.send(prefix, batched(_watched(CopyAdded, 0), 100))
@@ -261,7 +282,9 @@ def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
     for number, place in enumerate(PLACES):
         more = {"title": "w", "class": "watched"} if kind is CopyAdded else {}
         at = START + timedelta(days=60, minutes=minute)
-        yield cloud_event(kind(copy=f"w{number}", place=place, **more), event_id=f"w{minute}-{number}", source="koha/main", time=at)
+        yield cloud_event(
+            kind(copy=f"w{number}", place=place, **more), event_id=f"w{minute}-{number}", source="koha/main", time=at
+        )
 
 
 def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -> dict[str, float]:
@@ -381,7 +404,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-streams-") as name:
         folder = Path(name)
         settings = {**POSTGRES, "track_commit_timestamp": "on"}
-        with embedded_kafka(folder / "kafka") as kafka, embedded_postgres(folder / "postgres", settings=settings) as postgres:
+        with (
+            embedded_kafka(folder / "kafka") as kafka,
+            embedded_postgres(folder / "postgres", settings=settings) as postgres,
+        ):
             migrate.upgrade(postgres.url)
             bench = Bench(kafka.bootstrap, postgres.url, folder, wanted.copies)
             bench.postgres_pid = postgres.pid

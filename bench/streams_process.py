@@ -49,18 +49,27 @@ def noop(bootstrap: str, prefix: str, folder: str) -> Any:
         if seen["begin"] and time.monotonic() - seen["last"] > QUIET_S:
             events = seen["count"] - NOOP_COUNT_FROM
             cpu_us = 1e6 * (seen["cpu_last"] - seen["cpu"]) / events
-            done = Path(folder, f"{prefix}.part")
-            done.write_text(json.dumps([events / (seen["last"] - seen["begin"]), cpu_us]))
-            done.rename(done.with_suffix(".noop"))
+            _leave(Path(folder, f"{prefix}.noop"), events / (seen["last"] - seen["begin"]), cpu_us)
 
     return app
+
+
+def _leave(file: Path, *figures: float) -> None:
+    """Write the figures, whole or not at all."""
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(figures))
+    part.rename(file)
 
 
 def main() -> None:
     """Run one process until SIGTERM."""
     configure_logging()
     kind, bootstrap, url, prefix, folder = sys.argv[1:]
-    make = (lambda: noop(bootstrap, prefix, folder)) if kind == "noop" else (lambda: apply(kind, bootstrap, url, prefix, folder))
+    make = (
+        (lambda: noop(bootstrap, prefix, folder))
+        if kind == "noop"
+        else (lambda: apply(kind, bootstrap, url, prefix, folder))
+    )
     asyncio.run(run(make))
     end(0)
 

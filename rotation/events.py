@@ -17,7 +17,9 @@ from rotation.movements import Movement, State
 SPEC_VERSION = "1.0"
 SCHEMA_VERSION = 1
 FUTURE_TOLERANCE = timedelta(minutes=5)  # clocks of library systems differ by minutes, not more
-EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # no library system holds a circulation older than this; a mistyped year does
+EARLIEST = datetime(
+    1900, 1, 1, tzinfo=UTC
+)  # no library system holds a circulation older than this; a mistyped year does
 MAX_BATCH_BYTES = 1_000_000  # Kafka's own default for a message, less room for its headers
 
 Text = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]  # PostgreSQL's text holds no NUL
@@ -362,7 +364,9 @@ def parse(batch: bytes, edge: Edge, headers: Headers = ()) -> Iterator[Event | R
     `headers` are the message's own (Kafka's, HTTP's); one that contradicts the content rejects the whole batch.
     """
     if len(batch) > MAX_BATCH_BYTES:
-        yield Rejection(0, Reason.TOO_LARGE, "", f"{len(batch)} bytes; at most {MAX_BATCH_BYTES}", batch[:MAX_BATCH_BYTES])
+        yield Rejection(
+            0, Reason.TOO_LARGE, "", f"{len(batch)} bytes; at most {MAX_BATCH_BYTES}", batch[:MAX_BATCH_BYTES]
+        )
         return
     members, rejection = _members(batch, headers)
     if rejection:
@@ -393,7 +397,7 @@ def _unreadable(batch: bytes, error: orjson.JSONDecodeError) -> Rejection:
 
 
 def _wrong_header(key: str, told: bytes, value: Any) -> tuple[str, str] | None:
-    """Return the header and what is wrong with it, or None: a content type of another shape or charset, an attribute that differs."""
+    """Return the header and what is wrong with it, or None: another shape or charset, an attribute that differs."""
     text = told.decode("utf-8", "replace").strip()
     if key == "content-encoding" and text.lower() not in ("", "identity"):
         return key, f"says {text!r}, but the content is plain JSON"
@@ -412,7 +416,10 @@ def _wrong_content_type(key: str, told: str, value: Any) -> tuple[str, str] | No
         return key, f"says charset {charset!r}, but JSON is UTF-8"
     shape = {"application/cloudevents-batch+json": list, "application/cloudevents+json": dict}.get(kind, list | dict)
     if "json" not in kind or not isinstance(value, shape):
-        return key, f"says {kind!r}, but the content is {'an array of events' if isinstance(value, list) else 'one event'}"
+        return (
+            key,
+            f"says {kind!r}, but the content is {'an array of events' if isinstance(value, list) else 'one event'}",
+        )
     return None
 
 

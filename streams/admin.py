@@ -42,7 +42,9 @@ def check(client: Mapping[str, Any], *, topics: Iterable[Topic] = TOPICS) -> lis
     try:
         existing = set(with_admin.list_topics())
         found = [topic for topic in topics if topic.name in existing]
-        missing = [Difference(topic.name, "topic", "present", "missing") for topic in topics if topic.name not in existing]
+        missing = [
+            Difference(topic.name, "topic", "present", "missing") for topic in topics if topic.name not in existing
+        ]
         return missing + [difference for topic in found for difference in _differences(with_admin, topic)]
     finally:
         with_admin.close()
@@ -72,7 +74,9 @@ def _differences(admin: KafkaAdminClient, topic: Topic) -> list[Difference]:
     few = [Difference(topic.name, "partitions", f"at least {topic.partitions}", str(partitions))]
     actual = _actual_configs(admin, topic.name)
     wrong = [
-        Difference(topic.name, key, value, str(actual.get(key))) for key, value in configs(topic).items() if actual.get(key) != value
+        Difference(topic.name, key, value, str(actual.get(key)))
+        for key, value in configs(topic).items()
+        if actual.get(key) != value
     ]
     return (few if partitions < topic.partitions else []) + wrong
 

@@ -28,7 +28,9 @@ STOP_LOOK_S = 0.2
 JOIN_S = 2.0  # a batch in hand is written in well under a second; a database that does not answer is not waited for
 SESSION_TIMEOUT_S = 8.0  # at Faust's 60 s half of the restarts after kill -9 took over a minute; at 6 to 10 s none
 HEARTBEAT_S = 2.0
-BUFFER_MESSAGES = 2048  # beyond it a partition's fetching pauses; large enough that the fetcher's pause of 1 s never comes
+BUFFER_MESSAGES = (
+    2048  # beyond it a partition's fetching pauses; large enough that the fetcher's pause of 1 s never comes
+)
 
 
 class RotationApp(faust.App):
@@ -53,7 +55,13 @@ class RotationApp(faust.App):
 
 
 def create(
-    client: Client, database_url: str, network: Network, data_dir: Path, *, topics: Topics = Topics(), name: str = "rotation"  # noqa: B008
+    client: Client,
+    database_url: str,
+    network: Network,
+    data_dir: Path,
+    *,
+    topics: Topics = Topics(),
+    name: str = "rotation",
 ) -> RotationApp:
     """Return the app with `apply` attached; `name` is the consumer group."""
     app = RotationApp(
@@ -120,8 +128,8 @@ class Hand:
 
     async def room(self) -> None:
         """Wait until half of what waits is taken."""
-        while len(self._waiting) > WAITING_MESSAGES // 2 and not self._writer.stopping.is_set():
-            await asyncio.sleep(ROOM_LOOK_S)
+        while len(self._waiting) > WAITING_MESSAGES // 2 and not self._writer.stopping.is_set():  # noqa: ASYNC110
+            await asyncio.sleep(ROOM_LOOK_S)  # a look costs less than an event a message
 
     def give(self, message: Message) -> None:
         """Let a message wait for its batch."""

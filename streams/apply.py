@@ -151,7 +151,12 @@ class Writer:
             begin = ends[message.partition]
             missed = self._fetch_gap(message.partition, begin, message.offset) if message.offset > begin else []
             if missed:
-                log.warning("%d messages passed by from offset %d of partition %d", len(missed), missed[0].offset, message.partition)
+                log.warning(
+                    "%d messages passed by from offset %d of partition %d",
+                    len(missed),
+                    missed[0].offset,
+                    message.partition,
+                )
                 return missed
             ends[message.partition] = message.offset + 1
         return []

@@ -37,7 +37,11 @@ def document() -> dict[str, Any]:
 def event_schema(fact: type[Fact]) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a fact's CloudEvent."""
     envelope = Envelope.model_json_schema()
-    properties = {**envelope["properties"], "type": {"const": fact.type}, "data": _inlined(fact.model_json_schema(by_alias=True))}
+    properties = {
+        **envelope["properties"],
+        "type": {"const": fact.type},
+        "data": _inlined(fact.model_json_schema(by_alias=True)),
+    }
     title = f"{fact.type}, version {SCHEMA_VERSION}"
     return {**envelope, "title": title, "description": (fact.__doc__ or "").strip(), "properties": properties}
 
@@ -59,7 +63,9 @@ def _channel(topic: Topic) -> dict[str, Any]:
         "address": topic.name,
         "description": topic.about,
         "messages": {_name(topic): {"$ref": f"#/components/messages/{_name(topic)}"}},
-        "bindings": {"kafka": {"topic": topic.name, "partitions": topic.partitions, "topicConfiguration": configuration}},
+        "bindings": {
+            "kafka": {"topic": topic.name, "partitions": topic.partitions, "topicConfiguration": configuration}
+        },
         "x-key": topic.key,
         "x-kept": "forever" if topic.retention_ms == FOREVER else f"{topic.retention_ms // 86_400_000} days",
         "x-ordering": "none: every reader takes messages in any order, twice, on any partition",

@@ -62,7 +62,9 @@ def pieces(lines: Iterable[bytes]) -> Iterator[Piece | Rejection]:
         if not line:
             continue
         if len(line) > MAX_BATCH_BYTES:
-            yield Rejection(number, Reason.TOO_LARGE, f"line {number}", f"{len(line)} bytes; at most {MAX_BATCH_BYTES}", line)
+            yield Rejection(
+                number, Reason.TOO_LARGE, f"line {number}", f"{len(line)} bytes; at most {MAX_BATCH_BYTES}", line
+            )
         elif not (event := _event(line)):
             yield from _gathered(waiting)
             yield Piece(_batch(line), 1)

@@ -38,7 +38,7 @@ class Difference(NamedTuple):
     only_after: int
 
 
-def rebuild(url: str, client: Client, network: Network, tell: Tell, topics: Topics = Topics()) -> list[Difference]:  # noqa: B008
+def rebuild(url: str, client: Client, network: Network, tell: Tell, topics: Topics = Topics()) -> list[Difference]:
     """Replace the derived tables by what Kafka holds and return where the result differs; nothing is what must be.
 
     Raises
@@ -116,7 +116,8 @@ def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:
         columns = "transfer_id, status, changed_at" if table == "transfers" else "*"
         before, after = f"SELECT {columns} FROM {KEPT}.{table}", f"SELECT {columns} FROM {table}"
         counted = cursor.execute(
-            f"SELECT (SELECT count(*) FROM ({before} EXCEPT ALL {after}) b), (SELECT count(*) FROM ({after} EXCEPT ALL {before}) a)"
+            f"SELECT (SELECT count(*) FROM ({before} EXCEPT ALL {after}) b),"
+            f" (SELECT count(*) FROM ({after} EXCEPT ALL {before}) a)"
         ).fetchone()
         if counted and any(counted):
             yield Difference(table, *counted)

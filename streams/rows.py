@@ -15,7 +15,9 @@ from rotation.events import Edge, Event, Headers, Reason, Rejection, parse
 
 OWN = "own:"  # before the copy's id: a shipment of the library system that bears no id of its own
 Row = tuple[Any, ...]
-Key = tuple[str, datetime, int, str, str]  # subject, occurred_at, sequence, source, event id: a fact's identity and order
+Key = tuple[
+    str, datetime, int, str, str
+]  # subject, occurred_at, sequence, source, event id: a fact's identity and order
 
 
 class Message(NamedTuple):
@@ -67,7 +69,9 @@ class Rows:
     holds: Facts = field(default_factory=Facts)
     transfers: Facts = field(default_factory=Facts)
     crates: Facts = field(default_factory=Facts)
-    listings: dict[str, Row] = field(default_factory=dict)  # what the newest copy.added says; of two at once, the greater words
+    listings: dict[str, Row] = field(
+        default_factory=dict
+    )  # what the newest copy.added says; of two at once, the greater words
     refused: list[Refused] = field(default_factory=list)
     heard: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     duplicates: int = 0
@@ -130,7 +134,15 @@ def _add_movement(rows: Rows, event: Event) -> bool:
 def _add_copy_fact(rows: Rows, event: Event) -> bool:
     fact: Any = event.fact
     if fact.type == "copy.added":
-        listing = (event.time, fact.title, fact.title_class, fact.owner or "", fact.place, fact.fixed, fact.title_name or "")
+        listing = (
+            event.time,
+            fact.title,
+            fact.title_class,
+            fact.owner or "",
+            fact.place,
+            fact.fixed,
+            fact.title_name or "",
+        )
         rows.listings[fact.copy_id] = max(listing, rows.listings.get(fact.copy_id, listing))
     return _add_movement(rows, event)
 
@@ -145,7 +157,14 @@ def _add_hold_fact(rows: Rows, event: Event) -> bool:
 def _add_transfer_fact(rows: Rows, event: Event) -> bool:
     fact: Any = event.fact
     moves = fact.state is not None
-    rest = (fact.type, fact.copy_id, fact.place, getattr(fact, "to", None), getattr(fact, "crate", None), getattr(fact, "reason", None))
+    rest = (
+        fact.type,
+        fact.copy_id,
+        fact.place,
+        getattr(fact, "to", None),
+        getattr(fact, "crate", None),
+        getattr(fact, "reason", None),
+    )
     new = rows.transfers.add(_key(fact.transfer or OWN + fact.copy_id, event), rest, not moves)
     return _add_movement(rows, event) if moves else new
 
@@ -167,7 +186,9 @@ _ADDERS: dict[str, Callable[[Rows, Event], bool]] = {
 
 def _storable(rejection: Rejection) -> Rejection:
     """Return the rejection without NUL in its words, which PostgreSQL's text cannot hold; the original bytes stay."""
-    return rejection._replace(field=rejection.field.replace("\x00", "\\0"), message=rejection.message.replace("\x00", "\\0"))
+    return rejection._replace(
+        field=rejection.field.replace("\x00", "\\0"), message=rejection.message.replace("\x00", "\\0")
+    )
 
 
 def refusal_by_store(message: Message, index: int, original: bytes, why: str) -> Refused:

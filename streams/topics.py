@@ -24,35 +24,83 @@ class Topic(NamedTuple):
 
 
 CIRCULATION_EVENTS = Topic(
-    "circulation.events", "copy or none", 6, FOREVER, False, ("adapters", "city", "scanners"), ("streams.apply",),
+    "circulation.events",
+    "copy or none",
+    6,
+    FOREVER,
+    False,
+    ("adapters", "city", "scanners"),
+    ("streams.apply",),
     "All facts, as CloudEvents batches; the source of everything in the database.",
 )
 CIRCULATION_REJECTED = Topic(
-    "circulation.rejected", "topic/partition/offset/index", 1, 365 * DAY_MS, False, ("streams.relay",), ("library systems",),
+    "circulation.rejected",
+    "topic/partition/offset/index",
+    1,
+    365 * DAY_MS,
+    False,
+    ("streams.relay",),
+    ("library systems",),
     "Events that could not be applied, with the reason and where to find the original.",
 )
 STOCK_TOUCHED = Topic(
-    "stock.touched", "place", 6, 7 * DAY_MS, False, ("streams.relay",), ("streams.watch",),
+    "stock.touched",
+    "place",
+    6,
+    7 * DAY_MS,
+    False,
+    ("streams.relay",),
+    ("streams.watch",),
     "Places whose copies changed, to be counted again.",
 )
 STOCK_ALERTS = Topic(
-    "stock.alerts", "place/kind/class", 1, 365 * DAY_MS, False, ("streams.relay",), ("whoever must act",),
+    "stock.alerts",
+    "place/kind/class",
+    1,
+    365 * DAY_MS,
+    False,
+    ("streams.relay",),
+    ("whoever must act",),
     "Alerts as they open and close.",
 )
 STOCK_TARGETS = Topic(
-    "stock.targets", "copy", 6, FOREVER, True, ("streams.relay",), ("library systems that cannot ask",),
+    "stock.targets",
+    "copy",
+    6,
+    FOREVER,
+    True,
+    ("streams.relay",),
+    ("library systems that cannot ask",),
     "Where each copy should go when it is next in someone's hand.",
 )
 TRANSFER_ORDERS = Topic(
-    "transfer.orders", "transfer", 6, 365 * DAY_MS, False, ("streams.relay",), ("places", "vans", "library systems"),
+    "transfer.orders",
+    "transfer",
+    6,
+    365 * DAY_MS,
+    False,
+    ("streams.relay",),
+    ("places", "vans", "library systems"),
     "Orders: what to pick, send, carry and receive, by when.",
 )
 ROUTE_REQUESTS = Topic(
-    "route.requests", "hub", 6, 7 * DAY_MS, False, ("planner",), ("solver workers",),
+    "route.requests",
+    "hub",
+    6,
+    7 * DAY_MS,
+    False,
+    ("planner",),
+    ("solver workers",),
     "One routing problem a message.",
 )
 ROUTE_RESULTS = Topic(
-    "route.results", "hub", 6, 7 * DAY_MS, False, ("solver workers",), ("planner",),
+    "route.results",
+    "hub",
+    6,
+    7 * DAY_MS,
+    False,
+    ("solver workers",),
+    ("planner",),
     "Solutions, each with the id of its request.",
 )
 

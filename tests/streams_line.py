@@ -36,7 +36,15 @@ class Line:
 
     def start(self) -> subprocess.Popen[bytes]:
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
-        command = [sys.executable, "-m", "tests.streams_process", self.bootstrap, self.url, self.prefix, str(self.folder)]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.streams_process",
+            self.bootstrap,
+            self.url,
+            self.prefix,
+            str(self.folder),
+        ]
         self.workers.append(subprocess.Popen(command, stdout=log, stderr=log))
         return self.workers[-1]
 

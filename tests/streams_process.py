@@ -1,4 +1,4 @@
-"""A worker as a process of its own, on topics and a group of a test's own: `python -m tests.streams_process BOOTSTRAP URL PREFIX DIR`."""
+"""A worker as a process on topics and a group of a test's own: `-m tests.streams_process BOOTSTRAP URL PREFIX DIR`."""
 
 import asyncio
 import sys

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -54,34 +54,39 @@ def told(fact: Fact, number: int, at: datetime | None = None, source: str = "koh
     return cloud_event(fact, event_id=f"e{number}", source=source, time=at or MONDAY + timedelta(minutes=number))
 
 
+Maker = Callable[[random.Random, str, str], Fact]
+
+
+def _sometimes_named(draw: random.Random, copy: str) -> str | None:
+    return draw.choice([None, f"x{copy}"])
+
+
+KINDS: dict[Maker, float] = {
+    lambda draw, copy, place: CopyLoaned(copy=copy, place=place): 40,
+    lambda draw, copy, place: CopyReturned(copy=copy, place=place): 30,
+    lambda draw, copy, place: TransferSent(
+        copy=copy, place=place, to=draw.choice(PLACES), transfer=_sometimes_named(draw, copy)
+    ): 10,
+    lambda draw, copy, place: TransferReceived(copy=copy, place=place, transfer=_sometimes_named(draw, copy)): 8,
+    lambda draw, copy, place: TransferDeclined(copy=copy, place=place, transfer=f"x{copy}", reason="not found"): 2,
+    lambda draw, copy, place: HoldPlaced(hold=f"h{copy}", title="t1", place=place): 4,
+    lambda draw, copy, place: HoldFilled(hold=f"h{copy}", title="t1", place=place, copy=copy): 2,
+    lambda draw, copy, place: CrateClosed(
+        crate=f"k{draw.randrange(4)}", place=place, to=draw.choice(PLACES), copies=(copy,)
+    ): 2,
+    lambda draw, copy, place: CrateDelivered(crate=f"k{draw.randrange(4)}", place=place): 2,
+}
+
+
 def history(seed: int, events: int, copies: int = 40) -> list[dict[str, Any]]:
-    """Facts of a few weeks in the order they happened; every copy.added comes first for most copies, late for some."""
+    """Facts of some weeks in the order they happened: every copy is added, then all kinds in the shares of KINDS."""
     draw = random.Random(seed)
-    facts: list[Fact] = []
-    for number in range(events):
-        copy, place = f"c{draw.randrange(copies)}", draw.choice(PLACES)
-        kind = draw.random()
-        if number < copies:
-            copy = f"c{number}"
-            facts.append(CopyAdded(copy=copy, place=place, title=f"t{number // 2}", **{"class": "fiction"}))
-        elif kind < 0.4:
-            facts.append(CopyLoaned(copy=copy, place=place))
-        elif kind < 0.7:
-            facts.append(CopyReturned(copy=copy, place=place))
-        elif kind < 0.8:
-            facts.append(TransferSent(copy=copy, place=place, to=draw.choice(PLACES), transfer=draw.choice([None, f"x{copy}"])))
-        elif kind < 0.88:
-            facts.append(TransferReceived(copy=copy, place=place, transfer=draw.choice([None, f"x{copy}"])))
-        elif kind < 0.9:
-            facts.append(TransferDeclined(copy=copy, place=place, transfer=f"x{copy}", reason="not found"))
-        elif kind < 0.94:
-            facts.append(HoldPlaced(hold=f"h{copy}", title="t1", place=place))
-        elif kind < 0.96:
-            facts.append(HoldFilled(hold=f"h{copy}", title="t1", place=place, copy=copy))
-        elif kind < 0.98:
-            facts.append(CrateClosed(crate=f"k{draw.randrange(4)}", place=place, to=draw.choice(PLACES), copies=(copy,)))
-        else:
-            facts.append(CrateDelivered(crate=f"k{draw.randrange(4)}", place=place))
+    facts: list[Fact] = [
+        CopyAdded(copy=f"c{n}", place=draw.choice(PLACES), title=f"t{n // 2}", **{"class": "fiction"})
+        for n in range(min(copies, events))
+    ]
+    makers = draw.choices(list(KINDS), list(KINDS.values()), k=events - len(facts))
+    facts += [make(draw, f"c{draw.randrange(copies)}", draw.choice(PLACES)) for make in makers]
     return [told(fact, number) for number, fact in enumerate(facts)]
 
 
@@ -95,10 +100,15 @@ def batches(events: Sequence[dict[str, Any]], seed: int, largest: int = 20) -> l
     return found
 
 
-def disturbed(events: Sequence[dict[str, Any]], seed: int, *, twice: float = 0.05, late: float = 0.05) -> list[dict[str, Any]]:
+def disturbed(
+    events: Sequence[dict[str, Any]], seed: int, *, twice: float = 0.05, late: float = 0.05
+) -> list[dict[str, Any]]:
     """The same set with some told twice and some told long after they happened."""
     draw = random.Random(seed)
-    keyed = [(number + (draw.uniform(0, len(events)) if draw.random() < late else 0), event) for number, event in enumerate(events)]
+    keyed = [
+        (number + (draw.uniform(0, len(events)) if draw.random() < late else 0), event)
+        for number, event in enumerate(events)
+    ]
     keyed += [(key + draw.uniform(0, len(events)), event) for key, event in keyed if draw.random() < twice]
     return [event for _, event in sorted(keyed, key=lambda pair: pair[0])]
 
@@ -116,7 +126,11 @@ def fold(events: Iterable[dict[str, Any]]) -> Standing:
     """The plain reference: everything in memory, in order."""
     parsed = [event for event in parse(orjson.dumps(list(events)), EDGE) if isinstance(event, Event)]
     moves = [move for event in parsed if (move := event.movement())]
-    added = {event.fact.copy_id: event.fact.title for event in sorted(parsed, key=_order) if isinstance(event.fact, CopyAdded)}
+    added = {
+        event.fact.copy_id: event.fact.title
+        for event in sorted(parsed, key=_order)
+        if isinstance(event.fact, CopyAdded)
+    }
     holding = present(moves)
     last = {_subject(event): event.fact.type for event in sorted(parsed, key=_order) if _subject(event)}
     return Standing(

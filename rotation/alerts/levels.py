@@ -11,7 +11,9 @@ from statistics import median
 
 from rotation.network import Network, Place
 
-BAND_SHARE = 0.1  # of the span between low and high that a level must come back by; a day's swing of a branch is about that
+BAND_SHARE = (
+    0.1  # of the span between low and high that a level must come back by; a day's swing of a branch is about that
+)
 BAND_LEAST_COPIES = 2  # in small rooms one reader carries more than a tenth
 STALE_AFTER_DAYS = 180  # half a year on the shelf without a loan: the usual bound for moving stock on
 STALE_SHARE, STALE_OVER_SHARE = 0.5, 0.4  # of a shelf; collections with half their books unmoved lose readers

@@ -6,6 +6,7 @@ lock lets one recount at a time decide; a unique index allows one open alert of 
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from statistics import median
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,7 +20,9 @@ from rotation.store.clock import clock_by
 
 ALERTS_TOPIC = "stock.alerts"
 ONE_AT_A_TIME = 7_276_003  # key of the advisory lock
-ALWAYS_TOLD = ("overdue",)  # kinds whose numbers are kept up to date at every count; the others' at the sweep, once a minute
+ALWAYS_TOLD = (
+    "overdue",
+)  # kinds whose numbers are kept up to date at every count; the others' at the sweep, once a minute
 YEAR_DAYS = 365
 
 
@@ -127,11 +130,16 @@ def _unfair(count: Count) -> Iterator[Finding]:
     """A place's residents have far fewer copies within reach than others of its tier."""
     rows = count.cursor.execute("SELECT place_id, count(*) FROM copies WHERE state = 'on_shelf' GROUP BY 1").fetchall()
     on_shelf = {place: int(copies) for place, copies in rows}
-    per_head = {p.id: on_shelf.get(p.id, 0) / p.population for p in count.network.places if p.population} if on_shelf else {}
+    per_head = (
+        {p.id: on_shelf.get(p.id, 0) / p.population for p in count.network.places if p.population} if on_shelf else {}
+    )
     for place in count.network.places:
         if place.id in per_head:
             peers = [per_head[p.id] for p in count.network.places if p.id in per_head and p.tier == place.tier]
-            numbers = {"per_1000": round(1000 * per_head[place.id], 1), "median_per_1000": round(1000 * levels.median(peers), 1)}
+            numbers = {
+                "per_1000": round(1000 * per_head[place.id], 1),
+                "median_per_1000": round(1000 * median(peers), 1),
+            }
             yield Finding("unfair", place.id, "", levels.unfair(per_head[place.id], peers), numbers)
 
 
@@ -145,14 +153,19 @@ def _silent(count: Count) -> Iterator[Finding]:
         place = count.network.place.get(place_id)
         if place and place.hours:
             hours = levels.open_hours(count.network, [place], last, count.now)
-            numbers = {"open_hours": round(hours, 1), "allowed_hours": count.thresholds.silent_hours, "last": last.isoformat()}
+            numbers = {
+                "open_hours": round(hours, 1),
+                "allowed_hours": count.thresholds.silent_hours,
+                "last": last.isoformat(),
+            }
             yield Finding("silent", place_id, "", levels.silent(hours, count.thresholds.silent_hours), numbers)
 
 
 def _heard_again(count: Count) -> Iterator[Finding]:
     """Silence ends with the next event; only places whose alert is open are looked at."""
     rows = count.cursor.execute(
-        "SELECT place_id FROM alerts WHERE closed_at IS NULL AND kind = 'silent' AND place_id = ANY(%s)", (count.places,)
+        "SELECT place_id FROM alerts WHERE closed_at IS NULL AND kind = 'silent' AND place_id = ANY(%s)",
+        (count.places,),
     ).fetchall()
     if rows:
         yield from _silent(count._replace(places=[place for (place,) in rows]))
@@ -162,7 +175,11 @@ def _feeds(count: Count) -> Iterator[Finding]:
     """A library system has sent nothing while libraries were open."""
     for source, last in count.cursor.execute("SELECT source, last_event_at FROM feeds").fetchall():
         hours = levels.open_hours(count.network, count.network.places, last, count.now)
-        numbers = {"open_hours": round(hours, 1), "allowed_hours": count.thresholds.silent_hours, "last": last.isoformat()}
+        numbers = {
+            "open_hours": round(hours, 1),
+            "allowed_hours": count.thresholds.silent_hours,
+            "last": last.isoformat(),
+        }
         yield Finding("feed", source, "", levels.silent(hours, count.thresholds.silent_hours), numbers)
 
 

@@ -20,7 +20,7 @@ class Difference(NamedTuple):
     """What a check found."""
 
     check: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of a difference
     subjects: tuple[str, ...]
 
     def __str__(self) -> str:

@@ -43,9 +43,14 @@ HOLDS = FactSet("hold_facts", "hold_id", ("type", "title_id", "place_id", "copy_
 TRANSFERS = FactSet(
     "transfer_facts", "transfer_id", ("type", "copy_id", "place_id", "to_place_id", "crate_id", "reason"), ("text",) * 6
 )
-CRATES = FactSet("crate_facts", "crate_id", ("type", "place_id", "to_place_id", "run_id", "copies"), ("text",) * 4 + ("jsonb",))
+CRATES = FactSet(
+    "crate_facts", "crate_id", ("type", "place_id", "to_place_id", "run_id", "copies"), ("text",) * 4 + ("jsonb",)
+)
 
-NEWER = "(excluded.occurred_at, excluded.sequence, excluded.source, excluded.event_id) > (t.occurred_at, t.sequence, t.source, t.event_id)"
+NEWER = (
+    "(excluded.occurred_at, excluded.sequence, excluded.source, excluded.event_id)"
+    " > (t.occurred_at, t.sequence, t.source, t.event_id)"
+)
 LISTING = "(b.added_at, b.title_id, b.class, coalesce(b.owner_id, ''), b.home_place_id, b.fixed)"
 LISTED = LISTING.replace("b.", "t.")
 LISTING_COLUMNS = ("added_at", "title_id", "class", "owner_id", "home_place_id", "fixed")
@@ -55,11 +60,13 @@ LISTING_TYPES = ("timestamptz", "text", "text", "text", "text", "bool")
 def prepare_session(cursor: SqlCursor) -> None:
     """Make the temporary tables of this session, and keep the planner from scanning a table of millions for a batch's rows."""
     for facts in (MOVEMENTS, HOLDS, TRANSFERS, CRATES):
-        cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS batch_{facts.table} (LIKE {facts.table}) ON COMMIT DELETE ROWS")
+        cursor.execute(
+            f"CREATE TEMP TABLE IF NOT EXISTS batch_{facts.table} (LIKE {facts.table}) ON COMMIT DELETE ROWS"
+        )
     cursor.execute("ALTER TABLE batch_movements ADD COLUMN newest bool")
     cursor.execute(
-        'CREATE TEMP TABLE IF NOT EXISTS batch_listings (copy_id text COLLATE "C", added_at timestamptz, title_id text, class text,'
-        " owner_id text, home_place_id text, fixed bool, title_name text) ON COMMIT DELETE ROWS"
+        'CREATE TEMP TABLE IF NOT EXISTS batch_listings (copy_id text COLLATE "C", added_at timestamptz,'
+        " title_id text, class text, owner_id text, home_place_id text, fixed bool, title_name text) ON COMMIT DELETE ROWS"
     )
     cursor.execute("SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
 
@@ -97,7 +104,12 @@ def stage_movements(cursor: SqlCursor, rows: Mapping[Any, Row], newest: Mapping[
 
 def stage_listings(cursor: SqlCursor, listings: Mapping[str, Row]) -> None:
     """Copy what copy.added facts say of copies into the session's temporary table."""
-    _copy(cursor, "batch_listings", ["text", *LISTING_TYPES, "text"], [(copy, *listings[copy]) for copy in sorted(listings)])
+    _copy(
+        cursor,
+        "batch_listings",
+        ["text", *LISTING_TYPES, "text"],
+        [(copy, *listings[copy]) for copy in sorted(listings)],
+    )
 
 
 def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> tuple[New, set[str]]:
@@ -120,7 +132,8 @@ def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
 
 
 INSERT_NEWEST_MOVEMENTS = (
-    f"INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest ON CONFLICT DO NOTHING"
+    f"INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns}"
+    " FROM batch_movements WHERE newest ON CONFLICT DO NOTHING"
 )
 UPDATE_COPIES = f"""
 WITH moved AS (
@@ -196,7 +209,7 @@ def _insert_new(facts: FactSet, which: str = "") -> str:
 
 
 def hold_subjects(cursor: SqlCursor, kind: str, subjects: Iterable[str]) -> None:
-    """Until the transaction's end, keep other writers from recounting the same subjects: the last to recount must see all facts."""
+    """Keep other writers from recounting the same subjects until we end: the last to recount must see all facts."""
     cursor.execute(
         "SELECT pg_advisory_xact_lock(%s, slot) FROM (SELECT DISTINCT abs(hashtext(%s || s)) %% %s AS slot"
         " FROM unnest(%s::text[]) s ORDER BY 1) slots",

@@ -33,14 +33,21 @@ def upgrade(url: str) -> None:
 def is_current(url: str) -> bool:
     """Whether the database is at this version's schema."""
     with engine(url).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision() == ScriptDirectory.from_config(_config()).get_current_head()
+        return (
+            MigrationContext.configure(connection).get_current_revision()
+            == ScriptDirectory.from_config(_config()).get_current_head()
+        )
 
 
 def schema_sql(without: Collection[str] = ()) -> str:
     """Return the DDL of `tables.py` as it stands, but for some tables: a help for writing revisions."""
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    parts = [str(ddl.compile(dialect=dialect)).strip() + ";" for table in metadata.sorted_tables
-             if table.name not in without for ddl in _ddl(table)]
+    parts = [
+        str(ddl.compile(dialect=dialect)).strip() + ";"
+        for table in metadata.sorted_tables
+        if table.name not in without
+        for ddl in _ddl(table)
+    ]
     return "\n\n".join(parts) + "\n"
 
 

@@ -17,7 +17,8 @@ def put(cursor: Cursor[Any], topic: str, messages: Iterable[tuple[str | None, Ma
     if rows:
         keys, values = [list(column) for column in zip(*rows, strict=True)]
         cursor.execute(
-            "INSERT INTO outbox (topic, key, value) SELECT %s, * FROM unnest(%s::text[], %s::bytea[])", (topic, keys, values)
+            "INSERT INTO outbox (topic, key, value) SELECT %s, * FROM unnest(%s::text[], %s::bytea[])",
+            (topic, keys, values),
         )
         cursor.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 

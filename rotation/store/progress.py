@@ -26,7 +26,10 @@ def read(cursor: Cursor[Any], topic: str, partitions: Collection[int]) -> dict[i
         " ON CONFLICT DO NOTHING",
         (topic, sorted(partitions)),
     )
-    cursor.execute("SELECT partition, next_offset FROM progress WHERE topic = %s AND partition = ANY(%s)", (topic, list(partitions)))
+    cursor.execute(
+        "SELECT partition, next_offset FROM progress WHERE topic = %s AND partition = ANY(%s)",
+        (topic, list(partitions)),
+    )
     return dict(cursor.fetchall())
 
 

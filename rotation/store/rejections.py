@@ -63,7 +63,9 @@ ON CONFLICT DO NOTHING RETURNING partition, "offset", index, reason, field, mess
 """
 
 
-def _told(topic: str, partition: int, offset: int, index: int, reason: str, field: str, message: str) -> tuple[str, dict[str, Any]]:
+def _told(
+    topic: str, partition: int, offset: int, index: int, reason: str, field: str, message: str
+) -> tuple[str, dict[str, Any]]:
     at = {"topic": topic, "partition": partition, "offset": offset, "index": index}
     return f"{topic}/{partition}/{offset}/{index}", {**at, "reason": reason, "field": field, "message": message}
 
@@ -78,7 +80,9 @@ def add_at_edge(cursor: Cursor[Any], edge_name: str, rejection: Rejection) -> No
     facts.add_counts(cursor, {"rejected": new})
 
 
-def listed(cursor: Cursor[Any], *, limit: int = 100, before: int | None = None, waiting: bool = False) -> list[Rejected]:
+def listed(
+    cursor: Cursor[Any], *, limit: int = 100, before: int | None = None, waiting: bool = False
+) -> list[Rejected]:
     """Return the newest rejections, below id `before` where it is given; with `waiting` only those not replayed."""
     with cursor.connection.cursor(row_factory=class_row(Rejected)) as rows:
         return rows.execute(
@@ -94,7 +98,8 @@ def refused_before(cursor: Cursor[Any], topic: str, begins: Sequence[Position]) 
     found: dict[Position, set[int]] = {}
     for partition, begin in begins:
         rows = cursor.execute(
-            'SELECT "offset", index FROM rejections WHERE topic = %s AND partition = %s AND "offset" >= %s', (topic, partition, begin)
+            'SELECT "offset", index FROM rejections WHERE topic = %s AND partition = %s AND "offset" >= %s',
+            (topic, partition, begin),
         )
         for offset, index in rows.fetchall():
             found.setdefault((partition, offset), set()).add(index)

@@ -1,4 +1,4 @@
-"""Three brokers, three workers, and one fault after the other: `make chaos`. Not collected by `make test`, which has a short form.
+"""Three brokers, three workers, and one fault after the other: `make chaos`. `make test` has a short form.
 
 Each scenario sends its share of events (5 % twice, 5 % late, 1 % bad) while its fault happens; afterwards the database must equal
 the plain fold, every event must have one count, and the fault must have happened. CHAOS_EVENTS sets the events of a scenario.

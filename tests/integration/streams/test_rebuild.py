@@ -37,10 +37,14 @@ def set_clock(database: str, days: int) -> None:
     clock = standing_at(MONDAY.replace(day=MONDAY.day + days))
     with psycopg.connect(database) as connection:
         connection.execute("DELETE FROM clock")
-        connection.execute("INSERT INTO clock (network_at, wall_at, speed) VALUES (%s, %s, 0)", (clock.network_at, clock.wall_at))
+        connection.execute(
+            "INSERT INTO clock (network_at, wall_at, speed) VALUES (%s, %s, 0)", (clock.network_at, clock.wall_at)
+        )
 
 
-def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(kafka: str, database: str, topics: Topics) -> None:
+def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(
+    kafka: str, database: str, topics: Topics
+) -> None:
     events = history(21, 900, copies=100)
     too_early = told(CopyReturned(copy="c1", place="p5"), 999, MONDAY.replace(day=20))
     set_clock(database, 5)
@@ -58,7 +62,9 @@ def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(
         assert audit(connection.cursor()) == []
 
 
-def test_the_audit_names_a_copy_that_is_not_where_its_movements_put_it(kafka: str, database: str, topics: Topics) -> None:
+def test_the_audit_names_a_copy_that_is_not_where_its_movements_put_it(
+    kafka: str, database: str, topics: Topics
+) -> None:
     sender = producer(client(kafka))
     sender.send(topics.events, orjson.dumps(history(22, 60)))
     sender.close()

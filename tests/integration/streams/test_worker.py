@@ -19,7 +19,8 @@ from streams.clients import consumer, gap_fetcher
 from streams.topics import Topic
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
 from tests.streams_process import topics
-from tests.streams_world import batches, city, counts, disturbed, fold, history, standing, told
+from tests.streams_world import batches, counts, disturbed, fold, history, standing, told
+
 
 @pytest.fixture
 def line(kafka: str, database: str, tmp_path: Path) -> Iterator[Line]:
@@ -97,14 +98,18 @@ def test_an_alert_opens_once_and_closes_once_as_copies_come_and_go(line: Line) -
 def _shortages(url: str) -> list[bool]:
     """Whether each alert is closed."""
     with psycopg.connect(url) as connection:
-        rows = connection.execute("SELECT closed_at IS NOT NULL FROM alerts WHERE kind = 'shortage' ORDER BY alert_id").fetchall()
+        rows = connection.execute(
+            "SELECT closed_at IS NOT NULL FROM alerts WHERE kind = 'shortage' ORDER BY alert_id"
+        ).fetchall()
     return [closed for (closed,) in rows]
 
 
 def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_and_id(line: Line) -> None:
     topic = topics(line.prefix).rejected
     with connect(line.url, autocommit=True) as connection:
-        connection.execute("INSERT INTO outbox (topic, key, value) SELECT %s, 'k' || n, 'v' FROM generate_series(1, 20) n", (topic,))
+        connection.execute(
+            "INSERT INTO outbox (topic, key, value) SELECT %s, 'k' || n, 'v' FROM generate_series(1, 20) n", (topic,)
+        )
         rows = [relay.Row(*row) for row in connection.execute("SELECT id, topic, key, value FROM outbox ORDER BY id")]
         relay.send(line.sender, rows[:10])  # and here it was killed
         assert relay.relay_once(connection, line.sender) == 20
@@ -117,7 +122,10 @@ def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_an
 def test_a_place_touched_again_before_anyone_was_told_is_told_of_once(line: Line) -> None:
     topic = topics(line.prefix).touched
     with connect(line.url, autocommit=True) as connection:
-        connection.execute("INSERT INTO outbox (topic, key, value) SELECT %s, 'p' || n %% 2, 'v' FROM generate_series(1, 20) n", (topic,))
+        connection.execute(
+            "INSERT INTO outbox (topic, key, value) SELECT %s, 'p' || n %% 2, 'v' FROM generate_series(1, 20) n",
+            (topic,),
+        )
         assert relay.relay_once(connection, line.sender) == 20
     assert sorted(key for key, _ in _read(line, topic, 2)) == [b"p0", b"p1"]
 
@@ -138,5 +146,8 @@ def test_topics_are_compared_with_their_contracts_and_left_alone(line: Line) -> 
     names = topics(line.prefix)
     agreed = Topic(names.events, "", PARTITIONS, -1, False, (), (), "")
     assert admin.check(line.client, topics=[agreed]) == []
-    assert [d.what for d in admin.check(line.client, topics=[agreed._replace(partitions=9, retention_ms=5)])] == ["partitions", "retention.ms"]
+    assert [d.what for d in admin.check(line.client, topics=[agreed._replace(partitions=9, retention_ms=5)])] == [
+        "partitions",
+        "retention.ms",
+    ]
     assert [d.found for d in admin.check(line.client, topics=[agreed._replace(name="missing")])] == ["missing"]

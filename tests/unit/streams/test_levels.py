@@ -55,7 +55,11 @@ def test_a_place_with_under_half_of_its_peers_copies_per_head_is_treated_unfairl
 
 @pytest.mark.parametrize(
     ("until", "hours"),
-    [(datetime(2026, 3, 2, 12, tzinfo=UTC), 3.0), (datetime(2026, 3, 3, 12, tzinfo=UTC), 11.0), (datetime(2026, 3, 9, 9, tzinfo=UTC), 40.0)],
+    [
+        (datetime(2026, 3, 2, 12, tzinfo=UTC), 3.0),
+        (datetime(2026, 3, 3, 12, tzinfo=UTC), 11.0),
+        (datetime(2026, 3, 9, 9, tzinfo=UTC), 40.0),
+    ],
 )
 def test_only_open_hours_count_as_silence(until: datetime, hours: float) -> None:
     place = Place.model_validate({"id": "a", "name": "a", "tier": "room", "hours": {"mon-fri": "09:00-17:00"}})

@@ -24,7 +24,9 @@ def test_every_event_of_a_batch_is_counted_once(seed: int) -> None:
 
 
 def test_the_newest_of_a_copy_is_the_last_that_happened_not_the_last_that_came() -> None:
-    rows = of(orjson.dumps([told(CopyReturned(copy="c1", place="p2"), 9), told(CopyReturned(copy="c1", place="p1"), 5)]))
+    rows = of(
+        orjson.dumps([told(CopyReturned(copy="c1", place="p2"), 9), told(CopyReturned(copy="c1", place="p1"), 5)])
+    )
     assert rows.movements.newest["c1"][4] == "e9"
     assert {key[4] for key in rows.movements.behind} == {"e5"}
 
@@ -51,8 +53,11 @@ def test_no_bytes_and_no_headers_make_the_parser_raise(value: bytes, headers: li
     assert all(isinstance(one, Event | Rejection) for one in parse(value, EDGE, headers))
 
 
-json = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)
-                    | st.dictionaries(st.sampled_from(["id", "source", "type", "time", "data", "copy", "place"]), inner, max_size=6))  # fmt: skip
+names = st.sampled_from(["id", "source", "type", "time", "data", "copy", "place"])
+json = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=6),
+)
 
 
 @given(json, st.sampled_from(["copy.added", "copy.returned", "transfer.sent", "crate.closed", "?"]))
