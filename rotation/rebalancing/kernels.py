@@ -267,14 +267,14 @@ def one_more_anywhere(w: Any, lo: int, hi: int, fresh_price: Array, price: Array
     """Write what one more copy of each title lo..hi-1 would be worth where it is best; 0 where less than `least`."""
     gain = np.empty(len(w.weight), np.float32)
     for t in range(lo, hi):
-        worth[t] = 0.0
+        worth[t - lo] = 0.0
         s = w.section[w.cls[t]]
         limit = w.horizon * w.worth[t] * w.factor[t] * w.peak[w.cls[t]] + ceiling[s] + w.most_bonus[t]
         if limit < least or len(gain) == 0:
             continue
         receipts(w, t, fresh_price[s], price[s], gain)
         top = gain.max()
-        worth[t] = top if top >= least else 0.0
+        worth[t - lo] = top if top >= least else 0.0
 
 
 @compiled

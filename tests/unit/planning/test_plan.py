@@ -345,3 +345,14 @@ def test_a_title_with_fifty_thousand_copies_gets_a_plan():
 
 def test_nobody_lives_there_and_its_weight_stays_one():
     assert plan(Snapshot(THREE, FOUR, Copies.of([0, 0, 1], [0, 1, 2]), SEEN)).prices.weight[2] == 1.0
+
+
+def test_the_last_titles_of_many_are_valued_like_the_first(monkeypatch):
+    snapshot = city(0, titles=50, copies=60)
+    whole = plan(snapshot, EXACT)
+    monkeypatch.setattr("rotation.rebalancing.search.CHUNK_TITLES", 7)
+    monkeypatch.setattr("rotation.rebalancing.lists.CHUNK_TITLES", 7)
+    in_parts = plan(snapshot, replace(EXACT, threads=2))
+    assert (in_parts.moves, in_parts.bound) == (whole.moves, pytest.approx(whole.bound))
+    assert in_parts.prices.title.tolist() == whole.prices.title.tolist()
+    assert in_parts.prices.title[40:].max() > 0
