@@ -227,7 +227,7 @@ def latency(rate: int, alerts: int) -> None:
                 wait_for(lambda: ready(address), "the page")
                 worker = Path(name, "streams.worker.log")
                 wait_for(lambda: '"ready"' in worker.read_text(encoding="utf-8"), "the worker")
-                _measure(kafka.bootstrap, address, rate, alerts)
+                _measure(kafka.bootstrap, address, engine, rate, alerts)
 
 
 def _prepare(engine: Engine, network: Network) -> None:
@@ -239,7 +239,7 @@ def _prepare(engine: Engine, network: Network) -> None:
     add_viewer(engine)
 
 
-def _measure(bootstrap: str, address: str, rate: int, alerts: int) -> None:
+def _measure(bootstrap: str, address: str, engine: Engine, rate: int, alerts: int) -> None:
     from playwright.sync_api import sync_playwright
 
     stop = threading.Event()
@@ -267,6 +267,11 @@ def _measure(bootstrap: str, address: str, rate: int, alerts: int) -> None:
         background.join()
         browser.close()
     took = [seen_at[place] - at for place, at in sent_at.items() if place in seen_at]
+    opened_at = _opened(engine)
+    tell(
+        "event to alert opened",
+        **quantiles([opened_at[place] - at for place, at in sent_at.items() if place in opened_at]),
+    )
     tell(
         "event to alert on an open page",
         events_per_s=round(per_s),
@@ -275,6 +280,13 @@ def _measure(bootstrap: str, address: str, rate: int, alerts: int) -> None:
         asked_p99_ms=400,
         **quantiles(took),
     )
+
+
+def _opened(engine: Engine) -> dict[str, float]:
+    """Return when each alert was opened, in milliseconds, by the place's name: the recount that found it began then."""
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT place_id, opened_at FROM alerts"))
+        return {f"Branch {place[1:]}": at.timestamp() * 1000 for place, at in rows}
 
 
 _WATCH = """() => {
