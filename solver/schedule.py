@@ -151,10 +151,9 @@ class _Pass:
 
     def __init__(self, instance: Instance, van: Ints, rows: Ints, floor: Ints, start_s: Ints) -> None:
         self.instance, self.van, self.rows, self.floor = instance, van, rows, floor
-        self.arrive, self.begin, self.leave, self.seconds, self.close, self.gap = (
-            np.zeros(rows.shape, dtype=np.int64) for _ in range(6)
-        )
-        self.metres, self.base = _way(instance, van, rows)
+        self.arrive, self.begin, self.driven = (np.zeros(rows.shape, dtype=np.int64) for _ in range(3))
+        self.metres, base = _way(instance, van, rows)
+        self.seconds = base.copy() if instance.problem.slots else base
         zone = instance.van_class[van][:, None]
         self.opens, self.closes = instance.open_s[zone, rows], instance.close_s[zone, rows]
         self.service = instance.service_s[rows]
@@ -163,17 +162,24 @@ class _Pass:
         self.rest, self.rested = np.zeros_like(start_s), np.zeros_like(start_s)  # on the road: max(t + rest, rested)
         for column in range(rows.shape[1]):
             self._visit(column)
+        self.leave, self.gap, self.close = self.begin + self.service, self.begin - self.driven, self._close()
+        if self.resting is not None:
+            self.gap[self.resting] = 0
 
     def _visit(self, column: int) -> None:
-        seconds = self._seconds(column)
-        driven = self.clock + seconds + self.rest
-        arrive = np.maximum(driven, self.rested)
-        opened, close = self._window(column, arrive)
+        """Go on to one column: what does not depend on the clock is done for all columns at once, before and after."""
+        if self.instance.problem.slots:
+            slots, base = self.instance.problem.slots, self.seconds[:, column]
+            self.seconds[:, column] = through_slots(slots, self.clock, base)
+        driven = self.clock + self.seconds[:, column]
+        arrive = driven
+        if self.resting is not None:
+            driven = driven + self.rest
+            arrive = np.maximum(driven, self.rested)
+        opened = self._opened(column, arrive)
         begin = np.maximum(np.maximum(arrive, opened), self.floor[:, column])
+        self.driven[:, column], self.arrive[:, column], self.begin[:, column] = driven, arrive, begin
         leave = begin + self.service[:, column]
-        self.arrive[:, column], self.begin[:, column], self.leave[:, column] = arrive, begin, leave
-        self.seconds[:, column], self.close[:, column] = seconds, close
-        self.gap[:, column] = begin - driven
         if self.resting is None:
             self.clock = leave
         else:
@@ -184,20 +190,21 @@ class _Pass:
         self.clock = np.where(resting, self.clock, leave)
         self.rested = np.where(resting, np.maximum(self.rested, opened) + length, 0)
         self.rest = np.where(resting, self.rest + length, 0)
-        self.gap[resting, column] = 0
 
-    def _seconds(self, column: int) -> Ints:
-        base, slots = self.base[:, column], self.instance.problem.slots
-        return through_slots(slots, self.clock, base) if slots else base
-
-    def _window(self, column: int, arrive: Ints) -> tuple[Ints, Ints]:
-        """Return opening and close of the first window that has not closed, or of the last one."""
+    def _opened(self, column: int, arrive: Ints) -> Ints:
+        """Return the opening of the first window that has not closed, or of the last one."""
         opens, closes = self.opens[:, column], self.closes[:, column]
-        if closes.shape[1] == 1:
-            return opens[:, 0], closes[:, 0]
-        row = np.arange(len(arrive))
-        index = np.minimum((closes < arrive[:, None]).sum(axis=1), closes.shape[1] - 1)
-        return opens[row, index], closes[row, index]
+        opened = opens[:, -1]
+        for window in reversed(range(opens.shape[1] - 1)):
+            opened = np.where(arrive <= closes[:, window], opens[:, window], opened)
+        return opened
+
+    def _close(self) -> Ints:
+        """Return the close of each column's window (R, K)."""
+        close = self.closes[:, :, -1].copy()
+        for window in reversed(range(self.closes.shape[2] - 1)):
+            close = np.where(self.arrive <= self.closes[:, :, window], self.closes[:, :, window], close)
+        return close
 
     def delay(self, due: Ints) -> Ints:
         """Return by how many seconds each start can be put off without delaying the end or breaking a rule."""
