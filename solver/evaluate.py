@@ -101,7 +101,7 @@ def violations_of(runs: Schedule) -> list[list[Violation]]:
     found: list[list[Violation]] = [[] for _ in runs.rows]
     for rule in RULES:
         amounts = rule.amounts(runs)
-        for at in np.argwhere(amounts):
+        for at in np.argwhere(amounts) if amounts.any() else ():
             row, column = int(at[0]), int(at[1])
             unit = runs.instance.problem.dimensions[int(at[2])] if amounts.ndim == 3 else rule.unit
             van, key = runs.instance.problem.vans[runs.van[row]].id, runs.instance.keys[runs.rows[row, column]]
