@@ -43,7 +43,7 @@ def main() -> None:
 def line(network: Network, shown: librarieswest.Snapshot, seconds: float, seed: int) -> dict[str, Any]:
     """Schedule what was checked in on a day, and return the figures."""
     found, first_day = list(waiting(shown)), shown.day + timedelta(days=1)
-    begin = time.perf_counter()
+    load, begin = os.getloadavg()[0], time.perf_counter()
     report = schedule(network, found, first_day, DAYS, time_s=seconds, seed=seed)
     took_s = time.perf_counter() - begin
     hubs = report["hubs"]
@@ -70,6 +70,7 @@ def line(network: Network, shown: librarieswest.Snapshot, seconds: float, seed: 
         "seconds": round(took_s, 2),
         "seed": seed,
         "cores": os.cpu_count(),
+        "load_before": round(load, 1),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "commit": commit(),
         "python": sys.version.split()[0],
