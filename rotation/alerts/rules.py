@@ -14,7 +14,7 @@ from psycopg import Cursor
 
 from rotation.alerts import levels
 from rotation.alerts.levels import Verdict
-from rotation.network import Network
+from rotation.network import Network, Tier
 from rotation.store import outbox
 from rotation.store.clock import clock_by
 
@@ -130,17 +130,13 @@ def _unfair(count: Count) -> Iterator[Finding]:
     """A place's residents have far fewer copies within reach than others of its tier."""
     rows = count.cursor.execute("SELECT place_id, count(*) FROM copies WHERE state = 'on_shelf' GROUP BY 1").fetchall()
     on_shelf = {place: int(copies) for place, copies in rows}
-    per_head = (
-        {p.id: on_shelf.get(p.id, 0) / p.population for p in count.network.places if p.population} if on_shelf else {}
-    )
-    for place in count.network.places:
-        if place.id in per_head:
-            peers = [per_head[p.id] for p in count.network.places if p.id in per_head and p.tier == place.tier]
-            numbers = {
-                "per_1000": round(1000 * per_head[place.id], 1),
-                "median_per_1000": round(1000 * median(peers), 1),
-            }
-            yield Finding("unfair", place.id, "", levels.unfair(per_head[place.id], peers), numbers)
+    inhabited = [place for place in count.network.places if place.population] if on_shelf else []
+    per_head = {place.id: on_shelf.get(place.id, 0) / place.population for place in inhabited}
+    peers = {tier: [per_head[place.id] for place in inhabited if place.tier == tier] for tier in Tier}
+    for place in inhabited:
+        middle, mine = median(peers[place.tier]), per_head[place.id]
+        numbers = {"per_1000": round(1000 * mine, 1), "median_per_1000": round(1000 * middle, 1)}
+        yield Finding("unfair", place.id, "", levels.unfair(mine, peers[place.tier]), numbers)
 
 
 def _silent(count: Count) -> Iterator[Finding]:

@@ -1,0 +1,103 @@
+"""Alerts recounted from the copies: what opens them, what closes them, and that they are told of once."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from rotation.alerts import rules
+from rotation.alerts.rules import Changes, Thresholds
+from rotation.store.engine import connect
+from tests.streams_world import MONDAY, city
+
+NETWORK = city()
+
+
+@pytest.fixture
+def connection(database: str) -> Iterator[psycopg.Connection[Any]]:
+    with connect(database, autocommit=True) as found:
+        yield found
+
+
+def at(connection: psycopg.Connection[Any], now: datetime) -> None:
+    connection.execute("DELETE FROM clock")
+    connection.execute("INSERT INTO clock VALUES (1, %s, now(), 0)", (now,))
+
+
+def put(connection: psycopg.Connection[Any], number: int, place: str, since: datetime, to: str | None = None) -> None:
+    state = "in_transit" if to else "on_shelf"
+    connection.execute(
+        "INSERT INTO copies (copy_id, occurred_at, source, event_id, state, place_id, to_place_id, title_id, class)"
+        " VALUES (%s, %s, 's', 'e', %s, %s, %s, 't', 'fiction')"
+        " ON CONFLICT (copy_id) DO UPDATE SET state = excluded.state, to_place_id = excluded.to_place_id",
+        (f"c{number}", since, state, place, to),
+    )
+
+
+def sweep(connection: psycopg.Connection[Any]) -> Changes:
+    with connection.transaction(), connection.cursor() as cursor:
+        return rules.sweep(cursor, NETWORK, Thresholds())
+
+
+def recount(connection: psycopg.Connection[Any], *places: str) -> Changes:
+    with connection.transaction(), connection.cursor() as cursor:
+        return rules.recount(cursor, NETWORK, Thresholds(), places)
+
+
+def numbers(connection: psycopg.Connection[Any], kind: str) -> dict[str, Any]:
+    rows = connection.execute("SELECT place_id, numbers FROM alerts WHERE kind = %s AND closed_at IS NULL", (kind,))
+    return dict(rows.fetchall())
+
+
+def test_a_copy_is_overdue_when_more_than_21_calendar_days_have_begun_since_it_was_sent(connection: Any) -> None:
+    put(connection, 1, "p1", MONDAY, to="p2")
+    put(connection, 2, "p1", MONDAY - timedelta(days=400), to="p3")
+    at(connection, MONDAY + timedelta(days=21, hours=10))
+    sweep(connection)
+    assert set(numbers(connection, "overdue")) == {"p3"}
+    at(connection, MONDAY + timedelta(days=22) - timedelta(hours=7))
+    sweep(connection)
+    found = numbers(connection, "overdue")
+    assert {place: (one["count"], one["count_over_365_days"]) for place, one in found.items()} == {
+        "p2": (1, 0),
+        "p3": (1, 1),
+    }
+
+
+def test_the_overdue_alert_closes_with_its_last_copy_and_each_is_told_of_once(connection: Any) -> None:
+    at(connection, MONDAY + timedelta(days=50))
+    put(connection, 1, "p1", MONDAY, to="p2")
+    assert recount(connection, "p2") == Changes(1, 0)
+    assert recount(connection, "p2") == Changes(0, 0)
+    put(connection, 1, "p2", MONDAY)
+    assert recount(connection, "p2") == Changes(0, 1)
+    told = connection.execute(
+        "SELECT key, convert_from(value, 'UTF8')::json ->> 'what' FROM outbox ORDER BY id"
+    ).fetchall()
+    assert told == [("p2/overdue/", "opened"), ("p2/overdue/", "closed")]
+
+
+def test_shelves_out_of_balance_open_alerts_by_class(connection: Any) -> None:
+    connection.execute("INSERT INTO targets VALUES ('p1', 'fiction', 3, 10), ('p2', 'fiction', 0, 2)")
+    for number in range(4):
+        put(connection, number, "p2", MONDAY)
+    assert recount(connection, "p1", "p2") == Changes(2, 0)
+    assert numbers(connection, "shortage") == {"p1": {"level": 0, "low": 3, "high": 10}}
+    assert numbers(connection, "surplus") == {"p2": {"level": 4, "low": 0, "high": 2}}
+
+
+def test_a_room_with_few_copies_a_head_is_named(connection: Any) -> None:
+    at(connection, MONDAY)
+    for number in range(20):
+        put(connection, number, f"p{1 + number % 4}", MONDAY)
+    sweep(connection)
+    assert set(numbers(connection, "unfair")) == {"p5"}
+
+
+def test_alerts_of_what_exists_no_more_are_closed_by_the_sweep(connection: Any) -> None:
+    connection.execute("INSERT INTO targets VALUES ('p1', 'fiction', 3, 10)")
+    sweep(connection)
+    connection.execute("DELETE FROM targets")
+    assert sweep(connection).closed == 1
