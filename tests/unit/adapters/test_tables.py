@@ -39,7 +39,9 @@ def csv_of(rows: list[tuple[str, ...]]) -> str:
 
 def write(folder: Path, kind: str) -> tuple[Path, Map]:
     """Write the holdings as a file of one kind; return it and its map."""
-    chosen = read_map(MAPS / "interlib-stock.toml").model_copy(update={"encoding": "gb18030" if kind == "gb" else "utf-8"})
+    chosen = read_map(MAPS / "interlib-stock.toml").model_copy(
+        update={"encoding": "gb18030" if kind == "gb" else "utf-8"}
+    )
     if kind == "xlsx":
         book = openpyxl.Workbook()
         for row in HOLDINGS:
@@ -65,7 +67,9 @@ def test_each_kind_of_file_says_the_same(tmp_path: Path, kind: str):
 @pytest.mark.parametrize("kind", ["csv", "gb", "xlsx", "jsonl"])
 def test_no_reader_leaves_the_file(tmp_path: Path, kind: str):
     file, chosen = write(tmp_path, kind)
-    assert named_in(*translate(file, chosen, TAKEN), *translate(file, chosen.model_copy(update={"says": {}}), TAKEN)) == []
+    assert (
+        named_in(*translate(file, chosen, TAKEN), *translate(file, chosen.model_copy(update={"says": {}}), TAKEN)) == []
+    )
 
 
 def test_a_table_read_twice_says_the_same_events_with_the_same_ids(tmp_path: Path):
@@ -77,14 +81,26 @@ def refused(tmp_path: Path, content: bytes, name: str = "t.csv", **changes: obje
     """Return (field, reason) of what is refused of a file made for Rotation."""
     (tmp_path / name).write_bytes(content)
     chosen = read_map(MAPS / "plain-stock.toml").model_copy(update=changes)
-    return [(one.rejection.field, one.rejection.reason) for one in translate(tmp_path / name, chosen, TAKEN) if isinstance(one, Refusal)]
+    return [
+        (one.rejection.field, one.rejection.reason)
+        for one in translate(tmp_path / name, chosen, TAKEN)
+        if isinstance(one, Refusal)
+    ]
 
 
 def test_a_line_of_other_bytes_than_declared_is_refused_alone(tmp_path: Path):
-    content = b"copy,place,state\nc1,central,on_shelf\n" + "红楼梦,central,on_shelf\n".encode("gb18030") + b"c3,hubin,on_loan\n"
+    content = (
+        b"copy,place,state\nc1,central,on_shelf\n"
+        + "红楼梦,central,on_shelf\n".encode("gb18030")
+        + b"c3,hubin,on_loan\n"
+    )
     assert refused(tmp_path, content) == [("line 3", Reason.NOT_UTF8)]
     (tmp_path / "t.csv").write_bytes(content)
-    rows = [row.values["copy"] for row in read(tmp_path / "t.csv", read_map(MAPS / "plain-stock.toml")) if not isinstance(row, Refusal)]
+    rows = [
+        row.values["copy"]
+        for row in read(tmp_path / "t.csv", read_map(MAPS / "plain-stock.toml"))
+        if not isinstance(row, Refusal)
+    ]
     assert rows == ["c1", "c3"]
 
 
@@ -123,7 +139,9 @@ def test_a_barcode_that_a_spreadsheet_has_rounded_is_refused(tmp_path: Path):
 
 
 def test_a_map_that_means_nothing_is_told_with_its_key(tmp_path: Path):
-    (tmp_path / "m.toml").write_text('source="x"\nrows="stock"\n[columns]\ncopy="a"\nplace="b"\n[says]\n"在馆"="at home"\n', encoding="utf-8")
+    (tmp_path / "m.toml").write_text(
+        'source="x"\nrows="stock"\n[columns]\ncopy="a"\nplace="b"\n[says]\n"在馆"="at home"\n', encoding="utf-8"
+    )
     with pytest.raises(ValueError, match=r"m\.toml: says: .*at home"):
         read_map(tmp_path / "m.toml")
 
@@ -135,7 +153,9 @@ def test_every_preset_is_a_map(preset: str):
 
 @given(st.binary(max_size=400), st.sampled_from(["t.csv", "t.jsonl"]), st.sampled_from(["utf-8", "gb18030"]))
 @settings(max_examples=150, deadline=None)
-def test_no_bytes_do_more_than_be_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str, encoding: str):
+def test_no_bytes_do_more_than_be_refused(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str, encoding: str
+):
     file = tmp_path_factory.getbasetemp() / name
     file.write_bytes(b"copy,place,state\n" + content if name.endswith("csv") else content)
     chosen = read_map(MAPS / "plain-stock.toml").model_copy(update={"encoding": encoding})
