@@ -136,7 +136,7 @@ class Placer:
         numbers = {
             "value_there": float(worth[best]), "rate_there": float(known.rate[best]), "copies_there": float(known.copies[best]),
             "cost": float(way[best]), "room_price": float(room[best]), "value_here": float(net[at]),
-            "value_home": float(net[home]) if home >= 0 else 0.0,
+            "value_home": float(net[home]) if home >= 0 else 0.0, "loss_here": float(worth[at]),
         }  # fmt: skip
         code = _code(best, at, home, float(known.bonus[best]))
         others = tuple(Choice(int(b), float(net[b])) for b in order[1:] if net[b] > UNFIT)

@@ -4,13 +4,13 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from rotation.rebalancing.outcome import Code, Reason
-from rotation.rebalancing.reasons import EN, ZH, sentence
 from rotation.store.tables import copies, transfers
+from rotation.web.language import CHINESE, ENGLISH, language
+from rotation.web.reasons import sentence
 
 OWN = {
-    ZH: "图书馆系统自己的调运：预约或归还原馆。",
-    EN: "A shipment of the library system's own: a hold, or a return home.",
+    CHINESE: "图书馆系统自己的调运：预约或归还原馆。",
+    ENGLISH: "A shipment of the library system's own: a hold, or a return home.",
 }
 
 
@@ -43,7 +43,6 @@ def of_copy(connection: Connection, copy_id: str) -> dict[str, Any]:
 
 
 def _transfer(row: Any) -> dict[str, Any]:
-    said = {language: _sentence(row.reason, language) for language in (ZH, EN)}
     return {
         "transfer": row.transfer_id,
         "kind": row.kind,
@@ -52,14 +51,10 @@ def _transfer(row: Any) -> dict[str, Any]:
         "to": row.to_place_id,
         "day": row.day,
         "gain_loans": row.gain_loans,
-        "why": said,
+        "why": {code: _sentence(row.reason, code) for code in (CHINESE, ENGLISH)},
         "reason": row.reason,
     }
 
 
-def _sentence(reason: dict[str, Any], language: str) -> str:
-    code = reason.get("code")
-    if code not in set(Code):
-        return OWN[language]
-    numbers = {name: float(number) for name, number in reason.items() if isinstance(number, int | float)}
-    return sentence(Reason(Code(code), numbers), language)
+def _sentence(reason: dict[str, Any], code: str) -> str:
+    return OWN[code] if reason.get("code") == "system" else sentence(reason, language(code))
