@@ -551,11 +551,14 @@ def has_rested(instance: Instance, van: int, rest: int) -> bool:
 
 
 def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int]]]:
-    """Return each run of known vans as van number and nodes, unknown visits left out."""
+    """Return each run of known vans as van number and nodes ahead; unknown visits and what is done are left out."""
     found = list[tuple[int, list[int]]]()
     for run in runs:
         van = instance.van_number.get(run.van)
         if van is not None:
-            nodes = (instance.node(van, key) for key in run.visits)
+            position = instance.problem.vans[van].under_way
+            done = [one.visit for one in position.done] if position else []
+            past = len(done) if run.visits[: len(done)] == done else 0
+            nodes = (instance.node(van, key) for key in run.visits[past:])
             found.append((van, [node for node in nodes if node is not None]))
     return found
