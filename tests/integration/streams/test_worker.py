@@ -86,6 +86,7 @@ def test_gaps_are_read_from_kafka_itself(line: Line) -> None:
 def test_an_alert_opens_once_and_closes_once_as_copies_come_and_go(line: Line) -> None:
     with psycopg.connect(line.url) as connection:
         connection.execute("INSERT INTO targets (place_id, class, low, high) VALUES ('p1', 'fiction', 3, 10)")
+        connection.execute("INSERT INTO clock VALUES (1, '2026-03-02T12:00Z', now(), 0)")  # not history being replayed
     line.start()
     line.relay()
     added = [{**event, "data": {**event["data"], "place": "p1"}} for event in history(13, 8, copies=8)]
