@@ -40,7 +40,6 @@ ENGINES: dict[str, str] = {
     "pyvrp": "solver.engines.pyvrp",
     "vroom": "solver.engines.vroom",
     "race": "solver.race",
-    "race": "solver.race",
 }
 
 
