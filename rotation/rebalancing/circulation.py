@@ -22,7 +22,7 @@ from rotation.rebalancing.snapshot import Settings
 from rotation.rebalancing.world import NO_LIMIT, Limits, World
 
 SCALE = 10_000  # costs in ten-thousandths of a loan: far below what an estimate can tell apart
-REACH = 0.5  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
+REACH = 0.3  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
 ROUNDING = 1e-9  # loans: sums of prices that should cancel are off by less
 SWEEPS = 5_000  # Bellman-Ford ends long before; a net against an endless loop
 

@@ -37,7 +37,9 @@ def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -
     copy, release = pool.take(out, picked.leaves)
     homeless = pool.homeless(into.title[picked.arrives], out.title[picked.leaves])
     copy, release = np.r_[copy, homeless], np.r_[release, np.full(len(homeless), -1)]
-    source = np.lexsort((snapshot.copies.place[copy], snapshot.copies.title[copy]))  # by what they are, not by their rows
+    source = np.lexsort(
+        (snapshot.copies.place[copy], snapshot.copies.title[copy])
+    )  # by what they are, not by their rows
     copy, release, column = copy[source], release[source], picked.arrives
     chosen = _assign(snapshot, copy, into, column, settings)
     good = chosen >= 0

@@ -19,12 +19,12 @@ from rotation.rebalancing.world import Limits, Tables, World
 
 CHUNK_TITLES = 16_384  # titles asked by one call: its columns fit in a few megabytes
 OPENING_ROUNDS = 3  # askings before the first flow, each with better guesses of what is scarce
-OPENING_COLUMNS = 4  # a title's choices in each of them
+OPENING_COLUMNS = 3  # a title's choices in each of them
 OPENING_SPREAD = 0.6  # loans by which tastes are disturbed, for else all titles court the same best places
-SPREAD_OF_SUITORS = 1.0
-SUITORS, SUITORS_MORE = 2, 10  # titles gathered for a floor: twice the copies it wants and ten more
+SPREAD_OF_SUITORS = 1.0  # loans: so much that each floor sees titles of its own, not the same few
+SUITORS, SUITORS_MORE = 6, 30  # titles gathered for a floor: six times the copies it wants and thirty more
 OPENING_MARGIN = 0.1  # loans by which a choice may miss, for guesses are off
-LATER_COLUMNS = 10  # what each round adds for a title at most beyond its matching
+LATER_COLUMNS = 60  # what each round adds for a title at most beyond its matching
 NEAR_LOANS = 0.02  # a later column that misses by less may be wanted once prices have moved a little
 OVERSHOOT = 0.02  # share of the budget that may be exceeded before the least moves are cut off
 PRICE_STEPS = 12  # solutions of one round at most while the price is looked for
@@ -307,11 +307,13 @@ def _next_price(
     world: World, out: Releases, into: Columns, flow: Flow, price: float, budget: int, low: float, high: float
 ) -> float:
     """Guess the price at which `budget` moves remain: each move bears as much more as it brings beyond the price."""
-    surplus = _pairs(world, out, into, flow, price).surplus
-    guess = (
-        price + float(np.sort(surplus)[max(len(surplus) - max(budget, 1), 0)]) + 1 / circulation.SCALE if len(surplus) > budget else (low + price) / 2
-    )
-    return guess if low < guess < high else (low + high) / 2 if np.isfinite(high) else price * 2 + 0.1
+    surplus = np.sort(_pairs(world, out, into, flow, price).surplus)
+    guess = (low + price) / 2
+    if len(surplus) > budget:
+        guess = price + float(surplus[len(surplus) - max(budget, 1)]) + 1 / circulation.SCALE
+    if low < guess < high:
+        return guess
+    return (low + high) / 2 if np.isfinite(high) else price * 2 + 0.1
 
 
 class Pairs(NamedTuple):
