@@ -122,8 +122,7 @@ WHERE (at, row_key) > (%(at)s, %(key)s) ORDER BY at, row_key LIMIT %(most)s
 """
 TRANSFERS_SQL = f"""
 SELECT * FROM (
-    SELECT greatest(coalesce(t.datesent, '1970-01-01'), coalesce(t.datearrived, '1970-01-01'),
-            coalesce(t.datecancelled, '1970-01-01')) AS at,
+    SELECT greatest(t.datesent, coalesce(t.datearrived, t.datesent), coalesce(t.datecancelled, t.datesent)) AS at,
         lpad(t.branchtransfer_id, 12, '0') AS row_key, t.branchtransfer_id, t.frombranch, t.tobranch, t.datesent, t.datearrived,
         t.datecancelled, t.reason, t.cancellation_reason, {COPY_ID.format(item="t.itemnumber")} AS copy
     FROM branchtransfers t LEFT JOIN items i ON i.itemnumber = t.itemnumber WHERE t.datesent IS NOT NULL) told
@@ -137,6 +136,12 @@ SELECT i.timestamp AS at, lpad(i.itemnumber, 12, '0') AS row_key, {COPY_ID.forma
         AND t.datearrived IS NULL AND t.datecancelled IS NULL) AS on_the_way,
     EXISTS (SELECT 1 FROM reserves r WHERE r.itemnumber = i.itemnumber AND r.found = 'W') AS waits
 FROM items i WHERE (i.timestamp, lpad(i.itemnumber, 12, '0')) > (%(at)s, %(key)s)
+ORDER BY i.timestamp, row_key LIMIT %(most)s
+"""
+
+DELETED_SQL = f"""
+SELECT i.timestamp AS at, lpad(i.itemnumber, 12, '0') AS row_key, {COPY_ID.format(item="i.itemnumber")} AS copy, i.holdingbranch
+FROM deleteditems i WHERE (i.timestamp, lpad(i.itemnumber, 12, '0')) > (%(at)s, %(key)s)
 ORDER BY i.timestamp, row_key LIMIT %(most)s
 """
 
@@ -273,6 +278,18 @@ def _same(before: Known, state: State, place: str) -> bool:
     return before.state is state and (before.place == place or state is not State.ON_SHELF)
 
 
+def of_deleted(rows: Sequence[Row], chosen: Map, known_of: KnownOf) -> Iterator[Translated]:
+    """Yield which copies left the stock."""
+
+    def facts_of(row: Row) -> Iterator[Told]:
+        where = {"copy": row["copy"], "place": _place(row["holdingbranch"], "holdingbranch", chosen)}
+        identity = f"deleteditems/{row['row_key']}/{row['at'].isoformat()}"
+        at = _instant(row["at"], chosen)
+        yield event(CopyWithdrawn.model_validate(where), chosen.source, at, event_id=identity, sequence=STANDS)
+
+    return _each("deleteditems", rows, facts_of)
+
+
 _OURS = frozenset({State.PICKED, State.IN_TRANSIT, State.ON_HOLD_SHELF})  # what Koha's items do not tell apart
 
 
@@ -290,6 +307,7 @@ def _state(row: Row) -> State | None:
 
 SOURCES: tuple[Source, ...] = (  # items first: copies are listed before they are heard of
     Source("items", ITEMS_SQL, of_items),
+    Source("deleteditems", DELETED_SQL, of_deleted),
     Source("branchtransfers", TRANSFERS_SQL, of_transfers),
     Source("statistics", STATISTICS_SQL, of_statistics),
 )
