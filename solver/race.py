@@ -15,6 +15,7 @@ from time import monotonic
 import numpy as np
 
 from solver.breaks import with_breaks
+from solver.construct import first_plan
 from solver.decompose import Split, joined, positions, sectors, split
 from solver.engines import Limits, Plan, Report, engine
 from solver.engines import pyvrp as pyvrp_engine
@@ -77,6 +78,8 @@ class _Race:
     def run(self) -> None:
         mending = bool(pyvrp_engine.left_out(self.instance)) and self.limits.iterations is None
         rounds = self.rounds - round(self.rounds * MENDING_SHARE) if mending else self.rounds
+        if mending:
+            self._take(first_plan(self.instance))
         self._open()
         for turn in range(rounds):
             if self._goes_on():
@@ -134,7 +137,8 @@ class _Race:
 
     def _mend(self) -> None:
         """Finish: OR-Tools knows every rule, and goes on from the best plan."""
-        engine("ortools").run(self.instance, self._rest(), self.best or None, self._take)
+        warm = self.best if self.best and self.rank[0] == 0 else None
+        engine("ortools").run(self.instance, self._rest(), warm, self._take)
 
     def _rest(self) -> Limits:
         return replace(self.limits, time_s=max(0.0, self.begun + self.time_s - monotonic()))
