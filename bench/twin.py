@@ -53,7 +53,7 @@ WHOLE = Form(
     "twin.jsonl", laboratory.LARGE, laboratory.WARM_WEEKS + laboratory.YEAR_WEEKS, laboratory.WARM_WEEKS,
     BUDGETS_A_WEEK, MIDDLE_BUDGET, len(SEEDS_REPORTED), tuple(s.name for s in SCENARIOS),
 )  # fmt: skip
-SMALL = Form("twin-small.jsonl", TENTH, 39, 13, (4, 16, 64), 16, 2, ("as_found",))  # half a year after a quarter
+SMALL = Form("twin-small.jsonl", TENTH, 39, 13, (16,), 16, 2, ("as_found",))  # half a year after a quarter
 
 
 class Job(NamedTuple):

@@ -62,8 +62,8 @@ INTRODUCTION = """# The twin city: what each policy is worth
 
 Made by `{command}`; {copies:,} copies, seeds {seeds}. Parameters were chosen on seeds {tuned}, never on these. Every policy meets
 the same readers (one tape a seed); it sees loans, returns and shelves, never what readers looked for in vain. {weeks} weeks,
-a third of them warm-up. Changes are against *none* (every copy goes home), paired by seed, with {moves} shelf moves a week for whoever
-picks; ± is the half width of the 95 % interval. What the columns mean, and the scenarios: `city/laboratory.py`.
+a third of them warm-up. Changes are against *none* (every copy goes home), paired by seed, with {moves} shelf moves a week
+for whoever picks; ± is the half width of the 95 % interval. What the columns mean, and the scenarios: `city/laboratory.py`.
 
 *Kilometres* are copies' kilometres by the hubs, returns home included; a van carries many copies at once, so they compare
 policies and are no van's odometer. *Staff minutes*: {{picked}} for a pick, half a minute at each check-in. *The oracle* is the
@@ -249,7 +249,7 @@ def _calibration(found: Sequence[Line]) -> str:
 def _seconds(measured: Sequence[Line]) -> str:
     by = _by_policy(measured)
     rows = [
-        f"| {policy.replace('_', ' ')} | {np.median([line['seconds'] for line in measured if line['policy'] == policy]):.1f} |"
+        f"| {policy.replace('_', ' ')} | {np.median([line['processor_s'] for line in measured if line['policy'] == policy]):.1f} |"
         for policy in by
     ]
     return "## Processor seconds a run, weekly plans\n\n| policy | median |\n|---|---|\n" + "\n".join(rows) + "\n"

@@ -17,7 +17,7 @@ from rotation.rebalancing.snapshot import NEVER_WEEKS, Copies, Exposure, Pairs, 
 
 DAYS_A_WEEK = 7
 WEEKLY_DISCOUNT = YEARLY_DISCOUNT ** (1 / 52)
-LOANS_A_KM = 0.01  # what carrying a copy a kilometre costs, in loans; handling stands in the places' costs
+LOANS_A_KM = 0.03  # carrying a copy a kilometre, in loans: on seed 0, .01 drove 43 % more than none, .03 14 % less
 MOVES_AT_S = 7 * 3600  # picks leave before readers come
 
 STATES = np.array(

@@ -1,5 +1,6 @@
 """The laboratory: scenarios, policies and metrics, all fixed before anything is compared, on the same readers for everyone."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from city import day as steps
 from city import policies, visits
 from city.arrays_driver import DAYS_A_WEEK, Feed, Policy, Week, run
 from city.model import Ints, Records, Size, Truth, World, build, shelf_rooms
-from rotation.network import Network, Tier
+from rotation.network import Network, Place, Tier
 from rotation.rebalancing.snapshot import Places, Settings
 
 WARM_WEEKS, YEAR_WEEKS = 26, 52
@@ -90,6 +91,7 @@ class Laboratory:
     places: Places = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "network", with_shelves_for(self.network, self.size.copies))
         world = build(self.network, self.seed, self.size, self.scenario.truth)
         if self.scenario.well_placed:
             world = world._replace(first_place=well_placed(world, shelf_rooms(self.network)))
@@ -104,6 +106,16 @@ class Laboratory:
         state = steps.begin(self.world, self.seed)
         weeks = run(self.world, state, self.tape, policy, self.places, self.scenario.feed)
         return metrics(self, state, weeks[warm_weeks - 1], weeks[-1], (len(weeks) - warm_weeks) / YEAR_WEEKS)
+
+
+def with_shelves_for(network: Network, copies: int) -> Network:
+    """Return the network with shelves as full as the whole city's are, for a city of fewer copies."""
+    share = min(1.0, copies / LARGE.copies)
+    return network.model_copy(update={"places": tuple(_smaller(place, share) for place in network.places)})
+
+
+def _smaller(place: Place, share: float) -> Place:
+    return place.model_copy(update={"shelf": {name: math.ceil(room * share) for name, room in place.shelf.items()}})
 
 
 def seen_places(network: Network) -> Places:

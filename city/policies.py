@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from city.arrays_driver import NO_MOVES, Moves
+from city.arrays_driver import DAYS_A_WEEK, NO_MOVES, Moves
 from city.model import Ints, Records
 from rotation import demand
 from rotation.placement import Placer
@@ -122,6 +122,7 @@ class Rotation(Nobody):
 
     def night(self, seen: Snapshot, week: int) -> Moves:
         """Plan, and remember prices and rates for the desk."""
+        self._week = week
         if self.knows is not None:
             seen = replace(seen, exposure=_told(self.knows))
         tonight = planning.plan(seen, self.settings, seed=week)
@@ -137,7 +138,10 @@ class Rotation(Nobody):
         """Ask the desk for each copy in turn."""
         if not self.desk:
             return None
-        rows = zip(*(returned[name].tolist() for name in ("title", "back", "home", "came_from")), strict=True)
+        recently = self._week * DAYS_A_WEEK - returned["moved"] < self.settings.ping_pong_weeks * DAYS_A_WEEK
+        came_from = np.where(recently, returned["came_from"], -1)
+        columns = (returned["title"], returned["back"], returned["home"], came_from)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
         answers = [self._placer.place(t, at, home=home, came_from=came).place for t, at, home, came in rows]
         return np.array(answers, np.int32)
 

@@ -165,12 +165,23 @@ def test_placement_that_says_stay_keeps_the_copy_there():
 def test_placement_is_not_asked_for_what_a_reader_waits_for():
     asked: list[str] = []
     city = live(ask=lambda copy, place: asked.append(copy) or HOME)
-    facts = live_days(city)
-    trapped = {f["data"]["copy"] for f in facts if f["type"] == "hold.filled"}
-    home_and_shelf = {f["data"]["copy"] for f in facts if f["type"] == "copy.returned"}
-    assert asked
-    assert set(asked) <= home_and_shelf
-    assert len(trapped & home_and_shelf - set(asked)) > 0
+    returning = steps.returning(city.city.state, FIRST_DAY)
+    for copy in returning[:5]:
+        wait_for(city.city.state, copy)
+    facts = live_days(city, days=1)
+    filled = {f["data"]["copy"] for f in facts if f["type"] == "hold.filled"}
+    assert {copy_id(copy) for copy in returning[:5]} <= filled
+    assert set(asked) & filled == set()
+    assert len(asked) > 5
+
+
+def wait_for(state: steps.State, copy: int) -> None:
+    """Let a reader wait for the copy's title where the copy comes back."""
+    hold, title = int(state.counts[steps.HOLDS]), int(state.copies[copy]["title"])
+    state.counts[steps.HOLDS] += 1
+    place = state.copies[copy]["back"]
+    state.holds[hold] = (0, title, place, place, 14, -1)
+    state.titles["queue"][title] = state.titles["queue_end"][title] = hold
 
 
 def test_the_size_of_the_steps_of_time_changes_nothing():
