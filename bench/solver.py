@@ -1,5 +1,6 @@
 """Our race beside its peers: the same problem, the same seconds by the clock, the same two cores, one judge.
 
+    python -m bench.solver                     everything, 10 s each: hours
     python -m bench.solver courier --times 10,30 --sizes 60,150 --seeds 1,2 [--minutes 5]
     python -m bench.solver sets --times 10
     python -m bench.solver table
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -73,6 +75,7 @@ def _turn(case: str, load: Callable[[], Problem], time_s: float, seed: int, left
             "engine": engine,
             **_solved(instance, engine, time_s, seed),
         }
+        RESULTS.parent.mkdir(exist_ok=True)
         with RESULTS.open("a") as file:
             file.write(json.dumps(result) + "\n")
         print(json.dumps(result), flush=True)
@@ -141,8 +144,9 @@ class _Runner:
 
 
 def _cases(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Problem]]]:
-    cases = _courier_days(options) if options.what == "courier" else _sets()
-    return ((name, load) for name, load in cases if re.search(options.match, name))
+    days = _courier_days(options) if options.what != "sets" else iter(())
+    sets = _sets() if options.what != "courier" else iter(())
+    return ((name, load) for name, load in chain(days, sets) if re.search(options.match, name))
 
 
 def _courier_days(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Problem]]]:
@@ -233,7 +237,7 @@ def _options() -> argparse.Namespace:
         return [int(part) for part in text.split(",")]
 
     parser = argparse.ArgumentParser(prog="bench.solver", description=__doc__)
-    parser.add_argument("what", choices=["courier", "sets", "table"])
+    parser.add_argument("what", nargs="?", choices=["all", "courier", "sets", "table"], default="all")
     parser.add_argument("--times", type=numbers, default=[10])
     parser.add_argument("--sizes", type=numbers, default=[60, 150, 300, 1000])
     parser.add_argument("--instances", type=numbers, default=[1, 2, 3])
