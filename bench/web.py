@@ -26,6 +26,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psutil
 from sqlalchemy import Engine, insert, text, update
 
 from infra.kafka import embedded_kafka
@@ -82,8 +83,8 @@ def toml(network: Network) -> str:
 
 
 @contextmanager
-def processes(environment: dict[str, str], folder: Path, *modules: str) -> Iterator[None]:
-    """Run our processes while the context lasts."""
+def processes(environment: dict[str, str], folder: Path, *modules: str) -> Iterator[list[int]]:
+    """Run our processes while the context lasts; yield their ids."""
     started = []
     for module in modules:
         log = (folder / f"{module}.log").open("wb")
@@ -92,7 +93,7 @@ def processes(environment: dict[str, str], folder: Path, *modules: str) -> Itera
             subprocess.Popen(command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT)
         )
     try:
-        yield
+        yield [process.pid for process in started]
     finally:
         for process in started:
             process.terminate()
@@ -154,17 +155,17 @@ def pages(copies: int) -> None:
         Path(name, "network.toml").write_text(toml(network), encoding="utf-8")
         port = new_port("page", set())
         environment = _environment(postgres.url, Path(name), port)
-        with processes(environment, Path(name), "rotation.web"):
+        with processes(environment, Path(name), "rotation.web") as (pid,):
             address = f"http://{HOST}:{port}"
             wait_for(lambda: ready(address), "the page")
-            for page, times, size in _timed(address):
+            for page, times, figures in _timed(address, pid):
                 tell(
                     "page",
                     page=page,
                     stops=stops,
                     places=PLACES,
                     copies=copies,
-                    bytes=size,
+                    **figures,
                     asked_ms=300,
                     **quantiles(times),
                 )
@@ -189,19 +190,31 @@ def _environment(url: str, folder: Path, port: int, **more: str) -> dict[str, st
     return {**found, **more}
 
 
-def _timed(address: str) -> Iterator[tuple[str, list[float], int]]:
+def _timed(address: str, pid: int) -> Iterator[tuple[str, list[float], dict[str, float]]]:
     browser = httpx.Client(
         base_url=address, headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}, timeout=30
     )
     browser.post("/sign-in", data={"name": "viewer", "password": PASSWORD})
     for page in PAGES:
-        times = []
+        times, used = [], 0.0
         for repeat in range(WARM + REPEATS):
-            begin = time.perf_counter()
+            begin, before = time.perf_counter(), cpu_s(pid)
             answer = browser.get(page).raise_for_status()
             if repeat >= WARM:
                 times.append((time.perf_counter() - begin) * 1000)
-        yield page, times, len(answer.content)
+                used += cpu_s(pid) - before
+        figures = {
+            "bytes": len(answer.content),
+            "cpu_ms": round(used / REPEATS * 1000, 1),
+            "load": round(os.getloadavg()[0], 1),
+        }
+        yield page, times, figures
+
+
+def cpu_s(pid: int) -> float:
+    """Return the seconds of CPU that a process has used."""
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
 
 
 # --- From an event to the eye ---------------------------------------------------------------------------------------------------

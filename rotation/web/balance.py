@@ -1,20 +1,23 @@
 """Where stock is short and where it is in surplus: what stands on each shelf against its targets. Read by page and API."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, text
 
 from rotation.network import Network
-from rotation.store.tables import copies, targets
 
 SHORTAGE, SURPLUS = "shortage", "surplus"
+Key = tuple[str, str, str]  # tier, class, kind
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Copies of a class on the shelf of a place, on their way to it, and the levels between which it is in balance."""
+    """Copies of a class on the shelf of a place, on their way to it, and the levels between which it is in balance.
+
+    `beyond` are the copies below `low` (negative) or above `high` (positive); 0: in balance.
+    """
 
     place_id: str
     title_class: str
@@ -23,11 +26,7 @@ class Level:
     coming: int
     low: int
     high: int
-
-    @property
-    def beyond(self) -> int:
-        """Copies below `low` (negative) or above `high` (positive); 0: in balance."""
-        return min(self.on_shelf - self.low, 0) or max(self.on_shelf - self.high, 0)
+    beyond: int
 
     @property
     def kind(self) -> str:
@@ -47,49 +46,55 @@ class Cell:
 
 
 def levels(connection: Connection, network: Network) -> list[Level]:
-    """Return every level that has a target, of places in the network; the worst first."""
-    here = _counts(connection, copies.c.place_id, "on_shelf")
-    coming = _counts(connection, copies.c.to_place_id, "in_transit")
-    rows = connection.execute(select(targets.c.place_id, targets.c["class"], targets.c.low, targets.c.high))
-    found = [
-        Level(place, cls, network.place[place].tier, here.get((place, cls), 0), coming.get((place, cls), 0), low, high)
-        for place, cls, low, high in rows
-        if place in network.place
+    """Return every level that has a target, of places in the network."""
+    tiers = {place.id: place.tier for place in network.places}
+    return [
+        Level(place, cls, tiers[place], here, coming, low, high, beyond)
+        for place, cls, low, high, here, coming, beyond in connection.execute(_LEVELS).all()
+        if place in tiers
     ]
-    return sorted(found, key=lambda level: (-abs(level.beyond), level.place_id, level.title_class))
 
 
-def _counts(connection: Connection, at: object, state: str) -> dict[tuple[str, str], int]:
-    query = select(at, copies.c["class"], func.count()).where(copies.c.state == state, copies.c["class"].is_not(None))  # type: ignore[call-overload]
-    return {(place, cls): count for place, cls, count in connection.execute(query.group_by(at, copies.c["class"]))}
+_LEVELS = text("""
+    SELECT t.place_id, t.class, t.low, t.high, coalesce(h.copies, 0), coalesce(c.copies, 0),
+        least(coalesce(h.copies, 0) - t.low, 0) + greatest(coalesce(h.copies, 0) - t.high, 0)
+    FROM targets t
+    LEFT JOIN (SELECT place_id, class, count(*) AS copies FROM copies WHERE state = 'on_shelf' GROUP BY 1, 2) h
+        ON h.place_id = t.place_id AND h.class = t.class
+    LEFT JOIN (SELECT to_place_id, class, count(*) AS copies FROM copies WHERE state = 'in_transit' GROUP BY 1, 2) c
+        ON c.to_place_id = t.place_id AND c.class = t.class""")
 
 
 def matching(
     found: Iterable[Level], *, kind: str = "", tier: str = "", title_class: str = "", place: str = ""
 ) -> list[Level]:
-    """Return the levels that are out of balance and match what is asked; an empty string asks for nothing."""
-    return [
+    """Return the levels that are out of balance and match what is asked, the worst first; an empty string asks for nothing."""
+    asked = [
         level
         for level in found
-        if level.kind
+        if level.beyond
         and kind in ("", level.kind)
         and tier in ("", level.tier)
         and title_class in ("", level.title_class)
         and place in ("", level.place_id)
     ]
+    return sorted(asked, key=lambda level: (-abs(level.beyond), level.place_id, level.title_class))
 
 
-def summary(found: Iterable[Level]) -> dict[tuple[str, str], Cell]:
+def summary(found: Collection[Level]) -> dict[tuple[str, str], Cell]:
     """Return a cell for each tier and class that has targets."""
-    by: dict[tuple[str, str], Counter[str]] = {}
+    places = Counter((level.tier, level.title_class) for level in found)
+    places_out, copies_out = Counter[Key](), Counter[Key]()
     for level in found:
-        count = by.setdefault((level.tier, level.title_class), Counter())
-        count.update(places=1)
-        if level.kind:
-            count.update({level.kind: 1, f"copies {level.kind}": abs(level.beyond)})
+        if level.beyond:
+            key = (level.tier, level.title_class, level.kind)
+            places_out[key] += 1
+            copies_out[key] += abs(level.beyond)
+    ends = {key: ((*key, SHORTAGE), (*key, SURPLUS)) for key in places}
     return {
-        key: Cell(c["places"], c[SHORTAGE], c[SURPLUS], c[f"copies {SHORTAGE}"], c[f"copies {SURPLUS}"])
-        for key, c in by.items()
+        key: Cell(count, places_out[short], places_out[surplus], copies_out[short], copies_out[surplus])
+        for key, count in places.items()
+        for short, surplus in [ends[key]]
     }
 
 
