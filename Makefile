@@ -73,6 +73,7 @@ $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
 	$(BIN)/python -m infra.kafka
 	$(BIN)/python -m city warm
+	$(BIN)/python -m rotation.rebalancing
 	@touch $@
 
 .PHONY: environment

@@ -26,7 +26,6 @@ STOP_S = 3.0  # what a part has to finish its batch; with Kafka and PostgreSQL a
 DATABASE_SETTINGS = {  # measured 1.5 times the writes of the defaults at a million copies; documented in docs/deploy.md
     "shared_buffers": "512MB",
     "max_wal_size": "2GB",
-    "synchronous_commit": "off",  # a crash may lose the last moments and their progress with them: Kafka tells them again
 }
 
 
