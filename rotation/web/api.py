@@ -87,7 +87,7 @@ def read_imbalance(
     web: Context, connection: Database, kind: Plain = "", tier: Plain = "", cls: Plain = "", place: Plain = ""
 ) -> list[balance.Level]:
     """Return the levels that are out of balance, the worst first."""
-    found = balance.levels(connection, web.network)
+    found = web.balance.levels(connection, web.network)
     return balance.matching(found, kind=kind, tier=tier, title_class=cls, place=place)
 
 

@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from threading import Lock
+from time import monotonic
 
 from sqlalchemy import Connection, text
 
 from rotation.network import Network
 
 SHORTAGE, SURPLUS = "shortage", "surplus"
+KEPT_S = 1.5  # less than live.GAP_S of levels, so that each live update sees a new count
 Key = tuple[str, str, str]  # tier, class, kind
 
 
@@ -63,6 +66,21 @@ _LEVELS = text("""
         ON h.place_id = t.place_id AND h.class = t.class
     LEFT JOIN (SELECT to_place_id, class, count(*) AS copies FROM copies WHERE state = 'in_transit' GROUP BY 1, 2) c
         ON c.to_place_id = t.place_id AND c.class = t.class""")
+
+
+class Recent:
+    """The last count, shared by all who ask within KEPT_S: a page's parts, and everyone who looks at it."""
+
+    def __init__(self) -> None:
+        """Count at the first question."""
+        self._lock, self._at, self._levels = Lock(), float("-inf"), list[Level]()
+
+    def levels(self, connection: Connection, network: Network) -> list[Level]:
+        """Return every level, at most KEPT_S old."""
+        with self._lock:
+            if monotonic() - self._at > KEPT_S:
+                self._levels, self._at = levels(connection, network), monotonic()
+            return self._levels
 
 
 def matching(

@@ -12,6 +12,7 @@ from config.settings import Settings
 from rotation.network import Network
 from rotation.store.clock import read_clock
 from rotation.web import auth
+from rotation.web.balance import Recent
 from rotation.web.language import Language, chosen
 from rotation.web.live import Live
 from rotation.web.permissions import allowed
@@ -26,6 +27,7 @@ class Web:
     network: Network
     live: Live
     tries: auth.Tries = field(default_factory=auth.Tries)
+    balance: Recent = field(default_factory=Recent)
 
 
 class SignInNeeded(Exception):

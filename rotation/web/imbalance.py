@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from rotation.network import Network, Tier
+from rotation.network import Tier
 from rotation.web import balance, geography
-from rotation.web.context import Context, Database
+from rotation.web.context import Context, Database, Web
 from rotation.web.render import page
 from rotation.web.today import names
 
@@ -22,7 +22,7 @@ class Imbalance:
     """The page: what is asked for, and what answers it."""
 
     connection: Connection
-    network: Network
+    web: Web
     kind: str = ""
     tier: str = ""
     title_class: str = ""
@@ -31,7 +31,7 @@ class Imbalance:
     @cached_property
     def levels(self) -> list[balance.Level]:
         """Every level with a target."""
-        return balance.levels(self.connection, self.network)
+        return self.web.balance.levels(self.connection, self.web.network)
 
     @cached_property
     def matching(self) -> list[balance.Level]:
@@ -60,7 +60,7 @@ class Imbalance:
     def classes(self) -> list[str]:
         """The classes that have targets, in the network file's order."""
         present = {cls for _, cls in self.summary}
-        listed = [title_class.id for title_class in self.network.classes if title_class.id in present]
+        listed = [title_class.id for title_class in self.web.network.classes if title_class.id in present]
         return listed + sorted(present - set(listed))
 
 
@@ -69,7 +69,7 @@ def imbalance(
     request: Request, web: Context, connection: Database, kind: str = "", tier: str = "", cls: str = "", place: str = ""
 ) -> Response:
     """Show what is out of balance."""
-    view = Imbalance(connection, web.network, kind, tier, cls, place)
+    view = Imbalance(connection, web, kind, tier, cls, place)
     return page(request, "imbalance.html", view=view, tab="imbalance")
 
 
@@ -78,7 +78,7 @@ def imbalance_map(web: Context, connection: Database, tier: str = "", cls: str =
     """Return each located place with its copies short and in surplus."""
     asked = [
         level
-        for level in balance.levels(connection, web.network)
+        for level in web.balance.levels(connection, web.network)
         if tier in ("", level.tier) and cls in ("", level.title_class)
     ]
     found = {one.place_id: one for one in balance.by_place(asked)}
