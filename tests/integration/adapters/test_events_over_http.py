@@ -73,7 +73,7 @@ def source(kafka: str, database: str, engine: Engine, tmp_path: Path) -> TestCli
 
 
 def post(source: TestClient, body: Any, kind: str = BATCH) -> Any:
-    return page.post(
+    return source.post(
         "/events", content=body if isinstance(body, bytes) else orjson.dumps(body), headers={"content-type": kind}
     )
 
