@@ -5,6 +5,7 @@ numbers and a plan. A child that is asked about the same part again goes on wher
 """
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,9 +84,12 @@ def _answer(pipe: Connection, asked: Sequence[Task], late: float) -> list[Found]
 
 
 def _serve(instance: Instance, pipe: Connection) -> None:
-    child = _Child(instance)
+    child, parent = _Child(instance), os.getppid()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         while True:
+            while not pipe.poll(1.0):
+                if os.getppid() != parent:  # killed: its end of the pipe lives on in our siblings
+                    return
             pipe.send([child.found(task) for task in pipe.recv()])
 
 
