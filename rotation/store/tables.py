@@ -258,6 +258,7 @@ transfers = Table(
     Column("crate_id", Text),
     Index("transfers_by_copy", "copy_id"),
     Index("transfers_open", "status", "from_place_id"),
+    Index("transfers_under_way", "title_id", postgresql_where=text("status IN ('ordered', 'picked', 'sent')")),
 )
 
 day_plans = Table(

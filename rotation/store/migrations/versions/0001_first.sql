@@ -424,6 +424,8 @@ CREATE INDEX transfers_by_copy ON transfers (copy_id);
 
 CREATE INDEX transfers_open ON transfers (status, from_place_id);
 
+CREATE INDEX transfers_under_way ON transfers (title_id) WHERE status IN ('ordered', 'picked', 'sent');
+
 COMMENT ON COLUMN transfers.kind IS 'pick, placement, shipment (a hold), home';
 
 COMMENT ON COLUMN transfers.status IS 'proposed, approved, ordered, picked, sent, received; declined, missed, cancelled, lost';
