@@ -7,6 +7,7 @@ Jobs and answers are pickles on the child's standard input and output.
 
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -62,6 +63,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # its own processes end with it, and hold no pipe of ours
         )
         self.jobs = 0
         self.answers: Queue[Answer | None] = Queue()
@@ -91,8 +93,9 @@ class Worker:
             self.answers.put(None)
 
     def end(self) -> None:
-        """Kill the child and wait for it."""
-        self.process.kill()
+        """Kill the child with the processes it made, and wait for it: one that lives would hold the pipe we close."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for pipe in (self._input, self._output):
             with suppress(OSError):
