@@ -227,7 +227,12 @@ class Cluster:
 
     def _id(self) -> str:
         """Return the cluster's id, the same for all its nodes: a UUID that stands for the folder."""
-        return base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes).decode().rstrip("=")
+        return (
+            base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes)
+            .decode()
+            .rstrip("=")
+            .replace("-", "_")
+        )
 
     def _write(self, file: Path, node: int, log: Path) -> None:
         values = self._values(node, log) | (self._secured(node) if self.security else {})

@@ -145,7 +145,13 @@ IDLE_POLLS = 8  # polls without anything after which a run that shall end has re
 
 
 def follow_folio(
-    reader: KafkaConsumer, chosen: folio.Map, carried: Ends, stop: Event, *, to_the_end: bool = False, commit: bool = True
+    reader: KafkaConsumer,
+    chosen: folio.Map,
+    carried: Ends,
+    stop: Event,
+    *,
+    to_the_end: bool = False,
+    commit: bool = True,
 ) -> Report:
     """Carry FOLIO's messages on until `stop`, or `to_the_end` of what is there; the group's position follows what is carried.
 
@@ -154,7 +160,9 @@ def follow_folio(
     report, idle = Report(), 0
     reader.subscribe(pattern=folio.TOPIC_PATTERN)
     while not stop.is_set() and not (to_the_end and idle >= IDLE_POLLS):
-        records = [record for some in reader.poll(timeout_ms=POLL_MS, max_records=MOST_RECORDS).values() for record in some]
+        records = [
+            record for some in reader.poll(timeout_ms=POLL_MS, max_records=MOST_RECORDS).values() for record in some
+        ]
         idle = 0 if records else idle + 1
         if not records:
             continue
@@ -173,7 +181,9 @@ def folio_reader(arguments: Mapping[str, Any], group: str | None = FOLIO_GROUP) 
 
 def _message(record: Any) -> folio.Message:
     at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    return folio.Message(record.topic, record.partition, record.offset, at, record.value or b"", tuple(record.headers or ()))
+    return folio.Message(
+        record.topic, record.partition, record.offset, at, record.value or b"", tuple(record.headers or ())
+    )
 
 
 def reconcile_folio(engine: Engine, okapi: httpx.Client, chosen: folio.Map, carried: Ends) -> Report:
@@ -217,14 +227,23 @@ KOHA_POLL_S = 30.0
 
 
 def follow_koha(
-    engine: Engine, connection: Any, chosen: koha.Map, carried: Ends, stop: Event, *, once: bool = False, keep: bool = True
+    engine: Engine,
+    connection: Any,
+    chosen: koha.Map,
+    carried: Ends,
+    stop: Event,
+    *,
+    once: bool = False,
+    keep: bool = True,
 ) -> Report:
     """Carry Koha's rows on until `stop`, or `once` through all tables; the cursor follows what is carried."""
     report = Report()
 
     def known_of(ids: Sequence[str]) -> dict[str, koha.Known]:
         rows = _copies(engine, ids)
-        return {row.copy_id: koha.Known(State(row.state), row.place_id, row.title_id, row._mapping["class"]) for row in rows}
+        return {
+            row.copy_id: koha.Known(State(row.state), row.place_id, row.title_id, row._mapping["class"]) for row in rows
+        }
 
     while not stop.is_set():
         for source in koha.SOURCES:

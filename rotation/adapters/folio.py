@@ -39,7 +39,9 @@ from rotation.events import (
 from rotation.movements import State
 
 TOPIC_PATTERN = r"(^|.*\.)(circulation\.(loan|check-in|request)|inventory\.item)$"
-CHECK_IN_LEAD = timedelta(seconds=5)  # FOLIO logs a check-in after it moved the item: by some 100 ms, under load by seconds
+CHECK_IN_LEAD = timedelta(
+    seconds=5
+)  # FOLIO logs a check-in after it moved the item: by some 100 ms, under load by seconds
 PAGE_ITEMS = 500
 LONGEST_MESSAGE_BYTES = 5_000_000  # FOLIO's own producers allow a request of some MB; larger is damage
 ON_THE_SHELF = frozenset({"Available", "Restricted"})
@@ -134,7 +136,9 @@ def _translated(message: Message, chosen: Map) -> Iterator[Translated]:
             yield refusal(edge, position, Reason.UNKNOWN_PLACE, error.field, str(error), {"id": _id_in(message)})
     except ValidationError as error:
         first = error.errors()[0]
-        yield refusal(edge, position, Reason.DATA, ".".join(map(str, first["loc"])), first["msg"], {"id": _id_in(message)})
+        yield refusal(
+            edge, position, Reason.DATA, ".".join(map(str, first["loc"])), first["msg"], {"id": _id_in(message)}
+        )
     except orjson.JSONDecodeError as error:
         yield refusal(edge, position, Reason.NOT_JSON, f"line {error.lineno} column {error.colno}", error.msg)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -177,7 +181,9 @@ def unpacked(body: Mapping[str, Any], message: Message) -> Change:
     identity = body.get("eventId") or (body.get("id") if "data" in body else None)
     known = str(identity) if identity else f"{message.topic}/{message.partition}/{message.offset}"
     told_at = body.get("eventTs") or body.get("timestamp")
-    return Change(known, kind, _instant(told_at) if told_at else message.at, data.get("old") or {}, data.get("new") or {})
+    return Change(
+        known, kind, _instant(told_at) if told_at else message.at, data.get("old") or {}, data.get("new") or {}
+    )
 
 
 def _instant(value: object) -> datetime:

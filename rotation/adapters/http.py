@@ -13,7 +13,9 @@ import orjson
 from rotation.events import FACTS, Edge, Envelope, Event, Reason, Rejection, parse
 
 STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
-ATTRIBUTES = frozenset(Envelope.model_fields) - {"subject"}  # nothing here reads a subject, and people write names into it
+ATTRIBUTES = frozenset(Envelope.model_fields) - {
+    "subject"
+}  # nothing here reads a subject, and people write names into it
 FIELDS = frozenset(one.alias or name for fact in FACTS for name, one in fact.model_fields.items())
 EVENTS_PER_S = 500.0  # a source's lasting rate: a hundred times the peak of a large city's (30,000 loans a day)
 BURST_EVENTS = 20_000.0  # a day's backlog after a night without a line may come at once

@@ -33,9 +33,13 @@ from rotation.events import (
 from rotation.movements import State
 
 PAGE_ROWS = 500
-OVERLAP = timedelta(minutes=10)  # Koha's rows carry the time their statement ran, and its transactions commit minutes later
+OVERLAP = timedelta(
+    minutes=10
+)  # Koha's rows carry the time their statement ran, and its transactions commit minutes later
 FIRST = datetime(1970, 1, 2)  # before any row; Koha's times are local, without a zone  # noqa: DTZ001
-REASONS = re.compile(r"^[A-Za-z]{1,40}$")  # Koha's own words for them (ReturnToHome, Reserve ...); free text may name people
+REASONS = re.compile(
+    r"^[A-Za-z]{1,40}$"
+)  # Koha's own words for them (ReturnToHome, Reserve ...); free text may name people
 CANCELLED, RETURNED, LOANED, SENT, STANDS = range(5)  # facts of one second in the order in which they took effect
 
 
@@ -256,7 +260,12 @@ def _listed(row: Row, before: Known | None, chosen: Map) -> Iterator[Told]:
     first = before is None or before.title is None
     at = row["dateaccessioned"] if first and row["dateaccessioned"] else row["at"]
     added = CopyAdded.model_validate(
-        {"copy": row["copy"], "place": _place(row["homebranch"], "homebranch", chosen), "title": title, "class": title_class}
+        {
+            "copy": row["copy"],
+            "place": _place(row["homebranch"], "homebranch", chosen),
+            "title": title,
+            "class": title_class,
+        }
     )
     identity = f"items/{row['row_key']}/added/{id_of(title, title_class, at)}"
     yield event(added, chosen.source, _instant(at, chosen), event_id=identity)

@@ -302,13 +302,17 @@ class Proxy:
                 writer.close()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _requests(self, machine: asyncio.StreamReader, system: asyncio.StreamWriter, locations: dict[str, str]) -> None:
+    async def _requests(
+        self, machine: asyncio.StreamReader, system: asyncio.StreamWriter, locations: dict[str, str]
+    ) -> None:
         async for line in _lines(machine):
             _note_location(line, locations)
             system.write(line)
             await system.drain()
 
-    async def _responses(self, system: asyncio.StreamReader, machine: asyncio.StreamWriter, locations: dict[str, str]) -> None:
+    async def _responses(
+        self, system: asyncio.StreamReader, machine: asyncio.StreamWriter, locations: dict[str, str]
+    ) -> None:
         async for line in _lines(system):
             machine.write(await self.answer(line, locations))
             await machine.drain()

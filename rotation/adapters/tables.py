@@ -25,7 +25,14 @@ from rotation.movements import State
 LONGEST_LINE_BYTES = 100_000  # of a row; longer ones are damaged files
 LARGEST_XLSX_BYTES = 2_000_000_000  # unpacked: a sheet of a million rows has half of it; more is no table
 EXACT_NUMBER = 10**15  # beyond it a spreadsheet's number has lost digits: the barcode must be text
-TIME_FORMATS = ("%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y/%m/%d", "%Y年%m月%d日 %H:%M:%S", "%Y年%m月%d日", "%Y%m%d%H%M%S")
+TIME_FORMATS = (
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%Y年%m月%d日 %H:%M:%S",
+    "%Y年%m月%d日",
+    "%Y%m%d%H%M%S",
+)
 STATES = frozenset(State)
 NEEDED = ("copy", "place")  # without them no row says anything; what else a row lacks, its refusal names
 MAPPED_FACTS = tuple(name for name in FACT_OF_TYPE if name.startswith(("copy.", "transfer.")) and name != "copy.added")
@@ -142,7 +149,11 @@ def read(path: Path, chosen: Map) -> Iterator[Row | Refusal]:
         return
     with path.open("rb") as file:
         lines = _text(file, chosen.encoding, edge)
-        yield from of_json_lines(lines, chosen, edge) if kind in (".jsonl", ".ndjson", ".json") else of_csv(lines, chosen, edge)
+        yield from (
+            of_json_lines(lines, chosen, edge)
+            if kind in (".jsonl", ".ndjson", ".json")
+            else of_csv(lines, chosen, edge)
+        )
 
 
 def of_csv(lines: Iterable[str | Refusal], chosen: Map, edge: str) -> Iterator[Row | Refusal]:
@@ -210,7 +221,9 @@ class Picker:
     def row(self, line: int, cells: list[Any]) -> Row | Refusal:
         """Return the row, or why it is none."""
         if len(cells) > self.width and any(str(cell or "").strip() for cell in cells[self.width :]):
-            return refusal(self.edge, (0, line), Reason.DATA, "line", f"{len(cells)} cells; the first line names {self.width}")
+            return refusal(
+                self.edge, (0, line), Reason.DATA, "line", f"{len(cells)} cells; the first line names {self.width}"
+            )
         found = {}
         for key, columns in self.at:
             try:

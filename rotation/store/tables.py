@@ -41,17 +41,24 @@ def _order() -> list[Column[object]]:
 # --- What was told ----------------------------------------------------------------------------------------------------------
 
 progress = Table(
-    "progress", metadata,
+    "progress",
+    metadata,
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
-    Column("gap_offsets", BigInteger, nullable=False, server_default="0",
-           comment="offsets that Kafka itself no longer holds (retention, transactions): passed over, never silently"),
+    Column(
+        "gap_offsets",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="offsets that Kafka itself no longer holds (retention, transactions): passed over, never silently",
+    ),
     comment="How far each partition is in the database; moved in the transaction that writes the batch.",
 )
 
 movements = Table(
-    "movements", metadata,
+    "movements",
+    metadata,
     Column("copy_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
@@ -64,7 +71,8 @@ movements = Table(
 )
 
 hold_facts = Table(
-    "hold_facts", metadata,
+    "hold_facts",
+    metadata,
     Column("hold_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
@@ -78,7 +86,8 @@ hold_facts = Table(
 )
 
 transfer_facts = Table(
-    "transfer_facts", metadata,
+    "transfer_facts",
+    metadata,
     Column("transfer_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
@@ -94,7 +103,8 @@ transfer_facts = Table(
 )
 
 crate_facts = Table(
-    "crate_facts", metadata,
+    "crate_facts",
+    metadata,
     Column("crate_id", Key, primary_key=True),
     Column("occurred_at", Instant, primary_key=True),
     Column("sequence", Integer, primary_key=True),
@@ -109,7 +119,8 @@ crate_facts = Table(
 )
 
 rejections = Table(
-    "rejections", metadata,
+    "rejections",
+    metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("topic", Text, nullable=False, comment="a Kafka topic, or the edge that refused it (http, file:NAME)"),
     Column("partition", Integer, nullable=False),
@@ -125,14 +136,16 @@ rejections = Table(
 )
 
 counts = Table(
-    "counts", metadata,
+    "counts",
+    metadata,
     Column("name", Text, primary_key=True, comment="applied, duplicates, late, rejected"),
     Column("value", BigInteger, nullable=False, server_default="0"),
     comment="What became of every event read, moved in the transaction that writes it; events_in is their sum.",
 )
 
 feeds = Table(
-    "feeds", metadata,
+    "feeds",
+    metadata,
     Column("source", Text, primary_key=True),
     Column("last_event_at", Instant, nullable=False, comment="the event's own time"),
     Column("last_heard_at", Instant, nullable=False, comment="when it was written here"),
@@ -141,7 +154,8 @@ feeds = Table(
 )
 
 places_heard = Table(
-    "places_heard", metadata,
+    "places_heard",
+    metadata,
     Column("place_id", Text, primary_key=True),
     Column("last_event_at", Instant, nullable=False, comment="the event's own time, within ten minutes"),
     comment="When each place was last heard of: what its silence is counted from.",
@@ -150,7 +164,8 @@ places_heard = Table(
 # --- What holds now ---------------------------------------------------------------------------------------------------------
 
 clock = Table(
-    "clock", metadata,
+    "clock",
+    metadata,
     Column("id", SmallInteger, primary_key=True, server_default="1"),
     Column("network_at", Instant, nullable=False, comment="the network's time at wall_at"),
     Column("wall_at", Instant, nullable=False),
@@ -159,15 +174,23 @@ clock = Table(
 )
 
 titles = Table(
-    "titles", metadata,
+    "titles",
+    metadata,
     Column("title_id", Text, primary_key=True),
     Column("class", Text, nullable=False),
     Column("name", Text),
-    Column("told_at", Instant, nullable=False, server_default=text("'-infinity'"), comment="time of the copy.added that said so"),
+    Column(
+        "told_at",
+        Instant,
+        nullable=False,
+        server_default=text("'-infinity'"),
+        comment="time of the copy.added that said so",
+    ),
 )
 
 copies = Table(
-    "copies", metadata,
+    "copies",
+    metadata,
     Column("copy_id", Key, primary_key=True),
     *_order(),
     Column("state", Text, nullable=False),
@@ -183,11 +206,14 @@ copies = Table(
     Index("copies_unlisted", "copy_id", postgresql_where=text("title_id IS NULL")),
     Index("copies_on_the_way", "to_place_id", postgresql_where=text("to_place_id IS NOT NULL")),
     comment="Each copy's last movement, and what its newest copy.added said.",
-    postgresql_with={"fillfactor": 70},  # room for the next states of a row on its own page: updates that touch no index
+    postgresql_with={
+        "fillfactor": 70
+    },  # room for the next states of a row on its own page: updates that touch no index
 )
 
 holds = Table(
-    "holds", metadata,
+    "holds",
+    metadata,
     Column("hold_id", Key, primary_key=True),
     *_order(),
     Column("type", Text, nullable=False, comment="its last fact: hold.placed is waiting"),
@@ -198,7 +224,8 @@ holds = Table(
 )
 
 crates = Table(
-    "crates", metadata,
+    "crates",
+    metadata,
     Column("crate_id", Key, primary_key=True),
     *_order(),
     Column("type", Text, nullable=False, comment="its last scan"),
@@ -211,7 +238,8 @@ crates = Table(
 # --- What is decided --------------------------------------------------------------------------------------------------------
 
 plans = Table(
-    "plans", metadata,
+    "plans",
+    metadata,
     Column("plan_id", Text, primary_key=True),
     Column("day", Date, nullable=False, unique=True),
     Column("created_at", Instant, nullable=False, server_default=text("now()")),
@@ -221,34 +249,48 @@ plans = Table(
     Column("value_loans", Double, nullable=False),
     Column("bound_loans", Double, nullable=False),
     Column("seconds", Double, nullable=False),
-    Column("details", JSONB, nullable=False, comment="gap, price of a move, floors, shadow prices of limits, purchase and weeding"),
+    Column(
+        "details",
+        JSONB,
+        nullable=False,
+        comment="gap, price of a move, floors, shadow prices of limits, purchase and weeding",
+    ),
 )
 
 shelf_prices = Table(
-    "shelf_prices", metadata,
+    "shelf_prices",
+    metadata,
     Column("place_id", Text, primary_key=True),
     Column("class", Text, primary_key=True),
-    Column("price_loans", Double, nullable=False, comment="what one more copy of the class costs there, in expected loans"),
+    Column(
+        "price_loans", Double, nullable=False, comment="what one more copy of the class costs there, in expected loans"
+    ),
     Column("plan_id", Text, nullable=False),
     comment="The last night's prices, which placement uses all day.",
 )
 
 rates = Table(
-    "rates", metadata,
+    "rates",
+    metadata,
     Column("plan_id", Text, primary_key=True),
     Column("arrays", LargeBinary, nullable=False, comment="numpy .npz of the night's demand, for placement"),
 )
 
 transfers = Table(
-    "transfers", metadata,
+    "transfers",
+    metadata,
     Column("transfer_id", Key, primary_key=True),
     Column("copy_id", Text, nullable=False),
     Column("title_id", Text),
     Column("from_place_id", Text, nullable=False),
     Column("to_place_id", Text, nullable=False),
     Column("kind", Text, nullable=False, comment="pick, placement, shipment (a hold), home"),
-    Column("status", Text, nullable=False,
-           comment="proposed, approved, ordered, picked, sent, received; declined, missed, cancelled, lost"),
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        comment="proposed, approved, ordered, picked, sent, received; declined, missed, cancelled, lost",
+    ),
     Column("plan_id", Text),
     Column("day", Date, comment="the day it is to be collected"),
     Column("gain_loans", Double),
@@ -262,7 +304,8 @@ transfers = Table(
 )
 
 day_plans = Table(
-    "day_plans", metadata,
+    "day_plans",
+    metadata,
     Column("day_plan_id", Text, primary_key=True),
     Column("day", Date, nullable=False),
     Column("hub_id", Text, nullable=False),
@@ -277,7 +320,8 @@ day_plans = Table(
 )
 
 runs = Table(
-    "runs", metadata,
+    "runs",
+    metadata,
     Column("run_id", Text, primary_key=True),
     Column("day_plan_id", Text, nullable=False),
     Column("day", Date, nullable=False),
@@ -293,7 +337,8 @@ runs = Table(
 )
 
 stops = Table(
-    "stops", metadata,
+    "stops",
+    metadata,
     Column("run_id", Text, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("place_id", Text, nullable=False),
@@ -308,7 +353,8 @@ stops = Table(
 )
 
 legs = Table(
-    "legs", metadata,
+    "legs",
+    metadata,
     Column("transfer_id", Text, primary_key=True),
     Column("position", Integer, primary_key=True),
     Column("kind", Text, nullable=False, comment="collect, sort, trunk, deliver"),
@@ -322,7 +368,8 @@ legs = Table(
 )
 
 decisions = Table(
-    "decisions", metadata,
+    "decisions",
+    metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("decided_at", Instant, nullable=False, server_default=text("now()")),
     Column("who", Text, nullable=False),
@@ -333,7 +380,8 @@ decisions = Table(
 )
 
 alerts = Table(
-    "alerts", metadata,
+    "alerts",
+    metadata,
     Column("alert_id", BigInteger, primary_key=True, autoincrement=True),
     Column("kind", Text, nullable=False, comment="shortage, surplus, stale, overdue, unfair, silent, feed"),
     Column("place_id", Text, nullable=False),
@@ -347,7 +395,8 @@ alerts = Table(
 )
 
 targets = Table(
-    "targets", metadata,
+    "targets",
+    metadata,
     Column("place_id", Text, primary_key=True),
     Column("class", Text, primary_key=True),
     Column("low", Integer, nullable=False, comment="fewer on the shelf: shortage"),
@@ -356,7 +405,8 @@ targets = Table(
 )
 
 outbox = Table(
-    "outbox", metadata,
+    "outbox",
+    metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=True),
     Column("topic", Text, nullable=False),
     Column("key", Text),
@@ -366,7 +416,8 @@ outbox = Table(
 )
 
 settings = Table(
-    "settings", metadata,
+    "settings",
+    metadata,
     Column("name", Text, primary_key=True),
     Column("value", JSONB, nullable=False),
     comment="What is kept between runs and is no fact: the city's checkpoint, cursors of adapters.",
@@ -375,18 +426,24 @@ settings = Table(
 # --- Who may -----------------------------------------------------------------------------------------------------------------
 
 users = Table(
-    "users", metadata,
+    "users",
+    metadata,
     Column("name", Text, primary_key=True),
     Column("password_hash", Text, nullable=False, comment="argon2id"),
     Column("role", Text, nullable=False, comment="viewer, dispatcher, administrator"),
-    Column("must_change", Boolean, nullable=False, server_default="false", comment="signed in with a one-time password"),
-    Column("sessions_from", Instant, nullable=False, server_default=text("now()"), comment="cookies signed before are void"),
+    Column(
+        "must_change", Boolean, nullable=False, server_default="false", comment="signed in with a one-time password"
+    ),
+    Column(
+        "sessions_from", Instant, nullable=False, server_default=text("now()"), comment="cookies signed before are void"
+    ),
     Column("created_at", Instant, nullable=False, server_default=text("now()")),
     Column("removed_at", Instant),
 )
 
 tokens = Table(
-    "tokens", metadata,
+    "tokens",
+    metadata,
     Column("token_id", Text, primary_key=True),
     Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the secret: random, so that it needs no salt"),
     Column("role", Text, nullable=False, comment="desk, viewer, dispatcher, administrator"),

@@ -55,7 +55,12 @@ def test_the_answer_is_a_transfer_and_the_same_question_finds_it_again(desk: Des
     assert first == second
     with city.connect() as connection:
         (row,) = connection.execute(select(transfers)).all()
-    assert (row.transfer_id, row.status, row.from_place_id, row.to_place_id) == (first.transfer, "ordered", "room", "centre")
+    assert (row.transfer_id, row.status, row.from_place_id, row.to_place_id) == (
+        first.transfer,
+        "ordered",
+        "room",
+        "centre",
+    )
 
 
 def test_a_copy_that_stays_has_no_transfer(desk: Desk, city: Engine):

@@ -25,7 +25,7 @@ FILLED = {
     "{language}": "xx",
     "{day}": "2026-03-12",
 }
-LETS_IN = {200, 303, 404, 409, 422}
+LETS_IN = {200, 303, 404, 409, 415, 422}
 
 
 def address(path: str) -> str:
