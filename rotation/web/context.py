@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from sqlalchemy import Connection, Engine
 
 from config.settings import Settings
@@ -62,12 +63,14 @@ def guard(request: Request) -> None:
     ------
     SignInNeeded, PasswordNeeded
         Answered with the page for it, or with 401 where a machine or a part of a page asks.
-    HTTPException
-        403 for another role, and for a change asked for by another site; 404 for an address with a NUL in it.
+    HTTPException, RequestValidationError
+        403 for another role, and for a change asked for by another site; 404 and 422 for a NUL in path or query.
     """
     path = request.scope["route"].path
-    if "\0" in request.url.path or "%00" in request.url.query:
+    if "\0" in request.url.path:
         raise HTTPException(404, "NUL")  # which PostgreSQL's text cannot hold, so nothing is called so
+    if "%00" in request.url.query:
+        raise RequestValidationError([{"type": "nul", "loc": ("query",), "msg": "NUL is no text"}])
     if allowed(request.method, path, None):
         _from_our_page(request)
         return
