@@ -18,5 +18,5 @@ COPIES = [
 
 
 def test_the_towns_routes_are_as_checked_by_hand():
-    report = schedule(town(), COPIES, MONDAY, 3, time_s=1.0, seed=1, iterations=30, direct_fill_copies=4)
+    report = schedule(town(), COPIES, MONDAY, 3, time_s=30.0, seed=1, iterations=30, direct_fill_copies=4)
     assert report == json.loads(FILE.read_text(encoding="utf-8"))

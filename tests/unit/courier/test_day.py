@@ -16,7 +16,7 @@ from solver.problem import Run as SolverRun
 from solver.solution import Solution
 from tests.unit.courier.town import MONDAY, RAW, TUESDAY, WEDNESDAY, calendar, morning_of, town, waiting
 
-SEARCH = partial(solve_alone, time_s=1.0, seed=1, iterations=30)
+SEARCH = partial(solve_alone, time_s=30.0, seed=1, iterations=30)
 SOME = [
     *(waiting("mill", "quay", number) for number in range(3)),
     *(waiting("quay", "mill", number) for number in range(6)),
@@ -64,7 +64,7 @@ def test_a_lunch_closure_is_kept():
     raw = {**RAW, "place": [{**place, "receiving": {"mon-fri": [early[place["id"]], "13:30-17:00"]}}
                             if place["id"] in early else place for place in RAW["place"]]}  # fmt: skip
     network: Network = from_tables(raw, "town")
-    found = plan_day(network, MONDAY, SOME, morning_of(MONDAY).at, time_s=1.0, seed=1, iterations=20)
+    found = plan_day(network, MONDAY, SOME, morning_of(MONDAY).at, time_s=30.0, seed=1, iterations=20)
     for hub_day in found.hubs:
         for run in hub_day.runs:
             for stop in run.stops:
