@@ -35,7 +35,8 @@ PICKED_BEFORE_S = 45 * 60  # staff pick before the first van can come
 CLOSED_BEFORE_S = 300  # the mixed crate is closed before the van is there
 CHECK_IN_AFTER_S = 300  # crates are unpacked when the van has gone
 CHECK_IN_S = 5  # a copy
-CRATE_S = 20  # a crate closed by the sorters after another
+CRATE_S = 2  # a crate closed by the sorters after another, many at work; a sorting is told at once, so it must end
+SORTED_WITHIN_S = 240  # before it would be told of the future (`events.FUTURE_TOLERANCE`)
 SENT_AFTER_S = 60  # checked in after it was picked
 
 
@@ -291,10 +292,11 @@ class Carriers:
         mixed = [name for name, crate in self.memory.crates.items() if crate.place == hub and crate.to == hub]
         copies = [copy for name in mixed for copy in self.memory.crates.pop(name).copies]
         for i, (to, some) in enumerate(self._by_destination(hub, copies)):
+            closed = at + 10 + min(i * CRATE_S, SORTED_WITHIN_S)
             if to == hub:
-                self._plan(at + 60 + i * CRATE_S, "unpack", self._set_aside(hub, some))
+                self._plan(closed, "unpack", self._set_aside(hub, some))
             else:
-                self._close(hub, to, some, at + 60 + i * CRATE_S)
+                self._close(hub, to, some, closed)
 
     def _by_destination(self, hub: str, copies: list[int]) -> Iterator[tuple[str, list[int]]]:
         """Yield where to go next, and at most a crate of copies that go there."""
