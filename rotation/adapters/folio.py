@@ -5,7 +5,6 @@ ordered, so a check-in is dated a little before the item's own word of the same 
 first. Only named fields are read: users' ids, staff's and the tokens in headers stay outside.
 """
 
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rotation.adapters import maps
 from rotation.adapters.feed import Told, Translated, event, id_of, in_batches, refusal
 from rotation.events import (
     CopyAdded,
@@ -76,13 +76,7 @@ class Map(BaseModel):
 
 def read_map(path: Path) -> Map:
     """Read the map; raises ValueError with every mistake, each with file and key."""
-    try:
-        return Map.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name}: {error}") from error
-    except ValidationError as error:
-        faults = [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ValueError("\n".join(faults)) from error
+    return maps.read(path, Map)
 
 
 class Message(NamedTuple):

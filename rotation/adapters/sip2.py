@@ -9,7 +9,6 @@ import contextlib
 import logging
 import re
 import socket
-import tomllib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +17,9 @@ from time import monotonic
 from typing import NamedTuple
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
+
+from rotation.adapters import maps
 
 log = logging.getLogger(__name__)
 
@@ -365,13 +366,7 @@ class Map(BaseModel):
 
 def read_map(path: Path) -> Map:
     """Read the map; raises ValueError with every mistake, each with file and key."""
-    try:
-        return Map.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name}: {error}") from error
-    except ValidationError as error:
-        faults = [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ValueError("\n".join(faults)) from error
+    return maps.read(path, Map)
 
 
 def asking(page: httpx.AsyncClient, chosen: Map) -> Ask:

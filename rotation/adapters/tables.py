@@ -7,7 +7,6 @@ row where a copy is now, an "events" table what happened to it.
 import codecs
 import csv
 import math
-import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -18,6 +17,7 @@ from zoneinfo import ZoneInfo
 import orjson
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
+from rotation.adapters import maps
 from rotation.adapters.feed import Refusal, Told, Translated, event, id_of, refusal
 from rotation.events import FACT_OF_TYPE, CopyAdded, CopyCorrected, Fact, Reason, TransferSent
 from rotation.movements import State
@@ -116,13 +116,7 @@ def read_map(path: Path) -> Map:
     ValueError
         With every mistake, each with the file and the key.
     """
-    try:
-        return Map.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name}: {error}") from error
-    except ValidationError as error:
-        faults = [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ValueError("\n".join(faults)) from error
+    return maps.read(path, Map)
 
 
 def translate(path: Path, chosen: Map, at: datetime | None = None) -> Iterator[Translated]:
