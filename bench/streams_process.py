@@ -13,7 +13,7 @@ from bench.streams import network
 from streams import watch
 from streams.app import create
 from streams.apply import Topics
-from streams.worker import configure_logging, end, run
+from streams.worker import configure_logging, end, run, tune
 
 NOOP_COUNT_FROM = 2_000  # messages before the clock of the no-op agent begins: its start is no part of its rate
 QUIET_S = 2.0  # without a message the no-op agent has read all
@@ -21,6 +21,7 @@ QUIET_S = 2.0  # without a message the no-op agent has read all
 
 def apply(kind: str, bootstrap: str, url: str, prefix: str, folder: str) -> Any:
     """The worker as it is in production, on topics of the case's own."""
+    tune()
     client = {"bootstrap_servers": [bootstrap], "security_protocol": "PLAINTEXT"}
     topics = Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected")
     app = create(client, url, network(), Path(folder), topics=topics, name=prefix)

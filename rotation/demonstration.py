@@ -67,10 +67,11 @@ class Demonstration:
     # --- The story ----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Create tables and topics, and start what listens."""
+        """Create tables and topics, and start what applies the events."""
         self.terminal.step("Creating tables and topics / 创建数据表与主题")
         migrate.upgrade(self.database)
         admin.create(self.kafka, replication=self.settings.kafka_replication)
+        self._start("worker")
         with self.engine.begin() as connection:
             set_targets(connection, self.network)
             _stand_still(connection)
@@ -78,9 +79,6 @@ class Demonstration:
         password = ensure_first_administrator(self.engine)
         if password:
             self.terminal.step(f"First sign-in / 首次登录: {FIRST_ADMINISTRATOR} / {password}")
-        for part in PARTS:
-            if part.name != "planner":
-                self.system.start(part)
 
     def bring_history(self) -> None:
         """Send the city's past through Kafka unless that was done, and wait until all of it is in the database."""
@@ -89,14 +87,15 @@ class Demonstration:
             self.terminal.step(f"Sending {weeks} weeks of the city's history through Kafka / 发送 {weeks} 周历史数据")
             self.system.start(CITY, "history")
             self._until(self.system.ended(CITY), HISTORY_S, "city")
+        self._start("planner")  # it waits for its hour, and is there when the last of the history is
         self._until(self._all_applied, HISTORY_S, "worker")
         self.terminal.step(f"{self._figures()['events_in']:,} events applied / 条事件已入库")
 
     def plan_first(self) -> None:
-        """Let the clock stand at planning time and wait for the first plan."""
+        """Let planning time come, start what was of no help with the history, and wait for the first plan."""
         with self.engine.begin() as connection:
             self._stand_at_planning_time(connection)
-        self.system.start(next(part for part in PARTS if part.name == "planner"))
+        self._start("relay", "web")
         if self._figures()["runs"] == 0:
             self.terminal.step("Planning the first day: moves, crates, vans / 制定首日计划：调拨、装箱、车辆")
         self._until(self._planned, FIRST_PLAN_S, "planner")
@@ -124,6 +123,11 @@ class Demonstration:
         self._until(self._all_applied, DRAIN_S, "worker", strict=False)
         counted = self._figures()
         return counted | {"missing": self._in_kafka() - counted["events_in"]}
+
+    def _start(self, *names: str) -> None:
+        for part in PARTS:
+            if part.name in names:
+                self.system.start(part)
 
     # --- What it looks at ---------------------------------------------------------------------------------------------
 

@@ -4,13 +4,15 @@ A Kafka message or an HTTP body is a CloudEvents batch (a JSON array; one event 
 has a field here, and unknown fields are refused, so none can come in.
 """
 
+import operator
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from rotation.movements import Movement, State
 
@@ -358,6 +360,17 @@ _FACT: dict[str, TypeAdapter[Fact]] = {name: TypeAdapter(fact) for name, fact in
 Headers = Sequence[tuple[str, bytes]]
 
 
+def _whole(fact: type[Fact]) -> Any:
+    """Return the model of an envelope that holds this fact."""
+    told: Any = Literal[fact.type]
+    return create_model(fact.__name__ + "Event", __base__=Envelope, type=(told, ...), data=(fact, ...))
+
+
+_BATCH: TypeAdapter[list[Any]] = TypeAdapter(
+    list[Annotated[reduce(operator.or_, map(_whole, FACTS)), Field(discriminator="type")]]  # type: ignore
+)
+
+
 def parse(batch: bytes, edge: Edge, headers: Headers = ()) -> Iterator[Event | Rejection]:
     """Yield each event of a batch, valid or rejected, in its order; never raises on any bytes.
 
@@ -368,10 +381,28 @@ def parse(batch: bytes, edge: Edge, headers: Headers = ()) -> Iterator[Event | R
             0, Reason.TOO_LARGE, "", f"{len(batch)} bytes; at most {MAX_BATCH_BYTES}", batch[:MAX_BATCH_BYTES]
         )
         return
+    latest = edge.now + FUTURE_TOLERANCE
+    good = None if headers else _all_good(batch, edge, latest)
+    yield from _one_by_one(batch, edge, headers, latest) if good is None else good
+
+
+def _all_good(batch: bytes, edge: Edge, latest: datetime) -> list[Event] | None:
+    """Return the events of a batch in which nothing is wrong, as nearly all are: one call reads it, in a third of the time."""
+    try:
+        members = _BATCH.validate_json(batch)
+        events = [Event(one.id, one.source, one.time.astimezone(UTC), one.sequence, one.data) for one in members]
+    except (ValidationError, OverflowError):  # a time at the end of the calendar has no UTC
+        return None
+    if any(map(_wrong_version, members)) or any(_wrong(one.time, one.fact, edge, latest) for one in events):
+        return None
+    return events or None
+
+
+def _one_by_one(batch: bytes, edge: Edge, headers: Headers, latest: datetime) -> Iterator[Event | Rejection]:
+    """Find out what is wrong with which member."""
     members, rejection = _members(batch, headers)
     if rejection:
         yield rejection
-    latest = edge.now + FUTURE_TOLERANCE
     for index, member in enumerate(members):
         yield _event(index, member, edge, latest)
 
@@ -432,19 +463,28 @@ def _event(index: int, member: dict[str, Any], edge: Edge, latest: datetime) -> 
     known = _FACT.get(envelope.type)
     if known is None:
         return _refused(index, member, Reason.UNKNOWN_TYPE, "type", f"unknown event type {envelope.type!r}")
-    if envelope.dataschema and not envelope.dataschema.endswith(f"/{envelope.type}/{SCHEMA_VERSION}"):
-        return _refused(index, member, Reason.UNKNOWN_VERSION, "dataschema", f"only version {SCHEMA_VERSION} is known")
+    if wrong := _wrong_version(envelope):
+        return _refused(index, member, *wrong)
     try:
         fact = known.validate_python(envelope.data)
     except ValidationError as error:
         return _rejected(index, member, Reason.DATA, error, "data.")
-    wrong = _wrong_time(envelope.time, latest) or _wrong_place(fact, edge) or _wrong_class(fact, edge)
-    if wrong:
+    if wrong := _wrong(envelope.time, fact, edge, latest):
         return _refused(index, member, *wrong)
     return Event(envelope.id, envelope.source, envelope.time.astimezone(UTC), envelope.sequence, fact)
 
 
 Wrong = tuple[Reason, str, str]
+
+
+def _wrong(time: datetime, fact: Fact, edge: Edge, latest: datetime) -> Wrong | None:
+    return _wrong_time(time, latest) or _wrong_place(fact, edge) or _wrong_class(fact, edge)
+
+
+def _wrong_version(envelope: Envelope) -> Wrong | None:
+    if envelope.dataschema and not envelope.dataschema.endswith(f"/{envelope.type}/{SCHEMA_VERSION}"):
+        return Reason.UNKNOWN_VERSION, "dataschema", f"only version {SCHEMA_VERSION} is known"
+    return None
 
 
 def _wrong_time(time: datetime, latest: datetime) -> Wrong | None:

@@ -1,5 +1,6 @@
 """What `rotation run` shows while the days go round: one live panel, redrawn once a second from the database's figures."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -21,15 +22,17 @@ class Terminal:
     def __init__(self, *, quiet: bool) -> None:
         self._console = Console(stderr=quiet)
         self._quiet = quiet
+        self._began = time.monotonic()
         self._news: deque[str] = deque(maxlen=NEWS_LINES)
         self._live: Live | None = None
 
     def step(self, text: str) -> None:
-        """Tell of one step, before and after the live view as a line, in it as news."""
+        """Tell of one step: before and after the live view as a line with its second, in it as news."""
         if self._live:
             self._news.append(text)
         else:
-            self._console.print(f"[bold cyan]•[/] {text}", highlight=False)
+            seconds = time.monotonic() - self._began
+            self._console.print(f"[cyan]{seconds:5.1f} s[/] {text}", highlight=False)
 
     def watch(self) -> Live | None:
         """Begin the live view; None where nobody looks."""

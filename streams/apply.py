@@ -18,7 +18,7 @@ from rotation.network import Network
 from rotation.store import facts, outbox, progress, rejections
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
-from rotation.store.facts import CRATES, HOLDS, NOTHING_NEW, TRANSFERS
+from rotation.store.facts import CRATES, HOLDS, NOTHING_NEW, TRANSFERS, Staged
 from rotation.store.progress import Span, StaleWorker
 from streams import rows as rows_
 from streams.rows import Message, Refusals, Rows
@@ -53,10 +53,11 @@ NOTHING_WRITTEN = Written(0, 0, 0, 0)
 
 
 class Batch(NamedTuple):
-    """Messages in order of partition and offset, and what they say."""
+    """Messages in order of partition and offset, what they say, and that packed for the database."""
 
     messages: tuple[Message, ...]
     rows: Rows
+    staged: list[Staged]
 
 
 class Stopped(Exception):
@@ -105,7 +106,11 @@ class Writer:
 
     def _prepare(self, messages: Sequence[Message], connection: Reconnecting) -> Batch:
         ordered = tuple(sorted(messages, key=lambda message: message[:2]))
-        return Batch(ordered, rows_.rows_of(ordered, self._edge(connection), self._refused_before))
+        return self._packed(ordered, rows_.rows_of(ordered, self._edge(connection), self._refused_before), connection)
+
+    def _packed(self, messages: tuple[Message, ...], rows: Rows, connection: Reconnecting) -> Batch:
+        with connection.cursor() as cursor:
+            return Batch(messages, rows, _staged(cursor, rows))
 
     def _edge(self, connection: Reconnecting) -> Edge:
         with connection.cursor() as cursor:
@@ -164,7 +169,7 @@ class Writer:
     def _write_spans(self, spans: list[Span], batch: Batch) -> Written:
         try:
             with self._writing.cursor() as cursor:
-                written = write(cursor, self.topics, spans, batch.rows)
+                written = write(cursor, self.topics, spans, batch.rows, batch.staged)
         except psycopg.DataError as refused:
             log.error("the database refuses a batch: %s; writing its events one by one", refused)
             written = self._write_one_by_one(spans, batch.messages)
@@ -186,7 +191,7 @@ class Writer:
         rest = rows_.rows_of(messages, edge, {**self._refused_before, **known})
         rest.refused += refused
         with self._writing.cursor() as cursor:
-            return write(cursor, self.topics, spans, rest)
+            return write(cursor, self.topics, spans, rest, _staged(cursor, rest))
 
     def _retrying(self, step: Callable[[], Result]) -> Result:
         """Do `step` until the database takes it; an error that is no batch's fault must pass by itself or be mended by people."""
@@ -213,10 +218,9 @@ def _spans(begins: dict[int, int], messages: Sequence[Message]) -> list[Span]:
     return list(spans.values())
 
 
-def write(cursor: Cursor[Any], topics: Topics, spans: Sequence[Span], rows: Rows) -> Written:
+def write(cursor: Cursor[Any], topics: Topics, spans: Sequence[Span], rows: Rows, staged: Sequence[Staged]) -> Written:
     """Write what a batch says in the transaction of `cursor`: all of it, or StaleWorker and nothing."""
-    facts.stage_movements(cursor, rows.movements.rows, rows.movements.newest)
-    facts.stage_listings(cursor, rows.listings)
+    facts.stage(cursor, staged)
     progress.advance(cursor, topics.events, spans)
     moved, places = _write_copies(cursor, rows)
     others = _write_others(cursor, rows)
@@ -229,6 +233,17 @@ def write(cursor: Cursor[Any], topics: Topics, spans: Sequence[Span], rows: Rows
         facts.hear_places(cursor)
     outbox.notify(cursor, "stock", places, events=sum(written))
     return written
+
+
+def _staged(cursor: Cursor[Any], rows: Rows) -> list[Staged]:
+    """Pack what there is of each set."""
+    sets = ((HOLDS, rows.holds), (TRANSFERS, rows.transfers), (CRATES, rows.crates))
+    packed = [facts.staged_facts(cursor, set_, mine.rows) for set_, mine in sets if mine.rows]
+    if rows.movements.rows:
+        packed.append(facts.staged_movements(cursor, rows.movements.rows, rows.movements.newest))
+    if rows.listings:
+        packed.append(facts.staged_listings(cursor, rows.listings))
+    return packed
 
 
 def _write_copies(cursor: Cursor[Any], rows: Rows) -> tuple[facts.New, set[str]]:
@@ -248,7 +263,7 @@ def _write_others(cursor: Cursor[Any], rows: Rows) -> list[facts.New]:
         (TRANSFERS, rows.transfers, facts.update_transfers),
         (CRATES, rows.crates, facts.update_crates),
     ):
-        new = facts.add_facts(cursor, set_, mine.rows, mine.behind, mine.counted)
+        new = facts.add_facts(cursor, set_, mine.behind, mine.counted) if mine.rows else NOTHING_NEW
         if new.subjects:
             update(cursor, new.subjects)
         all_new.append(new)
@@ -269,8 +284,7 @@ def _why_refused(cursor: Cursor[Any], event: Event) -> str | None:
     rows = rows_.of_event(event)
     try:
         with cursor.connection.transaction(force_rollback=True):
-            facts.stage_movements(cursor, rows.movements.rows, rows.movements.newest)
-            facts.stage_listings(cursor, rows.listings)
+            facts.stage(cursor, _staged(cursor, rows))
             _write_copies(cursor, rows)
             _write_others(cursor, rows)
     except psycopg.DataError as error:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from rotation.events import Edge, Event, Headers, Reason, Rejection, parse
+from rotation.events import FACT_OF_TYPE, Edge, Event, Headers, Reason, Rejection, parse
 
 OWN = "own:"  # before the copy's id: a shipment of the library system that bears no id of its own
 Row = tuple[Any, ...]
@@ -116,7 +116,7 @@ def of_event(event: Event) -> Rows:
 def _add(rows: Rows, event: Event) -> None:
     last, heard = rows.heard.get(event.source, (event.time, 0))
     rows.heard[event.source] = (max(last, event.time), heard + 1)
-    if not _ADDERS[event.fact.type.partition(".")[0]](rows, event):
+    if not _ADDERS[event.fact.type](rows, event):
         rows.duplicates += 1
 
 
@@ -176,12 +176,13 @@ def _add_crate_fact(rows: Rows, event: Event) -> bool:
     return rows.crates.add(_key(fact.crate, event), rest, True)
 
 
-_ADDERS: dict[str, Callable[[Rows, Event], bool]] = {
+_ADDERS_OF: dict[str, Callable[[Rows, Event], bool]] = {
     "copy": _add_copy_fact,
     "hold": _add_hold_fact,
     "transfer": _add_transfer_fact,
     "crate": _add_crate_fact,
 }
+_ADDERS = {name: _ADDERS_OF[name.partition(".")[0]] for name in FACT_OF_TYPE}
 
 
 def _storable(rejection: Rejection) -> Rejection:

@@ -76,7 +76,9 @@ class Watcher:
 
     def _recount(self, places: set[str]) -> None:
         with self._database.cursor() as cursor:
-            if not _replaying(cursor):
+            if _replaying(cursor):
+                self._swept = None  # a sweep is due as soon as the history is told
+            else:
                 rules.recount(cursor, self._network, self._thresholds, places)
 
     def _sweep_if_due(self) -> None:

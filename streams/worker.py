@@ -4,6 +4,7 @@ It says `ready` in its log when the first partitions are its own. SIGTERM ends t
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -21,15 +22,27 @@ from streams import watch
 from streams.app import RotationApp, create
 
 STOP_S = 2.5  # for leaving the group; the whole system has 3 s, and what is not committed is read again
+OBJECTS_A_COLLECTION = (
+    100_000  # a batch makes some 50,000, free of cycles; at Python's 700 a quarter of parsing was looking
+)
+THREAD_TURN_S = 0.0005  # at Python's 5 ms the thread that writes waited for the one that parses 30 % of its time
 log = structlog.get_logger()
 
 
 def main() -> None:
     """Run until SIGTERM or SIGINT."""
     configure_logging()
+    tune()
     settings = load()
     asyncio.run(run(lambda: app_of(settings)))
     end(0)
+
+
+def tune() -> None:
+    """Set Python's own clockwork for batches of thousands of objects and for threads that wait for each other."""
+    gc.freeze()
+    gc.set_threshold(OBJECTS_A_COLLECTION)
+    sys.setswitchinterval(THREAD_TURN_S)
 
 
 def end(code: int) -> None:

@@ -1,14 +1,17 @@
 """Facts into the database, many at a time: sets grow by what is new, and what holds now is upserted where it is newer.
 
-Rows come by binary COPY into temporary tables of the session; everything after is a few statements over whole batches, in one
-transaction that the caller owns. Keys are written in their order, so that two writers wait for each other instead of locking up.
+Rows come by binary COPY into temporary tables of the session, packed before the server is asked for anything; everything after
+is a few statements over whole batches, in one transaction that the caller owns. Keys are written in their order, so that two
+writers wait for each other instead of locking up.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from io import BytesIO
 from typing import Any, NamedTuple
 
-from psycopg import Cursor
+from psycopg import Copy, Cursor
+from psycopg.copy import FileWriter
 
 Row = tuple[Any, ...]
 SqlCursor = Cursor[tuple[Any, ...]]
@@ -92,24 +95,53 @@ class New(NamedTuple):
 NOTHING_NEW = New(0, 0, set())
 
 
-# --- Copies -----------------------------------------------------------------------------------------------------------------
+# --- Into the session's temporary tables ------------------------------------------------------------------------------------
 
 
-def stage_movements(cursor: SqlCursor, rows: Mapping[Any, Row], newest: Mapping[str, Any]) -> None:
-    """Copy movements into the session's temporary table, marking the newest of each copy."""
+class Staged(NamedTuple):
+    """Rows of a batch for one temporary table, as COPY takes them: packed while the server still writes the batch before."""
+
+    target: str
+    packed: bytes
+
+
+def staged_movements(cursor: SqlCursor, rows: Mapping[Any, Row], newest: Mapping[str, Any]) -> Staged:
+    """Pack movements, marking the newest of each copy."""
     last = set(newest.values())
-    _copy(cursor, f"batch_movements ({MOVEMENTS.columns}, newest)", [*MOVEMENTS.types, "bool"],
-          [(*key, *rows[key], key in last) for key in sorted(rows)])  # fmt: skip
+    marked = [(*key, *rows[key], key in last) for key in sorted(rows)]
+    return Staged(f"batch_movements ({MOVEMENTS.columns}, newest)", _packed(cursor, [*MOVEMENTS.types, "bool"], marked))
 
 
-def stage_listings(cursor: SqlCursor, listings: Mapping[str, Row]) -> None:
-    """Copy what copy.added facts say of copies into the session's temporary table."""
-    _copy(
-        cursor,
-        "batch_listings",
-        ["text", *LISTING_TYPES, "text"],
-        [(copy, *listings[copy]) for copy in sorted(listings)],
-    )
+def staged_listings(cursor: SqlCursor, listings: Mapping[str, Row]) -> Staged:
+    """Pack what copy.added facts say of copies."""
+    rows = [(copy, *listings[copy]) for copy in sorted(listings)]
+    return Staged("batch_listings", _packed(cursor, ["text", *LISTING_TYPES, "text"], rows))
+
+
+def staged_facts(cursor: SqlCursor, facts: FactSet, rows: Mapping[Any, Row]) -> Staged:
+    """Pack the facts of a set."""
+    ordered = [(*key, *rows[key]) for key in sorted(rows)]
+    return Staged(f"batch_{facts.table} ({facts.columns})", _packed(cursor, facts.types, ordered))
+
+
+def stage(cursor: SqlCursor, staged: Iterable[Staged]) -> None:
+    """Copy packed rows into the session's temporary tables."""
+    for target, packed in staged:
+        with cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy:
+            copy.write(packed)
+
+
+def _packed(cursor: SqlCursor, types: Sequence[str], rows: Iterable[Row]) -> bytes:
+    buffer = BytesIO()
+    copy = Copy(cursor, binary=True, writer=FileWriter(buffer))
+    copy.set_types(types)
+    for row in rows:
+        copy.write_row(row)
+    copy.finish(None)
+    return buffer.getvalue()
+
+
+# --- Copies -----------------------------------------------------------------------------------------------------------------
 
 
 def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> tuple[New, set[str]]:
@@ -120,10 +152,16 @@ def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> 
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
     new = cursor.execute(INSERT_NEWEST_MOVEMENTS).rowcount
-    left = cursor.execute(UPDATE_COPIES).fetchall() + cursor.execute(INSERT_COPIES).fetchall()
-    moved = sum(int(count) for *_, count in left)
+    left = cursor.execute(UPDATE_COPIES).fetchall()
+    if _summed(left) < new:  # some are older than what is known, or of copies never heard of
+        left += cursor.execute(INSERT_COPIES).fetchall()
+    moved = _summed(left)
     places = {place for from_place, to_place, _ in left for place in (from_place, to_place) if place}
     return New(new + older.counted, new - moved + older.late, set()), places
+
+
+def _summed(counted: Sequence[Row]) -> int:
+    return sum(int(count) for *_, count in counted)
 
 
 def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
@@ -183,13 +221,8 @@ SELECT DISTINCT place_id FROM listed
 # --- Holds, transfers, crates -----------------------------------------------------------------------------------------------
 
 
-def add_facts(
-    cursor: SqlCursor, facts: FactSet, rows: Mapping[Any, Row], behind: Collection[Any], counted: Collection[Any]
-) -> New:
-    """Add facts to their set; rows of those in `counted` are counted, the others are counted with the copy that they move."""
-    if not rows:
-        return NOTHING_NEW
-    _copy(cursor, f"batch_{facts.table} ({facts.columns})", facts.types, [(*key, *rows[key]) for key in sorted(rows)])
+def add_facts(cursor: SqlCursor, facts: FactSet, behind: Collection[Any], counted: Collection[Any]) -> New:
+    """Add staged facts to their set; those in `counted` are counted here, the others with the copy that they move."""
     found = [(tuple(key), late) for *key, _, late in cursor.execute(_insert_new(facts)).fetchall()]
     mine = [late or key in behind for key, late in found if key in counted]
     return New(len(mine), sum(mine), {key[0] for key, _ in found})
@@ -318,10 +351,3 @@ ON CONFLICT (place_id) DO UPDATE SET last_event_at = greatest(t.last_event_at, e
 def _add_up(cursor: SqlCursor, sql: str, rows: Sequence[Row]) -> None:
     if rows:
         cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])
-
-
-def _copy(cursor: SqlCursor, target: str, types: Sequence[str], rows: Iterable[Row]) -> None:
-    with cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(types)
-        for row in rows:
-            copy.write_row(row)

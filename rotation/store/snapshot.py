@@ -1,7 +1,7 @@
 """The night's world out of the database: copies, their stays on shelves, and who waits, as the arrays of `rebalancing.snapshot`.
 
-Ids stop here: rows are numbered in the order of the ids, and `World` keeps the names. Rows come by binary COPY into one numpy
-buffer, in the order of the movements' primary key, so that a stay and what ended it are neighbours and no window is computed.
+Ids stop here: rows are numbered in the order of the ids, and `World` keeps the names. A column comes as one array, in the order
+of the movements' primary key, so that a stay and what ended it are neighbours and no window is computed.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ from rotation.network import Network, Place, Tier, distance_m
 from rotation.rebalancing import snapshot as arrays
 
 WEEK_S = 7 * 86_400
-COPY_HEADER_BYTES = 19  # signature, flags and extension length of PostgreSQL's binary COPY
+ARRAY_HEADER_BYTES = 20  # dimensions, nulls, type, length and lower bound of PostgreSQL's binary arrays
 SORT_MEMORY_MB = 256  # sorts a million movements without a file
 STATES = tuple(State)
 HANDLING_LOANS = 0.04  # a copy's handling at one end, in loans: some 20 s of the staff time that a loan is worth
@@ -120,7 +120,7 @@ Rows = NDArray[np.void]
 _TITLES = """
     SELECT coalesce(c.row, -1) FROM titles t JOIN rows_titles r ON r.id = t.title_id
     LEFT JOIN rows_classes c ON c.id = t.class ORDER BY r.row"""
-_TITLE_ROW: Fields = [("class", ">i4")]
+_TITLE_ROW: Fields = [("class", "<i4")]
 
 # A copy on a shelf that is ordered elsewhere counts there, as if it were on its way.
 _COPIES = """
@@ -137,12 +137,12 @@ _COPIES = """
         CASE WHEN c.state IN ('in_transit', 'picked') THEN coalesce(c.to_place_id, c.place_id) ELSE c.place_id END)
     ORDER BY r.row"""
 _COPY_ROW: Fields = [
-    ("title", ">i4"),
-    ("place", ">i4"),
-    ("state", ">i4"),
-    ("owner", ">i4"),
-    ("fixed", ">i4"),
-    ("at_s", ">f8"),
+    ("title", "<i4"),
+    ("place", "<i4"),
+    ("state", "<i4"),
+    ("owner", "<i4"),
+    ("fixed", "<i4"),
+    ("at_s", "<f8"),
 ]
 
 _MOVEMENTS = """
@@ -152,33 +152,44 @@ _MOVEMENTS = """
     WHERE m.occurred_at >= to_timestamp(%s) OR (m.occurred_at, m.sequence, m.source, m.event_id)
                                              = (c.occurred_at, c.sequence, c.source, c.event_id)
     ORDER BY r.row, m.occurred_at, m.sequence, m.source, m.event_id"""
-_MOVEMENT_ROW: Fields = [("copy", ">i4"), ("at_s", ">f8"), ("state", ">i4"), ("place", ">i4")]
+_MOVEMENT_ROW: Fields = [("copy", "<i4"), ("at_s", "<f8"), ("state", "<i4"), ("place", "<i4")]
 
 _MOVED = """
     SELECT DISTINCT ON (r.row) r.row, coalesce(p.row, -1), extract(epoch FROM t.changed_at)::float8
     FROM transfers t JOIN rows_copies r ON r.id = t.copy_id LEFT JOIN rows_places p ON p.id = t.from_place_id
     WHERE t.status = 'received' AND t.kind IN ('pick', 'placement')
     ORDER BY r.row, t.changed_at DESC"""
-_MOVED_ROW: Fields = [("copy", ">i4"), ("from", ">i4"), ("at_s", ">f8")]
+_MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
 
 _HOLDS = """
     SELECT t.row, p.row, count(*)::int4
     FROM holds h JOIN rows_titles t ON t.id = h.title_id JOIN rows_places p ON p.id = h.place_id
     WHERE h.type = 'hold.placed' GROUP BY t.row, p.row ORDER BY t.row, p.row"""
-_PAIR_ROW: Fields = [("title", ">i4"), ("place", ">i4"), ("number", ">i4")]
+_PAIR_ROW: Fields = [("title", "<i4"), ("place", "<i4"), ("number", "<i4")]
 
 
 def _rows(connection: Connection[Any], query: str, row: Fields, *parameters: float) -> Rows:
-    """Return a query's rows as one structured array; every column must be NOT NULL and as wide as `row` says."""
-    dtype = np.dtype(
-        [
-            ("fields", ">i2"),
-            *((part, kind) for name, one in row for part, kind in ((f"{name}_bytes", ">i4"), (name, one))),
-        ]
-    )
-    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)", parameters) as copy:
-        data = b"".join(copy)
-    return np.frombuffer(data, dtype, count=(len(data) - COPY_HEADER_BYTES) // dtype.itemsize, offset=COPY_HEADER_BYTES)
+    """Return a query's rows as one structured array; every column must be NOT NULL and as wide as `row` says.
+
+    A message a row, as COPY sends them, took four times as long.
+    """
+    names = [f"c{column}" for column in range(len(row))]
+    gathered = ", ".join(f"array_agg({name})" for name in names)
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(f"SELECT {gathered} FROM ({query}) rows ({', '.join(names)})", parameters or None)
+        found = cursor.pgresult
+        assert found
+        columns = [_column(found.get_value(0, number), kind) for number, (_, kind) in enumerate(row)]
+    rows = np.empty(len(columns[0]), row)
+    for (name, _), column in zip(row, columns, strict=True):
+        rows[name] = column
+    return rows
+
+
+def _column(array: bytes | None, kind: str) -> NDArray[Any]:
+    """Return the elements of one of PostgreSQL's binary arrays: each comes after its length. None: there are none."""
+    elements = np.dtype([("bytes", ">i4"), ("value", kind.replace("<", ">"))])
+    return np.frombuffer(array or bytes(ARRAY_HEADER_BYTES), elements, offset=ARRAY_HEADER_BYTES)["value"]
 
 
 def _listed(rows: Rows, classes: NDArray[np.int32]) -> Rows:
