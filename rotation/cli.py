@@ -192,8 +192,8 @@ def status(as_json: Json = False) -> None:
     """Show how things stand."""
     from rotation.status import figures
 
-    with _beside() as (_, network, engine), engine.connect() as connection:
-        _print(figures(connection, network.timezone), as_json, _pairs)
+    with _beside() as (_, network, engine):
+        _print(figures(engine, network.timezone), as_json, _pairs)
 
 
 @app.command()

@@ -132,8 +132,7 @@ class Demonstration:
     # --- What it looks at ---------------------------------------------------------------------------------------------
 
     def _figures(self) -> dict[str, Any]:
-        with self.engine.connect() as connection:
-            return figures(connection, self.network.timezone)
+        return figures(self.engine, self.network.timezone)
 
     def _until(self, reached: Callable[[], bool], within_s: float, who: str, *, strict: bool = True) -> None:
         end = time.monotonic() + within_s
@@ -210,7 +209,7 @@ def _applied(engine: Engine) -> dict[int, int]:
         rows = connection.execute(
             select(progress.c.partition, progress.c.next_offset).where(progress.c.topic == CIRCULATION_EVENTS.name)
         )
-        return dict(rows.tuples().all())
+        return dict(rows.all())
 
 
 def _desk_token(connection: Connection) -> str:

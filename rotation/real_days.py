@@ -71,8 +71,7 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
         for fault in sent.faults:
             say(str(fault))
         _wait_until_applied(connected, engine, say)
-        with engine.connect() as connection:
-            return figures(connection, network.timezone) | {"files": sent.files, "events_sent": sent.events}
+        return figures(engine, network.timezone) | {"files": sent.files, "events_sent": sent.events}
 
 
 def _keep_network(settings: Settings, network: Network) -> None:

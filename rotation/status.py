@@ -4,17 +4,23 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Date, cast, func, literal, select
+from sqlalchemy import Connection, Date, Engine, cast, func, literal, select
 
 from rotation.store.clock import read_clock
 from rotation.store.tables import alerts, copies, counts, feeds, plans, progress, runs, stops, titles, transfers
 
 OVERDUE_DAYS, YEAR_DAYS = 21, 365  # PINES searches after three weeks; after a year nobody does
+OURS, NOT_ORDERED = ("pick", "placement"), ("proposed", "approved", "cancelled")
 COUNTS = ("applied", "duplicates", "late", "rejected")
 
 
-def figures(connection: Connection, zone: ZoneInfo) -> dict[str, Any]:
-    """Return what was heard, what holds now and what was decided; times as ISO 8601."""
+def figures(engine: Engine, zone: ZoneInfo) -> dict[str, Any]:
+    """Return what was heard, what holds now and what was decided, all of one moment; times as ISO 8601."""
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        return _figures(connection, zone)
+
+
+def _figures(connection: Connection, zone: ZoneInfo) -> dict[str, Any]:
     now = read_clock(connection).now()
     return {
         "network_time": now.isoformat(),
@@ -35,12 +41,13 @@ def _heard(connection: Connection) -> dict[str, int]:
 
 
 def _stock(connection: Connection) -> dict[str, Any]:
-    rows = connection.execute(select(copies.c.state, func.count()).group_by(copies.c.state).order_by(copies.c.state))
-    unlisted = connection.execute(select(func.count()).where(copies.c.title_id.is_(None))).scalar_one()
+    unlisted = func.count().filter(copies.c.title_id.is_(None)).label("unlisted")
+    query = select(copies.c.state, func.count().label("copies"), unlisted).group_by(copies.c.state)
+    rows = connection.execute(query.order_by(copies.c.state)).all()
     return {
-        "copies": connection.execute(select(func.count()).select_from(copies)).scalar_one(),
-        "by_state": dict(rows.tuples().all()),
-        "unlisted": unlisted,
+        "copies": sum(row.copies for row in rows),
+        "by_state": {row.state: row.copies for row in rows},
+        "unlisted": sum(row.unlisted for row in rows),
         "titles": connection.execute(select(func.count()).select_from(titles)).scalar_one(),
     }
 
@@ -51,7 +58,7 @@ def _alerts(connection: Connection) -> dict[str, Any]:
     return {
         "alerts_opened": connection.execute(select(func.count()).select_from(alerts)).scalar_one(),
         "alerts_open": connection.execute(select(func.count()).where(open_now)).scalar_one(),
-        "alerts_by_kind": dict(by_kind.tuples().all()),
+        "alerts_by_kind": dict(by_kind.all()),
     }
 
 
@@ -63,16 +70,16 @@ def _decided(connection: Connection) -> dict[str, Any]:
     by_status: dict[str, dict[str, int]] = {}
     for kind, status, count in rows:
         by_status.setdefault(kind, {})[status] = count
-    ours = transfers.c.kind.in_(["pick", "placement"])
+    ours = [by_status.get(kind, {}) for kind in OURS]
     return {
         "plans": number(of=plans),
-        "transfers": number(of=transfers),
+        "transfers": sum(sum(counted.values()) for counted in by_status.values()),
         "transfers_by_status": by_status,
         "runs": number(of=runs),
         "stops_done": number(stops.c.status == "done", of=stops),
-        "orders": number(ours, transfers.c.status.not_in(["proposed", "approved", "cancelled"]), of=transfers),
-        "delivered": number(ours, transfers.c.status == "received", of=transfers),
-        "delivered_by_plan": number(transfers.c.kind == "pick", transfers.c.status == "received", of=transfers),
+        "orders": sum(count for counted in ours for status, count in counted.items() if status not in NOT_ORDERED),
+        "delivered": sum(counted.get("received", 0) for counted in ours),
+        "delivered_by_plan": by_status.get("pick", {}).get("received", 0),
     }
 
 

@@ -35,6 +35,15 @@ def create(client: Mapping[str, Any], *, replication: int = 1, topics: Iterable[
         with_admin.close()
 
 
+def names(client: Mapping[str, Any]) -> list[str]:
+    """Return the topics that exist."""
+    with_admin = KafkaAdminClient(**client)
+    try:
+        return sorted(with_admin.list_topics())
+    finally:
+        with_admin.close()
+
+
 def check(client: Mapping[str, Any], *, topics: Iterable[Topic] = TOPICS) -> list[Difference]:
     """Return where the broker's topics differ from their contracts; more partitions than agreed are no difference."""
     topics = list(topics)

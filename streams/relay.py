@@ -1,14 +1,16 @@
 """From the outbox to Kafka, in order: sent, acknowledged by every broker in sync, then deleted. `python -m streams.relay`.
 
 Killed between sending and deleting it sends again, with the same key and the same id in the header: a duplicate, never a loss.
-One relay sends at a time; others wait for its lock and take over when it is gone.
+One relay sends at a time; others wait for its lock and take over when it is gone. What is for a topic that does not exist
+waits there, told every minute, and holds up nothing else.
 """
 
 import logging
 import select
 import signal
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import psycopg
@@ -20,6 +22,7 @@ from config import load
 from config.kafka import client as client_of
 from rotation.store.engine import connect
 from rotation.store.outbox import CHANNEL
+from streams import admin
 from streams.clients import Client, producer
 from streams.worker import configure_logging
 
@@ -31,7 +34,9 @@ PAUSE_S = 1.0  # after Kafka or PostgreSQL was away
 ACK_S = 30.0  # longer than a broker's restart
 ONE_AT_A_TIME = 7_276_002  # key of the advisory lock
 ID_HEADER = "outbox-id"
-WAITING = "SELECT id, topic, key, value FROM outbox ORDER BY id LIMIT %s"
+TOPICS_S = 60.0  # between questions which topics exist
+WAITING = "SELECT id, topic, key, value FROM outbox WHERE topic = ANY(%s) ORDER BY id LIMIT %s"
+WITHOUT_TOPIC = "SELECT topic, count(*) FROM outbox WHERE topic <> ALL(%s) GROUP BY topic ORDER BY topic"
 
 
 class Row(NamedTuple):
@@ -77,18 +82,34 @@ def _relay(url: str, client: Client, stop: threading.Event) -> None:
         log.info("ready")
         try:
             while not stop.is_set():
-                if not relay_once(connection, sender):
-                    _wait(connection)
+                _relay_a_while(connection, sender, existing_topics(client, connection), stop)
         finally:
             sender.close(timeout=1)
 
 
-def relay_once(connection: psycopg.Connection[Any], sender: KafkaProducer) -> int:
-    """Send what stands in the outbox, up to AT_ONCE rows, and delete it once it is acknowledged; return how many.
+def _relay_a_while(
+    connection: psycopg.Connection[Any], sender: KafkaProducer, topics: Collection[str], stop: threading.Event
+) -> None:
+    until = time.monotonic() + TOPICS_S
+    while not stop.is_set() and time.monotonic() < until:
+        if not relay_once(connection, sender, topics):
+            _wait(connection)
+
+
+def existing_topics(client: Client, connection: psycopg.Connection[Any]) -> list[str]:
+    """Return the broker's topics; tell of what waits for one that is not there."""
+    topics = admin.names(client)
+    for topic, count in connection.execute(WITHOUT_TOPIC, (topics,)):
+        log.error("no such topic; `rotation topics create` makes it", topic=topic, waiting=count)
+    return topics
+
+
+def relay_once(connection: psycopg.Connection[Any], sender: KafkaProducer, topics: Collection[str]) -> int:
+    """Send what stands in the outbox for these topics, up to AT_ONCE rows; delete it once acknowledged; return how many.
 
     Of rows that say the same (a place touched again before anyone was told) the last is sent for all.
     """
-    rows = [Row(*row) for row in connection.execute(WAITING, (AT_ONCE,))]
+    rows = [Row(*row) for row in connection.execute(WAITING, (list(topics), AT_ONCE))]
     if rows:
         send(sender, sorted({row[1:]: row for row in rows}.values()))
         connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", ([row.id for row in rows],))

@@ -29,9 +29,9 @@ router = APIRouter(prefix="/api", responses=ERRORS)
 
 
 @router.get("/status")
-def read_status(web: Context, connection: Database) -> dict[str, Any]:
+def read_status(web: Context) -> dict[str, Any]:
     """Return the figures of the whole network, as `rotation status --json` does."""
-    return status.figures(connection, web.network.timezone)
+    return status.figures(web.engine, web.network.timezone)
 
 
 class Day(BaseModel):

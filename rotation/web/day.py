@@ -180,7 +180,7 @@ def waiting_nowhere(connection: Connection, places: Sequence[str]) -> list[tuple
     query = (
         select(at, func.count()).where(copies.c.state == "in_transit", ends).group_by(at).order_by(func.count().desc())
     )
-    return [row._tuple() for row in connection.execute(query)]
+    return list(connection.execute(query))
 
 
 def decisions_of(connection: Connection, subjects: Sequence[str], limit: int = 50) -> list[Decision]:
@@ -214,7 +214,7 @@ def count_transfers(connection: Connection, day: date, wanted: Wanted) -> int:
 def transfers_by_status(connection: Connection, day: date) -> dict[str, int]:
     """Return how many transfers of the day are in each status."""
     query = select(transfers.c.status, func.count()).where(_of_day(day)).group_by(transfers.c.status)
-    return dict(row._tuple() for row in connection.execute(query))
+    return dict(connection.execute(query).all())
 
 
 def transfer_of(connection: Connection, transfer_id: str) -> tuple[Transfer, list[Leg]] | None:

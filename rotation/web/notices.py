@@ -77,7 +77,7 @@ def count_alerts(connection: Connection, *, is_open: bool, kind: str = "", place
 def open_alerts_by_kind(connection: Connection) -> dict[str, int]:
     """Return how many alerts are open, by kind."""
     query = select(alerts.c.kind, func.count()).where(alerts.c.closed_at.is_(None)).group_by(alerts.c.kind)
-    return dict(row._tuple() for row in connection.execute(query.order_by(alerts.c.kind)))
+    return dict(connection.execute(query.order_by(alerts.c.kind)).all())
 
 
 def _alert_conditions(is_open: bool, kind: str, place: str) -> list[ColumnElement[bool]]:
@@ -102,7 +102,7 @@ def rejections_of(connection: Connection, *, reason: str = "", limit: int = ROWS
 def rejections_by_reason(connection: Connection) -> dict[str, int]:
     """Return how many events were rejected, by reason, the most first."""
     query = select(rejections.c.reason, func.count()).group_by(rejections.c.reason).order_by(func.count().desc())
-    return dict(row._tuple() for row in connection.execute(query))
+    return dict(connection.execute(query).all())
 
 
 def _readable(original: bytes) -> str:
@@ -120,4 +120,4 @@ def feeds_of(connection: Connection) -> list[Feed]:
 def counts_of(connection: Connection) -> dict[str, int]:
     """Return what became of every event read: applied, duplicates, late, rejected."""
     query = select(counts.c.name, counts.c.value).order_by(counts.c.name)
-    return dict(row._tuple() for row in connection.execute(query))
+    return dict(connection.execute(query).all())

@@ -3,6 +3,7 @@
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from datetime import date
@@ -21,7 +22,7 @@ from rotation.network import Network
 from rotation.status import figures
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
-from streams import admin
+from streams import admin, relay
 from streams.topics import Topic
 from tests.librarieswest_process import CHOICES
 from tests.streams_process import topics
@@ -65,6 +66,10 @@ class Line:
             str(folder),
         ]
         self.worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.stop = threading.Event()
+        client = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
+        self.relay = threading.Thread(target=relay.run, args=(url, client, self.stop))
+        self.relay.start()
 
     def bring(self, shown: list[Snapshot], ledger: Ledger) -> dict[str, Any]:
         """Send what the snapshots say, shuffled and a twentieth of it twice; return the figures when all is applied."""
@@ -82,13 +87,9 @@ class Line:
     def _applied(self) -> dict[str, Any]:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
-            with self.engine.connect() as connection:
-                found = figures(connection, self.west.timezone)
-                if (
-                    found["next_offsets"] == self.sent
-                    and connection.execute(OVERDUE).one()[0] == found["in_transit"]["over_21_days"]
-                ):
-                    return found
+            found = figures(self.engine, self.west.timezone)
+            if found["next_offsets"] == self.sent and self.overdue()[0] == found["in_transit"]["over_21_days"]:
+                return found
             time.sleep(0.3)
         pytest.fail(f"not applied within {PATIENCE_S} s: {found}")
 
@@ -104,6 +105,8 @@ def line(
 ) -> Iterator[Line]:
     one = Line(kafka, module_database, west, folder, tmp_path_factory.mktemp("worker"))
     yield one
+    one.stop.set()
+    one.relay.join()
     one.worker.kill()
     one.worker.wait()
     one.producer.close()

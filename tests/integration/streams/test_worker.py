@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psycopg
@@ -113,7 +114,7 @@ def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_an
         )
         rows = [relay.Row(*row) for row in connection.execute("SELECT id, topic, key, value FROM outbox ORDER BY id")]
         relay.send(line.sender, rows[:10])  # and here it was killed
-        assert relay.relay_once(connection, line.sender) == 20
+        assert relay.relay_once(connection, line.sender, [topic]) == 20
         assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
     got = _read(line, topic, 30)
     assert len(got) == 30
@@ -127,8 +128,20 @@ def test_a_place_touched_again_before_anyone_was_told_is_told_of_once(line: Line
             "INSERT INTO outbox (topic, key, value) SELECT %s, 'p' || n %% 2, 'v' FROM generate_series(1, 20) n",
             (topic,),
         )
-        assert relay.relay_once(connection, line.sender) == 20
+        assert relay.relay_once(connection, line.sender, [topic]) == 20
     assert sorted(key for key, _ in _read(line, topic, 2)) == [b"p0", b"p1"]
+
+
+def test_what_is_for_a_topic_that_does_not_exist_waits_and_holds_up_nothing_else(line: Line) -> None:
+    there, nowhere = topics(line.prefix).touched, f"{line.prefix}.nowhere"
+    with connect(line.url, autocommit=True) as connection:
+        connection.execute("INSERT INTO outbox (topic, value) VALUES (%s, 'v'), (%s, 'v')", (nowhere, there))
+        line.relay()
+        line.until(lambda: _waiting(connection) == [nowhere], "all but what has no topic")
+
+
+def _waiting(connection: psycopg.Connection[Any]) -> list[str]:
+    return [topic for (topic,) in connection.execute("SELECT topic FROM outbox")]
 
 
 def _read(line: Line, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:
