@@ -259,10 +259,11 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     with psycopg.connect(bench.url) as connection:
         connection.execute(
             "INSERT INTO targets SELECT 'p' || lpad(n::text, 3, '0'), 'watched', 1, 2 FROM generate_series(0, 499) n"
+            " ON CONFLICT DO NOTHING"
         )
     workers = [bench.worker("watch", prefix), bench.relay()]
     _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, 70_000_000 + rate), size))
-    bench.send(prefix, batched(_watched(CopyAdded, 0), 100))
+    bench.send(prefix, batched(_watched(CopyAdded, rate), 100))
     _wait(lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched'") == len(PLACES))
     time.sleep(8)  # the alerts of their absence close
     sent = _send_among(bench, prefix, rate, size, seconds)
@@ -290,7 +291,7 @@ def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
 def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -> dict[str, float]:
     """Send background events at a steady rate and the watched loans among them; return when each was sent, by place."""
     sender, begin, sent = producer(bench.client), time.time(), {}
-    loans, pause = _watched(CopyLoaned, 9), seconds / len(PLACES)
+    loans, pause = _watched(CopyLoaned, rate + 9), seconds / len(PLACES)
     for number, message in enumerate(batched(moves(rate * seconds, bench.copies, 80_000_000 + rate), size)):
         time.sleep(max(begin + number * size / rate - time.time(), 0))
         sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)

@@ -6,19 +6,20 @@ lies ahead was missed, is read from Kafka itself and written first. So neither F
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import Cursor
 
+from rotation.alerts.rules import Touched
 from rotation.dispatch.following import follow_scans
 from rotation.events import Edge, Event
 from rotation.network import Network
 from rotation.store import facts, outbox, progress, rejections
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
-from rotation.store.facts import CRATES, HOLDS, NOTHING_NEW, TRANSFERS, Staged
+from rotation.store.facts import CRATES, HOLDS, NOTHING_NEW, TRANSFERS, Moved, Staged
 from rotation.store.progress import Span, StaleWorker
 from streams import rows as rows_
 from streams.rows import Message, Refusals, Rows
@@ -222,16 +223,18 @@ def write(cursor: Cursor[Any], topics: Topics, spans: Sequence[Span], rows: Rows
     """Write what a batch says in the transaction of `cursor`: all of it, or StaleWorker and nothing."""
     facts.stage(cursor, staged)
     progress.advance(cursor, topics.events, spans)
-    moved, places = _write_copies(cursor, rows)
+    moved, touched = _write_copies(cursor, rows)
     others = _write_others(cursor, rows)
     rejected = rejections.add(cursor, topics.events, rows.refused, topics.rejected)
     written = _summed(rows, [moved, *others], rejected)
-    outbox.put(cursor, topics.touched, ((place, {"place": place}) for place in sorted(places)))
+    outbox.put(
+        cursor, topics.touched, ((place, {"place": place, **touched[place].said()}) for place in sorted(touched))
+    )
     facts.add_counts(cursor, {name: count for name, count in written._asdict().items() if count})
     facts.add_heard(cursor, rows.heard)
     if moved.counted:
         facts.hear_places(cursor)
-    outbox.notify(cursor, "stock", places, events=sum(written))
+    outbox.notify(cursor, "stock", touched, events=sum(written))
     return written
 
 
@@ -246,13 +249,22 @@ def _staged(cursor: Cursor[Any], rows: Rows) -> list[Staged]:
     return packed
 
 
-def _write_copies(cursor: Cursor[Any], rows: Rows) -> tuple[facts.New, set[str]]:
+def _write_copies(cursor: Cursor[Any], rows: Rows) -> tuple[facts.New, dict[str, Touched]]:
     if not rows.movements.rows:
-        return NOTHING_NEW, set()
+        return NOTHING_NEW, {}
     several = len(rows.movements.newest) < len(rows.movements.rows)
-    new, left = facts.add_movements(cursor, rows.movements.behind, several)
-    listed = facts.list_copies(cursor) if rows.listings else set()
-    return new, (left | listed | rows.places if new.counted or listed else set())
+    new, moved = facts.add_movements(cursor, rows.movements.behind, several)
+    return new, _touched(moved, facts.list_copies(cursor) if rows.listings else set())
+
+
+def _touched(moved: Sequence[Moved], listed: Collection[tuple[str, str]]) -> dict[str, Touched]:
+    """Return the places whose levels may have changed, with the classes, and whether copies began or ceased to be awaited."""
+    shelves = {(place, one.cls or "") for one in moved for place in (one.from_place, one.at_place) if place}
+    awaiting = {place for one in moved for place in (one.was_awaited, one.awaited) if place}
+    classes: dict[str, set[str]] = {place: set() for place in awaiting}
+    for place, cls in shelves.union(listed):
+        classes.setdefault(place, set()).add(cls)
+    return {place: Touched(frozenset(found - {""}), place in awaiting) for place, found in classes.items()}
 
 
 def _write_others(cursor: Cursor[Any], rows: Rows) -> list[facts.New]:

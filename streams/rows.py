@@ -27,6 +27,7 @@ class Message(NamedTuple):
     offset: int
     value: bytes
     headers: Headers = ()
+    sent_at_s: float = 0.0  # by Kafka's timestamp, for figures alone; 0: not known
 
 
 class Refused(NamedTuple):
@@ -75,11 +76,6 @@ class Rows:
     refused: list[Refused] = field(default_factory=list)
     heard: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     duplicates: int = 0
-
-    @property
-    def places(self) -> set[str]:
-        """The places that copies came to, or are on their way to."""
-        return {place for rest in self.movements.rows.values() for place in rest[1:] if place}
 
 
 Refusals = Mapping[tuple[int, int], Collection[int]]  # partition, offset -> indexes of events that were refused before

@@ -51,7 +51,7 @@ STOCK_TOUCHED = Topic(
     False,
     ("streams.relay",),
     ("streams.watch",),
-    "Places whose copies changed, to be counted again.",
+    "Places whose copies changed, with the classes whose levels may have, to be counted again.",
 )
 STOCK_ALERTS = Topic(
     "stock.alerts",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,7 @@ import orjson
 from psycopg import Cursor
 
 from rotation.alerts import rules
-from rotation.alerts.rules import Changes, Thresholds
+from rotation.alerts.rules import Changes, Thresholds, Touched
 from rotation.network import Network
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
@@ -36,7 +37,7 @@ def attach(app: RotationApp, database_url: str, network: Network, thresholds: Th
     @app.agent(topic, name="watch")
     async def watch(stream: Any) -> None:
         async for events in stream.take_events(TOUCHED_AT_ONCE, within=WAIT_S):
-            await watcher.recount({place for event in events if (place := _place(event.message.value))})
+            await watcher.recount(touched([event.message.value for event in events]))
 
     @app.timer(LOOK_S, name="sweep")  # type: ignore[untyped-decorator]
     async def sweep() -> None:
@@ -55,7 +56,7 @@ class Watcher:
         self._thread = ThreadPoolExecutor(1, "watch")
         self._swept: tuple[float, float] | None = None
 
-    async def recount(self, places: set[str]) -> None:
+    async def recount(self, places: Mapping[str, Touched]) -> None:
         """Count places again; resting afterwards as long as it took, so that counting never takes more than half the time."""
         begin = time.monotonic()
         await self._run(self._recount, places)
@@ -74,7 +75,7 @@ class Watcher:
         with suppress(RuntimeError):  # the thread was shut down meanwhile
             await asyncio.get_running_loop().run_in_executor(self._thread, _told, step, *arguments)
 
-    def _recount(self, places: set[str]) -> None:
+    def _recount(self, places: Mapping[str, Touched]) -> None:
         with self._database.cursor() as cursor:
             if _replaying(cursor):
                 self._swept = None  # a sweep is due as soon as the history is told
@@ -112,7 +113,13 @@ def _told(step: Any, *arguments: Any) -> None:
         log.error("count failed: %s: %s", type(error).__name__, str(error).strip())
 
 
-def _place(value: bytes) -> str | None:
-    with suppress(orjson.JSONDecodeError, TypeError, KeyError):
-        return str(orjson.loads(value)["place"])
-    return None
+def touched(messages: Iterable[bytes]) -> dict[str, Touched]:
+    """Return what messages of stock.touched say, place by place; what is none of them is left to the sweep."""
+    found: dict[str, Touched] = {}
+    for message in messages:
+        with suppress(orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+            told = orjson.loads(message)
+            classes, place = told.get("classes"), str(told["place"])
+            one = Touched(None if classes is None else frozenset(classes), told.get("awaited", True))
+            found[place] = found[place].and_also(one) if place in found else one
+    return found

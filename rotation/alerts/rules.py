@@ -4,7 +4,7 @@ Nothing is added up from event to event, so nothing can drift: a missed notice i
 lock lets one recount at a time decide; a unique index allows one open alert of a kind for a place and class.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -50,20 +50,38 @@ class Changes(NamedTuple):
     closed: int
 
 
+class Touched(NamedTuple):
+    """What may have changed at a place: the levels of these classes (None: of any), and which copies are awaited there."""
+
+    classes: frozenset[str] | None = None
+    awaited: bool = True
+
+    def said(self) -> dict[str, Any]:
+        """As it stands in a message of stock.touched."""
+        return {"classes": None if self.classes is None else sorted(self.classes), "awaited": self.awaited}
+
+    def and_also(self, other: "Touched") -> "Touched":
+        """Return both."""
+        any_class = self.classes is None or other.classes is None
+        classes = None if any_class else (self.classes or frozenset()) | (other.classes or frozenset())
+        return Touched(classes, self.awaited or other.awaited)
+
+
 class Count(NamedTuple):
-    """What is being counted: these places (None: all), as of `now`."""
+    """What is being counted: what is touched at these places (None: everything everywhere), as of `now`."""
 
     cursor: Cursor[Any]
     network: Network
     thresholds: Thresholds
     now: datetime
     places: list[str] | None
+    touched: Mapping[str, Touched]
 
 
-def recount(cursor: Cursor[Any], network: Network, thresholds: Thresholds, places: Collection[str]) -> Changes:
-    """Count some places again, open and close their alerts, tell of it; in the caller's transaction."""
-    count = _begin(cursor, network, thresholds, sorted(places))
-    return _settle(count, [*_levels(count), *_overdue(count), *_heard_again(count)], complete=False)
+def recount(cursor: Cursor[Any], network: Network, thresholds: Thresholds, touched: Mapping[str, Touched]) -> Changes:
+    """Count again what changed at some places, open and close their alerts, tell of it; in the caller's transaction."""
+    count = _begin(cursor, network, thresholds, touched)
+    return _settle(count, [*_levels_of_some(count), *_overdue_of_some(count), *_heard_again(count)], complete=False)
 
 
 def sweep(cursor: Cursor[Any], network: Network, thresholds: Thresholds) -> Changes:
@@ -72,9 +90,12 @@ def sweep(cursor: Cursor[Any], network: Network, thresholds: Thresholds) -> Chan
     return _settle(count, [finding for rule in RULES for finding in rule(count)], complete=True)
 
 
-def _begin(cursor: Cursor[Any], network: Network, thresholds: Thresholds, places: list[str] | None) -> Count:
+def _begin(
+    cursor: Cursor[Any], network: Network, thresholds: Thresholds, touched: Mapping[str, Touched] | None
+) -> Count:
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (ONE_AT_A_TIME,))
-    return Count(cursor, network, thresholds, clock_by(cursor).now(), places)
+    places = None if touched is None else sorted(touched)
+    return Count(cursor, network, thresholds, clock_by(cursor).now(), places, touched or {})
 
 
 # --- The rules --------------------------------------------------------------------------------------------------------------
@@ -82,13 +103,26 @@ def _begin(cursor: Cursor[Any], network: Network, thresholds: Thresholds, places
 
 def _levels(count: Count) -> Iterator[Finding]:
     """The shelf holds fewer or more copies of a class than its targets say."""
-    rows = count.cursor.execute(
+    yield from _judged(count.cursor.execute(
         "SELECT t.place_id, t.class, t.low, t.high, coalesce(c.level, 0) FROM targets t LEFT JOIN ("
-        " SELECT place_id, class, count(*) AS level FROM copies"
-        " WHERE state = 'on_shelf' AND (%(places)s::text[] IS NULL OR place_id = ANY(%(places)s)) GROUP BY 1, 2) c"
-        " ON c.place_id = t.place_id AND c.class = t.class WHERE %(places)s::text[] IS NULL OR t.place_id = ANY(%(places)s)",
-        {"places": count.places},
-    ).fetchall()
+        " SELECT place_id, class, count(*) AS level FROM copies WHERE state = 'on_shelf' GROUP BY 1, 2) c"
+        " ON c.place_id = t.place_id AND c.class = t.class"
+    ).fetchall())  # fmt: skip
+
+
+def _levels_of_some(count: Count) -> Iterator[Finding]:
+    """The same of the shelves that were touched, each counted by an index of its own."""
+    shelves = [(place, cls) for place, one in count.touched.items() for cls in one.classes or ()]
+    yield from _judged(count.cursor.execute(
+        "SELECT t.place_id, t.class, t.low, t.high, (SELECT count(*) FROM copies c"
+        " WHERE c.place_id = t.place_id AND c.class = t.class AND c.state = 'on_shelf') FROM targets t"
+        " WHERE (t.place_id, t.class) IN (SELECT * FROM unnest(%s::text[], %s::text[])) OR t.place_id = ANY(%s)",
+        ([place for place, _ in shelves], [cls for _, cls in shelves],
+         [place for place, one in count.touched.items() if one.classes is None]),
+    ).fetchall())  # fmt: skip
+
+
+def _judged(rows: Iterable[tuple[str, str, int, int, int]]) -> Iterator[Finding]:
     for place, cls, low, high, level in rows:
         numbers = {"level": level, "low": low, "high": high}
         yield Finding("shortage", place, cls, levels.shortage(level, low, high), numbers)
@@ -112,6 +146,13 @@ def _overdue(count: Count) -> Iterator[Finding]:
         numbers = {"count": over, "days": count.thresholds.overdue_days, "count_over_365_days": over_year,
                    "oldest": oldest.isoformat() if oldest else None}  # fmt: skip
         yield Finding("overdue", place, "", levels.overdue(over), numbers)
+
+
+def _overdue_of_some(count: Count) -> Iterator[Finding]:
+    """The same where copies began or ceased to be awaited; where they only grew older, the sweep finds them."""
+    awaiting = [place for place, one in count.touched.items() if one.awaited]
+    if awaiting:
+        yield from _overdue(count._replace(places=awaiting))
 
 
 def _stale(count: Count) -> Iterator[Finding]:

@@ -95,6 +95,17 @@ class New(NamedTuple):
 NOTHING_NEW = New(0, 0, set())
 
 
+class Moved(NamedTuple):
+    """Copies of a class (None: unlisted) that went from a place to another, and where they were and are awaited."""
+
+    from_place: str | None
+    at_place: str
+    was_awaited: str | None
+    awaited: str | None
+    cls: str | None
+    copies: int
+
+
 # --- Into the session's temporary tables ------------------------------------------------------------------------------------
 
 
@@ -144,24 +155,22 @@ def _packed(cursor: SqlCursor, types: Sequence[str], rows: Iterable[Row]) -> byt
 # --- Copies -----------------------------------------------------------------------------------------------------------------
 
 
-def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> tuple[New, set[str]]:
+def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> tuple[New, list[Moved]]:
     """Add the staged movements and update the copies that they are news of.
 
     `behind` are the identities of movements that came after a later one; `several` says that some copy moved more than once.
-    Returns what was new, and the places that copies left.
+    Returns what was new, and what moved.
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
     new = cursor.execute(INSERT_NEWEST_MOVEMENTS).rowcount
-    left = cursor.execute(UPDATE_COPIES).fetchall()
-    if _summed(left) < new:  # some are older than what is known, or of copies never heard of
-        left += cursor.execute(INSERT_COPIES).fetchall()
-    moved = _summed(left)
-    places = {place for from_place, to_place, _ in left for place in (from_place, to_place) if place}
-    return New(new + older.counted, new - moved + older.late, set()), places
+    moved = [Moved(*row) for row in cursor.execute(UPDATE_COPIES)]
+    if _copies(moved) < new:  # some are older than what is known, or of copies never heard of
+        moved += [Moved(*row) for row in cursor.execute(INSERT_COPIES)]
+    return New(new + older.counted, new - _copies(moved) + older.late, set()), moved
 
 
-def _summed(counted: Sequence[Row]) -> int:
-    return sum(int(count) for *_, count in counted)
+def _copies(moved: Sequence[Moved]) -> int:
+    return sum(one.copies for one in moved)
 
 
 def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
@@ -179,8 +188,8 @@ WITH moved AS (
         occurred_at = b.occurred_at, sequence = b.sequence, source = b.source, event_id = b.event_id,
         state = b.state, place_id = b.place_id, to_place_id = b.to_place_id
     FROM batch_movements b WHERE b.newest AND t.copy_id = b.copy_id AND {NEWER.replace("excluded.", "b.")}
-    RETURNING old.place_id, old.to_place_id)
-SELECT place_id, to_place_id, count(*) FROM moved GROUP BY 1, 2
+    RETURNING old.place_id AS from_place, t.place_id, old.to_place_id AS was_awaited, t.to_place_id, t.class)
+SELECT *, count(*) FROM moved GROUP BY 1, 2, 3, 4, 5
 """
 INSERT_COPIES = f"""
 WITH new AS (
@@ -190,15 +199,15 @@ WITH new AS (
         occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
         event_id = excluded.event_id, state = excluded.state, place_id = excluded.place_id, to_place_id = excluded.to_place_id
     WHERE {NEWER}
-    RETURNING old.place_id, old.to_place_id)
-SELECT place_id, to_place_id, count(*) FROM new GROUP BY 1, 2
+    RETURNING old.place_id AS from_place, t.place_id, old.to_place_id AS was_awaited, t.to_place_id, t.class)
+SELECT *, count(*) FROM new GROUP BY 1, 2, 3, 4, 5
 """
 
 
-def list_copies(cursor: SqlCursor) -> set[str]:
-    """Give the copies of the staged listings their title, class, owner and home; return the places where that changed a level."""
+def list_copies(cursor: SqlCursor) -> set[tuple[str, str]]:
+    """Give the copies of the staged listings their title, class, owner and home; return the places and classes that changed."""
     cursor.execute(UPSERT_TITLES)
-    return {place for (place,) in cursor.execute(UPDATE_LISTINGS).fetchall()}
+    return {(place, cls) for place, *classes in cursor.execute(UPDATE_LISTINGS) for cls in classes if cls}
 
 
 UPSERT_TITLES = """
@@ -213,8 +222,8 @@ WITH listed AS (
     UPDATE copies t SET added_at = b.added_at, title_id = b.title_id, class = b.class, owner_id = nullif(b.owner_id, ''),
         home_place_id = b.home_place_id, fixed = b.fixed
     FROM batch_listings b WHERE t.copy_id = b.copy_id AND (t.added_at IS NULL OR {LISTING} > {LISTED})
-    RETURNING t.place_id)
-SELECT DISTINCT place_id FROM listed
+    RETURNING t.place_id, old.class AS was, t.class)
+SELECT DISTINCT * FROM listed
 """
 
 

@@ -202,7 +202,7 @@ copies = Table(
     Column("home_place_id", Text, comment="where it was added"),
     Column("fixed", Boolean, nullable=False, server_default="false"),
     Column("added_at", Instant),
-    Index("copies_by_place", "place_id"),
+    Index("copies_by_place", "place_id", "class"),
     Index("copies_unlisted", "copy_id", postgresql_where=text("title_id IS NULL")),
     Index("copies_on_the_way", "to_place_id", postgresql_where=text("to_place_id IS NOT NULL")),
     comment="Each copy's last movement, and what its newest copy.added said.",

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 
 from rotation.alerts import rules
-from rotation.alerts.rules import Changes, Thresholds
+from rotation.alerts.rules import Changes, Thresholds, Touched
 from rotation.store.engine import connect
+from streams.watch import touched
 from tests.streams_world import MONDAY, city
 
 NETWORK = city()
@@ -43,7 +44,12 @@ def sweep(connection: psycopg.Connection[Any]) -> Changes:
 
 def recount(connection: psycopg.Connection[Any], *places: str) -> Changes:
     with connection.transaction(), connection.cursor() as cursor:
-        return rules.recount(cursor, NETWORK, Thresholds(), places)
+        return rules.recount(cursor, NETWORK, Thresholds(), {place: Touched() for place in places})
+
+
+def recount_only(connection: psycopg.Connection[Any], place: str, *classes: str, awaited: bool = False) -> Changes:
+    with connection.transaction(), connection.cursor() as cursor:
+        return rules.recount(cursor, NETWORK, Thresholds(), {place: Touched(frozenset(classes), awaited)})
 
 
 def numbers(connection: psycopg.Connection[Any], kind: str) -> dict[str, Any]:
@@ -101,3 +107,27 @@ def test_alerts_of_what_exists_no_more_are_closed_by_the_sweep(connection: Any) 
     sweep(connection)
     connection.execute("DELETE FROM targets")
     assert sweep(connection).closed == 1
+
+
+def test_only_what_was_touched_is_counted_again(connection: Any) -> None:
+    at(connection, MONDAY + timedelta(days=50))
+    put(connection, 1, "p1", MONDAY, to="p2")
+    connection.execute(
+        "INSERT INTO targets VALUES ('p1', 'fiction', 1, 9), ('p1', 'children', 1, 9), ('p2', 'fiction', 1, 9)"
+    )
+    assert recount_only(connection, "p1", "children") == Changes(1, 0)
+    assert recount_only(connection, "p2") == Changes(0, 0)
+    assert recount_only(connection, "p2", awaited=True) == Changes(1, 0)
+    assert recount_only(connection, "p1", "fiction", "children") == Changes(1, 0)
+    assert set(numbers(connection, "overdue")) == {"p2"}
+
+
+def test_notices_of_one_place_are_counted_together_and_an_older_relays_mean_all_of_it() -> None:
+    notices = [
+        b'{"place":"p1","classes":["fiction"],"awaited":false}',
+        b'{"place":"p1","classes":["children"],"awaited":true}',
+        b'{"place":"p2","classes":["fiction"],"awaited":false}',
+        b'{"place":"p2"}',
+        b"no notice",
+    ]
+    assert touched(notices) == {"p1": Touched(frozenset({"fiction", "children"}), True), "p2": Touched(None, True)}
