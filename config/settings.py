@@ -105,6 +105,14 @@ class Settings(BaseSettings):
     overdue_days: int = Field(ge=1, description="In transit longer than this: overdue (PINES searches after 3 weeks).")
     silent_hours: int = Field(ge=1, description="Open hours without any event after which a place is silent.")
 
+    # Figures
+    metrics_port: int = Field(
+        ge=0,
+        le=65535,
+        description="Port of a worker's figures for Prometheus (/metrics); 0: none. One each on a machine.",
+    )
+    metrics_host: str = Field(description="Address of that port; it asks for no token, so keep it from the public.")
+
     # The demonstration
     demo_day_s: float = Field(gt=0, description="Seconds that a simulated day lasts in the demonstration.")
     demo_history_weeks: int = Field(ge=1, description="Weeks of history the demonstration city starts with.")

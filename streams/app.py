@@ -15,6 +15,7 @@ import faust
 from rotation.network import Network
 from streams.apply import Batch, Stopped, Topics, Writer
 from streams.clients import Client, brokers, credentials, gap_fetcher, shorter_than
+from streams.metrics import MeasuredWriter
 from streams.rows import Message
 from streams.transport import Transport
 
@@ -87,7 +88,7 @@ def create(
     )
     app.transport = Transport(app.conf.broker, app, app.loop)
     app.sought_topic, app.client = topics.events, client
-    app.writer = Writer(database_url, network, gap_fetcher(client, topics.events), topics)
+    app.writer = MeasuredWriter(database_url, network, gap_fetcher(client, topics.events), topics)
     _attach_apply(app, topics)
     return app
 
@@ -190,4 +191,4 @@ def _message(event: Any) -> Message:
     record: Any = event.message
     headers = record.headers or ()
     pairs = tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers)
-    return Message(record.partition, record.offset, record.value or b"", pairs)
+    return Message(record.partition, record.offset, record.value or b"", pairs, record.timestamp or 0.0)

@@ -18,7 +18,7 @@ import structlog
 from config import Settings, load
 from config.kafka import client
 from rotation import network as networks
-from streams import watch
+from streams import metrics, watch
 from streams.app import RotationApp, create
 
 STOP_S = 2.5  # for leaving the group; the whole system has 3 s, and what is not committed is read again
@@ -59,7 +59,18 @@ def app_of(settings: Settings) -> RotationApp:
     app = create(client(settings), url, network, settings.data_dir)
     thresholds = watch.Thresholds(overdue_days=settings.overdue_days, silent_hours=settings.silent_hours)
     watch.attach(app, url, network, thresholds)
+    if settings.metrics_port:
+        serve_figures(app, url, settings.metrics_host, settings.metrics_port)
     return app
+
+
+def serve_figures(app: RotationApp, url: str, host: str, port: int) -> None:
+    """Let Prometheus ask for this worker's figures; they are of no reader, so that no token guards them."""
+
+    def assigned() -> set[int]:
+        return {tp.partition for tp in app.consumer.assignment() if tp.topic == app.sought_topic}
+
+    metrics.serve(host, port, metrics.Standing(url, app.client, app.sought_topic, assigned))
 
 
 async def run(make: Callable[[], RotationApp]) -> None:

@@ -34,7 +34,7 @@ class Line:
         self.sender: KafkaProducer = producer(self.client)
         self.stop = threading.Event()
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *more: str) -> subprocess.Popen[bytes]:
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
         command = [
             sys.executable,
@@ -44,6 +44,7 @@ class Line:
             self.url,
             self.prefix,
             str(self.folder),
+            *more,
         ]
         self.workers.append(subprocess.Popen(command, stdout=log, stderr=log))
         return self.workers[-1]

@@ -1,4 +1,4 @@
-"""A worker as a process on topics and a group of a test's own: `-m tests.streams_process BOOTSTRAP URL PREFIX DIR`."""
+"""A worker as a process on topics and a group of a test's own: `-m tests.streams_process BOOTSTRAP URL PREFIX DIR [PORT]`."""
 
 import asyncio
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from streams import watch
 from streams.app import RotationApp, create
 from streams.apply import Topics
-from streams.worker import configure_logging, end, run
+from streams.worker import configure_logging, end, run, serve_figures
 from tests.streams_world import city
 
 
@@ -16,11 +16,13 @@ def topics(prefix: str) -> Topics:
     return Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected")
 
 
-def app(bootstrap: str, url: str, prefix: str, folder: str) -> RotationApp:
-    """The app on them."""
+def app(bootstrap: str, url: str, prefix: str, folder: str, figures_port: str = "") -> RotationApp:
+    """The app on them, with figures where a port is given."""
     client = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
     made = create(client, url, city(), Path(folder), topics=topics(prefix), name=prefix)
     watch.attach(made, url, city(), watch.Thresholds())
+    if figures_port:
+        serve_figures(made, url, "127.0.0.1", int(figures_port))
     return made
 
 
