@@ -71,8 +71,10 @@ def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
     from sqlalchemy.exc import OperationalError
 
     from infra.messages import ServerError
+    from rotation.planner import AnotherPlans
 
     return (
+        (AnotherPlans, FAILED, str),
         (ValidationError, BAD_INPUT, _settings_that_are_wrong),
         ((ValueError, FileNotFoundError), BAD_INPUT, str),
         (ServerError, FAILED, lambda error: f"{error.message.text()}\n{error.message.text('zh')}"),
@@ -185,6 +187,16 @@ def run(
     with one_sentence():
         figures = run_all(_settings(), seconds, terminal, _stop_on_signals())
     _print(figures, as_json, lambda f: terminal.step(f"Stopped; {f['missing']} events missing / 已停止"))
+
+
+@app.command()
+def serve() -> None:
+    """Start everything for your own network, or one that was imported: all but the demonstration city."""
+    from rotation.serving import serve as serve_all
+    from rotation.terminal import Terminal
+
+    with one_sentence():
+        serve_all(_settings(), Terminal(quiet=False).step, _stop_on_signals())
 
 
 @app.command()
@@ -474,13 +486,14 @@ def sip2_item(
 def routes(
     first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
     days: Annotated[int, typer.Option(min=1, max=28)] = 3,
+    keep: Annotated[bool, typer.Option("--keep", help="Write the runs as drafts: the page shows these days.")] = False,
     as_json: Json = False,
 ) -> None:
     """Schedule what waits on the days that follow, without ordering anything."""
     from rotation.real_days import schedule_days
 
     with _beside() as (settings, network, engine):
-        report = schedule_days(engine, network, settings, first.date(), days)
+        report = schedule_days(engine, network, settings, first.date(), days, keep=keep)
         _print(report, as_json, _pairs)
         if not report["complete"]:
             _end("the schedule leaves out copies that could be served; see not_scheduled", FAILED)
@@ -506,6 +519,15 @@ def db_upgrade() -> None:
     """Create or upgrade the tables."""
     with _beside():
         say("the database is up to date")
+
+
+@db_app.command("roles")
+def db_roles() -> None:
+    """Create the least-privilege roles of worker, relay, planner and page, or bring them up to date."""
+    from rotation.store.roles import grant
+
+    with _beside() as (settings, _, _engine):
+        say(f"granted: {', '.join(grant(settings.database_address()))}")
 
 
 @app.command()
@@ -563,6 +585,21 @@ def topics_check() -> None:
         if differences:
             _end("\n".join(map(str, differences)), FAILED)
         say("all topics are as their contracts say")
+
+
+@topics_app.command("allow")
+def topics_allow(role: str, user: str) -> None:
+    """Give a Kafka user what worker, relay, planner, solver, web or source needs, on a broker with an authorizer."""
+    from config.kafka import client
+    from streams.acls import RIGHTS, allow
+
+    if role not in RIGHTS:
+        _end(f"no such role: {role}; there are {', '.join(RIGHTS)}", BAD_INPUT)
+    with _beside(kafka=True) as (settings, _, _engine):
+        try:
+            say(f"{user} may do what {role} needs: {allow(client(settings), role, user)} rules")
+        except PermissionError as refused:
+            _end(str(refused), FAILED)
 
 
 @config_app.command("show")

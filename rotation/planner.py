@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from config import Settings
-from rotation import dispatch, night
+from rotation import dispatch, night, past
 from rotation.courier import store as courier
 from rotation.courier.calendar import Calendar
 from rotation.courier.day import plan_day
@@ -77,7 +77,7 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
     AnotherPlans
         When a planner is at work already.
     """
-    with engine.connect() as connection, _alone(connection):
+    with engine.connect() as connection, alone(connection):
         now = read_clock(connection).now()
         _call_off_what_was_left(connection, day, now)
         close_days_before(driver(connection).cursor(), day)
@@ -95,7 +95,8 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
+def alone(connection: Connection) -> Iterator[None]:
+    """Plan alone while the context lasts; raises AnotherPlans where someone is at it, and rolls back what was not committed."""
     taken = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PLANNER_LOCK}).scalar()
     if not taken:
         raise AnotherPlans("another planner is at work; it will finish in a minute, or see its log")
@@ -204,9 +205,9 @@ def _routes(connection: Connection, network: Network, settings: Settings, day: d
     """Plan the day's runs for all that waits and all that was decided; a day that is ordered stays. Count the unserved."""
     ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
     if not {"ordered", "done"} & set(ordered):
-        waiting = courier.open_transfers(connection, network, day)
+        waiting = past.to_carry(connection, network, day)
         planned = plan_day(network, day, waiting, now, time_s=settings.route_seconds, seed=settings.seed)
-        courier.write_day(connection, planned, now)
+        courier.write_days(connection, planned, now)
         connection.commit()
     unserved = connection.execute(select(day_plans.c.unserved).where(day_plans.c.day == day)).scalars()
     return sum(len(some) for some in unserved)
@@ -258,7 +259,9 @@ def nights(engine: Engine, network: Network, settings: Settings, stop: Event, te
 
 
 def _due(connection: Connection, network: Network, settings: Settings) -> date | None:
-    """Return today where its planning time has come and nothing was planned yet."""
+    """Return today where its planning time has come and nothing was planned yet; days of the past have no night."""
+    if past.stands_still(connection):
+        return None
     now = read_clock(connection).now().astimezone(network.timezone)
     if f"{now:%H:%M}" < settings.plan_at:
         return None

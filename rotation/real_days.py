@@ -6,8 +6,9 @@ day imported. Imported twice, or further, nothing counts twice.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ from rotation import network as networks
 from rotation.adapters import librarieswest
 from rotation.bootstrap import PARTS
 from rotation.clock import standing_at
-from rotation.courier.routes import schedule
-from rotation.courier.store import open_transfers
+from rotation.courier.day import solve_alone
+from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
+from rotation.courier.store import write_days
 from rotation.demonstration import all_applied
 from rotation.network import Network
+from rotation.past import mark, to_carry
+from rotation.planner import alone
+from rotation.review import tell_pages
 from rotation.status import figures
 from rotation.store import migrate
 from rotation.store.clock import read_clock, set_clock
@@ -122,6 +127,7 @@ def _advance_clock(engine: Engine, shown: list[librarieswest.Snapshot]) -> None:
         stood = connection.execute(select(clock_table.c.id)).first() is not None
         now = read_clock(connection).now()
         set_clock(connection, standing_at(max(latest, now) if stood else latest))
+        mark(connection, librarieswest.SOURCE)
 
 
 def _wait_until_applied(settings: Settings, engine: Engine, say: Say) -> None:
@@ -135,17 +141,28 @@ def _wait_until_applied(settings: Settings, engine: Engine, say: Say) -> None:
     say("All of it is applied / 全部入库")
 
 
-def schedule_days(engine: Engine, network: Network, settings: Settings, first: date, days: int) -> dict[str, Any]:
-    """Schedule what waits from the day `first` on, over `days` days; nothing is ordered or written.
+def schedule_days(
+    engine: Engine, network: Network, settings: Settings, first: date, days: int, *, keep: bool = False
+) -> dict[str, Any]:
+    """Schedule what waits from the day `first` on, over `days` days; nothing is ordered.
 
-    Of an import, whose days stand still, that is what was sent on its last day: where older copies are, no row tells.
+    With `keep` the days' runs are written as drafts, in place of the drafts that they had: the page shows them. Hubs whose
+    day someone has approved, or that is ordered, keep theirs.
+
+    Raises
+    ------
+    AnotherPlans
+        When runs are to be kept and a planner is at work.
     """
-    with engine.connect() as connection:
-        clock = read_clock(connection)
-        waiting = open_transfers(connection, network, first)
-    if clock.speed == 0:
-        last_day = clock.network_at.astimezone(network.timezone).date()
-        waiting = [one for one in waiting if one.since and one.since.astimezone(network.timezone).date() == last_day]
     begin = time.perf_counter()
-    report = schedule(network, waiting, first, days, time_s=settings.route_seconds, seed=settings.seed)
-    return report | {"seconds": round(time.perf_counter() - begin, 2)}
+    with engine.connect() as connection, alone(connection) if keep else nullcontext():
+        waiting = to_carry(connection, network, first)
+        search = partial(
+            solve_alone, time_s=share_s(network, days, settings.route_seconds), seed=settings.seed, iterations=None
+        )
+        found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES)
+        if keep:
+            write_days(connection, as_plan(found), read_clock(connection).now())
+            tell_pages(connection)
+            connection.commit()
+    return report(found) | {"kept": keep, "seconds": round(time.perf_counter() - begin, 2)}

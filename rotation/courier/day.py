@@ -16,6 +16,7 @@ from threading import Event, Timer
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate, crates, direct, in_runs
 from rotation.courier.legs import Itinerary, Kind, Now, OpenTransfer, itineraries
+from rotation.courier.omissions import Omission, omissions
 from rotation.courier.problems import Worth, hub_problem
 from rotation.courier.runs import HubDay, read_back
 from rotation.network import Network, Place
@@ -31,12 +32,13 @@ Solve = Callable[[Problem], Solution]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of every open transfer, and the runs of some consecutive days."""
+    """What becomes of every open transfer, the runs of some consecutive days, and what waits on each of them."""
 
     days: tuple[date, ...]
     itineraries: tuple[Itinerary, ...]
     crates: tuple[Crate, ...]
     hubs: tuple[HubDay, ...]
+    omissions: tuple[Omission, ...]
 
     @property
     def day(self) -> date:
@@ -95,7 +97,7 @@ def plan_days(
         found = [one if new.transfer.transfer_id in left else new for one, new in zip(through, found, strict=True)]
         made = crates(found, calendar.network.network.copies_per_crate)
         hubs = plan_hubs(calendar, days, made, search, hubs, worth)
-    return Plan(tuple(days), tuple(found), tuple(made), tuple(hubs))
+    return Plan(tuple(days), tuple(found), tuple(made), tuple(hubs), omissions(found, calendar, days))
 
 
 def _direct_left_out(made: Iterable[Crate], hubs: Iterable[HubDay]) -> set[str]:

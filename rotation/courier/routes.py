@@ -1,6 +1,6 @@
 """Some days ahead for all that is open: `rotation routes`. What is served when, what later and why, by which runs.
 
-Nothing is ordered or written; the report says by figures of its own whether the schedule is complete.
+Nothing is ordered; the report says by figures of its own whether the schedule is complete.
 """
 
 from collections import Counter, defaultdict
@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from rotation.courier.calendar import Calendar, drive_s
 from rotation.courier.check import Schedule, faults
 from rotation.courier.crates import Crate
-from rotation.courier.day import SIDE_BY_SIDE, Solve, plan_days, solve_alone
+from rotation.courier.day import SIDE_BY_SIDE, Plan, Solve, plan_days, solve_alone
 from rotation.courier.legs import Code, Itinerary, Kind, Now, OpenTransfer, Reason
+from rotation.courier.omissions import omissions
 from rotation.courier.runs import HubDay, PlannedRun, PlannedStop
 from rotation.network import Network
 
@@ -59,13 +60,13 @@ def schedule(
     `complete` is true where every copy that can be served on these days is, and no rule of `rotation.courier.check` is
     broken; `not_scheduled` says what is left out otherwise.
     """
-    problems = max(1, len(network.hubs) * days)
-    time_s = min(time_s, SEARCH_S * SIDE_BY_SIDE / problems)
-    plan = planned(
-        network, transfers, first_day, days, partial(solve_alone, time_s=time_s, seed=seed, iterations=iterations),
-        direct_fill_copies,
-    )  # fmt: skip
-    return report(plan)
+    search = partial(solve_alone, time_s=share_s(network, days, time_s), seed=seed, iterations=iterations)
+    return report(planned(network, transfers, first_day, days, search, direct_fill_copies))
+
+
+def share_s(network: Network, days: int, time_s: float) -> float:
+    """Return what each hub's search may take, at most `time_s`, so that all of them end while a person waits."""
+    return min(time_s, SEARCH_S * SIDE_BY_SIDE / max(1, len(network.hubs) * days))
 
 
 def planned(
@@ -81,6 +82,14 @@ def planned(
     now = Now(first_day, network.instant(first_day, 0))
     plan = plan_days(calendar, _days(first_day, last_day), transfers, now, solve, direct_fill_copies)
     return Schedule(calendar, first_day, last_day, plan.itineraries, plan.crates, plan.hubs)
+
+
+def as_plan(schedule: Schedule) -> Plan:
+    """Return a schedule as `rotation.courier.store` writes it."""
+    days = _days(schedule.first_day, schedule.last_day)
+    waiting = omissions(schedule.itineraries, schedule.calendar, days)
+    found, made, hubs = tuple(schedule.itineraries), tuple(schedule.crates), tuple(schedule.hub_days)
+    return Plan(tuple(days), found, made, hubs, waiting)
 
 
 def _days(first_day: date, last_day: date) -> list[date]:

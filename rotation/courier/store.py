@@ -6,7 +6,7 @@ leaves alone what is ordered.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from rotation.network import Network
 from rotation.store.tables import day_plans, legs, runs, stops
 
 LOST_AFTER = timedelta(days=90)  # a crate that no one has scanned for a quarter tells nothing of where its copies are
-FIXED = ("ordered", "done")  # a hub's day that vans and places have been told of
+CHANGEABLE = ("draft", "sent_back")  # of a plan or a run: nobody has approved it, no van was told
 
 # --- What is open -----------------------------------------------------------------------------------------------------
 
@@ -102,60 +102,72 @@ def _is_hub(network: Network, place: str) -> bool:
 
 # --- What is planned --------------------------------------------------------------------------------------------------
 
+HubOfDay = tuple[date, str]
 
-def write_day(connection: Connection, planned: Plan, now: datetime) -> None:
-    """Write a planned day in place of what was planned before for it; `now` is the network's time.
 
-    Hubs whose day is ordered keep it, with its runs and the legs on them. Runs in the caller's transaction, and may be
-    repeated.
+def write_days(connection: Connection, planned: Plan, now: datetime) -> None:
+    """Write planned days in place of what was planned before for them; `now` is the network's time.
+
+    Hubs whose day is approved or ordered, wholly or in one of its runs, keep it, with its runs and the legs on them. Runs
+    in the caller's transaction, and may be repeated.
     """
-    fixed = _fixed_hubs(connection, planned.day)
-    versions = _forget(connection, planned.day)
-    for hub_day in planned.hubs:
-        if hub_day.hub not in fixed:
-            _write_hub(connection, planned, hub_day, versions.get(hub_day.hub, 0) + 1, now)
-    _write_legs(connection, planned, [hub_day for hub_day in planned.hubs if hub_day.hub not in fixed])
+    fixed = _fixed(connection, planned.days)
+    versions = _forget(connection, planned.days, fixed)
+    drawn = {(hub_day.day, hub_day.hub): hub_day for hub_day in planned.hubs}
+    omitted = {(one.day, one.hub) for one in planned.omissions}
+    for day, hub in sorted((set(drawn) | omitted) - fixed):
+        _insert(connection, day_plans, [_plan_row(planned, (day, hub), drawn.get((day, hub)), versions, now)])
+    free = [hub_day for at, hub_day in drawn.items() if at not in fixed]
+    _insert(connection, runs, [_run_row(run, hub_day) for hub_day in free for run in hub_day.runs])
+    _insert(connection, stops, [row for hub_day in free for run in hub_day.runs for row in _stop_rows(run)])
+    _write_legs(connection, planned, free)
 
 
-def _fixed_hubs(connection: Connection, day: date) -> set[str]:
-    query = select(day_plans.c.hub_id).where(day_plans.c.day == day, day_plans.c.status.in_(FIXED))
-    return set(connection.scalars(query))
+def _fixed(connection: Connection, days: Sequence[date]) -> set[HubOfDay]:
+    """Return the hubs' days of which vans and places were told, or that someone has approved, if only one run."""
+    decided = select(runs.c.day_plan_id).where(runs.c.day.in_(days), runs.c.status.not_in(CHANGEABLE))
+    told = day_plans.c.status.not_in(CHANGEABLE) | day_plans.c.day_plan_id.in_(decided)
+    rows = connection.execute(select(day_plans.c.day, day_plans.c.hub_id).where(day_plans.c.day.in_(days), told))
+    return {(row.day, row.hub_id) for row in rows}
 
 
-def _forget(connection: Connection, day: date) -> dict[str, int]:
-    """Delete what was planned for a day and not ordered; return the versions that it had, by hub."""
-    changeable = (day_plans.c.day == day) & day_plans.c.status.not_in(FIXED)
-    old = select(day_plans.c.day_plan_id).where(changeable)
+def _forget(connection: Connection, days: Sequence[date], fixed: Set[HubOfDay]) -> dict[HubOfDay, int]:
+    """Delete what was planned for these days and is not fixed; return the versions that it had, by day and hub."""
+    planned = select(day_plans.c.day_plan_id, day_plans.c.day, day_plans.c.hub_id, day_plans.c.version)
+    rows = connection.execute(planned.where(day_plans.c.day.in_(days)))
+    old = {row.day_plan_id: row for row in rows if (row.day, row.hub_id) not in fixed}
     old_runs = select(runs.c.run_id).where(runs.c.day_plan_id.in_(old))
     connection.execute(delete(legs).where(legs.c.run_id.in_(old_runs), legs.c.status == "planned"))
     connection.execute(delete(stops).where(stops.c.run_id.in_(old_runs)))
     connection.execute(delete(runs).where(runs.c.day_plan_id.in_(old)))
-    forgotten = connection.execute(
-        delete(day_plans).where(changeable).returning(day_plans.c.hub_id, day_plans.c.version)
-    )
-    return {row.hub_id: row.version for row in forgotten}
+    connection.execute(delete(day_plans).where(day_plans.c.day_plan_id.in_(old)))
+    return {(row.day, row.hub_id): row.version for row in old.values()}
 
 
-def _write_hub(connection: Connection, planned: Plan, hub_day: HubDay, version: int, now: datetime) -> None:
-    plan_id = f"{hub_day.day:%Y%m%d}-{hub_day.hub}"
-    plan = {
-        "day_plan_id": plan_id,
-        "day": hub_day.day,
-        "hub_id": hub_day.hub,
+def _plan_row(
+    planned: Plan, at: HubOfDay, hub_day: HubDay | None, versions: Mapping[HubOfDay, int], now: datetime
+) -> dict[str, Any]:
+    """Return a hub's day; without runs (None) it says only what waits, and why."""
+    day, hub = at
+    return {
+        "day_plan_id": _plan_id(day, hub),
+        "day": day,
+        "hub_id": hub,
         "status": "draft",
-        "problem": hub_day.problem.model_dump(mode="json", exclude_defaults=True),
-        "solution": hub_day.solution.model_dump(mode="json"),
-        "evaluation": asdict(hub_day.evaluation) | {"cost_cents": hub_day.evaluation.cost_cents},
-        "unserved": list(unserved(planned, hub_day)),
+        "problem": hub_day.problem.model_dump(mode="json", exclude_defaults=True) if hub_day else {},
+        "solution": hub_day.solution.model_dump(mode="json") if hub_day else {},
+        "evaluation": asdict(hub_day.evaluation) | {"cost_cents": hub_day.evaluation.cost_cents} if hub_day else {},
+        "unserved": [*(left_out(planned, hub_day) if hub_day else ()), *waiting(planned, at)],
         "created_at": now,
-        "version": version,
+        "version": versions.get(at, 0) + 1,
     }
-    _insert(connection, day_plans, [plan])
-    _insert(connection, runs, [_run_row(run, hub_day, plan_id) for run in hub_day.runs])
-    _insert(connection, stops, [row for run in hub_day.runs for row in _stop_rows(run)])
 
 
-def unserved(planned: Plan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
+def _plan_id(day: date, hub: str) -> str:
+    return f"{day:%Y%m%d}-{hub}"
+
+
+def left_out(planned: Plan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
     """Yield the stops that no van of the hub serves that day, each with the crates and copies that wait for another day."""
     copies = {crate.id: len(crate.transfers) for crate in planned.crates}
     for left in hub_day.unserved:
@@ -163,10 +175,18 @@ def unserved(planned: Plan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
         yield {"code": "no_van", "place": left.place, "crates": len(left.crates), "copies": waiting, "why": left.why}
 
 
-def _run_row(run: PlannedRun, hub_day: HubDay, plan_id: str) -> dict[str, Any]:
+def waiting(planned: Plan, at: HubOfDay) -> Iterator[dict[str, Any]]:
+    """Yield what waits on a hub's day since a place is closed or cannot be reached, each with the next possible day."""
+    for one in planned.omissions:
+        if (one.day, one.hub) == at:
+            then = one.next_day.isoformat() if one.next_day else None
+            yield {"code": one.code.value, "place": one.place, "copies": one.copies, "next_day": then}
+
+
+def _run_row(run: PlannedRun, hub_day: HubDay) -> dict[str, Any]:
     return {
         "run_id": run.id,
-        "day_plan_id": plan_id,
+        "day_plan_id": _plan_id(hub_day.day, hub_day.hub),
         "day": hub_day.day,
         "hub_id": hub_day.hub,
         "van_id": run.van,
@@ -198,29 +218,24 @@ def _stop_rows(run: PlannedRun) -> Iterator[dict[str, Any]]:
 
 
 def _write_legs(connection: Connection, planned: Plan, hub_days: Sequence[HubDay]) -> None:
-    """Replace the planned legs of every transfer, but those on runs that are ordered; what was done stays before them."""
+    """Replace the planned legs of every transfer, but those on runs that are fixed; what was done stays before them."""
     transfers = [itinerary.transfer.transfer_id for itinerary in planned.itineraries]
-    on_way = set(
-        connection.scalars(
-            select(legs.c.transfer_id)
-            .where(legs.c.transfer_id.in_(transfers), legs.c.run_id.is_not(None), legs.c.status == "planned")
-            .where(legs.c.day >= planned.day)
-        )
-    )
-    connection.execute(delete(legs).where(legs.c.transfer_id.in_(set(transfers) - on_way), legs.c.status == "planned"))
-    positions = _positions(connection, transfers)
+    of_them = legs.c.transfer_id.in_(transfers)
+    on_its_way = legs.c.run_id.is_not(None) & (legs.c.day >= planned.day)
+    connection.execute(delete(legs).where(of_them, legs.c.status == "planned", ~on_its_way))
+    staying = connection.execute(select(legs.c.transfer_id, legs.c.position, legs.c.status).where(of_them)).all()
+    kept = {(row.transfer_id, row.position) for row in staying}
+    done = _last([(row.transfer_id, row.position) for row in staying if row.status != "planned"])
     run_of = {crate: run.id for hub_day in hub_days for run in hub_day.runs for crate in _carried(run)}
     crate_on = crate_of(planned.crates)
-    free = (itinerary for itinerary in planned.itineraries if itinerary.transfer.transfer_id not in on_way)
-    _insert(connection, legs, [row for itinerary in free for row in _leg_rows(itinerary, positions, crate_on, run_of)])
+    rows = (row for itinerary in planned.itineraries for row in _leg_rows(itinerary, done, crate_on, run_of))
+    _insert(connection, legs, [row for row in rows if (row["transfer_id"], row["position"]) not in kept])
 
 
-def _positions(connection: Connection, transfers: Sequence[str]) -> Mapping[str, int]:
-    """Return each transfer's last position among the legs that stay."""
+def _last(positions: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    """Return each transfer's last position."""
     last: dict[str, int] = defaultdict(int)
-    for transfer, position in connection.execute(
-        select(legs.c.transfer_id, legs.c.position).where(legs.c.transfer_id.in_(transfers))
-    ):
+    for transfer, position in positions:
         last[transfer] = max(last[transfer], position)
     return last
 

@@ -107,7 +107,9 @@ def _run(run: Row[Any], its_stops: list[Message]) -> Message:
 def _stop(connection: Connection, stop: Row[Any]) -> Message:
     crates = connection.execute(
         select(legs.c.crate_id)
-        .where(legs.c.run_id == stop.run_id, legs.c.kind == "deliver", legs.c.to_place_id == stop.place_id)
+        .where(
+            legs.c.run_id == stop.run_id, legs.c.kind.in_(["deliver", "direct"]), legs.c.to_place_id == stop.place_id
+        )
         .where(legs.c.crate_id.is_not(None))
         .distinct()
         .order_by(legs.c.crate_id)

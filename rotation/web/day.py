@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Select, case, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, func, literal, or_, select
 
-from rotation.store.tables import copies, day_plans, decisions, legs, runs, stops, titles, transfers
+from rotation.store.tables import day_plans, decisions, legs, runs, stops, titles, transfers
 
 PAGE_ROWS = 60  # transfers on one page: what a person scrolls through, and a browser draws at once
 LONGEST_PAGE = 1000
@@ -171,18 +171,6 @@ def _with_stops(connection: Connection, which: ColumnElement[bool]) -> list[Run]
     return [Run(**row._mapping, stops=tuple(its_stops[row.run_id])) for row in rows]
 
 
-def waiting_nowhere(connection: Connection, places: Sequence[str]) -> list[tuple[str, int]]:
-    """Return how many copies in transit come from or go to each of `places`, which no van can be sent to."""
-    if not places:
-        return []
-    at = case((copies.c.to_place_id.in_(places), copies.c.to_place_id), else_=copies.c.place_id)
-    ends = or_(copies.c.to_place_id.in_(places), copies.c.place_id.in_(places))
-    query = (
-        select(at, func.count()).where(copies.c.state == "in_transit", ends).group_by(at).order_by(func.count().desc())
-    )
-    return list(connection.execute(query))
-
-
 def decisions_of(connection: Connection, subjects: Sequence[str], limit: int = 50) -> list[Decision]:
     """Return the last decisions on these subjects, the newest first."""
     wanted = select(decisions).where(decisions.c.subject.in_(subjects)).order_by(decisions.c.id.desc()).limit(limit)
@@ -284,5 +272,5 @@ _ENDS: Mapping[str, Column[Any]] = {"deliver": legs.c.to_place_id, "collect": le
 
 
 def _crates(run_id: str, kind: str, at: Column[Any]) -> Select[Any]:
-    of_run = select(at, legs.c.kind, legs.c.crate_id, func.count()).where(legs.c.run_id == run_id, legs.c.kind == kind)
-    return of_run.group_by(at, legs.c.kind, legs.c.crate_id)
+    of_run = legs.c.kind.in_([kind, "direct"]) & (legs.c.run_id == run_id)  # a direct crate is taken and handed over
+    return select(at, literal(kind), legs.c.crate_id, func.count()).where(of_run).group_by(at, legs.c.crate_id)

@@ -5,12 +5,15 @@ has fewer numbers (a hold at the desk has no prices), the short sentence here sa
 """
 
 from collections.abc import Mapping
+from datetime import date
 from string import Formatter
 from typing import Any
 
+from babel.dates import format_date
+
 from rotation.rebalancing import reasons
 from rotation.rebalancing.outcome import Code, Reason
-from rotation.web.language import Language
+from rotation.web.language import CHINESE, ENGLISH, Language
 from rotation.web.words import N_
 from solver.explain import Verdict
 from solver.solution import Cause
@@ -26,15 +29,18 @@ SHORT: Mapping[str, str] = {
     "stays": N_("It stays: no other place is worth the way."),
     "goes_home": N_("It goes home."),
     "no_prices": N_("No night's prices are known yet, so it goes where the setting says."),
+    "system": N_("A shipment of the library system's own: a hold, or a return home."),
     # why something is not served: rotation.courier
     "no_van": N_("No run serves it that day; its crates wait for the next."),
-    "closed": N_("The place is closed."),
+    "closed": N_("The place is closed, or open only when no van can come."),
     "after_cutoff": N_("It comes after the hub has sorted, and leaves a day later."),
     "no_coordinates": N_("The place has no coordinates, so that no van can be sent there."),
     "no_hub": N_("No hub serves the place."),
     "unknown_place": N_("The place is not in the network file."),
     "already_there": N_("It is there already."),
 }
+NEXT = N_("Next possible day: %(day)s.")
+DAY = {ENGLISH: "EEEE d MMMM", CHINESE: "M月d日EEEE"}
 VERDICTS: Mapping[str, str] = {
     Verdict.IMPOSSIBLE: N_("No van ever can:"),
     Verdict.NO_ROOM: N_("No van can beside its other work:"),
@@ -77,7 +83,15 @@ NUMBERS: Mapping[str, set[str]] = {  # that a reason's full sentence asks for
 
 
 def sentence(reason: Mapping[str, Any], language: Language) -> str:
-    """Return the reason as a sentence; an unknown code shows as itself."""
+    """Return the reason as a sentence, with the next possible day where it tells one; an unknown code shows as itself."""
+    said = _said(reason, language)
+    if not reason.get("next_day"):
+        return said
+    day = format_date(date.fromisoformat(reason["next_day"]), DAY[language.code], locale=language.locale)
+    return said + (" " if language.code == ENGLISH else "") + language.say(NEXT, day=day)
+
+
+def _said(reason: Mapping[str, Any], language: Language) -> str:
     code = str(reason.get("code", ""))
     if code in NUMBERS and NUMBERS[code] <= set(reason):
         numbers = {name: float(reason[name]) for name in NUMBERS[code]}

@@ -82,12 +82,9 @@ class Today:
 
     @cached_property
     def unserved(self) -> list[Mapping[str, Any]]:
-        """What no run serves."""
+        """What no run serves, or serves on a later day; the most copies first."""
         left_out = [item for plan in self.plans for item in plan.unserved]
-        nowhere = days.waiting_nowhere(
-            self.connection, [place.id for place in self.web.network.places if not place.located]
-        )
-        return left_out + [{"code": "no_coordinates", "place": place, "copies": copies} for place, copies in nowhere]
+        return sorted(left_out, key=lambda item: -item.get("copies", 0))
 
     @cached_property
     def status(self) -> Counter[str]:

@@ -86,6 +86,7 @@ LEGS = {
     "sort": N_("Sort"),
     "trunk": N_("Trunk"),
     "deliver": N_("Deliver"),
+    "direct": N_("Direct"),
 }
 ROLES = {
     Role.DESK: N_("Desk or sorter"),

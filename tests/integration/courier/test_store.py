@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from rotation.courier.day import Plan, plan_days, solve_alone
 from rotation.courier.legs import OpenTransfer, Where
-from rotation.courier.store import open_transfers, write_day
+from rotation.courier.store import open_transfers, write_days
 from rotation.store.engine import engine
 from rotation.store.tables import copies, crates, day_plans, legs, runs, stops, transfers
 from tests.unit.courier.town import MONDAY, TUESDAY, calendar, morning_of, town, waiting
@@ -128,15 +128,15 @@ def rows(connection: Connection) -> dict[str, list[Any]]:
 
 
 def test_a_planned_day_written_twice_is_there_once(connection: Connection):
-    write_day(connection, planned(*COPIES), NOON)
+    write_days(connection, planned(*COPIES), NOON)
     first = rows(connection)
-    write_day(connection, planned(*COPIES), NOON)
+    write_days(connection, planned(*COPIES), NOON)
     assert rows(connection) == first
     assert {name: len(some) for name, some in first.items()} == {"plans": 2, "runs": 2, "stops": 3, "legs": 28}
 
 
 def test_each_collection_leg_names_its_run_and_its_crate(connection: Connection):
-    write_day(connection, planned(*COPIES), NOON)
+    write_days(connection, planned(*COPIES), NOON)
     collected = connection.execute(
         select(legs.c.run_id, legs.c.crate_id)
         .where(legs.c.kind == "collect", legs.c.from_place_id == "mill")
@@ -149,18 +149,18 @@ def test_each_collection_leg_names_its_run_and_its_crate(connection: Connection)
 
 
 def test_a_day_planned_again_forgets_what_is_no_longer_open(connection: Connection):
-    write_day(connection, planned(*COPIES), NOON)
-    write_day(connection, planned(COPIES[-1]), NOON)
+    write_days(connection, planned(*COPIES), NOON)
+    write_days(connection, planned(COPIES[-1]), NOON)
     assert connection.scalars(select(runs.c.run_id)).all() == ["20260302-w1"]
     on_runs = connection.scalars(select(legs.c.transfer_id).where(legs.c.run_id.is_not(None))).all()
     assert on_runs == ["t-hill-mill-1"]
 
 
 def test_a_hub_that_is_ordered_keeps_its_runs_and_their_legs(connection: Connection):
-    write_day(connection, planned(*COPIES), NOON)
+    write_days(connection, planned(*COPIES), NOON)
     connection.execute(update(day_plans).where(day_plans.c.hub_id == "east").values(status="ordered"))
     before = rows(connection)
-    write_day(connection, planned(*COPIES[-1:], waiting("mill", "late")), NOON)
+    write_days(connection, planned(*COPIES[-1:], waiting("mill", "late")), NOON)
     after = rows(connection)
     assert [run for run in after["runs"] if run.hub_id == "east"] == [
         run for run in before["runs"] if run.hub_id == "east"
@@ -170,5 +170,5 @@ def test_a_hub_that_is_ordered_keeps_its_runs_and_their_legs(connection: Connect
 
 def test_each_new_draft_has_a_new_version(connection: Connection):
     for _ in range(3):
-        write_day(connection, planned(*COPIES), NOON)
+        write_days(connection, planned(*COPIES), NOON)
     assert set(connection.scalars(select(day_plans.c.version))) == {3}

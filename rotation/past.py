@@ -1,0 +1,41 @@
+"""Days of the past that stand still: an import's. No night comes by itself, and only what the last day told of can be carried.
+
+An import marks its database. A clock that merely stands (a demonstration held while it plans, or stopped) is not meant.
+"""
+
+from datetime import date
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from rotation.courier.legs import OpenTransfer
+from rotation.courier.store import open_transfers
+from rotation.network import Network
+from rotation.store.clock import read_clock
+from rotation.store.tables import settings as kept
+
+STANDING = "standing_days"
+
+
+def mark(connection: Connection, source: str) -> None:
+    """Note that the clock stands at days of the past, told by `source`; inside the caller's transaction."""
+    values = {"name": STANDING, "value": source}
+    connection.execute(insert(kept).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+def stands_still(connection: Connection) -> bool:
+    """Whether the network's days are of the past, so that no night will come."""
+    marked = connection.execute(select(kept.c.value).where(kept.c.name == STANDING)).first() is not None
+    return marked and read_clock(connection).speed == 0
+
+
+def to_carry(connection: Connection, network: Network, day: date) -> list[OpenTransfer]:
+    """Return what a plan of `day` may carry: all that is open; of days that stand still, what was sent on the last of them.
+
+    Where their older copies are, no row tells: years of them would fill the vans of one morning.
+    """
+    waiting = open_transfers(connection, network, day)
+    if not stands_still(connection):
+        return waiting
+    last = read_clock(connection).network_at.astimezone(network.timezone).date()
+    return [one for one in waiting if one.since and one.since.astimezone(network.timezone).date() == last]
