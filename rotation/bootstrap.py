@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import psycopg
+from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings, load
-from infra.child import Child
+from infra.child import Child, need_space
 from infra.kafka import Kafka, embedded_kafka
-from infra.messages import Tell
+from infra.messages import ServerError, Tell
 from infra.ports import choose
 from infra.postgres import Postgres, embedded_postgres
 from rotation.store.engine import connect
 
 ADDRESSES = "addresses"
+FREE_MB = 16  # with less than a file of PostgreSQL's log left, nothing goes on
 STOP_S = 3.0  # what a part has to finish its batch; with Kafka and PostgreSQL after them the whole stops within 10 s
 DATABASE_SETTINGS = {  # measured 1.5 times the writes of the defaults at a million copies; documented in docs/deploy.md
     "shared_buffers": "512MB",
@@ -112,7 +114,17 @@ def running(settings: Settings, tell: Tell) -> Iterator[System]:
         note_addresses(settings, system)
         stack.callback((settings.data_dir / ADDRESSES).unlink, missing_ok=True)
         stack.callback(system.stop)
-        yield system
+        try:
+            yield system
+        except (ServerError, psycopg.Error, SQLAlchemyError):
+            _find_the_cause(system, settings)
+            raise
+
+
+def _find_the_cause(system: System, settings: Settings) -> None:
+    """Raise what lies behind an error: a full disk before the server that died of it, a server that died before its clients."""
+    need_space(settings.data_dir, "Rotation", FREE_MB)
+    system.check()
 
 
 def _servers(
