@@ -97,8 +97,8 @@ class System:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, tell: Tell) -> Iterator[System]:
-    """Run the servers that are not external, and stop all of it in order at the end.
+def running(settings: Settings, tell: Tell, *, page: bool = True) -> Iterator[System]:
+    """Run the servers that are not external, and stop all of it in order at the end; `page`: a port for it is needed too.
 
     Raises
     ------
@@ -110,7 +110,8 @@ def running(settings: Settings, tell: Tell) -> Iterator[System]:
         logs.mkdir(parents=True, exist_ok=True)
         kafka, postgres = _servers(stack, settings, tell)
         servers: list[Kafka | Postgres] = [one for one in (kafka, postgres) if one]
-        system = System(_environment(settings, kafka, postgres) | _web_port(settings, tell), logs.resolve(), servers)
+        port = _web_port(settings, tell) if page else {}
+        system = System(_environment(settings, kafka, postgres) | port, logs.resolve(), servers)
         note_addresses(settings, system)
         stack.callback((settings.data_dir / ADDRESSES).unlink, missing_ok=True)
         stack.callback(system.stop)

@@ -102,7 +102,7 @@ def _listening(settings: Settings, network: Network, say: Say) -> Iterator[tuple
         connected = load(kafka_bootstrap=found["KAFKA_BOOTSTRAP"], database_url=found["DATABASE_URL"])
         yield connected, connect_to(found["DATABASE_URL"])
         return
-    with bootstrap.running(settings, tell) as system:
+    with bootstrap.running(settings, tell, page=False) as system:
         url = system.environment.get("DATABASE_URL") or settings.database_address()
         broker = system.environment.get("KAFKA_BOOTSTRAP") or settings.kafka_bootstrap
         connected, engine = load(kafka_bootstrap=broker, database_url=url), connect_to(url)
