@@ -173,7 +173,7 @@ def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
 
 def _insert_rest(instance: Instance, plan: dict[int, list[int]]) -> None:
     """Insert what is left where it costs least and breaks nothing, mandatory work first, up to a number of tries."""
-    tried = 0
+    tried, costs = 0, _costs(instance, plan)
     made = {node for nodes in plan.values() for node in nodes}
     left = [
         item for item, nodes in enumerate(instance.item_nodes) if not made & set(nodes) and instance.free[nodes].all()
@@ -181,10 +181,10 @@ def _insert_rest(instance: Instance, plan: dict[int, list[int]]) -> None:
     left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item])))
     for item in left:
         if tried < INSERTED_ROWS:
-            tried += _insert(instance, plan, item)
+            tried += _insert(instance, plan, costs, item)
 
 
-def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> int:
+def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int], item: int) -> int:
     """Insert an item, both halves of a shipment side by side; return how many places were tried."""
     nodes = instance.item_nodes[item]
     vans = [van for van in range(len(instance.start)) if not instance.out_of_reach[van, nodes].any()]
@@ -199,15 +199,18 @@ def _insert(instance: Instance, plan: dict[int, list[int]], item: int) -> int:
     if not rows:
         return 0
     runs = drive(instance, *table(instance, rows))
-    before = {van: _cost(instance, van, plan.get(van, [])) for van in {van for van, _ in rows}}
-    extra = cost_of(runs) - np.array([before[van] for van, _ in rows])
-    prize = instance.prize_cents[item]
+    cost, prize = cost_of(runs), instance.prize_cents[item]
+    extra = cost - np.array([costs.get(van, 0) for van, _ in rows])
     fine = keeps_all(runs) & ((prize == MANDATORY) | (extra <= prize))
     if fine.any():
-        van, run = rows[int(np.where(fine, extra, np.iinfo(np.int64).max).argmin())]
+        at = int(np.where(fine, extra, np.iinfo(np.int64).max).argmin())
+        van, run = rows[at]
         plan[van] = run
+        costs[van] = int(cost[at])
     return len(rows)
 
 
-def _cost(instance: Instance, van: int, run: list[int]) -> int:
-    return int(cost_of(drive(instance, *table(instance, [(van, run)])))[0])
+def _costs(instance: Instance, plan: dict[int, list[int]]) -> dict[int, int]:
+    """Return each run's cost in cents, by van; a van that stays in costs nothing."""
+    runs = list(plan.items())
+    return dict(zip(plan, cost_of(drive(instance, *table(instance, runs))).tolist(), strict=True)) if runs else {}

@@ -100,6 +100,8 @@ class _Race:
                 self._take(found.plan)
         else:
             self._solve(sectors(self.instance, self.where, self.parts), OPENING)
+        if self.rank[0] > 0 and not self.impossible:  # a machine that does much else, or too few vans in a sector
+            self._take(first_plan(self.instance))
 
     def _goes_on(self) -> bool:
         """Whether nobody has stopped us and there is time for more than setting out."""

@@ -2,7 +2,8 @@
 
 The idea: PyVRP's moves and penalties are the best there are, its tuning is for benchmark sets and minutes. A day's plan
 is wanted in seconds, so penalties begin at what lateness and overload are worth in this problem, few visits are disturbed
-at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds.
+at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds: at
+first all of them the plan it begins with, for an empty memory takes whatever comes, and every round would begin spoilt.
 """
 
 import math
@@ -64,7 +65,7 @@ class Search:
         self.penalties = _penalties(model.data)
         self.current = start or self._first()
         self.best = self.current
-        self.memory: list[pyvrp.Solution | None] = [None] * taste.memory
+        self.memory = [self.current] * taste.memory
         self.iterations = 0
         self.routes = dict[tuple[int, ...], int]()
 
@@ -80,7 +81,7 @@ class Search:
         """Go on from another search's plan where it is better than ours."""
         if self.cost(plan) < self.cost(self.best):
             self.best = self.current = plan
-            self.memory = [None] * self.taste.memory
+            self.memory = [plan] * self.taste.memory
 
     def go_on(self, until: Until) -> None:
         """Search until then."""
@@ -107,8 +108,7 @@ class Search:
     def _accept(self, candidate: pyvrp.Solution, evaluator: pyvrp.CostEvaluator) -> None:
         """Late acceptance: as good as now, or as some plans ago."""
         at = self.iterations % self.taste.memory
-        past = self.memory[at]
-        late = math.inf if past is None else evaluator.penalised_cost(past)
+        late = evaluator.penalised_cost(self.memory[at])
         cost, now = evaluator.penalised_cost(candidate), evaluator.penalised_cost(self.current)
         if cost < late or cost < now:
             self.current, now = candidate, cost

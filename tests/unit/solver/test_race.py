@@ -21,6 +21,7 @@ from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
 from solver.solution import Solution
 from solver.solve import runs_of
+from solver.team import Found
 
 DAY = compiled(courier_day(30, seed=5))
 EASY = [stop.model_copy(update={"windows": [], "prize_cents": None}) for stop in courier_day(30, seed=5).stops]
@@ -143,6 +144,20 @@ def test_the_better_runs_of_two_plans_are_put_together():
 
 
 # ---- the race
+
+
+def test_a_search_that_goes_on_from_a_plan_never_strays_to_a_worse_one_at_first():
+    model, search = searched(DAY, seed=9, iterations=400)
+    again = Search(model, 1, ORDINARY, search.best)
+    begun = again.cost(search.best)
+    for _ in range(10):
+        again.go_on(Until(iterations=1))
+        assert again.penalties.cost_evaluator().penalised_cost(again.current) <= begun
+
+
+def test_a_race_whose_searches_find_nothing_has_a_plan_all_the_same(monkeypatch):
+    monkeypatch.setattr(race.Team, "ask", lambda self, tasks, *_: [Found([], []) for mine in tasks for _ in mine])
+    assert judged(DAY, found("race", DAY, QUICK)[-1]).feasible
 
 
 def test_a_race_with_an_iteration_limit_and_a_seed_gives_the_same_plan_again():
