@@ -24,6 +24,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from queue import Empty
+from subprocess import run
 from typing import Any
 
 from solver.engines import Limits, Plan
@@ -41,6 +42,9 @@ DATA = Path(os.environ.get("ROTATION_DATA", Path(__file__).parents[2] / "shared"
 SPD_FROM = ("VRPTW/solomon/R104.txt", "VRPTW/solomon/C104.txt", "VRPTW/homberger_200/r1_2_5.txt")
 ENDLESS = Window(from_s=0, until_s=10**9)
 CORES = 2
+COMMIT = run(
+    ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+).stdout.strip()
 OURS, PEERS = "race", ("pyvrp", "vroom", "ortools")
 TINY = courier_day(6, seed=0)  # solved first by every process, so that imports are not counted
 WARM_S = 0.2
@@ -73,7 +77,9 @@ def _turn(case: str, load: Callable[[], Problem], time_s: float, seed: int, left
             "time_s": time_s,
             "seed": seed,
             "engine": engine,
+            "load": round(os.getloadavg()[0], 1),
             **_solved(instance, engine, time_s, seed),
+            "commit": COMMIT,
         }
         RESULTS.parent.mkdir(exist_ok=True)
         with RESULTS.open("a") as file:
