@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     history_weeks: int = Field(ge=1, le=520, description="How many weeks of the past tell demand.")
     cooldown_days: int = Field(ge=0, description="How long a moved copy stays before a plan may move it again.")
     route_seconds: float = Field(gt=0, description="Longest time a hub's routes may take to solve.")
+    solving: Literal["here", "workers"] = Field(
+        description="Where routes are solved: beside the planner, or by the solver workers on route.requests."
+    )
 
     # Alerts
     overdue_days: int = Field(ge=1, description="In transit longer than this: overdue (PINES searches after 3 weeks).")

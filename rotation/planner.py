@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -16,10 +17,12 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from config import Settings
+from config.kafka import client
 from rotation import dispatch, night, past
 from rotation.courier import store as courier
 from rotation.courier.calendar import Calendar
-from rotation.courier.day import plan_day
+from rotation.courier.day import Solve, plan_day, solve_alone
+from rotation.courier.worker import Workers
 from rotation.demand import Rates, rates
 from rotation.dispatch.following import close_days_before
 from rotation.network import Network
@@ -32,9 +35,11 @@ from rotation.store.engine import driver
 from rotation.store.snapshot import Names, World, world
 from rotation.store.tables import day_plans, plans, runs, transfers
 from rotation.store.tables import settings as kept
+from solver.engines import Limits
 
 LAST_DAY = "planned_day"
 PLANNER_LOCK = 7_276_005  # key of the advisory lock: one planner at a time in the whole network
+WORKERS_S = 600.0  # for all hubs' answers; a request waits in Kafka for a worker, and the night is long
 ORDER_WAIT = timedelta(
     days=3
 )  # what no desk or place has done by then, a closed day and its neighbours, it will not do
@@ -206,11 +211,26 @@ def _routes(connection: Connection, network: Network, settings: Settings, day: d
     ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
     if not {"ordered", "done"} & set(ordered):
         waiting = past.to_carry(connection, network, day)
-        planned = plan_day(network, day, waiting, now, time_s=settings.route_seconds, seed=settings.seed)
+        with searching(settings) as search:
+            planned = plan_day(network, day, waiting, now, search=search)
         courier.write_days(connection, planned, now)
         connection.commit()
     unserved = connection.execute(select(day_plans.c.unserved).where(day_plans.c.day == day)).scalars()
     return sum(len(some) for some in unserved)
+
+
+@contextmanager
+def searching(settings: Settings) -> Iterator[Solve]:
+    """Yield what solves a hub's problem: this process, or whichever solver worker is free."""
+    time_s, seed = settings.route_seconds, settings.seed
+    if settings.solving == "here":
+        yield partial(solve_alone, time_s=time_s, seed=seed)
+        return
+    workers = Workers(client(settings), Limits(time_s=time_s, threads=1, seed=seed), WORKERS_S)
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 # --- 3. Orders --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from threading import Event, Timer
 
 from rotation.courier.calendar import Calendar
@@ -52,24 +51,21 @@ def plan_day(
     open_transfers: Iterable[OpenTransfer],
     now: datetime,
     *,
-    time_s: float,
-    seed: int,
-    iterations: int | None = None,
+    search: Solve,
     direct_fill_copies: int | None = None,
     worth_cents_per_copy_day: int | None = None,
 ) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
-    `time_s` bounds each hub's search; with `iterations` that end before, the same seed gives the same routes. Lanes of
-    at least `direct_fill_copies` go direct; None: all go through a hub. With `worth_cents_per_copy_day` a stop is served
-    where its copies, times the days they have waited, are worth the way; None: every stop must be served.
+    `search` solves a hub's problem: `solve_alone`, or the solver workers. Lanes of at least `direct_fill_copies` go direct;
+    None: all go through a hub. With `worth_cents_per_copy_day` a stop is served where its copies, times the days they have
+    waited, are worth the way; None: every stop must be served.
 
     Raises
     ------
     PlanRefused
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
-    search = partial(solve_alone, time_s=time_s, seed=seed, iterations=iterations)
     found = list(open_transfers)
     worth = None if worth_cents_per_copy_day is None else Worth(worth_cents_per_copy_day, _waited_days(found, now))
     return plan_days(Calendar(network), [day], found, Now(day, now), search, direct_fill_copies, worth)
@@ -108,8 +104,11 @@ def _direct_left_out(made: Iterable[Crate], hubs: Iterable[HubDay]) -> set[str]:
     }
 
 
-def solve_alone(problem: Problem, *, time_s: float, seed: int, iterations: int | None) -> Solution:
-    """Solve one hub's problem on one core; `time_s` ends a search whose iterations do not, as of a single stop."""
+def solve_alone(problem: Problem, *, time_s: float, seed: int, iterations: int | None = None) -> Solution:
+    """Solve one hub's problem on one core; `time_s` ends a search whose iterations do not, as of a single stop.
+
+    With `iterations` that end before, the same seed gives the same routes.
+    """
     stop = Event()
     timer = Timer(time_s, stop.set)
     timer.start()

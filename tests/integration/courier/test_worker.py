@@ -4,20 +4,27 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import orjson
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from rotation.courier.worker import Unsolved, Workers, answer, request
+from config import load
+from rotation import planner
+from rotation.courier.worker import Unsolved, Workers, answer, request, run
 from solver.engines import Limits
 from solver.evaluate import evaluate
 from solver.generate import courier_day
 from solver.problem import Problem
+from streams import admin
+from streams.recount import end_offsets
+from streams.topics import ROUTE_REQUESTS, ROUTE_RESULTS
 
 WAIT_S = 60.0
 START = """
@@ -132,3 +139,17 @@ def test_hubs_are_solved_side_by_side_by_two_workers(kafka: str, topics: tuple[s
         solutions = list(threads.map(workers, problems))
     assert all(evaluate(problem, solution).feasible for problem, solution in zip(problems, solutions, strict=True))
     workers.close()
+
+
+def test_the_planner_asks_the_workers_where_the_setting_says_so(kafka: str):
+    client = {"bootstrap_servers": kafka}
+    admin.create(client, topics=[ROUTE_REQUESTS, ROUTE_RESULTS])
+    stop = threading.Event()
+    worker = threading.Thread(target=run, args=(client, stop), kwargs={"group": "night"})
+    worker.start()
+    settings = load(data_dir=Path("unused"), route_seconds=0.5, solving="workers", kafka_bootstrap=kafka)
+    with planner.searching(settings) as search:
+        assert evaluate(days(1)[0], search(days(1)[0])).feasible
+    stop.set()
+    worker.join()
+    assert sum(end_offsets(client, ROUTE_RESULTS.name).values()) == 1

@@ -64,7 +64,9 @@ def test_a_lunch_closure_is_kept():
     raw = {**RAW, "place": [{**place, "receiving": {"mon-fri": [early[place["id"]], "13:30-17:00"]}}
                             if place["id"] in early else place for place in RAW["place"]]}  # fmt: skip
     network: Network = from_tables(raw, "town")
-    found = plan_day(network, MONDAY, SOME, morning_of(MONDAY).at, time_s=30.0, seed=1, iterations=20)
+    found = plan_day(
+        network, MONDAY, SOME, morning_of(MONDAY).at, search=partial(solve_alone, time_s=30.0, seed=1, iterations=20)
+    )
     for hub_day in found.hubs:
         for run in hub_day.runs:
             for stop in run.stops:
@@ -122,7 +124,9 @@ def test_a_place_that_opens_too_late_for_the_cut_off_is_served_by_a_later_van():
 def served_after(days_waited: int) -> tuple[set[str], list[str]]:
     now = morning_of(MONDAY).at
     slow = [replace(one, since=now - timedelta(days=days_waited)) for one in (waiting("mill", "quay"),)]
-    found = plan_day(town(), MONDAY, slow, now, time_s=0.5, seed=1, worth_cents_per_copy_day=100)
+    found = plan_day(
+        town(), MONDAY, slow, now, search=partial(solve_alone, time_s=0.5, seed=1), worth_cents_per_copy_day=100
+    )
     verdicts = [stop.why["verdict"] for hub_day in found.hubs for stop in hub_day.unserved if stop.why]
     return {stop.place for run in runs(found, "east") for stop in run.stops}, verdicts
 
