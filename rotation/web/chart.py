@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 
 from rotation.web.day import Run, Stop
 
-WIDTH, LABEL, ROW, HEAD = 1120.0, 120.0, 30.0, 24.0
+WIDTH, ROW, HEAD = 1120.0, 30.0, 24.0
+LABEL, LONGEST_LABEL, LETTER = 120.0, 260.0, 6.6  # a letter of the label's 12 px, on average
 X = Callable[[datetime], float]  # where an instant stands
 NARROWEST = 2.5  # a stop of a minute must still be seen and pointed at
 
@@ -54,10 +55,11 @@ def chart(runs: Sequence[Run], now: datetime, capacity: dict[str, int]) -> Chart
         return None
     begin = _whole_hour(min(run.departs_at for run in runs))
     end = _whole_hour(max(run.returns_at for run in runs)) + timedelta(hours=1)
-    scale = (WIDTH - LABEL) / (end - begin).total_seconds()
+    label = min(max(LABEL, LETTER * (2 + max(len(run.van_id) for run in runs))), LONGEST_LABEL)
+    scale = (WIDTH - label) / (end - begin).total_seconds()
 
     def x(at: datetime) -> float:
-        return round(LABEL + (at - begin).total_seconds() * scale, 1)
+        return round(label + (at - begin).total_seconds() * scale, 1)
 
     rows = tuple(_row(run, HEAD + number * ROW, x, capacity) for number, run in enumerate(runs))
     hours = int((end - begin).total_seconds() // 3600)

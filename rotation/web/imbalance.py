@@ -75,25 +75,18 @@ def imbalance(
 
 @router.get("/imbalance/map.json", include_in_schema=False)
 def imbalance_map(web: Context, connection: Database, tier: str = "", cls: str = "") -> dict[str, Any]:
-    """Return each located place with its copies short and in surplus."""
+    """Return each located place, where it has targets with its copies short and in surplus."""
     asked = [
         level
         for level in web.balance.levels(connection, web.network)
         if tier in ("", level.tier) and cls in ("", level.title_class)
     ]
-    found = {one.place_id: one for one in balance.by_place(asked)}
+    found = {one.place_id: {"short": one.short, "surplus": one.surplus} for one in balance.by_place(asked)}
     located = ((place, geography.point(place, web.settings.map_coordinates)) for place in web.network.places)
     return {
         "places": [
-            {
-                "id": place.id,
-                "at": at,
-                "tier": place.tier,
-                "short": found[place.id].short,
-                "surplus": found[place.id].surplus,
-            }
-            | names(web.network, place.id)
+            {"id": place.id, "at": at, "tier": place.tier, **found.get(place.id, {}), **names(web.network, place.id)}
             for place, at in located
-            if at and place.id in found
+            if at
         ]
     }

@@ -74,7 +74,7 @@ NUMBERS = {
     "shortage": N_("%(level)s on the shelf, %(low)s to %(high)s wanted"),
     "surplus": N_("%(level)s on the shelf, %(low)s to %(high)s wanted"),
     "overdue": N_(
-        "%(count)s copies in transit for more than %(days)s days, %(count_over_365_days)s of them for more than a year"
+        "Copies in transit for more than %(days)s days: %(count)s; for more than a year: %(count_over_365_days)s"
     ),
     "stale": N_("%(idle)s of %(on_shelf)s copies not borrowed for %(days)s days"),
     "unfair": N_("%(per_1000)s copies per 1,000 residents, the tier's median is %(median_per_1000)s"),

@@ -72,7 +72,7 @@ STATUSES = {
 TRANSFER_KINDS = {
     "pick": N_("Pick from the shelf"),
     "placement": N_("After its return"),
-    "shipment": N_("For a hold"),
+    "shipment": N_("The library system's own"),
     "home": N_("On its way home"),
 }
 DECISIONS = {
