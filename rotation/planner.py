@@ -13,8 +13,10 @@ from functools import partial
 from threading import Event
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import OperationalError
 
 from config import Settings
 from config.kafka import client
@@ -262,18 +264,29 @@ def _call_off_what_was_left(connection: Connection, day: date, now: datetime) ->
 # --- Night after night ------------------------------------------------------------------------------------------------
 
 LOOK_S = 0.5  # how often the clock is looked at: a simulated day may last half a minute
+AWAY_S = 2.0  # between looks for a database that does not answer
+
+log = structlog.get_logger(__name__)
 
 
 def nights(engine: Engine, network: Network, settings: Settings, stop: Event, tell: Callable[[Report], None]) -> None:
     """Plan each day when its time has come, until `stop` is set.
 
-    A simulated clock stands still meanwhile: the seconds that planning takes would be hours of its day.
+    A simulated clock stands still meanwhile: the seconds that planning takes would be hours of its day. While the database
+    is away nothing is planned; what it had been told before is found again.
     """
     while not stop.wait(LOOK_S):
-        with engine.begin() as connection:
-            day = _due(connection, network, settings)
-        if day is None:
-            continue
+        try:
+            _plan_what_is_due(engine, network, settings, tell)
+        except OperationalError as error:
+            log.warning("database_unreachable", error=str(error.orig).strip())
+            stop.wait(AWAY_S)
+
+
+def _plan_what_is_due(engine: Engine, network: Network, settings: Settings, tell: Callable[[Report], None]) -> None:
+    with engine.begin() as connection:
+        day = _due(connection, network, settings)
+    if day is not None:
         with _clock_held(engine), suppress(AnotherPlans):
             tell(plan_night(engine, network, settings, day))
 
