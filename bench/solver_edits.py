@@ -2,17 +2,21 @@
 
 `python -m bench.solver_edits [--stops 60 150 300 1000] [--seed 3] [--edits 200]` prints a JSON line for each size: wall
 and processor milliseconds (the processor's are what an idle machine would take), and the process's peak memory so far.
+`--race-s 10 [--hubs 4]` prints instead when a race has its first feasible plan, and what all its processes hold at most.
 """
 
 import argparse
 import json
+import os
 import random
 import resource
 import time
 from collections.abc import Callable
 from typing import Any
 
+from solver import race
 from solver.construct import first_plan
+from solver.engines import Limits, Plan
 from solver.evaluate import evaluate, evaluate_change
 from solver.explain import Explainer
 from solver.generate import courier_day
@@ -21,13 +25,18 @@ from solver.problem import Run
 from solver.solution import Solution
 from solver.solve import runs_of
 
+CORES = 2
 LEFT_OUT = 5  # stops taken out of the plan, so that there is something to explain
 
 
 def main() -> None:
     options = _options()
     for stops in options.stops:
-        print(json.dumps(measured(stops, options.seed, options.edits)), flush=True)
+        if options.race_s:
+            line = raced(stops, options.seed, options.hubs, options.race_s)
+        else:
+            line = measured(stops, options.seed, options.edits)
+        print(json.dumps({**line, "load": round(os.getloadavg()[0], 1)}), flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -35,7 +44,37 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--stops", type=int, nargs="+", default=[60, 150, 300, 1000])
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--edits", type=int, default=200)
+    parser.add_argument("--race-s", type=float, default=0)
+    parser.add_argument("--hubs", type=int, default=1)
     return parser.parse_args()
+
+
+def raced(stops: int, seed: int, hubs: int, time_s: float) -> dict[str, Any]:
+    """Return when a race found its first feasible plan and its last, and the peak memory of its processes together."""
+    instance = compiled(courier_day(stops, seed, hubs))
+    begun, found = time.monotonic(), list[tuple[float, Plan]]()
+
+    def hear(plan: Plan) -> bool:
+        found.append((round(time.monotonic() - begun, 2), plan))
+        return True
+
+    race.run(instance, Limits(time_s, threads=CORES, seed=seed), None, hear)
+    judged = [(at_s, evaluate(instance, Solution(runs=runs_of(instance, plan)))) for at_s, plan in found]
+    feasible = [at_s for at_s, evaluation in judged if evaluation.feasible]
+    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return {
+        "bench": "solver_race",
+        "stops": stops,
+        "hubs": hubs,
+        "seed": seed,
+        "time_s": time_s,
+        "first_feasible_s": min(feasible, default=None),
+        "first_cost": next((one.cost_cents for _, one in judged if one.feasible), None),
+        "feasible": judged[-1][1].feasible,
+        "cost": judged[-1][1].cost_cents,
+        "vehicles": judged[-1][1].totals.vans,
+        "peak_mb": round((own + CORES * child) / 1024),
+    }
 
 
 def measured(stops: int, seed: int, edits: int) -> dict[str, Any]:

@@ -5,12 +5,13 @@ rivers count. A cut turns by the golden angle each time and is a fan of sectors 
 neighbouring runs stay on different sides for long.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from solver.engines import Plan
-from solver.engines.pyvrp import Part
+from solver.engines.pyvrp import Part, alike
 from solver.instance import Instance
 
 GOLDEN_ANGLE = np.pi * (3 - 5**0.5)  # of all angles the one whose multiples come near each other least
@@ -45,7 +46,7 @@ def split(instance: Instance, where: np.ndarray, plan: Plan, parts: int, turn: i
     for item in _rest(instance, served):
         at = where[_places(instance, instance.item_nodes[item])].mean(axis=0)
         served[int(group_of[np.linalg.norm(centres - at, axis=1).argmin()])].append(item)
-    vans = _share_out(instance, [[van for van, _ in group] for group in runs])
+    vans = _share_out(instance, [[van for van, _ in group] for group in runs], served)
     return [(Part(tuple(served[g]), tuple(vans[g])), runs[g]) for g in range(parts)]
 
 
@@ -55,9 +56,9 @@ def sectors(instance: Instance, where: np.ndarray, parts: int) -> Split:
     middles = np.array([where[_places(instance, instance.item_nodes[item])].mean(axis=0) for item in items])
     keys = _keys(middles, where[_hubs(instance)].mean(axis=0), turn=0)
     group_of = _groups(keys, np.ones(len(items)), parts)
-    vans = _share_out(instance, [[] for _ in range(parts)])
-    chosen = [tuple(items[at] for at in np.flatnonzero(group_of == group)) for group in range(parts)]
-    return [(Part(one, tuple(vans[group])), []) for group, one in enumerate(chosen)]
+    chosen = [[items[at] for at in np.flatnonzero(group_of == group)] for group in range(parts)]
+    vans = _share_out(instance, [[] for _ in range(parts)], chosen)
+    return [(Part(tuple(one), tuple(vans[group])), []) for group, one in enumerate(chosen)]
 
 
 def joined(plans: Iterable[Plan]) -> Plan:
@@ -83,11 +84,29 @@ def _groups(keys: np.ndarray, weights: np.ndarray, parts: int) -> np.ndarray:
     return groups
 
 
-def _share_out(instance: Instance, busy: Sequence[list[int]]) -> list[list[int]]:
-    """Return each group's vans: those that it uses, and of the idle ones every so-manieth."""
-    used = {van for vans in busy for van in vans}
-    idle = [van for van in range(len(instance.start)) if van not in used]
-    return [sorted([*vans, *idle[group :: len(busy)]]) for group, vans in enumerate(busy)]
+def _share_out(instance: Instance, busy: Sequence[list[int]], items: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return each group's vans: those that it uses, and of the idle ones of each kind as its items call for."""
+    used, kinds = {van for vans in busy for van in vans}, alike(instance)
+    idle = defaultdict[int, list[int]](list)
+    for van, kind in enumerate(kinds):
+        idle[kind] += [van] if van not in used else []
+    vans = [list(group) for group in busy]
+    able = ~instance.out_of_reach[np.ix_(list(idle), instance.first_half)]
+    calls = able / np.maximum(1, able.sum(axis=0))  # of each item for vans of each kind: one in all
+    for mine, call in zip(idle.values(), calls, strict=True):
+        wanted = np.array([1 + call[list(group)].sum() for group in items])
+        for van, group in zip(mine, _dealt(len(mine), wanted / wanted.sum()), strict=True):
+            vans[group].append(van)
+    return [sorted(group) for group in vans]
+
+
+def _dealt(count: int, shares: np.ndarray) -> list[int]:
+    """Return who gets each of so many cards, so that everyone has about a share of them at any time."""
+    given, groups = np.zeros(len(shares)), list[int]()
+    for number in range(count):
+        groups.append(int((shares * (number + 1) - given).argmax()))
+        given[groups[-1]] += 1
+    return groups
 
 
 def _rest(instance: Instance, served: Sequence[Sequence[int]]) -> list[int]:

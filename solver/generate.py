@@ -22,11 +22,14 @@ SHIFT = Window(from_s=7 * 3600, until_s=18 * 3600)
 STOPS_PER_VAN = 9  # generous: the number of vans never decides alone
 
 
-def courier_day(stops: int, seed: int) -> Problem:
-    """Return a day of `stops` stops and a quarter as many direct shipments; the same seed gives the same day."""
+def courier_day(stops: int, seed: int, hubs: int = 1) -> Problem:
+    """Return a day of `stops` stops and a quarter as many direct shipments; the same seed gives the same day.
+
+    Hubs after the first stand around it, in the middle of a district each; each stop's crates are of the nearest hub.
+    """
     draw = np.random.default_rng([seed, stops])
     points_m = _points(draw, stops)
-    return Problem(
+    day = Problem(
         name=f"courier-{stops}-{seed}",
         depots=[Depot(id="hub", place="p0", load_s=900, unload_s=600)],
         vans=_vans(draw, stops),
@@ -34,6 +37,31 @@ def courier_day(stops: int, seed: int) -> Problem:
         shipments=list(_shipments(draw, points_m, int(stops * DIRECT_SHARE))),
         travel=_travel(draw, points_m),
     )
+    return day if hubs == 1 else _of_several_hubs(day, points_m, hubs)
+
+
+def _of_several_hubs(day: Problem, points_m: np.ndarray, hubs: int) -> Problem:
+    """Return the day with its stops and vans shared among hubs, each new one at the stop in the middle of a sector."""
+    x, y = (points_m[1:] - points_m[0]).T
+    districts = np.array_split(1 + np.argsort(np.arctan2(y, x)), hubs - 1)
+    at = [0, *(1 + int(_ways_m(points_m[1:], points_m[one].mean(axis=0)).argmin()) for one in districts)]
+    own = np.array([_ways_m(points_m, points_m[hub]) for hub in at]).argmin(axis=0)
+    of_hub = np.bincount(own[1:], minlength=hubs) / len(day.stops)
+    starts = np.repeat(np.arange(hubs), np.ceil(of_hub * len(day.vans)).astype(int) + 1)
+    depots = [
+        day.depots[0].model_copy(update={"id": f"hub{hub}", "place": f"p{place}"}) for hub, place in enumerate(at)
+    ]
+    vans = [
+        day.vans[0].model_copy(update={"id": f"van{index}", "start": f"hub{hub}"})
+        for index, hub in enumerate(starts.tolist(), start=1)
+    ]
+    stops = [stop.model_copy(update={"depot": f"hub{own[index]}"}) for index, stop in enumerate(day.stops, start=1)]
+    return day.model_copy(update={"name": f"{day.name}-{hubs}", "depots": depots, "vans": vans, "stops": stops})
+
+
+def _ways_m(points_m: np.ndarray, from_m: np.ndarray) -> np.ndarray:
+    """Return metres in straight lines."""
+    return np.asarray(np.linalg.norm(points_m - from_m, axis=1))
 
 
 def _points(draw: np.random.Generator, stops: int) -> np.ndarray:

@@ -108,6 +108,15 @@ def test_parts_hold_every_item_and_every_van_exactly_once(parts, turn, seed):
     assert joined(runs for _, runs in cut) == sorted(plan)
 
 
+def test_each_part_has_vans_of_the_hubs_that_its_stops_belong_to():
+    instance = compiled(courier_day(80, 1, hubs=3))
+    for part, _ in sectors(instance, positions(instance), 2):
+        stops = instance.wanted_depot[instance.first_half[list(part.items)]]
+        vans = instance.depot[instance.start[list(part.vans)]]
+        for hub in range(3):
+            assert (vans == hub).sum() * 8 >= (stops == hub).sum()
+
+
 def test_sectors_hold_every_item_once_and_no_runs():
     cut = sectors(DAY, positions(DAY), 3)
     assert sorted(item for part, _ in cut for item in part.items) == list(range(len(DAY.items)))
