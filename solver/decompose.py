@@ -91,7 +91,7 @@ def _share_out(instance: Instance, busy: Sequence[list[int]], items: Sequence[Se
     for van, kind in enumerate(kinds):
         idle[kind] += [van] if van not in used else []
     vans = [list(group) for group in busy]
-    able = ~instance.out_of_reach[np.ix_(list(idle), instance.first_half)]
+    able = ~instance.out_of_reach[np.ix_(np.array(list(idle)), instance.first_half)]
     calls = able / np.maximum(1, able.sum(axis=0))  # of each item for vans of each kind: one in all
     for mine, call in zip(idle.values(), calls, strict=True):
         wanted = np.array([1 + call[list(group)].sum() for group in items])

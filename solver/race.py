@@ -34,7 +34,7 @@ NAME = "race"
 VERSIONS = {name: version(name) for name in ("pyvrp", "ortools")}
 
 MOST_ROUNDS = 12  # in a search: fewer leave no time to turn the cut, more begin anew too often
-PART_S = 0.6  # at least, for each part in each round: building it costs a tenth of a second
+PART_S = 0.9  # at least, for each part in each round: shorter rounds end before a search has got anywhere
 EXCHANGE_EVERY = 3  # rounds of searches of the whole: in between each goes its own way
 SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split

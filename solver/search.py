@@ -2,8 +2,8 @@
 
 The idea: PyVRP's moves and penalties are the best there are, its tuning is for benchmark sets and minutes. A day's plan
 is wanted in seconds, so penalties begin at what lateness and overload are worth in this problem, few visits are disturbed
-at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds: at
-first all of them the plan it begins with, for an empty memory takes whatever comes, and every round would begin spoilt.
+at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds.
+An empty memory takes whatever comes: good for a search from nothing, but one that goes on from a plan remembers that.
 """
 
 import math
@@ -65,7 +65,7 @@ class Search:
         self.penalties = _penalties(model.data)
         self.current = start or self._first()
         self.best = self.current
-        self.memory = [self.current] * taste.memory
+        self.memory: list[pyvrp.Solution | None] = [start] * taste.memory
         self.iterations = 0
         self.routes = dict[tuple[int, ...], int]()
 
@@ -108,7 +108,8 @@ class Search:
     def _accept(self, candidate: pyvrp.Solution, evaluator: pyvrp.CostEvaluator) -> None:
         """Late acceptance: as good as now, or as some plans ago."""
         at = self.iterations % self.taste.memory
-        late = evaluator.penalised_cost(self.memory[at])
+        past = self.memory[at]
+        late = math.inf if past is None else evaluator.penalised_cost(past)
         cost, now = evaluator.penalised_cost(candidate), evaluator.penalised_cost(self.current)
         if cost < late or cost < now:
             self.current, now = candidate, cost
