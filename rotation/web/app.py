@@ -24,6 +24,7 @@ from config import Settings, load
 from rotation import network as networks
 from rotation.store.engine import engine
 from rotation.web import account, api, decide, events_in, health, imbalance, lists, placement, sheet, shell, today
+from rotation.web.balance import Recent
 from rotation.web.context import PasswordNeeded, SignInNeeded, Web, guard
 from rotation.web.live import Live
 from rotation.web.permissions import unlisted
@@ -72,7 +73,9 @@ def web_process(settings: Settings) -> Web:
         raise RuntimeError("the page needs a database: set DATABASE_URL, or start the whole with `rotation run`")
     url = settings.database_url.get_secret_value()
     network = networks.read(settings.network_file())
-    return Web(settings, engine(url, pool_size=POOL), network, Live(url, settings.kafka_bootstrap))
+    stock = Recent()
+    live = Live(url, settings.kafka_bootstrap, stock)
+    return Web(settings, engine(url, pool_size=POOL), network, live, balance=stock)
 
 
 def routes_of(*routers: APIRouter) -> list[str]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 from time import monotonic
 
@@ -12,6 +13,8 @@ from rotation.network import Network
 
 SHORTAGE, SURPLUS = "shortage", "surplus"
 KEPT_S = 1.5  # less than live.GAP_S of levels, so that each live update sees a new count
+LONGEST_S = 600.0  # a change that told nobody, as of targets, is seen by then
+FEW_PLACES = 100  # some 15 ms; as many as one notice names
 Key = tuple[str, str, str]  # tier, class, kind
 
 
@@ -48,39 +51,95 @@ class Cell:
     copies_surplus: int
 
 
-def levels(connection: Connection, network: Network) -> list[Level]:
-    """Return every level that has a target, of places in the network."""
+def levels(connection: Connection, network: Network, places: Collection[str] | None = None) -> list[Level]:
+    """Return every level that has a target, of places in the network; with `places`, theirs alone."""
     tiers = {place.id: place.tier for place in network.places}
+    rows = connection.execute(_ALL) if places is None else connection.execute(_SOME, {"places": list(places)})
     return [
         Level(place, cls, tiers[place], here, coming, low, high, beyond)
-        for place, cls, low, high, here, coming, beyond in connection.execute(_LEVELS).all()
+        for place, cls, low, high, here, coming, beyond in rows.all()
         if place in tiers
     ]
 
 
-_LEVELS = text("""
+_LEVELS = """
     SELECT t.place_id, t.class, t.low, t.high, coalesce(h.copies, 0), coalesce(c.copies, 0),
         least(coalesce(h.copies, 0) - t.low, 0) + greatest(coalesce(h.copies, 0) - t.high, 0)
     FROM targets t
-    LEFT JOIN (SELECT place_id, class, count(*) AS copies FROM copies WHERE state = 'on_shelf' GROUP BY 1, 2) h
+    LEFT JOIN (SELECT place_id, class, count(*) AS copies FROM copies
+            WHERE state = 'on_shelf'{here} GROUP BY 1, 2) h
         ON h.place_id = t.place_id AND h.class = t.class
-    LEFT JOIN (SELECT to_place_id, class, count(*) AS copies FROM copies WHERE state = 'in_transit' GROUP BY 1, 2) c
-        ON c.to_place_id = t.place_id AND c.class = t.class""")
+    LEFT JOIN (SELECT to_place_id, class, count(*) AS copies FROM copies
+            WHERE state = 'in_transit' AND to_place_id IS NOT NULL{coming} GROUP BY 1, 2) c
+        ON c.to_place_id = t.place_id AND c.class = t.class{of}"""
+_ALL = text(_LEVELS.format(here="", coming="", of=""))
+_SOME = text(
+    _LEVELS.format(
+        here=" AND place_id = ANY(:places)",
+        coming=" AND to_place_id = ANY(:places)",
+        of=" WHERE t.place_id = ANY(:places)",
+    )
+)
 
 
 class Recent:
-    """The last count, shared by all who ask within KEPT_S: a page's parts, and everyone who looks at it."""
+    """The last count, shared by all who ask: a page's parts, and everyone who looks at it.
+
+    While the notices of changed places are heard, only those places are counted again; a million copies take most of a
+    second. While none are heard, all are counted, at most every KEPT_S.
+    """
 
     def __init__(self) -> None:
         """Count at the first question."""
-        self._lock, self._at, self._levels = Lock(), float("-inf"), list[Level]()
+        self._lock, self._note = Lock(), Lock()
+        self._at, self._levels = float("-inf"), dict[str, list[Level]]()
+        self._heard, self._touched, self._all = False, set[str](), True
+
+    def hear(self, *, heard: bool) -> None:
+        """Note that notices are heard from now on, or are not: what was missed meanwhile may be anything."""
+        with self._note:
+            self._heard, self._all = heard, True
+
+    def touch(self, places: Collection[str] | None) -> None:
+        """Note that the stock of some places is not as it was; None: of any."""
+        with self._note:
+            self._all |= places is None
+            self._touched.update(places or ())
 
     def levels(self, connection: Connection, network: Network) -> list[Level]:
-        """Return every level, at most KEPT_S old."""
+        """Return every level."""
         with self._lock:
-            if monotonic() - self._at > KEPT_S:
-                self._levels, self._at = levels(connection, network), monotonic()
-            return self._levels
+            age_s = monotonic() - self._at
+            everything, some = self._take(age_s)
+            try:
+                self._count(connection, network, everything, some)
+            except BaseException:
+                self.touch(None)
+                raise
+            return list(chain.from_iterable(self._levels.values()))
+
+    def _take(self, age_s: float) -> tuple[bool, set[str]]:
+        """Return whether all is to be counted now, else which places, and forget them."""
+        with self._note:
+            many = self._all or not self._heard or len(self._touched) > FEW_PLACES
+            everything = age_s > LONGEST_S or (many and age_s > KEPT_S)
+            some = set() if many and not everything else self._touched
+            if everything or not many:
+                self._touched, self._all = set(), self._all and not everything
+            return everything, some
+
+    def _count(self, connection: Connection, network: Network, everything: bool, some: set[str]) -> None:
+        if everything:
+            self._levels, self._at = _by_place(levels(connection, network)), monotonic()
+        elif some:
+            self._levels |= _by_place(levels(connection, network, some))
+
+
+def _by_place(found: Iterable[Level]) -> dict[str, list[Level]]:
+    grouped: dict[str, list[Level]] = {}
+    for level in found:
+        grouped.setdefault(level.place_id, []).append(level)
+    return grouped
 
 
 def matching(

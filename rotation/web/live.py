@@ -20,6 +20,7 @@ import structlog
 
 from rotation.store.engine import conninfo
 from rotation.store.outbox import PAGE_CHANNEL
+from rotation.web.balance import Recent
 
 RETRY_S = 1.0  # between trials to reach PostgreSQL again
 PROBE_S = 5.0  # between looks whether Kafka answers, and PostgreSQL while nothing is told
@@ -69,6 +70,17 @@ def kinds_of(payload: str) -> frozenset[Kind]:
         return TOLD[json.loads(payload)["kind"]]
     except (ValueError, KeyError, TypeError):
         return ALL
+
+
+def touched_by(payload: str) -> list[str] | None:
+    """Return the places whose stock a notice says has changed; None where it names not all of them, or is not known."""
+    try:
+        notice = json.loads(payload)
+        if notice["kind"] != "stock":
+            return [] if notice["kind"] in TOLD else None
+        return None if "many" in notice else list(notice["ids"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +133,9 @@ class Subscriber:
 class Live:
     """Listens once, tells many."""
 
-    def __init__(self, database_url: str, kafka_bootstrap: str | None) -> None:
-        """`kafka_bootstrap` None: nothing is said of Kafka."""
+    def __init__(self, database_url: str, kafka_bootstrap: str | None, stock: Recent | None = None) -> None:
+        """`kafka_bootstrap` None: nothing is said of Kafka. `stock` is told which places to count again."""
+        self._stock = stock or Recent()
         self._conninfo = conninfo(database_url)
         self._kafka = kafka_bootstrap
         self.subscribers: set[Subscriber] = set()
@@ -155,6 +168,7 @@ class Live:
             try:
                 await self._listen()
             except (psycopg.Error, OSError) as error:
+                self._stock.hear(heard=False)
                 self._tell_state(database=False)
                 log.warning("database_unreachable", error=str(error).strip())
             await asyncio.sleep(RETRY_S)
@@ -164,11 +178,13 @@ class Live:
             self._conninfo, autocommit=True, connect_timeout=3
         ) as connection:
             await connection.execute(f"LISTEN {PAGE_CHANNEL}".encode())
+            self._stock.hear(heard=True)
             self._tell_state(database=True)
             self._tell(ALL)  # what was told while nobody listened
             while True:
                 async for notification in connection.notifies(timeout=PROBE_S):
                     self.notifications += 1
+                    self._stock.touch(touched_by(notification.payload))
                     self._tell(kinds_of(notification.payload))
                 await asyncio.wait_for(connection.execute(b"SELECT 1"), PROBE_TIMEOUT_S)  # a dead peer says nothing
 

@@ -44,14 +44,19 @@ class Today:
         return [plan for plan in days.hub_plans(self.connection, self.day) if self.hub in ("", plan.hub_id)]
 
     @cached_property
+    def every_run(self) -> list[days.Run]:
+        """The runs of all hubs, by hub and departure."""
+        return days.runs_of(self.connection, self.day)
+
+    @cached_property
     def runs(self) -> list[days.Run]:
-        """The runs, by hub and departure."""
-        return [run for run in days.runs_of(self.connection, self.day) if self.hub in ("", run.hub_id)]
+        """The runs shown."""
+        return [run for run in self.every_run if self.hub in ("", run.hub_id)]
 
     @cached_property
     def colour(self) -> dict[str, int]:
         """Each run's colour, the same on map, chart and list."""
-        return {run.run_id: number % COLOURS for number, run in enumerate(days.runs_of(self.connection, self.day))}
+        return {run.run_id: number % COLOURS for number, run in enumerate(self.every_run)}
 
     @cached_property
     def chart(self) -> chart.Chart | None:
