@@ -13,6 +13,7 @@ from rotation.store.tables import metadata
 PREFIX = "rotation_"  # of the roles' names: a database server has one set of roles for all its databases
 SECRETS = frozenset({"users", "tokens"})  # hashes of passwords and of tokens: for the page alone
 ALL_TABLES = frozenset(metadata.tables)
+ANALYZED = ("movements", "copies", "titles", "holds", "transfers", "crates")  # by the night, after a flood of history
 APPEND, UPSERT, EDIT = "INSERT", "INSERT, UPDATE", "INSERT, UPDATE, DELETE"
 
 
@@ -48,6 +49,7 @@ ROLES: Mapping[str, Role] = {
             Grant(APPEND, ("plans", "decisions", "outbox")),
             Grant(UPSERT, ("transfers", "shelf_prices", "settings", "clock")),
             Grant(EDIT, ("rates", "day_plans", "runs", "stops", "legs")),
+            Grant("MAINTAIN", ANALYZED),
         ),
     ),
     "web": Role(
