@@ -8,9 +8,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select, update
 
+from config import load
+from rotation import past
+from rotation.clock import standing_at
 from rotation.courier.day import Plan, plan_days, solve_alone
 from rotation.courier.legs import OpenTransfer, Where
 from rotation.courier.store import open_transfers, write_days
+from rotation.planner import _due
+from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import copies, crates, day_plans, legs, runs, stops, transfers
 from tests.unit.courier.town import MONDAY, TUESDAY, calendar, morning_of, town, waiting
@@ -172,3 +177,91 @@ def test_each_new_draft_has_a_new_version(connection: Connection):
     for _ in range(3):
         write_days(connection, planned(*COPIES), NOON)
     assert set(connection.scalars(select(day_plans.c.version))) == {3}
+
+
+# --- Several days, as `rotation routes --keep` writes them -----------------------------------------------------------------
+
+TWO_DAYS = [MONDAY, TUESDAY]
+WAITING = [waiting("mill", "hill"), waiting("hill", "quay"), waiting("hill", "nowhere")]
+
+
+def two_days(*found: OpenTransfer) -> Plan:
+    return plan_days(calendar(), TWO_DAYS, found, morning_of(MONDAY), SEARCH, None)
+
+
+def leg_of(connection: Connection, transfer: str) -> list[tuple[int, str, str | None]]:
+    query = select(legs.c.position, legs.c.kind, legs.c.run_id).where(legs.c.transfer_id == transfer)
+    return [tuple(row) for row in connection.execute(query.order_by(legs.c.position))]  # type: ignore[misc]
+
+
+def test_each_day_has_its_runs_and_a_copy_the_run_of_each_leg(connection: Connection):
+    write_days(connection, two_days(*WAITING), NOON)
+    assert sorted(connection.scalars(select(runs.c.run_id))) == ["20260302-e1", "20260302-w1", "20260303-w1"]
+    assert leg_of(connection, "t-mill-hill-1") == [
+        (1, "collect", "20260302-e1"), (2, "sort", None), (3, "trunk", None), (4, "sort", None),
+        (5, "deliver", "20260303-w1"),
+    ]  # fmt: skip
+
+
+def test_what_waits_for_a_closed_place_is_listed_on_the_days_it_waits_with_the_next_possible_one(
+    connection: Connection,
+):
+    write_days(connection, two_days(*WAITING), NOON)
+    listed = {
+        (row.day, row.hub_id): row.unserved
+        for row in connection.execute(select(day_plans.c.day, day_plans.c.hub_id, day_plans.c.unserved))
+    }
+    nowhere = {"code": "no_coordinates", "place": "nowhere", "copies": 1, "next_day": None}
+    quay = {"code": "closed", "place": "quay", "copies": 1, "next_day": "2026-03-04"}
+    assert listed == {
+        (MONDAY, "east"): [], (MONDAY, "west"): [nowhere],
+        (TUESDAY, "east"): [quay], (TUESDAY, "west"): [nowhere],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["approved", "ordered", "under_way"])
+def test_a_hub_with_one_run_that_someone_approved_keeps_its_day_and_the_other_days_are_planned_around_it(
+    connection: Connection, status: str
+):
+    write_days(connection, two_days(*WAITING), NOON)
+    connection.execute(update(runs).where(runs.c.run_id == "20260302-e1").values(status=status, cost_cents=1))
+    way = leg_of(connection, "t-mill-hill-1")
+    write_days(connection, two_days(*WAITING), NOON)
+    cost = dict(connection.execute(select(runs.c.run_id, runs.c.cost_cents)).all())
+    assert (cost["20260302-e1"], len(cost)) == (1, 3)
+    assert leg_of(connection, "t-mill-hill-1") == way
+    versions = {tuple(row) for row in connection.execute(select(day_plans.c.day_plan_id, day_plans.c.version))}
+    assert versions == {("20260302-east", 1), ("20260302-west", 2), ("20260303-east", 2), ("20260303-west", 2)}
+
+
+def test_a_day_that_was_sent_back_is_planned_anew(connection: Connection):
+    write_days(connection, two_days(*WAITING), NOON)
+    connection.execute(update(runs).values(status="sent_back"))
+    connection.execute(update(day_plans).values(status="sent_back"))
+    write_days(connection, two_days(*WAITING), NOON)
+    assert (
+        set(connection.scalars(select(day_plans.c.status)))
+        == {"draft"}
+        == set(connection.scalars(select(runs.c.status)))
+    )
+
+
+# --- Days of the past ------------------------------------------------------------------------------------------------------
+
+
+def test_of_days_that_stand_still_only_what_the_last_of_them_told_is_carried(connection: Connection):
+    in_transit(connection)
+    row = {"copy_id": "old", **SENT, "occurred_at": NOON - timedelta(days=400), "state": "in_transit",
+           "place_id": "quay", "to_place_id": "mill", "title_id": "t"}  # fmt: skip
+    connection.execute(insert(copies), row)
+    set_clock(connection, standing_at(NOON))
+    assert {one.copy_id for one in past.to_carry(connection, town(), TUESDAY)} == {"c1", "old"}
+    past.mark(connection, "an import")
+    assert {one.copy_id for one in past.to_carry(connection, town(), TUESDAY)} == {"c1"}
+
+
+def test_no_night_comes_to_days_of_the_past(connection: Connection):
+    set_clock(connection, standing_at(NOON))
+    assert _due(connection, town(), load()) == MONDAY
+    past.mark(connection, "an import")
+    assert _due(connection, town(), load()) is None
