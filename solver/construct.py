@@ -13,7 +13,7 @@ from solver.engines import Plan
 from solver.evaluate import cost_of
 from solver.instance import MANDATORY, Bools, Instance, Ints, Kind
 from solver.rules import keeps_all
-from solver.schedule import drive, table
+from solver.schedule import drive, table, through_slots
 
 INSERTED_ROWS = 20_000  # tried for what fits at the end of no run: under half a second, and the same on any machine
 TRIED = 40  # visits dropped from the end of a run, at most, until it keeps all rules
@@ -102,7 +102,7 @@ def _judge(instance: Instance, van: int, state: _State, nodes: Ints) -> tuple[Bo
     end = instance.end[van]
     late, leave, last = _visited(instance, van, state, nodes)
     rests_s = sum(int(instance.service_s[rest]) for rest in instance.breaks[van])
-    home = leave + _drive_s(instance, van, instance.place[last], instance.place[end]) + instance.service_s[end]
+    home = leave + _drive_s(instance, van, leave, instance.place[last], instance.place[end]) + instance.service_s[end]
     latest = min(int(instance.finish_s[van]), int(instance.begin_s[van] + instance.max_duration_s[van])) - rests_s
     peak = _peak(instance, van, state, nodes)
     fits = ~late & (home <= latest) & (peak <= instance.capacity[van]).all(axis=1)
@@ -130,7 +130,7 @@ def _worth_it(instance: Instance, van: int, nodes: Ints, taken_s: Ints, way_m: I
 
 
 def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: Ints) -> tuple[Ints, Ints]:
-    arrive = clock + _drive_s(instance, van, place, instance.place[nodes])
+    arrive = clock + _drive_s(instance, van, np.broadcast_to(clock, place.shape), place, instance.place[nodes])
     zone = instance.van_class[van]
     opened, close = instance.open_s[zone, nodes], instance.close_s[zone, nodes]
     window = np.minimum((close < arrive[:, None]).sum(axis=1), close.shape[1] - 1)
@@ -138,10 +138,9 @@ def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: 
     return begin, begin + instance.service_s[nodes]
 
 
-def _drive_s(instance: Instance, van: int, here: Ints, there: Ints) -> Ints:
-    slowest = max([100, *(slot.percent for slot in instance.problem.slots)])
-    own = -(-instance.seconds[here, there] * instance.time_percent[van] // 100)
-    return np.asarray(-(-own * slowest // 100))
+def _drive_s(instance: Instance, van: int, leave_s: Ints, here: Ints, there: Ints) -> Ints:
+    own = np.asarray(-(-instance.seconds[here, there] * instance.time_percent[van] // 100))
+    return through_slots(instance.problem.slots, leave_s, own) if instance.problem.slots else own
 
 
 def _peak(instance: Instance, van: int, state: _State, nodes: Ints) -> Ints:

@@ -155,15 +155,26 @@ def time_passes(model: Model) -> None:
 
 
 def _time_evaluators(model: Model) -> list[int]:
-    """Driving times at the worst hour of the day: a plan that holds then holds at any (the judge has the true times)."""
-    instance = model.instance
-    slowest = max([100, *(slot.percent for slot in instance.problem.slots)])
+    """Driving times at the worst hour in which a drive can be: a plan that holds then holds (the judge has the true times)."""
+    instance, slowest = model.instance, _slowest(model)
     evaluators = dict[int, int]()
     for percent in set(instance.time_percent.tolist()):
         own = -(-instance.seconds[np.ix_(model.place, model.place)] * percent // 100)
         times = -(-own * slowest // 100) + model.service_s[:, None]
         evaluators[percent] = model.routing.RegisterTransitMatrix(times.tolist())
     return [evaluators[int(percent)] for percent in instance.time_percent]
+
+
+def _slowest(model: Model) -> Ints:
+    """Return the worst percentage of each drive: it begins after the first opening here, and ends by the last closing there."""
+    instance = model.instance
+    leave_s = np.maximum(instance.open_s[:, model.nodes, 0].min(axis=0), instance.begin_s.min()) + model.service_s
+    arrive_s = np.minimum(instance.close_s[:, model.nodes, -1].max(axis=0), instance.finish_s.max())
+    percent = np.full((len(model.nodes), len(model.nodes)), 100, dtype=np.int64)
+    for slot in instance.problem.slots:
+        inside = (leave_s[:, None] < slot.until_s) & (arrive_s[None, :] > slot.from_s)
+        percent[inside] = np.maximum(percent[inside], slot.percent)
+    return percent
 
 
 def _open(model: Model, variable: Any, node: int, horizon: int) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from solver import construct
 from solver.docks import taking_turns
 from solver.engines import Limits, Plan, ortools
 from solver.evaluate import evaluate
@@ -199,6 +200,19 @@ def test_work_is_shared_where_that_is_paid_for():
 def test_rush_hours_are_counted_at_their_worst():
     slots = [{"from_s": 0, "until_s": 36_000, "percent": 200}]
     assert searched(day(stop(5, windows=[[0, 1300]]), stop(1), slots=slots)).feasible
+
+
+LATER_RUSH = [{"from_s": 20_000, "until_s": 36_000, "percent": 300}]
+
+
+def test_a_rush_that_no_drive_to_a_stop_can_meet_does_not_slow_it():
+    assert searched(day(stop(5, windows=[[0, 700]]), slots=LATER_RUSH)).feasible
+
+
+def test_a_first_plan_drives_as_fast_as_the_hour_lets_it(monkeypatch):
+    monkeypatch.setattr(construct, "INSERTED_ROWS", 0)
+    instance = compiled(day(stop(5, windows=[[0, 700]]), slots=LATER_RUSH))
+    assert construct.first_plan(instance) == [(0, [0])]
 
 
 def test_a_van_under_way_serves_what_it_carries_and_goes_home():
