@@ -19,10 +19,11 @@ from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from rotation.rebalancing import kernels
 from rotation.rebalancing.snapshot import Settings
-from rotation.rebalancing.world import NO_LIMIT, Limits, World
+from rotation.rebalancing.world import NO_LIMIT, Limits, World, distinct
 
 SCALE = 10_000  # costs in ten-thousandths of a loan: far below what an estimate can tell apart
-REACH = 0.3  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
+REACH_GUESSED = 0.3  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
+REACH = 0.1  # and at prices that a solution gave
 ROUNDING = 1e-9  # loans: sums of prices that should cancel are off by less
 SWEEPS = 5_000  # Bellman-Ford ends long before; a net against an endless loop
 
@@ -161,24 +162,27 @@ def columns(world: World, title: NDArray[np.int32], place: NDArray[np.int32], kn
     """Value the receipts of `title` at `place` and add them to those `known`, each once, in order."""
     if known is not None:
         title, place = np.concatenate([known.title, title]), np.concatenate([known.place, place])
-    key = np.unique(title.astype(np.int64) * max(len(world.weight), 1) + place)
+    key = distinct(title.astype(np.int64) * max(len(world.weight), 1) + place)
     title, place = (x.astype(np.int32) for x in np.divmod(key, max(len(world.weight), 1)))
     value, fresh = np.zeros(len(key), np.float32), np.zeros(len(key), np.int8)
     kernels.column_values(world, title, place, value, fresh)
     return Columns(title, place, value, fresh)
 
 
-def solve(net: Network, world: World, out: Releases, into: Columns, price: float, near: Duals) -> Flow:
-    """Solve the circulation over these releases and columns, each move charged `price`; `near` guesses the places' prices.
+def solve(
+    net: Network, world: World, out: Releases, into: Columns, price: float, near: Duals, reach: float = REACH
+) -> Flow:
+    """Solve the circulation over these releases and columns, each move charged `price`.
+
+    Left out is what misses by more than `reach` at the prices `near` the solution's.
 
     Raises
     ------
     RuntimeError
         When the solver does not end at an optimum, which no input should bring about: no flow at all is always feasible.
     """
-    r, c = _useful(world, out, into, price, near)
-    titles, row = np.unique(np.concatenate([out.title[r], into.title[c]]), return_inverse=True)
-    row = row + net.nodes
+    r, c = _useful(world, out, into, price, near, reach)
+    titles, row = _nodes_of(len(world.factor), np.concatenate([out.title[r], into.title[c]]), net.nodes)
     waiting = world.homeless[titles]
     section = world.section[world.cls]
     size, hub = net.sections * net.places, net.nodes - 1
@@ -195,8 +199,17 @@ def solve(net: Network, world: World, out: Releases, into: Columns, price: float
     return _flow(net, flow, potential, (len(out.value), r), (len(into.value), c))
 
 
-def _useful(world: World, out: Releases, into: Columns, price: float, near: Duals) -> tuple[Int64s, Int64s]:
-    """Return the releases and columns that miss a move worth making by at most REACH at the prices `near` the solution."""
+def _nodes_of(size: int, title: NDArray[np.int32], first: int) -> tuple[Int64s, Int64s]:
+    """Number the titles that occur in order, from `first` on: return them, and the node of each row."""
+    occurs = np.zeros(size, bool)
+    occurs[title] = True
+    return np.flatnonzero(occurs), (np.cumsum(occurs) + (first - 1))[title]
+
+
+def _useful(
+    world: World, out: Releases, into: Columns, price: float, near: Duals, reach: float
+) -> tuple[Int64s, Int64s]:
+    """Return the releases and columns that miss a move worth making by at most `reach` at the prices `near` the solution."""
     size, section = len(world.factor), world.section[world.cls]
     left = out.value - (price + near.leaving.astype(np.float32)[section[out.title], out.place])
     at = section[into.title], into.place
@@ -207,8 +220,8 @@ def _useful(world: World, out: Releases, into: Columns, price: float, near: Dual
     np.maximum.at(best_out, out.title, left)
     best_out[world.homeless > 0] = np.maximum(best_out[world.homeless > 0], 0)
     np.maximum.at(best_in, into.title, came)
-    r = np.flatnonzero(left + best_in[out.title] > -REACH)
-    c = np.flatnonzero(came + best_out[into.title] > -REACH)
+    r = np.flatnonzero(left + best_in[out.title] > -reach)
+    c = np.flatnonzero(came + best_out[into.title] > -reach)
     return r, c
 
 

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 F = TypeVar("F", bound=Callable[..., Any])
 Array = NDArray[Any]
+LOOSE = {"contract", "arcp", "nsz", "reassoc", "nnan"}  # sums in any order, and no NaN: eight places at a time
 NEVER = np.float32(-1e9)  # the value of what is not allowed
 
 
 def compiled(function: F) -> F:
-    """Compile, keeping the result on disk; the loops let other threads run."""
-    return cast(F, numba.njit(cache=True, nogil=True, fastmath={"contract", "arcp", "nsz", "reassoc"})(function))
+    """Compile, keeping the result on disk; the loops let other threads run. No divisor is ever 0, so none is asked about."""
+    return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=LOOSE)(function))
+
+
+def inlined(function: F) -> F:
+    """Compile into the callers: handing the world to a call costs more than what a title's own loops do."""
+    return cast(F, numba.njit(forceinline=True, nogil=True, error_model="numpy", fastmath=LOOSE)(function))
 
 
 @compiled
@@ -95,6 +101,17 @@ def releases(w: Any, most: int, start: Array, cell: Array, value: Array) -> None
 
 
 @compiled
+def cell_receipts(w: Any, out: Array) -> None:
+    """Write what one more copy of its title is worth in each cell, before the costs and prices of arriving."""
+    for t in range(len(w.factor)):
+        rate = w.of_class[w.cls[t]]
+        for i in range(w.ptr[t], w.ptr[t + 1]):
+            b = w.place[i]
+            more = one_more(w.factor[t] * rate[b] * w.mult[i], w.copies[i], w.horizon, w.loan)
+            out[i] = w.weight[b] * w.worth[t] * more + w.bonus[i]
+
+
+@inlined
 def receipts(w: Any, t: int, fresh_price: Array, price: Array, gain: Array) -> None:
     """Write to `gain` what one more copy of title `t` is worth at each place at these prices; NEVER where it may not stand.
 
@@ -108,18 +125,26 @@ def receipts(w: Any, t: int, fresh_price: Array, price: Array, gain: Array) -> N
         gain[b] = weight[b] * total * lam / (np.float32(1) + lam * speed) - fresh_price[b]
     for i in range(w.ptr[t], w.ptr[t + 1]):
         b = w.place[i]
-        gain[b] = _cell_receipt(w, t, i) - (fresh_price[b] if w.fresh[i] else price[b])
+        gain[b] = w.one_more[i] - (fresh_price[b] if w.fresh[i] else price[b])
     allowed = w.masks[w.mask_row[t]]
     for b in range(len(gain)):
-        if not allowed[b]:
-            gain[b] = NEVER
+        gain[b] = gain[b] if allowed[b] else NEVER  # a choice, not a branch: eight places are computed at a time
 
 
-@compiled
-def _cell_receipt(w: Any, t: int, i: int) -> float:
-    rate = w.factor[t] * w.of_class[w.cls[t], w.place[i]] * w.mult[i]
-    worth: float = w.weight[w.place[i]] * w.worth[t] * one_more(rate, w.copies[i], w.horizon, w.loan) + w.bonus[i]
-    return worth
+@inlined
+def _most_worth(w: Any, t: int, ceiling: float) -> float:
+    """Return what no receipt of the title exceeds."""
+    most: float = w.horizon * w.worth[t] * w.factor[t] * w.peak[w.cls[t]] + ceiling + w.most_bonus[t]
+    return most
+
+
+@inlined
+def _highest(gain: Array) -> float:
+    """Return the highest value, eight at a time, which `max` is not."""
+    top = NEVER
+    for b in range(len(gain)):
+        top = gain[b] if gain[b] > top else top
+    return float(top)
 
 
 @compiled
@@ -129,12 +154,21 @@ def column_values(w: Any, title: Array, place: Array, value: Array, fresh: Array
         t, b = title[j], place[j]
         i = w.ptr[t] + np.searchsorted(w.place[w.ptr[t] : w.ptr[t + 1]], b)
         if i < w.ptr[t + 1] and w.place[i] == b:
-            value[j] = _cell_receipt(w, t, i) - w.in_cost[b]
+            value[j] = w.one_more[i] - w.in_cost[b]
             fresh[j] = w.fresh[i]
         else:
             lam = w.factor[t] * w.novelty * w.of_class[w.cls[t], b]
             value[j] = w.weight[b] * w.worth[t] * one_more(lam, 0, w.horizon, w.loan) - w.in_cost[b]
             fresh[j] = 1
+
+
+@inlined
+def _offered(w: Any, t: int, least: float, ceiling: float, fresh_price: Array, price: Array, gain: Array) -> bool:
+    """Write the title's receipts to `gain` and return whether any is worth more than `least`; often told without them."""
+    if _most_worth(w, t, ceiling) <= least:
+        return False
+    receipts(w, t, fresh_price, price, gain)
+    return _highest(gain) > least
 
 
 @compiled
@@ -147,7 +181,7 @@ def answers(w: Any, lo: int, hi: int, most: int, margin: float, spread: float, m
     A title chooses at most `most` columns; those beyond its matching only while they miss by less than `margin`. With a
     `spread` (loans) each title's taste is disturbed so much, so that titles alike do not all court the same places; the
     totals mean something only without it. `ceiling[s]` is minus the section's lowest price of arriving: with `peak` it
-    bounds a title's best receipt, so that most titles are passed over.
+    bounds a title's best receipt, so that many titles are passed over.
     Returns the number of columns; those that did not fit are counted, not written.
     """
     gain = np.empty(len(w.weight), np.float32)
@@ -161,10 +195,8 @@ def answers(w: Any, lo: int, hi: int, most: int, margin: float, spread: float, m
         if supply == 0 or len(gain) == 0:
             continue
         have = _best_releases(w, t, min(supply, len(gain)), move, leaving[s], start, rel_place, rel_value, best)
-        limit = w.horizon * w.worth[t] * w.factor[t] * w.peak[w.cls[t]] + ceiling[s] + w.most_bonus[t]
-        if limit + best[0] <= -margin:
+        if not _offered(w, t, -margin - best[0], ceiling[s], fresh_price[s], price[s], gain):
             continue
-        receipts(w, t, fresh_price[s], price[s], gain)
         _disturb(t, spread, gain, taste)
         for j in range(max(have, most)):
             b = np.argmax(taste)
@@ -181,7 +213,7 @@ def answers(w: Any, lo: int, hi: int, most: int, margin: float, spread: float, m
     return n
 
 
-@compiled
+@inlined
 def _disturb(t: int, spread: float, gain: Array, taste: Array) -> None:
     """Write to `taste` the gains, each with up to `spread` added by a hash of title and place."""
     taste[:] = gain
@@ -190,7 +222,7 @@ def _disturb(t: int, spread: float, gain: Array, taste: Array) -> None:
             taste[b] += np.float32(spread * _chance(t, b))
 
 
-@compiled
+@inlined
 def _chance(t: int, b: int) -> float:
     """Return a number in [0, 1) that title and place always share: splitmix64 of both."""
     mixed = (np.uint64(t + 1) * np.uint64(0x9E3779B97F4A7C15)) ^ (np.uint64(b + 1) * np.uint64(0xC2B2AE3D27D4EB4F))
@@ -213,7 +245,7 @@ def suitors(w: Any, spread: float, move: float, leaving: Array, fresh_price: Arr
         if start[t + 1] - start[t] + w.homeless[t] == 0 or row[s].max() < 0:
             continue
         _best_releases(w, t, 1, move, leaving[s], start, rel_place, rel_value, best)
-        if w.horizon * w.worth[t] * w.factor[t] * w.peak[w.cls[t]] + ceiling[s] + w.most_bonus[t] + best[0] <= 0:
+        if _most_worth(w, t, ceiling[s]) + best[0] <= 0:
             continue
         receipts(w, t, fresh_price[s], price[s], gain)
         for b in range(len(gain)):
@@ -223,7 +255,7 @@ def suitors(w: Any, spread: float, move: float, leaving: Array, fresh_price: Arr
                 )
 
 
-@compiled
+@inlined
 def _keep(score: Array, title: Array, room: int, value: float, item: int) -> None:
     """Put an item into a heap of the `room` highest, whose least is at 0."""
     if value <= score[0]:
@@ -242,7 +274,7 @@ def _keep(score: Array, title: Array, room: int, value: float, item: int) -> Non
     score[i], title[i] = value, item
 
 
-@compiled
+@inlined
 def _best_releases(w: Any, t: int, room: int, move: float, out_price: Array, start: Array, rel_place: Array,
                    rel_value: Array, best: Array) -> int:  # fmt: skip
     """Put the `room` best releases of the title at these prices into `best`, best first. Homeless copies leave for nothing."""
@@ -269,11 +301,10 @@ def one_more_anywhere(w: Any, lo: int, hi: int, fresh_price: Array, price: Array
     for t in range(lo, hi):
         worth[t - lo] = 0.0
         s = w.section[w.cls[t]]
-        limit = w.horizon * w.worth[t] * w.factor[t] * w.peak[w.cls[t]] + ceiling[s] + w.most_bonus[t]
-        if limit < least or len(gain) == 0:
+        if _most_worth(w, t, ceiling[s]) < least or len(gain) == 0:
             continue
         receipts(w, t, fresh_price[s], price[s], gain)
-        top = gain.max()
+        top = _highest(gain)
         worth[t - lo] = top if top >= least else 0.0
 
 

@@ -18,7 +18,7 @@ from rotation.rebalancing.snapshot import Floats, Ints, Settings
 from rotation.rebalancing.world import Limits, Tables, World
 
 CHUNK_TITLES = 16_384  # titles asked by one call: its columns fit in a few megabytes
-OPENING_ROUNDS = 3  # askings before the first flow, each with better guesses of what is scarce
+OPENING_ROUNDS = 2  # askings before the first flow, each with better guesses of what is scarce
 OPENING_COLUMNS = 3  # a title's choices in each of them
 OPENING_SPREAD = 0.6  # loans by which tastes are disturbed, for else all titles court the same best places
 SPREAD_OF_SUITORS = 1.0  # loans: so much that each floor sees titles of its own, not the same few
@@ -250,6 +250,7 @@ def _dearer(tables: Tables, duals: Duals, asked: Asked, settings: Settings) -> D
         common = np.minimum(_at_rank(section[courted], score[courted], wanted.sum(1)), most)
         score = score - np.where(wanted.ravel()[cell] > 0, common[section], 0)
         own = np.minimum(_at_rank(cell, score, wanted.ravel()).reshape(wanted.shape), most - common[:, None])
+        own = np.where(wanted > 0, own, 0)
         score = score - own.ravel()[cell]
         raised.append(np.where(wanted > 0, common[:, None], 0) + own)
     full = _at_rank(place, score, np.minimum(limits.in_copies, limits.room_total + limits.out_copies))
@@ -279,7 +280,8 @@ def _within_budget(
 ) -> tuple[Flow, float]:
     """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off."""
     price, into = last.price, last.into
-    flow = circulation.solve(net, world, out, into, price, last.near)
+    reach = circulation.REACH_GUESSED if isinstance(last, _Start) else circulation.REACH
+    flow = circulation.solve(net, world, out, into, price, last.near, reach)
     if settings.budget_moves is None:
         return flow, price
     low, high, over = settings.move_price, np.inf, None

@@ -168,7 +168,7 @@ def why_not_there(snapshot: Snapshot, plan: Plan, title: int, place: int, settin
         plan.rates.of_title[[title]], plan.rates.of_class, plan.rates.title_spread[[title]], plan.rates.class_spread
     )
     tables = world.tables(snapshot, rates, settings)
-    w = tables.world._replace(weight=plan.prices.weight)
+    w = world.weighed(tables.world, plan.prices.weight)
     numbers = _worth_there(w, plan.prices, place) | {"title": float(title), "place": float(place)}
     allowed, group = w.masks[w.mask_row[0]][place], int(snapshot.titles.float_group[0])
     section = w.section[w.cls[0]]

@@ -30,6 +30,7 @@ class World(NamedTuple):
     mult: Floats  # freshness factor on the rate
     bonus: Floats  # what an arrival is worth beyond loans: readers wait, a set asks for it
     fresh: NDArray[np.int8]
+    one_more: Floats  # what one more copy there is worth, bonus included, before the costs and prices of arriving
     most_bonus: Floats  # T: the title's highest bonus
     factor: Floats  # T
     worth: Floats  # T
@@ -161,6 +162,12 @@ def _sections(snapshot: Snapshot) -> Ints:
     return np.asarray(np.unique(rank, return_inverse=True)[1], dtype=np.int32)
 
 
+def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return each key once, ascending: `np.unique` would hash them first, which takes forty times as long."""
+    ordered = np.sort(keys)
+    return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered
+
+
 def by_section(values: NDArray[np.int64], section: Ints) -> NDArray[np.int64]:
     """Add up P x K numbers to S x P."""
     total = np.zeros((int(section.max(initial=-1)) + 1, len(values)), np.int64)
@@ -227,14 +234,21 @@ def _world(snapshot: Snapshot, rates: Rates, settings: Settings, usable: Flags, 
     mask_row, masks = _masks(snapshot, free | _is_homeless(snapshot, usable))
     world = World(
         np.searchsorted(title, np.arange(size + 1)), place, cells.copies, cells.free, cells.mult, cells.bonus, cells.fresh,
-        most_bonus, rates.of_title, snapshot.titles.worth, snapshot.titles.cls, _homeless(snapshot, usable), mask_row, masks,
-        rates.of_class, np.ones(len(snapshot.places), np.float32), snapshot.places.in_cost, snapshot.places.out_cost, section,
-        np.zeros(snapshot.classes, np.float32), settings.horizon_weeks, settings.loan_weeks, settings.novelty,
+        np.zeros(len(place), np.float32), most_bonus, rates.of_title, snapshot.titles.worth, snapshot.titles.cls,
+        _homeless(snapshot, usable), mask_row, masks, rates.of_class, np.ones(len(snapshot.places), np.float32),
+        snapshot.places.in_cost, snapshot.places.out_cost, section, np.zeros(snapshot.classes, np.float32),
+        settings.horizon_weeks, settings.loan_weeks, settings.novelty,
     )  # fmt: skip
-    weight = _equity(world, snapshot.places.population, settings)
-    fastest = max(settings.novelty, float(cells.mult.max(initial=0)))
-    peak = (rates.of_class * weight).max(1, initial=0) * fastest
-    return world._replace(weight=weight, peak=peak.astype(np.float32))
+    return weighed(world, _equity(world, snapshot.places.population, settings))
+
+
+def weighed(world: World, weight: Floats) -> World:
+    """Return the world with these equity weights, each cell valued by them."""
+    fastest = max(world.novelty, float(world.mult.max(initial=0)))
+    peak = ((world.of_class * weight).max(1, initial=0) * fastest).astype(np.float32)
+    valued = world._replace(weight=weight, peak=peak, one_more=np.zeros(len(world.place), np.float32))
+    kernels.cell_receipts(valued, valued.one_more)
+    return valued
 
 
 def _cells(snapshot: Snapshot, settings: Settings, usable: Flags, free: Flags) -> _Cells:
@@ -248,7 +262,7 @@ def _cells(snapshot: Snapshot, settings: Settings, usable: Flags, free: Flags) -
     np.maximum.at(age, which, copies.arrived_weeks[counted])
     standing_now = np.bincount(which, copies.state[counted] != State.ON_LOAN, len(held))
     left, holds, requests = (_summed(p, snapshot) for p in (snapshot.left, snapshot.holds, snapshot.requests))
-    keys = np.unique(np.concatenate([held, left[0], holds[0], requests[0]]))
+    keys = distinct(np.concatenate([held, left[0], holds[0], requests[0]]))
     at = np.searchsorted(keys, held)
     there, free_here, present = (np.zeros(len(keys)) for _ in range(3))
     there[at], present[at], free_here[at] = number, standing_now, leaving
