@@ -587,6 +587,18 @@ def topics_check() -> None:
         say("all topics are as their contracts say")
 
 
+@topics_app.command("rewind")
+def topics_rewind() -> None:
+    """Read another Kafka, or one that lost its end, from its beginning; what is known already counts as duplicate."""
+    from config.kafka import client
+    from rotation.store.engine import driver
+    from streams.recount import rewind
+
+    with _beside(kafka=True) as (settings, _, engine), engine.begin() as connection:
+        rewound = rewind(client(settings), driver(connection).cursor())
+        say(f"partitions to be read again: {rewound}" if rewound else "Kafka holds all that was read: nothing to do")
+
+
 @topics_app.command("allow")
 def topics_allow(role: str, user: str) -> None:
     """Give a Kafka user what worker, relay, planner, solver, web or source needs, on a broker with an authorizer."""

@@ -34,6 +34,10 @@ BUFFER_MESSAGES = (
 )
 
 
+class OtherKafka(RuntimeError):
+    """The topic ends before what was read of it: to go on would be to pass by what comes until then."""
+
+
 class RotationApp(faust.App):
     """Faust's app, which knows where the database stands on the topic that it keeps in step with."""
 
@@ -47,10 +51,13 @@ class RotationApp(faust.App):
 
     def _positions(self, partitions: list[int]) -> Mapping[int, int]:
         stored = self.writer.positions(partitions)
-        for partition, end in shorter_than(self.client, self.sought_topic, stored).items():
-            log.error(
-                "partition %d of %s ends at %d, but the database has read to %d: this Kafka is not the one it was read from;"
-                " restore it, or run `rotation rebuild`", partition, self.sought_topic, end, stored[partition],
+        short = shorter_than(self.client, self.sought_topic, stored)
+        if short:
+            raise OtherKafka(
+                "; ".join(f"partition {one} of {self.sought_topic} ends at {end}, and the database has read to {stored[one]}"
+                          for one, end in short.items())
+                + ": this Kafka is another than was read, or lost its end, and what it holds now would be passed by."
+                " Restore it, or run `rotation topics rewind`: it is read from its beginning, and what is known counts as duplicate"
             )  # fmt: skip
         return stored
 

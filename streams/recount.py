@@ -1,11 +1,14 @@
 """What stands in Kafka, counted anew from the topic itself: the check that nothing was lost on the way to the database."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from kafka import KafkaConsumer, TopicPartition
+from psycopg import Cursor
 
+from rotation.store import progress
 from streams.topics import CIRCULATION_EVENTS
 
 POLL_MS = 500
@@ -31,6 +34,15 @@ def events_in_kafka(client: Mapping[str, Any], until: Mapping[int, int], topic: 
         return _counted(consumer, partitions, until)
     finally:
         consumer.close()
+
+
+def rewind(client: Mapping[str, Any], cursor: Cursor[Any], topic: str = CIRCULATION_EVENTS.name) -> list[int]:
+    """Let the partitions that end before what was read of them be read from their beginning; return them."""
+    ends = end_offsets(client, topic)
+    stored = progress.read(cursor, topic, list(ends))
+    short = [partition for partition, end in ends.items() if end < stored[partition]]
+    progress.rewind(cursor, topic, short, datetime.now(UTC))
+    return short
 
 
 def _counted(consumer: KafkaConsumer, partitions: list[TopicPartition], until: Mapping[int, int]) -> int:

@@ -1,6 +1,7 @@
 """How far each partition of the events' topic is in the database: a number that moves only in the transaction that writes."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -31,6 +32,20 @@ def read(cursor: Cursor[Any], topic: str, partitions: Collection[int]) -> dict[i
         (topic, list(partitions)),
     )
     return dict(cursor.fetchall())
+
+
+def rewind(cursor: Cursor[Any], topic: str, partitions: Collection[int], at: datetime) -> None:
+    """Let partitions be read from their beginning: facts are known again, and new ones may stand where others stood.
+
+    What was rejected there keeps its row, under a name that says until when the topic was another.
+    """
+    cursor.execute(
+        "UPDATE progress SET next_offset = 0 WHERE topic = %s AND partition = ANY(%s)", (topic, list(partitions))
+    )
+    cursor.execute(
+        "UPDATE rejections SET topic = %s WHERE topic = %s AND partition = ANY(%s)",
+        (f"{topic} until {at:%Y-%m-%d %H:%M:%S}", topic, list(partitions)),
+    )
 
 
 def advance(cursor: Cursor[Any], topic: str, spans: Sequence[Span]) -> None:

@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from rotation.events import CopyReturned
 from rotation.store.audit import audit
 from rotation.store.engine import connect
-from streams import admin, relay
+from streams import admin, recount, relay
 from streams.clients import consumer, gap_fetcher
 from streams.topics import Topic
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
@@ -77,6 +79,32 @@ def test_a_worker_stops_within_three_seconds_of_sigterm(line: Line) -> None:
     assert time.monotonic() - begin < 4.0  # the signal's own way on a loaded machine included
 
 
+def test_a_kafka_that_lost_its_end_stops_the_worker_with_a_sentence_until_it_is_rewound(line: Line) -> None:
+    events = [orjson.dumps(told(CopyReturned(copy=f"c{n}", place="p1"), n)) for n in range(6)]
+    worker = line.start()
+    line.send([*events, b"no event"])
+    line.until(lambda: line.heard() == 7, "all of it")
+    worker.terminate()
+    worker.wait(10)
+    with psycopg.connect(
+        line.url
+    ) as connection:  # as if Kafka had lost the last message of partition 0, and was told another since
+        connection.execute("UPDATE progress SET next_offset = next_offset + 2 WHERE partition = 0")
+    line.send([orjson.dumps(told(CopyReturned(copy="c9", place="p1"), 9))])
+    assert line.start().wait(PATIENCE_S) == 1
+    assert "rotation topics rewind" in (line.folder / "worker-1.log").read_text()
+    with psycopg.connect(line.url) as connection, connection.cursor() as cursor:
+        assert recount.rewind(line.client, cursor, topics(line.prefix).events) == [0]
+    line.start()
+    line.until(lambda: "c9" in _copies(line.url), "what came since")
+    assert counts(line.url) == {"applied": 7, "duplicates": 2, "rejected": 2}
+
+
+def _copies(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        return {copy for (copy,) in connection.execute("SELECT copy_id FROM copies")}
+
+
 def test_gaps_are_read_from_kafka_itself(line: Line) -> None:
     line.send([b"a", b"b", b"c", b"d", b"e", b"f"])
     fetch = gap_fetcher(line.client, topics(line.prefix).events)
@@ -112,12 +140,12 @@ def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_an
         connection.execute(
             "INSERT INTO outbox (topic, key, value) SELECT %s, 'k' || n, 'v' FROM generate_series(1, 20) n", (topic,)
         )
-        rows = [relay.Row(*row) for row in connection.execute("SELECT id, topic, key, value FROM outbox ORDER BY id")]
-        relay.send(line.sender, rows[:10])  # and here it was killed
+        killed = subprocess.run([sys.executable, "-m", "tests.relay_that_dies", line.bootstrap, line.url], timeout=60)
+        assert killed.returncode == -signal.SIGKILL
         assert relay.relay_once(connection, line.sender, [topic]) == 20
         assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
-    got = _read(line, topic, 30)
-    assert len(got) == 30
+    got = _read(line, topic, 40)
+    assert len(got) == 40
     assert len({(key, ident) for key, ident in got}) == 20
 
 
