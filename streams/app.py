@@ -54,11 +54,13 @@ class RotationApp(faust.App):
         short = shorter_than(self.client, self.sought_topic, stored)
         if short:
             raise OtherKafka(
-                "; ".join(f"partition {one} of {self.sought_topic} ends at {end}, and the database has read to {stored[one]}"
-                          for one, end in short.items())
-                + ": this Kafka is another than was read, or lost its end, and what it holds now would be passed by."
-                " Restore it, or run `rotation topics rewind`: it is read from its beginning, and what is known counts as duplicate"
-            )  # fmt: skip
+                "; ".join(
+                    f"partition {one} of {self.sought_topic} ends at {end}, and the database has read to {stored[one]}"
+                    for one, end in short.items()
+                )
+                + ": this Kafka is another than was read, or lost its end. Restore it, or run `rotation topics rewind`: "
+                "it is read from its beginning, and what is known counts as duplicate"
+            )
         return stored
 
 
