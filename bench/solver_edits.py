@@ -2,7 +2,8 @@
 
 `python -m bench.solver_edits [--stops 60 150 300 1000] [--seed 3] [--edits 200]` prints a JSON line for each size: wall
 and processor milliseconds (the processor's are what an idle machine would take), and the process's peak memory so far.
-`--race-s 10 [--hubs 4]` prints instead when a race has its first feasible plan, and what all its processes hold at most.
+Instead, `--replan-s 5` prints how soon a day half done is replanned and how little of it changes, and `--race-s 10
+[--hubs 4]` when a race has its first feasible plan and what all its processes hold at most.
 """
 
 import argparse
@@ -11,32 +12,40 @@ import os
 import random
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from solver import race
+from solver import race, replan
 from solver.construct import first_plan
 from solver.engines import Limits, Plan
 from solver.evaluate import evaluate, evaluate_change
 from solver.explain import Explainer
 from solver.generate import courier_day
 from solver.instance import compiled
-from solver.problem import Run
-from solver.solution import Solution
-from solver.solve import runs_of
+from solver.problem import Problem, Run, Stop, Window
+from solver.solution import Evaluation, Solution
+from solver.solve import runs_of, solve
 
 CORES = 2
+NOON_S, URGENT_S = 11 * 3600, 2 * 3600  # when the day goes otherwise, and how long an urgent stop waits
 LEFT_OUT = 5  # stops taken out of the plan, so that there is something to explain
 
 
 def main() -> None:
     options = _options()
     for stops in options.stops:
-        if options.race_s:
-            line = raced(stops, options.seed, options.hubs, options.race_s)
-        else:
-            line = measured(stops, options.seed, options.edits)
-        print(json.dumps({**line, "load": round(os.getloadavg()[0], 1)}), flush=True)
+        for line in lines(stops, options):
+            print(json.dumps({**line, "load": round(os.getloadavg()[0], 1)}), flush=True)
+
+
+def lines(stops: int, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield what is asked for of a day of so many stops."""
+    if options.race_s:
+        yield raced(stops, options.seed, options.hubs, options.race_s)
+    if options.replan_s:
+        yield from replanned(stops, options.seed, options.replan_s)
+    if not options.race_s and not options.replan_s:
+        yield measured(stops, options.seed, options.edits)
 
 
 def _options() -> argparse.Namespace:
@@ -45,6 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=3)
     parser.add_argument("--edits", type=int, default=200)
     parser.add_argument("--race-s", type=float, default=0)
+    parser.add_argument("--replan-s", type=float, default=0)
     parser.add_argument("--hubs", type=int, default=1)
     return parser.parse_args()
 
@@ -74,6 +84,44 @@ def raced(stops: int, seed: int, hubs: int, time_s: float) -> dict[str, Any]:
         "cost": judged[-1][1].cost_cents,
         "vehicles": judged[-1][1].totals.vans,
         "peak_mb": round((own + CORES * child) / 1024),
+    }
+
+
+def replanned(stops: int, seed: int, time_s: float) -> Iterator[dict[str, Any]]:
+    """Yield, for an urgent stop and for a van that breaks down in the middle of a day, what the rest of it changes."""
+    day = courier_day(stops, seed)
+    plan = solve(day, Limits(time_s, threads=CORES, seed=seed))
+    now = replan.at(day, plan, NOON_S)
+    out = [van.id for van in now.vans if van.under_way and van.under_way.on_board]
+    window = Window(from_s=NOON_S, until_s=NOON_S + URGENT_S)
+    urgent = Stop(id="urgent", place=day.stops[seed].place, collect=3, windows=[window], service_s=180)
+    events = {"urgent stop": replan.urgent(now, urgent), "broken van": replan.broken_down(now, out[0])}
+    for event, problem in events.items():
+        yield {"bench": "solver_replan", "event": event, "stops": stops, "seed": seed, "time_s": time_s} | _after(
+            problem, plan, Limits(time_s, threads=CORES, seed=seed)
+        )
+
+
+def _after(problem: Problem, plan: Solution, limits: Limits) -> dict[str, Any]:
+    """Return how soon the problem has a feasible plan, and how many of the visits ahead change van or order."""
+    begun, found = time.monotonic(), list[tuple[float, Evaluation]]()
+
+    def hear(_: Solution, evaluation: Evaluation) -> None:
+        found.append((round(time.monotonic() - begun, 2), evaluation))
+
+    solve(problem, limits, hear, warm=replan.still_valid(problem, plan))
+    last, feasible = found[-1][1], [at_s for at_s, evaluation in found if evaluation.feasible]
+    ahead = [
+        one for run in last.runs for one in run.visits if not one.done and not one.visit.startswith(("start", "end"))
+    ]
+    return {
+        "first_feasible_s": min(feasible, default=None),
+        "feasible": last.feasible,
+        "unserved": len(last.unserved),
+        "violations": sorted({one.cause for one in last.violations}),
+        "ahead": len(ahead),
+        "changed": last.totals.changed,
+        "cost": last.cost_cents,
     }
 
 
