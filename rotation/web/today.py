@@ -91,6 +91,11 @@ class Today:
         left_out = [item for plan in self.plans for item in plan.unserved]
         return sorted(left_out, key=lambda item: -item.get("copies", 0))
 
+    @property
+    def copies_unserved(self) -> int:
+        """How many copies that is."""
+        return sum(item.get("copies", 0) for item in self.unserved)
+
     @cached_property
     def status(self) -> Counter[str]:
         """Plans by status."""
