@@ -97,9 +97,9 @@ def replanned(stops: int, seed: int, time_s: float) -> Iterator[dict[str, Any]]:
     urgent = Stop(id="urgent", place=day.stops[seed].place, collect=3, windows=[window], service_s=180)
     events = {"urgent stop": replan.urgent(now, urgent), "broken van": replan.broken_down(now, out[0])}
     for event, problem in events.items():
-        yield {"bench": "solver_replan", "event": event, "stops": stops, "seed": seed, "time_s": time_s} | _after(
-            problem, plan, Limits(time_s, threads=CORES, seed=seed)
-        )
+        told = {"bench": "solver_replan", "event": event, "stops": stops, "seed": seed, "time_s": time_s}
+        before = {"cost_before": evaluate(day, plan).cost_cents}
+        yield told | before | _after(problem, plan, Limits(time_s, threads=CORES, seed=seed))
 
 
 def _after(problem: Problem, plan: Solution, limits: Limits) -> dict[str, Any]:

@@ -31,6 +31,13 @@ def first_plan(instance: Instance) -> Plan:
     return sorted(plan.items())
 
 
+def completed(instance: Instance, plan: Plan) -> Plan:
+    """Return the plan with what it leaves out inserted where it costs least and breaks nothing; what it has stays in order."""
+    runs = {van: list(nodes) for van, nodes in plan}
+    _insert_rest(instance, runs)
+    return sorted(runs.items())
+
+
 def _in_order(instance: Instance) -> list[int]:
     """Vans under way first, then those that cost least to send, the largest first."""
     vans = instance.problem.vans

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from solver.construct import first_plan
+from solver.construct import completed, first_plan
 from solver.docks import taking_turns
 from solver.engines import ENGINES, Limits, Plan
 from solver.evaluate import evaluate
@@ -50,6 +50,8 @@ def solve(
     if warm:
         best.warm = True
         best.offer(warm.runs, warm.engine, warm.versions)
+        if best.evaluation and best.evaluation.unserved:
+            best.offer_plan(completed(instance, rows_of(instance, warm.runs)), "construct", {})
     if engine in SLOW_TO_BEGIN:
         best.offer_plan(first_plan(instance), "construct", {})
     for plan, versions in _search(instance, limits, engine, best):

@@ -63,6 +63,13 @@ def test_an_urgent_stop_comes_in_and_little_else_moves():
     assert [one.visit for one in moved if one.van_before] == []
 
 
+def test_an_urgent_stop_is_in_the_plan_before_any_search_and_nothing_else_moves():
+    own_way = plans(v="s2 s1 s4 s3", w="s6 s5 s8 s7")
+    problem = replan.urgent(replan.at(morning(), own_way, 0), Stop.model_validate(stop(9, collect=2)))
+    evaluation = evaluate(problem, solve(problem, Limits(time_s=0.0), warm=replan.still_valid(problem, own_way)))
+    assert (evaluation.feasible, evaluation.totals.changed) == (True, 0)
+
+
 def test_an_urgent_stop_comes_between_where_the_order_is_kept():
     problem = replan.order_kept(replan.urgent(morning(), Stop.model_validate(stop(9, collect=2))), PLAN)
     found, evaluation = judged_again(problem, PLAN)
