@@ -291,6 +291,37 @@ def why(copy: Annotated[str, typer.Argument(help="The copy's id.")], as_json: Js
         _print(of_copy(connection, copy), as_json, show)
 
 
+@app.command("what-if")
+def what_if(
+    moves: Annotated[int | None, typer.Option(help="Moves a day.")] = None,
+    move_price: Annotated[float | None, typer.Option(help="Loans that a move must bring beyond its costs.")] = None,
+    equity: Annotated[float | None, typer.Option(help="Alpha of the equity weights; 0: none.")] = None,
+    fresh_bonus: Annotated[float | None, typer.Option(help="Loans that a fresh copy of a quota is worth.")] = None,
+    floor_bonus: Annotated[float | None, typer.Option(help="Loans that a copy of a special shelf is worth.")] = None,
+    capacity: Annotated[list[str] | None, typer.Option(help="PLACE=TIMES what it takes in and gives away.")] = None,
+    closed: Annotated[list[str] | None, typer.Option(help="A place that no copy comes to or leaves.")] = None,
+    day: Annotated[
+        datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Another day than today.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Plan the day as it is and with a change, beside each other; nothing is kept."""
+    from rotation.rebalancing.what_if import Change
+    from rotation.what_if import beside_todays, capacities
+
+    def show(answer: dict[str, Any]) -> None:
+        for name in ("as_is", "changed", "arrivals"):
+            Console().print(f"\n{name}", highlight=False)
+            _pairs(answer[name])
+        Console().print(f"\n{answer['what']['zh']}\n{answer['what']['en']}", highlight=False)
+
+    change = Change(moves, move_price, equity, fresh_bonus, floor_bonus)
+    with _beside() as (settings, network, engine), engine.connect() as connection:
+        limits, when = capacities(capacity or ()), day.date() if day else None
+        made = beside_todays(connection, network, settings, change, capacity=limits, closed=closed or (), day=when)
+        _print(made, as_json, show)
+
+
 # --- Input ------------------------------------------------------------------------------------------------------------
 
 

@@ -122,8 +122,8 @@ def _moves(connection: Connection, network: Network, settings: Settings, day: da
     """Decide the day's picks and keep them with the night's prices, unless that was done before."""
     row = connection.execute(select(plans).where(plans.c.day == day)).first()
     if row is None:
-        visited = _visited(network, day)
-        found = world(driver(connection), network, now, history_weeks=settings.history_weeks, visited=visited)
+        called = visited(network, day)
+        found = world(driver(connection), network, now, history_weeks=settings.history_weeks, visited=called)
         chosen = rebalancing_settings(settings)
         demand, decided = rates(found.snapshot, chosen), plan(found.snapshot, chosen, settings.seed)
         _keep(connection, day, found, demand, decided, settings.seed)
@@ -137,7 +137,7 @@ def _moves(connection: Connection, network: Network, settings: Settings, day: da
     }
 
 
-def _visited(network: Network, day: date) -> frozenset[str]:
+def visited(network: Network, day: date) -> frozenset[str]:
     """Return the places that a van can call at on a day."""
     calendar = Calendar(network)
     return frozenset(place for place in network.place if calendar.call(place, day))

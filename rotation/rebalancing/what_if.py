@@ -1,0 +1,151 @@
+"""What if: the night as it is beside the same night under another budget, price, weight, floor or capacity.
+
+A change touches settings and the places' limits, nothing else, so both plans see the same copies and the same rates, and what
+differs between them is what the change does. Loans are counted without equity weights: weights may be what is changed.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rotation.rebalancing import kernels
+from rotation.rebalancing.outcome import Code, Move, Plan
+from rotation.rebalancing.plan import plan
+from rotation.rebalancing.snapshot import Places, Settings, Snapshot
+
+SHOWN_PLACES = 5  # places told of whose arrivals change most
+
+TEMPLATES = (
+    "调运{moves:+d}册（共{total:d}册），{weeks:.0f}周内预计借阅{loans:+.1f}次，在等的读者多得到{waiting:+d}册，"
+    "定额欠缺{missing:+d}册，处理和运送折合{cost:+.1f}次借阅；再多调一册值{price:.2f}次。",
+    "{moves:+d} moves ({total:d} in all), {loans:+.1f} expected loans over {weeks:.0f} weeks, {waiting:+d} copies for readers "
+    "who wait, {missing:+d} copies missing to floors, {cost:+.1f} loans' worth of handling and transport; "
+    "one more move would be worth {price:.2f}.",
+)  # Chinese, English
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is different; None and empty: as it is. Places are row numbers."""
+
+    budget_moves: int | None = None
+    move_price: float | None = None
+    equity: float | None = None
+    fresh_bonus: float | None = None
+    floor_bonus: float | None = None
+    capacity: Mapping[int, float] = field(default_factory=dict)  # what a place takes in and gives away, times so much
+    closed: Collection[int] = ()  # places that no copy comes to or leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two plans in a few numbers."""
+
+    moves: int
+    loans: float  # expected over the horizon beyond those without any move, unweighted
+    waiting: int  # moves to readers who wait
+    missing: int  # copies missing to floors and quotas
+    cost: float  # of handling and transport, in loans
+    move_price: float  # what one more move would bring beyond its costs
+    gap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The night as it is and as it would be."""
+
+    as_is: Side
+    changed: Side
+    arrivals: Mapping[int, int]  # copies more (or fewer) a day, for the places where that differs most
+    horizon_weeks: float
+
+
+def compare(snapshot: Snapshot, change: Change, settings: Settings | None = None, seed: int = 0) -> Comparison:
+    """Plan the night as it is and with `change`.
+
+    Raises
+    ------
+    ValueError
+        When a change names a place that is not there, or a number below 0.
+    """
+    chosen = settings or Settings()
+    _check(change, len(snapshot.places))
+    other = replace(snapshot, places=_places(snapshot.places, change))
+    before, after = plan(snapshot, chosen, seed), plan(other, _settings(chosen, change), seed)
+    return Comparison(
+        _side(before, chosen),
+        _side(after, chosen),
+        _arrivals(before, after, len(snapshot.places)),
+        chosen.horizon_weeks,
+    )
+
+
+def sentences(comparison: Comparison) -> tuple[str, str]:
+    """Say what the change does, in Chinese and English."""
+    before, after = comparison.as_is, comparison.changed
+    names = ("moves", "loans", "waiting", "missing", "cost")
+    differences = {name: getattr(after, name) - getattr(before, name) for name in names}
+    numbers = differences | {"total": after.moves, "weeks": comparison.horizon_weeks, "price": after.move_price}
+    chinese, english = (template.format_map(numbers) for template in TEMPLATES)
+    return chinese, english
+
+
+def _check(change: Change, places: int) -> None:
+    for b in (*change.capacity, *change.closed):
+        if not 0 <= b < places:
+            raise ValueError(f"place {b} is not one of the {places} places of the night")
+    for name in ("budget_moves", "move_price", "equity", "fresh_bonus", "floor_bonus"):
+        value = getattr(change, name)
+        if value is not None and not value >= 0:
+            raise ValueError(f"{name} is {value}; it must not be negative")
+    for b, times in change.capacity.items():
+        if not 0 <= times < np.inf:
+            raise ValueError(f"the capacity of place {b} times {times}: expected a number from 0 up")
+
+
+def _settings(settings: Settings, change: Change) -> Settings:
+    names = ("budget_moves", "move_price", "equity", "fresh_bonus", "floor_bonus")
+    return replace(settings, **{name: getattr(change, name) for name in names if getattr(change, name) is not None})
+
+
+def _places(places: Places, change: Change) -> Places:
+    times = np.ones(len(places))
+    for b, factor in change.capacity.items():
+        times[b] = factor
+    times[list(change.closed)] = 0
+    into, out = (np.floor(copies * times).astype(np.int32) for copies in (places.in_copies, places.out_copies))
+    return replace(places, in_copies=into, out_copies=out)
+
+
+def _side(decided: Plan, settings: Settings) -> Side:
+    moves = decided.moves
+    return Side(
+        moves=len(moves),
+        loans=_loans(moves, settings),
+        waiting=sum(move.reason.code is Code.READERS_WAIT for move in moves),
+        missing=sum(shortfall.missing for shortfall in decided.shortfalls),
+        cost=sum(move.reason.numbers["cost"] for move in moves),
+        move_price=decided.prices.move,
+        gap=decided.gap,
+    )
+
+
+def _loans(moves: Collection[Move], settings: Settings) -> float:
+    """Return what the moves add to expected loans: each copy's last loans there, less those it leaves behind."""
+
+    def last(rate: str, copies: str, beside: int) -> float:
+        rates = np.array([move.reason.numbers[rate] for move in moves], np.float64)
+        others = np.array([move.reason.numbers[copies] for move in moves], np.int64) - beside
+        more = np.zeros(len(rates))
+        kernels.marginals(rates, np.maximum(others, 0), settings.horizon_weeks, settings.loan_weeks, more)
+        return float(more.sum())
+
+    return last("rate_there", "copies_there", 0) - last("rate_here", "copies_here", 1)
+
+
+def _arrivals(before: Plan, after: Plan, places: int) -> dict[int, int]:
+    came = [np.bincount([move.destination for move in decided.moves], minlength=places) for decided in (before, after)]
+    more = came[1] - came[0]
+    most = np.argsort(-np.abs(more), kind="stable")[:SHOWN_PLACES]
+    return {int(b): int(more[b]) for b in most if more[b]}

@@ -1,0 +1,64 @@
+"""What if, on a city's database: two plans of the same night, told by the places' names, and nothing kept of either."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+
+from config import load
+from rotation.clock import standing_at
+from rotation.movements import State
+from rotation.rebalancing.what_if import Change
+from rotation.store.clock import set_clock
+from rotation.store.engine import engine
+from rotation.store.tables import plans, transfers
+from rotation.what_if import beside_todays, capacities
+from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
+
+LENT_IN_THE_ROOM_EVERY_MONTH = [
+    fact
+    for month in range(10)
+    for fact in (
+        moved("c1", weeks_ago(44 - 4 * month), State.ON_SHELF, "room"),
+        moved("c1", weeks_ago(42 - 4 * month), State.ON_LOAN, "room"),
+    )
+]
+NEVER_LENT_AT_THE_CENTRE = [moved(f"c{n}", weeks_ago(44), State.ON_SHELF, "centre") for n in range(2, 10)]
+SETTINGS = load(data_dir=Path("unused"), moves_per_day=20)
+FREELY = Change(move_price=0.0)
+
+
+@pytest.fixture
+def city(database: str) -> Iterator[Engine]:
+    at = engine(database)
+    with at.begin() as connection:
+        facts = [*LENT_IN_THE_ROOM_EVERY_MONTH, *NEVER_LENT_AT_THE_CENTRE]
+        write(connection, {f"c{number}": f"t{number % 3}" for number in range(1, 10)}, facts)
+        set_clock(connection, standing_at(MONDAY))
+    yield at
+    at.dispose()
+
+
+def beside(city: Engine, **places: Any) -> dict[str, Any]:
+    with city.connect() as connection:
+        return beside_todays(connection, NETWORK, SETTINGS, FREELY, **{"capacity": {}} | places)
+
+
+def test_a_change_is_told_by_the_places_names_and_nothing_is_kept(city: Engine):
+    free, shut = beside(city), beside(city, capacity={"branch": 0}, closed=["room"])
+    assert free["changed"]["moves"] > free["as_is"]["moves"]
+    assert set(free["arrivals"]) <= {"room", "branch", "centre"}
+    assert shut["changed"]["moves"] == 0
+    assert f"{free['changed']['moves']:d} in all" in free["what"]["en"]
+    with city.connect() as connection:
+        assert connection.execute(select(plans)).all() == connection.execute(select(transfers)).all() == []
+
+
+def test_a_place_that_is_not_there_and_a_capacity_that_is_none_are_refused(city: Engine):
+    with pytest.raises(ValueError, match="no place 'moon'"):
+        beside(city, closed=["moon"])
+    with pytest.raises(ValueError, match="expected PLACE=TIMES"):
+        capacities(["room:2"])
+    assert capacities(["room=2", "branch=0.5"]) == {"room": 2.0, "branch": 0.5}
