@@ -95,6 +95,11 @@ class Recent:
         self._at, self._levels = float("-inf"), dict[str, list[Level]]()
         self._heard, self._touched, self._all = False, set[str](), True
 
+    @property
+    def heard(self) -> bool:
+        """Whether notices are heard."""
+        return self._heard
+
     def hear(self, *, heard: bool) -> None:
         """Note that notices are heard from now on, or are not: what was missed meanwhile may be anything."""
         with self._note:
