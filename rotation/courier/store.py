@@ -2,7 +2,7 @@
 
 The idea: where a copy is follows from the last crate that it was closed into and that crate's last scan; a copy in no crate
 waits where it was last checked in. A planned day replaces what was planned for it before, in the caller's transaction, and
-leaves alone what is ordered.
+leaves alone what is approved or ordered.
 """
 
 from collections import defaultdict
