@@ -1,6 +1,6 @@
 """The night's plan at three sizes, and what others make of the same night: one JSON line each.
 
-    python -m bench.planner [66k] [1M] [10M] [--seed 1] [--threads 1] [--budget MOVES]
+    python -m bench.planner [66k] [1M] [10M] [--seed 1] [--threads 1] [--budget MOVES] [--alone]
 
 Floors and quotas are on. `seconds` is the whole plan, rates to lists, on a compiled planner; `cold_s` is the first plan of the
 process (compiling, where the compiled loops are not on disk). `peak_mb` is the process's highest, the drawn night included.
@@ -35,8 +35,8 @@ def commit() -> str:
     return told.stdout.strip()
 
 
-def measure(size: Size, seed: int, settings: Settings) -> dict[str, object]:
-    """Plan one night."""
+def measure(size: Size, seed: int, settings: Settings, *, alone: bool = False) -> None:
+    """Plan one night, and let others plan it too unless it is to be `alone`."""
     snapshot = night(size, seed)
     begin, cpu = time.perf_counter(), time.process_time()
     decided = plan(snapshot, settings, seed)
@@ -50,8 +50,8 @@ def measure(size: Size, seed: int, settings: Settings) -> dict[str, object]:
         "shortfalls": len(decided.shortfalls),
     }  # fmt: skip
     print(json.dumps(line | {"commit": commit(), "python": platform.python_version()}), flush=True)
-    others(snapshot, decided.bound, len(decided.moves), size, seed, settings)
-    return line
+    if not alone:
+        others(snapshot, decided.bound, len(decided.moves), size, seed, settings)
 
 
 def others(snapshot: Snapshot, bound: float, moves: int, size: Size, seed: int, settings: Settings) -> None:
@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--budget", type=int)
+    parser.add_argument("--alone", action="store_true", help="leave out the other policies, which take minutes at 10M")
     chosen = parser.parse_args()
     settings = Settings(threads=chosen.threads, budget_moves=chosen.budget, rounds=20)
     begin = time.perf_counter()
@@ -94,7 +95,8 @@ def main() -> None:
     )
     for size in SIZES:
         if size.name in chosen.sizes:
-            measure(size, chosen.seed, replace(settings, gap=0.0045 if size.name == "10M" else settings.gap))
+            gap = 0.0045 if size.name == "10M" else settings.gap
+            measure(size, chosen.seed, replace(settings, gap=gap), alone=chosen.alone)
 
 
 if __name__ == "__main__":

@@ -60,39 +60,54 @@ def shortfalls(
     """Name each floor that was not met, and what stopped it."""
     picked = Picked(paired.release[paired.release >= 0], paired.column)
     counts = count(tables, found.out, found.into, picked)
-    return tuple(_fresh_missing(tables, found, counts) + _shelves_missing(snapshot, tables, found, counts))
+    spare = _movable(tables, found) - counts.out_copies.sum(1)
+    return tuple(
+        _fresh_missing(tables, found, counts, spare) + _shelves_missing(snapshot, tables, found, counts, spare)
+    )
 
 
-def _fresh_missing(tables: Tables, found: Found, counts: Counts) -> list[Shortfall]:
+def _fresh_missing(tables: Tables, found: Found, counts: Counts, spare: NDArray[np.int64]) -> list[Shortfall]:
     asked, met = tables.limits.fresh.sum(0), np.minimum(counts.fresh, tables.limits.fresh).sum(0)
     return [
-        Shortfall(int(b), -1, int(asked[b]), int(asked[b] - met[b]), _limit(tables, found, counts, slice(None), int(b)))
+        Shortfall(
+            int(b), -1, int(asked[b]), int(asked[b] - met[b]), _limit(tables, found, counts, spare, slice(None), int(b))
+        )
         for b in np.flatnonzero(met < asked)
     ]
 
 
-def _shelves_missing(snapshot: Snapshot, tables: Tables, found: Found, counts: Counts) -> list[Shortfall]:
+def _shelves_missing(
+    snapshot: Snapshot, tables: Tables, found: Found, counts: Counts, spare: NDArray[np.int64]
+) -> list[Shortfall]:
     short, section = tables.limits.short, tables.world.section
     missing = short - np.minimum(counts.in_copies, short)
     return [
         Shortfall(
             int(b), int(k), int(snapshot.places.class_floor[b, k]), int(missing[section[k], b]),
-            _limit(tables, found, counts, int(section[k]), int(b)),
+            _limit(tables, found, counts, spare, int(section[k]), int(b)),
         )
         for b, k in np.argwhere((snapshot.places.class_floor > 0) & (missing[section].T > 0))
     ]  # fmt: skip
 
 
-def _limit(tables: Tables, found: Found, counts: Counts, section: int | slice, b: int) -> str:
-    """Return what stops another copy there: the day's intake, the room, no copy to send, or that all are worth more elsewhere."""
+def _limit(tables: Tables, found: Found, counts: Counts, spare: NDArray[np.int64], section: int | slice, b: int) -> str:
+    """Return what stops another copy there: the day's intake, the room, no copy to send, or that all are worth more elsewhere.
+
+    `spare` counts by section the copies that could leave and stay.
+    """
     duals, limits = found.flow.duals, tables.limits
     if counts.in_copies[:, b].sum() >= limits.in_copies[b]:
         return "in_copies"
     if duals.place[b] > SCARCE or np.any(duals.room[section, b] > SCARCE):
         return "room"
-    of_section = np.isin(tables.world.section[tables.world.cls], np.arange(len(limits.short))[section])
-    movable = np.diff(found.out.start)[of_section].sum() + tables.world.homeless[of_section].sum()
-    return "stock" if movable <= counts.out_copies[section].sum() else "worth"
+    return "stock" if spare[section].sum() <= 0 else "worth"
+
+
+def _movable(tables: Tables, found: Found) -> NDArray[np.int64]:
+    """Count the copies that may leave, or have no home, by section: `S`."""
+    world, movable = tables.world, np.diff(found.out.start) + tables.world.homeless
+    of_class = np.bincount(world.cls, movable, len(world.section))
+    return np.bincount(world.section, of_class, len(tables.limits.short)).astype(np.int64)
 
 
 def suggestions(

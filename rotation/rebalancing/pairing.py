@@ -33,7 +33,7 @@ class Paired(NamedTuple):
 def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -> Paired:
     """Choose copies and pair them with their places."""
     out, into, picked = found.out, found.into, found.picked
-    pool = _Pool(snapshot, tables)
+    pool = _Pool(snapshot, tables, out.title[picked.leaves])
     copy, release = pool.take(out, picked.leaves)
     homeless = pool.homeless(into.title[picked.arrives], out.title[picked.leaves])
     copy, release = np.r_[copy, homeless], np.r_[release, np.full(len(homeless), -1)]
@@ -52,11 +52,13 @@ def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -
 
 
 class _Pool:
-    """Copies that may leave, by title and place, those first that idled longest."""
+    """Copies that may leave, of `titles` that do, by title and place, those first that idled longest."""
 
-    def __init__(self, snapshot: Snapshot, tables: Tables) -> None:
+    def __init__(self, snapshot: Snapshot, tables: Tables, titles: NDArray[np.int32]) -> None:
         self.copies, self.width = snapshot.copies, max(len(snapshot.places), 1)
-        free = np.flatnonzero(tables.free_copy)
+        leaves = np.zeros(len(snapshot.titles) + 1, bool)  # the last for copies of no known title
+        leaves[titles] = True
+        free = np.flatnonzero(tables.free_copy & leaves[np.where(tables.usable, self.copies.title, -1)])
         self.rows = free[
             np.lexsort((free, -self.copies.arrived_weeks[free], -self.copies.idle_weeks[free], self._key(free)))
         ]

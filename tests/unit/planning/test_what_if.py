@@ -31,12 +31,24 @@ def test_a_larger_budget_brings_more_loans_by_more_moves_each_worth_less():
         assert more.move_price < less.move_price
 
 
-def test_nothing_comes_to_a_place_that_is_closed_and_half_the_capacity_is_kept():
+def busiest(snapshot: Snapshot, chosen: Settings) -> tuple[int, int]:
+    came = np.bincount([move.destination for move in plan(snapshot, chosen).moves])
+    return int(came.argmax()), int(came.max())
+
+
+def test_nothing_comes_to_a_place_that_is_closed():
     free = Settings(move_price=0.1)
-    busiest = np.bincount([move.destination for move in plan(night(), free).moves]).argmax()
-    assert compare(night(), Change(closed={int(busiest)}), free).arrivals[int(busiest)] < 0
+    place, came = busiest(night(), free)
+    assert compare(night(), Change(closed={place}), free).arrivals[place] == -came
     shut = compare(night(), Change(closed=range(6)), free).changed
     assert (shut.moves, shut.loans) == (0, 0)
+
+
+def test_a_place_that_takes_in_half_as_much_gets_half_as_much():
+    snapshot, free = city(3, titles=30, places=6, copies=90, in_copies=4), Settings(move_price=0.1)
+    place, came = busiest(snapshot, free)
+    assert came == 4
+    assert compare(snapshot, Change(capacity={place: 0.5}), free).arrivals[place] == -2
 
 
 def test_loans_are_those_of_the_shelves_after_less_those_before():
