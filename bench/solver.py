@@ -220,13 +220,19 @@ def _print_table(results: list[dict[str, Any]]) -> None:
         print(json.dumps(_line(name, time_s, mine)))
 
 
-def _line(name: str, time_s: float, turns: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+def _line(name: str, time_s: float, all_turns: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return the figures of a class; turns in which no peer has a feasible plan are counted, not compared."""
+    turns = [turn for turn in all_turns if any(turn[peer]["feasible"] for peer in PEERS if peer in turn)]
+    if not turns:
+        return {"class": name, "time_s": time_s, "turns": 0, "no_peer_feasible": len(all_turns)}
     ratios = [_cost(turn[OURS]) / min(_cost(turn[peer]) for peer in PEERS if peer in turn) for turn in turns]
     peers = {peer: [_cost(turn[OURS]) / _cost(turn[peer]) for turn in turns if peer in turn] for peer in PEERS}
     return {
         "class": name,
         "time_s": time_s,
         "turns": len(turns),
+        "no_peer_feasible": len(all_turns) - len(turns),
+        "infeasible": sum(not turn[OURS]["feasible"] for turn in all_turns),
         "to_best_peer_pct": round(100 * (statistics.mean(ratios) - 1), 2),
         "worst_pct": round(100 * (max(ratios) - 1), 2),
         **{f"to_{peer}_pct": round(100 * (statistics.mean(found) - 1), 2) for peer, found in peers.items() if found},
