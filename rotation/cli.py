@@ -547,8 +547,11 @@ def network_check(file: Annotated[Path, typer.Argument(exists=True, dir_okay=Fal
 
 @db_app.command("upgrade")
 def db_upgrade() -> None:
-    """Create or upgrade the tables."""
-    with _beside():
+    """Create or upgrade the tables, and take over the levels that the network file gives each place."""
+    from rotation.store.targets import set_targets
+
+    with _beside() as (_, network, engine), engine.begin() as connection:
+        set_targets(connection, network)
         say("the database is up to date")
 
 

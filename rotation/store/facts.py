@@ -194,7 +194,8 @@ SELECT *, count(*) FROM moved GROUP BY 1, 2, 3, 4, 5
 INSERT_COPIES = f"""
 WITH new AS (
     INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE newest
-    AND NOT EXISTS (SELECT FROM copies c WHERE c.copy_id = b.copy_id)
+    AND NOT EXISTS (
+        SELECT FROM copies t WHERE t.copy_id = b.copy_id AND NOT {NEWER.replace("excluded.", "b.")})
     ON CONFLICT (copy_id) DO UPDATE SET
         occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
         event_id = excluded.event_id, state = excluded.state, place_id = excluded.place_id, to_place_id = excluded.to_place_id

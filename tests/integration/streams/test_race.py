@@ -1,0 +1,42 @@
+"""Two workers hear of a new copy at the same time: whichever commits last, its last movement stands."""
+
+from typing import Any
+
+import orjson
+import psycopg
+
+from rotation.events import CopyLoaned, CopyReturned
+from rotation.store import facts
+from rotation.store.engine import connect
+from rotation.store.progress import Span
+from streams.apply import Topics, _staged, write
+from streams.rows import Message, rows_of
+from tests.streams_world import EDGE, fold, standing, told
+
+FIRST, THEN = told(CopyReturned(copy="c1", place="p1"), 1), told(CopyLoaned(copy="c1", place="p2"), 2)
+
+
+def apply(cursor: Any, partition: int, event: dict[str, Any]) -> None:
+    rows = rows_of([Message(partition, 0, orjson.dumps([event]))], EDGE)
+    staged = _staged(cursor, rows)
+    cursor.execute("INSERT INTO progress (topic, partition, next_offset) VALUES ('t', %s, 0)", (partition,))
+    write(cursor, Topics("t"), [Span(partition, 0, 1)], rows, staged)
+
+
+def test_a_copy_that_another_worker_adds_between_two_statements_has_its_last_movement(database: str) -> None:
+    class Interrupted(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *arguments: Any, **more: Any) -> Any:
+            if query == facts.INSERT_COPIES:
+                with connect(database) as other:
+                    facts.prepare_session(other.cursor())
+                    apply(other.cursor(), 1, FIRST)
+            return super().execute(query, *arguments, **more)
+
+    with connect(database) as connection:
+        with connection.cursor() as cursor:
+            facts.prepare_session(cursor)
+        connection.commit()
+        connection.cursor_factory = Interrupted
+        with connection.cursor() as cursor:
+            apply(cursor, 0, THEN)
+    assert standing(database).copies == fold([FIRST, THEN]).copies
