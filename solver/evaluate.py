@@ -258,7 +258,7 @@ def _visit(runs: Schedule, row: int, column: int) -> Visit:
 def _together(instance: Instance, reports: Sequence[RunReport]) -> Evaluation:
     used = [report for report in reports if report.visits]
     served, missing = _served(instance, reports)
-    across = [violation for find in ACROSS for violation in find(instance, reports)]
+    across = [*what_must_be_is_served(instance, missing), *(one for find in ACROSS for one in find(instance, reports))]
     violations = [violation for report in reports for violation in report.violations] + across
     works = [report.work_s for report in used]
     imbalance_s = max(works, default=0) - min(works, default=0)
@@ -319,9 +319,9 @@ def _served(instance: Instance, reports: Sequence[RunReport]) -> tuple[list[int]
     return np.flatnonzero(whole).tolist(), np.flatnonzero(~whole).tolist()
 
 
-def what_must_be_is_served(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
+def what_must_be_is_served(instance: Instance, missing: Sequence[int]) -> Iterator[Violation]:
     """Every stop and shipment without a prize is served."""
-    for item in _served(instance, reports)[1] if (instance.prize_cents == MANDATORY).any() else ():
+    for item in missing:
         if instance.prize_cents[item] == MANDATORY:
             yield Violation(Cause.UNSERVED, 1, "visits", None, instance.items[item].id)
 
@@ -365,4 +365,4 @@ def _stays(reports: Sequence[RunReport], depot: str) -> list[tuple[int, int]]:
     return [(visit.begin_s, visit.leave_s) for visit in visits if visit.leave_s > visit.begin_s]
 
 
-ACROSS = (what_must_be_is_served, nothing_on_two_runs, locked_together, docks_suffice)
+ACROSS = (nothing_on_two_runs, locked_together, docks_suffice)

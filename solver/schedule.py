@@ -18,6 +18,7 @@ from solver.instance import NEVER_S, Bools, Instance, Ints, Kind
 from solver.problem import Slot
 
 MOST_CLOSURES = 6  # that the start of one run is put off past: lunch at places one after the other, and a little more
+FEW_RUNS = 16  # up to here plain numbers are faster than arrays of a column
 
 
 REST = int(Kind.BREAK)  # looked up once: an enumeration is slow to ask
@@ -160,11 +161,32 @@ class _Pass:
         self.resting = instance.kind[rows] == REST if REST in instance.kind else None
         self.clock = start_s
         self.rest, self.rested = np.zeros_like(start_s), np.zeros_like(start_s)  # on the road: max(t + rest, rested)
-        for column in range(rows.shape[1]):
-            self._visit(column)
+        if len(rows) <= FEW_RUNS and self.resting is None and not instance.problem.slots:
+            self._visit_one_by_one()
+        else:
+            for column in range(rows.shape[1]):
+                self._visit(column)
         self.leave, self.gap, self.close = self.begin + self.service, self.begin - self.driven, self._close()
         if self.resting is not None:
             self.gap[self.resting] = 0
+
+    def _visit_one_by_one(self) -> None:
+        """What `_visit` does for all columns, run by run in plain numbers: no array is worth making for so few."""
+        driven, begin = list[list[int]](), list[list[int]]()
+        tables = (self.seconds, self.opens, self.closes, self.floor, self.service)
+        for clock, *columns in zip(self.clock.tolist(), *(one.tolist() for one in tables), strict=True):
+            arrivals, begins = list[int](), list[int]()
+            for seconds, opens, closes, floor, service in zip(*columns, strict=True):
+                arrive = clock + seconds
+                opened = next((opens[at] for at, close in enumerate(closes) if arrive <= close), opens[-1])
+                clock = max(arrive, opened, floor)
+                arrivals.append(arrive)
+                begins.append(clock)
+                clock += service
+            driven.append(arrivals)
+            begin.append(begins)
+        self.driven, self.begin = (np.array(one, dtype=np.int64) for one in (driven, begin))
+        self.arrive = self.driven.copy()
 
     def _visit(self, column: int) -> None:
         """Go on to one column: what does not depend on the clock is done for all columns at once, before and after."""

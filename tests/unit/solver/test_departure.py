@@ -4,6 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from solver import schedule
+from solver.generate import courier_day
 from solver.instance import compiled
 from solver.problem import Depot, Problem, Stop, Travel, Van, Window
 from solver.schedule import drive, table
@@ -64,3 +66,16 @@ def _length(hours: list[list[tuple[int, int]]], start_s: int) -> int | None:
             return None
         clock_s = max(clock_s, opening[0]) + 60
     return clock_s + TEN_MINUTES_S - start_s
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.randoms(use_true_random=False))
+def test_a_run_has_the_same_times_alone_as_among_many(seed, random):
+    day = compiled(courier_day(12, seed))
+    orders = [random.sample(range(day.tasks), k=random.randint(0, 9)) for _ in range(schedule.FEW_RUNS + 1)]
+    among_many = drive(day, *table(day, [(0, order) for order in orders]))
+    for row, order in enumerate(orders):
+        alone = drive(day, *table(day, [(0, order)]))
+        columns = alone.rows.shape[1]
+        for times in ("arrive_s", "begin_s", "leave_s"):
+            assert (getattr(alone, times)[0] == getattr(among_many, times)[row, :columns]).all()
