@@ -123,7 +123,7 @@ def _put_off(first: "_Pass", due: Ints) -> "_Pass":
     start_s = first.begin[:, 0] + first.delay(due)
     if (start_s == first.begin[:, 0]).all():
         return first
-    return _Pass(first.instance, first.van, first.rows, first.floor, start_s)
+    return first.again(slice(None), start_s)
 
 
 def _pass_closures(times: "_Pass", due: Ints) -> None:
@@ -136,7 +136,7 @@ def _pass_closures(times: "_Pass", due: Ints) -> None:
             return
         rows = rows[gains]
         begin_s = here.begin[gains, 0] + jump[gains]
-        here = _put_off(_Pass(times.instance, times.van[rows], times.rows[rows], times.floor[rows], begin_s), due[rows])
+        here = _put_off(times.again(rows, begin_s), due[rows])
         better = (here.length() < times.length()[rows]) & (here.late(due[rows]) <= times.late(due)[rows])
         times.take(rows[better], here, better)
 
@@ -147,17 +147,31 @@ def _kept(first: "_Pass", later: "_Pass", instance: Instance, van: Ints, rows: I
     return _Pass(instance, van, rows, floor, np.where(waits, first.begin[:, 0], later.begin[:, 0]))
 
 
+_Facts = tuple[Ints, ...]  # metres, seconds without rush hours, openings, closings, services: whatever the start
+
+
+def _facts(instance: Instance, van: Ints, rows: Ints) -> _Facts:
+    zone = instance.van_class[van][:, None]
+    return (
+        *_way(instance, van, rows),
+        instance.open_s[zone, rows],
+        instance.close_s[zone, rows],
+        instance.service_s[rows],
+    )
+
+
 class _Pass:
     """One drive through all columns from the given start times; arrays R, K."""
 
-    def __init__(self, instance: Instance, van: Ints, rows: Ints, floor: Ints, start_s: Ints) -> None:
+    def __init__(
+        self, instance: Instance, van: Ints, rows: Ints, floor: Ints, start_s: Ints, facts: "_Facts | None" = None
+    ) -> None:
         self.instance, self.van, self.rows, self.floor = instance, van, rows, floor
+        self.facts = facts or _facts(instance, van, rows)
         self.arrive, self.begin, self.driven = (np.zeros(rows.shape, dtype=np.int64) for _ in range(3))
-        self.metres, base = _way(instance, van, rows)
-        self.seconds = base.copy() if instance.problem.slots else base
-        zone = instance.van_class[van][:, None]
-        self.opens, self.closes = instance.open_s[zone, rows], instance.close_s[zone, rows]
-        self.service = instance.service_s[rows]
+        metres, base, self.opens, self.closes, self.service = self.facts
+        self.metres = metres.copy()
+        self.seconds = base.copy()
         self.resting = instance.kind[rows] == REST if REST in instance.kind else None
         self.clock = start_s
         self.rest, self.rested = np.zeros_like(start_s), np.zeros_like(start_s)  # on the road: max(t + rest, rested)
@@ -169,6 +183,11 @@ class _Pass:
         self.leave, self.gap, self.close = self.begin + self.service, self.begin - self.driven, self._close()
         if self.resting is not None:
             self.gap[self.resting] = 0
+
+    def again(self, chosen: Ints | slice, start_s: Ints) -> "_Pass":
+        """Return a pass of the chosen rows from other start times."""
+        facts = tuple(one[chosen] for one in self.facts)
+        return _Pass(self.instance, self.van[chosen], self.rows[chosen], self.floor[chosen], start_s, facts)
 
     def _visit_one_by_one(self) -> None:
         """What `_visit` does for all columns, run by run in plain numbers: no array is worth making for so few."""
