@@ -1,6 +1,6 @@
-"""The night's plan at three sizes, and what others make of the same night: one JSON line each.
+"""The night's plan at several sizes, and what others make of the same night: one JSON line each.
 
-    python -m bench.planner [66k] [1M] [10M] [--seed 1] [--threads 1] [--budget MOVES] [--alone]
+    python -m bench.planner [66k] [250k] [1M] [3M] [10M] [--seed 1] [--threads 1] [--budget MOVES] [--alone]
 
 Floors and quotas are on. `seconds` is the whole plan, rates to lists, on a compiled planner; `cold_s` is the first plan of the
 process (compiling, where the compiled loops are not on disk). `peak_mb` is the process's highest, the drawn night included.

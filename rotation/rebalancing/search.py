@@ -27,6 +27,9 @@ OPENING_MARGIN = 0.1  # loans by which a choice may miss, for guesses are off
 LATER_COLUMNS = 60  # what each round adds for a title at most beyond its matching
 NEAR_LOANS = 0.02  # a later column that misses by less may be wanted once prices have moved a little
 OVERSHOOT = 0.02  # share of the budget that may be exceeded before the least moves are cut off
+FARTHER = 5.0  # times that the reach grows where a solution did not tighten the bound ...
+FARTHEST = 10.0  # ... until all is in reach, loans
+QUEUE, QUEUE_MORE = 4, 60  # columns that a round adds for a place: four times what it takes in and sixty more
 PRICE_STEPS = 12  # solutions of one round at most while the price is looked for
 
 Reals = NDArray[np.float64]
@@ -88,6 +91,7 @@ class _Start(NamedTuple):
     into: Columns
     price: float
     near: Duals  # the prices that gave the best bound so far
+    reach: float  # loans by which a known column may miss at these prices and still be solved with
     bound: float
 
 
@@ -95,6 +99,7 @@ class _Step(NamedTuple):
     into: Columns
     price: float
     near: Duals
+    reach: float
     bound: float
     found: "Found"
     news: bool
@@ -110,9 +115,26 @@ def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, se
     picked = _cut(tables, out, last.into, flow, price, settings)
     counts = count(tables, out, last.into, picked)
     found = Found(out, last.into, picked, flow, price, value_of(tables, out, last.into, picked, settings), bound, 0)
-    more = circulation.columns(tables.world, asked.title, asked.place, last.into)
+    more = circulation.columns(tables.world, *_foremost(asked, tables.limits), last.into)
     news = circulation.make_room(net, tables.limits, counts.out_copies) or len(more.title) > len(last.into.title)
-    return _Step(more, price, duals if bound < last.bound else last.near, min(bound, last.bound), found, news)
+    if bound < last.bound:
+        return _Step(more, price, duals, circulation.REACH, bound, found, news)
+    news |= last.reach < FARTHEST  # what was left out as out of reach may be what is lacking
+    return _Step(more, price, last.near, last.reach * FARTHER, last.bound, found, news)
+
+
+def _foremost(asked: Asked, limits: Limits) -> tuple[Ints, Ints]:
+    """Return the columns, without the ends of the queues where prices are still so low that too many want the same places.
+
+    Who still wants a place at the next prices asks again.
+    """
+    queue = QUEUE * limits.in_copies + QUEUE_MORE
+    if len(asked.title) <= queue.sum():
+        return asked.title, asked.place
+    order = np.lexsort((-asked.score, asked.place))
+    place = asked.place[order]
+    kept = np.sort(order[np.arange(len(order)) - np.searchsorted(place, place) < queue[place]])
+    return asked.title[kept], asked.place[kept]
 
 
 def ask(
@@ -200,7 +222,7 @@ def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) ->
         asked = ask(tables.world, out, duals, price, settings, OPENING_COLUMNS, OPENING_MARGIN, OPENING_SPREAD)
         into = circulation.columns(tables.world, asked.title, asked.place, into)
         duals = _dearer(tables, duals, asked, settings)
-    return _Start(into, price, duals, np.inf)
+    return _Start(into, price, duals, circulation.REACH_GUESSED, np.inf)
 
 
 def _suitors(tables: Tables, out: Releases, duals: Duals, price: float) -> tuple[Ints, Ints]:
@@ -280,8 +302,7 @@ def _within_budget(
 ) -> tuple[Flow, float]:
     """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off."""
     price, into = last.price, last.into
-    reach = circulation.REACH_GUESSED if isinstance(last, _Start) else circulation.REACH
-    flow = circulation.solve(net, world, out, into, price, last.near, reach)
+    flow = circulation.solve(net, world, out, into, price, last.near, last.reach)
     if settings.budget_moves is None:
         return flow, price
     low, high, over = settings.move_price, np.inf, None
