@@ -18,10 +18,10 @@ SHOWN_PLACES = 5  # places told of whose arrivals change most
 
 TEMPLATES = (
     "调运{moves:+d}册（共{total:d}册），{weeks:.0f}周内预计借阅{loans:+.1f}次，在等的读者多得到{waiting:+d}册，"
-    "定额欠缺{missing:+d}册，处理和运送折合{cost:+.1f}次借阅；再多调一册值{price:.2f}次。",
+    "定额欠缺{missing:+d}册，处理和运送折合{cost:+.1f}次借阅；每册须在成本之外至少带来{price:.2f}次。",
     "{moves:+d} moves ({total:d} in all), {loans:+.1f} expected loans over {weeks:.0f} weeks, {waiting:+d} copies for readers "
     "who wait, {missing:+d} copies missing to floors, {cost:+.1f} loans' worth of handling and transport; "
-    "one more move would be worth {price:.2f}.",
+    "each move must bring {price:.2f} loans beyond its costs.",
 )  # Chinese, English
 
 
@@ -47,7 +47,7 @@ class Side:
     waiting: int  # moves to readers who wait
     missing: int  # copies missing to floors and quotas
     cost: float  # of handling and transport, in loans
-    move_price: float  # what one more move would bring beyond its costs
+    move_price: float  # what each move had to bring beyond its costs, floors and waiting readers counted in loans
     gap: float
 
 
