@@ -178,7 +178,9 @@ def test_the_whole_set_of_processes_takes_an_event_from_kafka_to_the_page(produc
         page = signed_in(production, address)
         until(lambda: page.get("/api/status").json()["copies"] == 1, lambda: production.said("worker"))
         until(lambda: "city/test" in page.get("/feeds").text, lambda: production.said("web"))
-        until(lambda: page.get("/api/status").json()["alerts_by_kind"].get("shortage"), lambda: production.said("worker"))
+        until(
+            lambda: page.get("/api/status").json()["alerts_by_kind"].get("shortage"), lambda: production.said("worker")
+        )
         assert {name: process.poll() for name, process in processes.items()} == dict.fromkeys(processes)
         assert page.get("/health/ready").json() == {"status": "ready", "database": True, "kafka": True}
     assert [word for word in (PASSWORD, CHOSEN, "of-kafka") if word in production.said("web")] == []
