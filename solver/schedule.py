@@ -204,7 +204,7 @@ class _Pass:
                 clock += service
             driven.append(arrivals)
             begin.append(begins)
-        self.driven, self.begin = (np.array(one, dtype=np.int64) for one in (driven, begin))
+        self.driven, self.begin = (np.array(one, dtype=np.int64).reshape(self.rows.shape) for one in (driven, begin))
         self.arrive = self.driven.copy()
 
     def _visit(self, column: int) -> None:

@@ -79,3 +79,8 @@ def test_a_run_has_the_same_times_alone_as_among_many(seed, random):
         columns = alone.rows.shape[1]
         for times in ("arrive_s", "begin_s", "leave_s"):
             assert (getattr(alone, times)[0] == getattr(among_many, times)[row, :columns]).all()
+
+
+def test_a_plan_without_runs_takes_no_time():
+    day = compiled(courier_day(3, seed=1))
+    assert len(drive(day, *table(day, [])).ended_s) == 0
