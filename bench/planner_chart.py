@@ -68,7 +68,8 @@ def _panel(panel: Panel, plans: Sequence[Line], left: int) -> list[str]:
         for line in plans
         if line["size"] in panel.asked
     ]
-    ends = [(copies, plans[0][panel.figure] * copies / plans[0]["copies"]) for copies in (LEAST_COPIES, MOST_COPIES)]
+    each = plans[0][panel.figure] / plans[0]["copies"]
+    ends = [(n, n * each) for n in (max(LEAST_COPIES, panel.least / each), min(MOST_COPIES, panel.most / each))]
     (x0, y0), (x1, y1) = ((x(copies), y(value)) for copies, value in ends)
     slope = f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="#bbb" stroke-dasharray="4 4"/>'
     return [
