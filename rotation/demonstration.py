@@ -24,8 +24,9 @@ from rotation.status import figures
 from rotation.store import migrate
 from rotation.store.clock import pause, read_clock, resume, set_clock
 from rotation.store.engine import engine as connect_to
+from rotation.store.planned import is_planned
 from rotation.store.tables import clock as clock_table
-from rotation.store.tables import day_plans, feeds, progress, tokens
+from rotation.store.tables import feeds, progress, tokens
 from rotation.store.tables import settings as kept
 from rotation.store.targets import set_targets
 from rotation.terminal import Terminal
@@ -172,7 +173,7 @@ class Demonstration:
         with self.engine.connect() as connection:
             clock = read_clock(connection)
             today = clock.now().astimezone(self.network.timezone).date()
-            return connection.execute(select(func.count()).where(day_plans.c.day == today)).scalar_one() > 0
+            return is_planned(connection, today)
 
     def _in_kafka(self) -> int:
         return events_in_kafka(self.kafka, _applied(self.engine))

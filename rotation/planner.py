@@ -15,7 +15,6 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, insert, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import OperationalError
 
 from config import Settings
@@ -34,12 +33,11 @@ from rotation.rebalancing.snapshot import Settings as RebalancingSettings
 from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide, tell_pages
 from rotation.store.clock import pause, read_clock, resume
 from rotation.store.engine import driver
+from rotation.store.planned import is_planned, note_planned
 from rotation.store.snapshot import Names, World, world
 from rotation.store.tables import day_plans, plans, runs, transfers
-from rotation.store.tables import settings as kept
 from solver.engines import Limits
 
-LAST_DAY = "planned_day"
 PLANNER_LOCK = 7_276_005  # key of the advisory lock: one planner at a time in the whole network
 WORKERS_S = 600.0  # for all hubs' answers; a request waits in Kafka for a worker, and the night is long
 ORDER_WAIT = timedelta(
@@ -94,7 +92,7 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
         unserved = _routes(connection, network, settings, day, now)
         routes_s = time.perf_counter() - begin - plan_s
         orders = _approve_and_order(connection, network, day, now) if settings.approval == "automatic" else 0
-        _note_planned(connection, day)
+        note_planned(connection, day)
         tell_pages(connection)
         count = len(connection.execute(select(runs.c.run_id).where(runs.c.day == day)).all())
         connection.commit()
@@ -246,12 +244,6 @@ def _approve_and_order(connection: Connection, network: Network, day: date, now:
     return 0
 
 
-def _note_planned(connection: Connection, day: date) -> None:
-    """Keep the last day that was planned to the end: where it stopped half-way, it is planned again."""
-    values = {"name": LAST_DAY, "value": day.isoformat()}
-    connection.execute(upsert(kept).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
-
-
 def _call_off_what_was_left(connection: Connection, day: date, now: datetime) -> None:
     """Cancel what nobody approved, picked or sent, so that it is decided anew and holds no room in crates."""
     ours = transfers.c.kind.in_(["pick", "placement"])
@@ -298,8 +290,7 @@ def _due(connection: Connection, network: Network, settings: Settings) -> date |
     now = read_clock(connection).now().astimezone(network.timezone)
     if f"{now:%H:%M}" < settings.plan_at:
         return None
-    last = connection.execute(select(kept.c.value).where(kept.c.name == LAST_DAY)).scalar()
-    return None if last and last >= now.date().isoformat() else now.date()
+    return None if is_planned(connection, now.date()) else now.date()
 
 
 @contextmanager

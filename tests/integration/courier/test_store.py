@@ -22,7 +22,7 @@ from tests.unit.courier.town import MONDAY, TUESDAY, calendar, morning_of, town,
 
 NOON = town().instant(MONDAY, 12 * 3600)
 SENT = {"occurred_at": NOON, "sequence": 0, "source": "desk", "event_id": "e"}
-SEARCH = partial(solve_alone, time_s=1.0, seed=1, iterations=20)
+SEARCH = partial(solve_alone, time_s=30.0, seed=1, iterations=20)
 
 
 @pytest.fixture
