@@ -23,7 +23,7 @@ __all__ = ["Changes", "Thresholds", "attach"]
 log = logging.getLogger(__name__)
 
 TOUCHED_AT_ONCE = 2_000  # notices gathered into one count
-WAIT_S = 0.02  # a lone notice waits no longer
+WAIT_S = 0.005  # a lone notice waits no longer: a count of one shelf takes about as long
 LOOK_S = 2.0  # how often it is asked whether a sweep is due
 SWEEP_S = 60.0  # the net below the notices
 SWEEP_NETWORK_S = 3600.0  # simulated time passes faster: an hour of it is a sweep too, but no more often than LOOK_S

@@ -45,7 +45,7 @@ ALL = frozenset(Kind)
 
 GAP_S: Mapping[Kind, float] = MappingProxyType(
     {
-        Kind.ALERTS: 0.1,  # somebody waits for it; rare, by hysteresis
+        Kind.ALERTS: 0.05,  # somebody waits for it; rare, by hysteresis
         Kind.RUNS: 0.5,
         Kind.REJECTIONS: 1.0,
         Kind.FEEDS: 1.0,
