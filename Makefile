@@ -24,8 +24,8 @@ run: setup ## Start all of it with the demonstration city; Ctrl-C stops it (ARGS
 	@exec $(BIN)/rotation run $(ARGS)
 
 .PHONY: test
-test: setup lint ## Check the code and run every test, two files at a time (ARGS="-k name" and the like)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: setup lint ## Check the code and run every test (ARGS="-k name" and the like)
+	$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, types and the direction of imports

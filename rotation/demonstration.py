@@ -75,7 +75,7 @@ class Demonstration:
         self._start("worker")
         with self.engine.begin() as connection:
             set_targets(connection, self.network)
-            _stand_still(connection)
+            _hold(connection)
             self.desk_token = _desk_token(connection)
         password = ensure_first_administrator(self.engine)
         if password:
@@ -83,13 +83,18 @@ class Demonstration:
 
     def bring_history(self) -> None:
         """Send the city's past through Kafka unless that was done, and wait until all of it is in the database."""
-        if not self._history_told():
+        told = self._history_told()
+        if not told:
             weeks = self.settings.demo_history_weeks
             self.terminal.step(f"Sending {weeks} weeks of the city's history through Kafka / 发送 {weeks} 周历史数据")
             self.system.start(CITY, "history")
             self._until(self.system.ended(CITY), HISTORY_S, "city")
-        self._start("planner")  # it waits for its hour, and is there when the last of the history is
+            self._start("planner")  # it waits for its hour, and is there when the last of the history is
         self._until(self._all_applied, HISTORY_S, "worker")
+        if told:
+            with self.engine.begin() as connection:
+                _stand_still(connection)
+            self._start("planner")
         self.terminal.step(f"{self._figures()['events_in']:,} events applied / 条事件已入库")
 
     def plan_first(self) -> None:
@@ -190,10 +195,14 @@ PROGRESS_S = 5.0
 DESKS = "the demonstration city's desks"
 
 
+def _hold(connection: Connection) -> None:
+    """Let the clock stand where it has come to, so that nothing that waits in Kafka is of its future."""
+    if connection.execute(select(clock_table.c.id)).first() is not None:
+        pause(connection)
+
+
 def _stand_still(connection: Connection) -> None:
     """Let the clock stand where it was; after a kill it ran on without its city, so it goes back to the last event."""
-    if connection.execute(select(clock_table.c.id)).first() is None:
-        return
     clock = read_clock(connection)
     last: datetime | None = connection.execute(select(func.max(feeds.c.last_event_at))).scalar()
     set_clock(connection, standing_at(min(clock.now(), last) if clock.simulated and last else clock.now()))

@@ -1,6 +1,4 @@
-"""One real Kafka and one real PostgreSQL for a test process, started by the first test that asks for them.
-
-`make test` has two such processes, each with files of its own: most tests wait for servers, not for a core.
+"""One real Kafka and one real PostgreSQL for a test run, started by the first test that asks for them.
 
 `kafka` is a bootstrap address, `database` the address of a fresh database of the test's own, `module_database` one that
 a module's tests share, `new_database` makes more; all have rotation.store's tables, copied from one migrated template.
