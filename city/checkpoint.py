@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sqlalchemy import Engine, delete, insert, select
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from city import day as steps
+from rotation.store.kept import keep, kept
 from rotation.store.tables import settings
 
 NAME = "city"
@@ -33,7 +33,7 @@ class Kept(NamedTuple):
 def load(engine: Engine) -> Kept | None:
     """Return what was kept; None where the city never lived."""
     with engine.connect() as connection:
-        found = connection.execute(select(settings.c.value).where(settings.c.name == NAME)).scalar()
+        found = kept(connection, NAME)
         if found is None:
             return None
         rows = connection.execute(
@@ -44,9 +44,8 @@ def load(engine: Engine) -> Kept | None:
 
 def save(engine: Engine, checkpoint: Mapping[str, Any]) -> None:
     """Keep a checkpoint; the journal before it is not needed any more."""
-    value = upsert(settings).values(name=NAME, value=checkpoint)
     with engine.begin() as connection:
-        connection.execute(value.on_conflict_do_update(index_elements=["name"], set_={"value": value.excluded.value}))
+        keep(connection, NAME, checkpoint)
         connection.execute(delete(settings).where(settings.c.name.startswith(JOURNAL)))
 
 

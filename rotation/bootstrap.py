@@ -14,19 +14,29 @@ from pathlib import Path
 from typing import TypeVar
 
 import psycopg
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings, load
+from config.kafka import client
 from infra.child import Child, need_space
 from infra.kafka import Kafka, embedded_kafka
 from infra.messages import ServerError, Tell
 from infra.ports import choose
 from infra.postgres import Postgres, embedded_postgres
-from rotation.store.engine import connect
+from rotation.network import Network
+from rotation.store import migrate
+from rotation.store.engine import connect, engine
+from rotation.store.targets import set_targets
+from streams import admin
 
 ADDRESSES = "addresses"
 FREE_MB = 16  # with less than a file of PostgreSQL's log left, nothing goes on
 STOP_S = 3.0  # what a part has to finish its batch; with Kafka and PostgreSQL after them the whole stops within 10 s
+SET_BY = {
+    "DATABASE_URL": "database_url",
+    "KAFKA_BOOTSTRAP": "kafka_bootstrap",
+}  # a system's environment -> our settings
 DATABASE_SETTINGS = {  # measured 1.5 times the writes of the defaults at a million copies; documented in docs/deploy.md
     "shared_buffers": "512MB",
     "max_wal_size": "2GB",
@@ -70,6 +80,12 @@ class System:
         child = Child(part.name, command, log, signal.SIGTERM, STOP_S, environment=variables)
         child.start()
         self.parts[part.name] = child
+
+    def start_named(self, *names: str) -> None:
+        """Start some of PARTS."""
+        for part in PARTS:
+            if part.name in names:
+                self.start(part)
 
     def ended(self, part: Part) -> Callable[[], bool]:
         """Return whether a part that ends by itself has done so; it raises server.died when that was not well."""
@@ -201,5 +217,20 @@ def beside(settings: Settings, tell: Tell, *, kafka: bool = False) -> Iterator[S
         if not found:
             started = _servers(stack, settings, tell, kafka=kafka)
             found = _environment(settings, *started)
-        wanted = {"DATABASE_URL": "database_url", "KAFKA_BOOTSTRAP": "kafka_bootstrap"}
-        yield load(**{key: found[name] for name, key in wanted.items() if name in found})
+        yield connected(found)
+
+
+def connected(environment: Mapping[str, str]) -> Settings:
+    """Return the settings with the servers of a system's environment; those that it does not name are set already."""
+    return load(**{key: environment[name] for name, key in SET_BY.items() if name in environment})
+
+
+def prepared(settings: Settings, network: Network) -> Engine:
+    """Make tables, topics and the network's targets where the settings say; return the database."""
+    url = settings.database_address()
+    migrate.upgrade(url)
+    admin.create(client(settings), replication=settings.kafka_replication)
+    database = engine(url)
+    with database.begin() as connection:
+        set_targets(connection, network)
+    return database

@@ -13,26 +13,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, func, select
 
-from config import Settings, load
+from config import Settings
 from config.kafka import client
 from infra.messages import ServerError
 from rotation import network as networks
-from rotation.bootstrap import CITY, PARTS, System, running
+from rotation.bootstrap import CITY, System, connected, prepared, running
 from rotation.clock import standing_at
 from rotation.network import Network
+from rotation.serving import tell_first_sign_in
 from rotation.status import figures
-from rotation.store import migrate
 from rotation.store.clock import pause, read_clock, resume, set_clock
-from rotation.store.engine import engine as connect_to
 from rotation.store.planned import is_planned
 from rotation.store.tables import clock as clock_table
 from rotation.store.tables import feeds, progress, tokens
 from rotation.store.tables import settings as kept
-from rotation.store.targets import set_targets
 from rotation.terminal import Terminal
-from rotation.web.auth import FIRST_ADMINISTRATOR, add_token, ensure_first_administrator
+from rotation.web.auth import add_token
 from rotation.web.permissions import Role
-from streams import admin
 from streams.recount import end_offsets, events_in_kafka
 from streams.topics import CIRCULATION_EVENTS
 
@@ -54,14 +51,8 @@ class Demonstration:
     def __init__(self, system: System, settings: Settings, network: Network, terminal: Terminal, stop: Event) -> None:
         self.system, self.settings, self.network, self.terminal = system, settings, network, terminal
         self.stop = stop
-        self.database = system.environment.get("DATABASE_URL") or settings.database_address()
-        self.engine: Engine = connect_to(self.database)
-        own = (
-            {"kafka_bootstrap": system.environment["KAFKA_BOOTSTRAP"]}
-            if "KAFKA_BOOTSTRAP" in system.environment
-            else {}
-        )
-        self.kafka = client(load(**own))
+        self.connected = connected(system.environment)
+        self.kafka = client(self.connected)
         self.address = f"http://{settings.web_host}:{system.environment['ROTATION_WEB_PORT']}"
         self.desk_token = ""
 
@@ -70,16 +61,12 @@ class Demonstration:
     def prepare(self) -> None:
         """Create tables and topics, and start what applies the events."""
         self.terminal.step("Creating tables and topics / 创建数据表与主题")
-        migrate.upgrade(self.database)
-        admin.create(self.kafka, replication=self.settings.kafka_replication)
-        self._start("worker")
+        self.engine: Engine = prepared(self.connected, self.network)
+        self.system.start_named("worker")
         with self.engine.begin() as connection:
-            set_targets(connection, self.network)
             _hold(connection)
             self.desk_token = _desk_token(connection)
-        password = ensure_first_administrator(self.engine)
-        if password:
-            self.terminal.step(f"First sign-in / 首次登录: {FIRST_ADMINISTRATOR} / {password}")
+        tell_first_sign_in(self.engine, self.terminal.step)
 
     def bring_history(self) -> None:
         """Send the city's past through Kafka unless that was done, and wait until all of it is in the database."""
@@ -89,19 +76,19 @@ class Demonstration:
             self.terminal.step(f"Sending {weeks} weeks of the city's history through Kafka / 发送 {weeks} 周历史数据")
             self.system.start(CITY, "history")
             self._until(self.system.ended(CITY), HISTORY_S, "city")
-            self._start("planner")  # it waits for its hour, and is there when the last of the history is
+            self.system.start_named("planner")  # it waits for its hour, and is there when the last of the history is
         self._until(self._all_applied, HISTORY_S, "worker")
         if told:
             with self.engine.begin() as connection:
                 _stand_still(connection)
-            self._start("planner")
+            self.system.start_named("planner")
         self.terminal.step(f"{self._figures()['events_in']:,} events applied / 条事件已入库")
 
     def plan_first(self) -> None:
         """Let planning time come, start what was of no help with the history, and wait for the first plan."""
         with self.engine.begin() as connection:
             self._stand_at_planning_time(connection)
-        self._start("relay", "web")
+        self.system.start_named("relay", "web")
         if self._figures()["runs"] == 0:
             self.terminal.step("Planning the first day: moves, crates, vans / 制定首日计划：调拨、装箱、车辆")
         self._until(self._planned, FIRST_PLAN_S, "planner")
@@ -129,11 +116,6 @@ class Demonstration:
         self._until(self._all_applied, DRAIN_S, "worker", strict=False)
         counted = self._figures()
         return counted | {"missing": self._in_kafka() - counted["events_in"]}
-
-    def _start(self, *names: str) -> None:
-        for part in PARTS:
-            if part.name in names:
-                self.system.start(part)
 
     # --- What it looks at ---------------------------------------------------------------------------------------------
 

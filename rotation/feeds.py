@@ -16,7 +16,6 @@ import httpx
 import pymysql
 from kafka import KafkaConsumer
 from sqlalchemy import Connection, Engine, Row, select
-from sqlalchemy.dialects.postgresql import insert
 
 from config import Settings
 from config.kafka import client
@@ -29,8 +28,8 @@ from rotation.network import Network
 from rotation.store import facts, rejections
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
+from rotation.store.kept import keep, kept
 from rotation.store.tables import copies
-from rotation.store.tables import settings as kept
 from streams import admin
 from streams.clients import producer
 from streams.topics import CIRCULATION_EVENTS
@@ -315,11 +314,10 @@ async def serve_sip2(listen: str, system: str, map_path: Path, page: str, token:
 def cursor_of(engine: Engine, name: str) -> Any:
     """Return where an adapter stopped, None where it never began."""
     with engine.connect() as connection:
-        return connection.scalar(select(kept.c.value).where(kept.c.name == name))
+        return kept(connection, name)
 
 
 def keep_cursor(engine: Engine, name: str, value: Any) -> None:
     """Keep where an adapter stands; to be called after what it read stands in Kafka."""
-    row = insert(kept).values(name=name, value=value)
     with engine.begin() as connection:
-        connection.execute(row.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        keep(connection, name, value)

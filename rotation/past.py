@@ -5,28 +5,25 @@ An import marks its database. A clock that merely stands (a demonstration held w
 
 from datetime import date
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
 from rotation.courier.legs import OpenTransfer
 from rotation.courier.store import open_transfers
 from rotation.network import Network
 from rotation.store.clock import read_clock
-from rotation.store.tables import settings as kept
+from rotation.store.kept import keep, kept
 
 STANDING = "standing_days"
 
 
 def mark(connection: Connection, source: str) -> None:
     """Note that the clock stands at days of the past, told by `source`; inside the caller's transaction."""
-    values = {"name": STANDING, "value": source}
-    connection.execute(insert(kept).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+    keep(connection, STANDING, source)
 
 
 def stands_still(connection: Connection) -> bool:
     """Whether the network's days are of the past, so that no night will come."""
-    marked = connection.execute(select(kept.c.value).where(kept.c.name == STANDING)).first() is not None
-    return marked and read_clock(connection).speed == 0
+    return kept(connection, STANDING) is not None and read_clock(connection).speed == 0
 
 
 def to_carry(connection: Connection, network: Network, day: date) -> list[OpenTransfer]:

@@ -22,7 +22,6 @@ from infra.messages import Message, ServerError
 from rotation import bootstrap
 from rotation import network as networks
 from rotation.adapters import librarieswest
-from rotation.bootstrap import PARTS
 from rotation.clock import standing_at
 from rotation.courier.day import solve_alone
 from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
@@ -33,12 +32,9 @@ from rotation.past import mark, to_carry
 from rotation.planner import alone
 from rotation.review import tell_pages
 from rotation.status import figures
-from rotation.store import migrate
 from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import engine as connect_to
 from rotation.store.tables import clock as clock_table
-from rotation.store.targets import set_targets
-from streams import admin
 from streams.topics import CIRCULATION_EVENTS
 
 CHOICES = (
@@ -99,20 +95,13 @@ def _listening(settings: Settings, network: Network, say: Say) -> Iterator[tuple
 
     found = bootstrap.noted_addresses(settings)
     if found:
-        connected = load(kafka_bootstrap=found["KAFKA_BOOTSTRAP"], database_url=found["DATABASE_URL"])
-        yield connected, connect_to(found["DATABASE_URL"])
+        connected = bootstrap.connected(found)
+        yield connected, connect_to(connected.database_address())
         return
     with bootstrap.running(settings, tell, page=False) as system:
-        url = system.environment.get("DATABASE_URL") or settings.database_address()
-        broker = system.environment.get("KAFKA_BOOTSTRAP") or settings.kafka_bootstrap
-        connected, engine = load(kafka_bootstrap=broker, database_url=url), connect_to(url)
-        migrate.upgrade(url)
-        admin.create(client(connected), replication=settings.kafka_replication)
-        with engine.begin() as connection:
-            set_targets(connection, network)
-        for part in PARTS:
-            if part.name in ("worker", "relay"):
-                system.start(part)
+        connected = bootstrap.connected(system.environment)
+        engine = bootstrap.prepared(connected, network)
+        system.start_named("worker", "relay")
         yield connected, engine
         time.sleep(SWEEP_S)
 

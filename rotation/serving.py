@@ -12,19 +12,13 @@ from threading import Event
 import httpx
 from sqlalchemy import Engine
 
-from config import Settings, load
-from config.kafka import client
+from config import Settings
 from infra.messages import ServerError
 from rotation import network as networks
-from rotation.bootstrap import PARTS, System, running
-from rotation.network import Network
+from rotation.bootstrap import PARTS, System, connected, prepared, running
 from rotation.past import stands_still
-from rotation.store import migrate
 from rotation.store.clock import read_clock
-from rotation.store.engine import engine as connect_to
-from rotation.store.targets import set_targets
 from rotation.web.auth import FIRST_ADMINISTRATOR, ensure_first_administrator
-from streams import admin
 
 PAGE_S = 60.0  # the page answers some 2 s after its start; on a loaded machine many times that
 ASK_S = 2.0
@@ -43,8 +37,9 @@ def serve(settings: Settings, say: Say, stop: Event) -> None:
     """
     network = networks.read(settings.network_file())
     with running(settings, lambda message: say(message.text())) as system:
-        url = system.environment.get("DATABASE_URL") or settings.database_address()
-        engine = _prepared(settings, system, network, url, say)
+        say("Creating tables and topics / 创建数据表与主题")
+        engine = prepared(connected(system.environment), network)
+        tell_first_sign_in(engine, say)
         for part in PARTS:
             system.start(part)
         address = f"http://{settings.web_host}:{system.environment['ROTATION_WEB_PORT']}"
@@ -57,19 +52,11 @@ def serve(settings: Settings, say: Say, stop: Event) -> None:
         engine.dispose()
 
 
-def _prepared(settings: Settings, system: System, network: Network, url: str, say: Say) -> Engine:
-    """Make tables, topics and targets, and the first administrator where there is none."""
-    say("Creating tables and topics / 创建数据表与主题")
-    migrate.upgrade(url)
-    broker = system.environment.get("KAFKA_BOOTSTRAP") or settings.kafka_bootstrap
-    admin.create(client(load(kafka_bootstrap=broker)), replication=settings.kafka_replication)
-    engine = connect_to(url)
-    with engine.begin() as connection:
-        set_targets(connection, network)
+def tell_first_sign_in(engine: Engine, say: Say) -> None:
+    """Make the first administrator where there is none, and tell the one-time password."""
     password = ensure_first_administrator(engine)
     if password:
         say(f"First sign-in / 首次登录: {FIRST_ADMINISTRATOR} / {password}")
-    return engine
 
 
 def _answers(system: System, address: str, stop: Event) -> bool:

@@ -12,6 +12,7 @@ from functools import cached_property
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate, crate_of, in_runs
 from rotation.courier.legs import Itinerary, Kind
+from rotation.courier.omissions import Omission
 from rotation.courier.runs import HubDay, PlannedRun, PlannedStop
 
 
@@ -25,6 +26,7 @@ class Schedule:
     itineraries: Sequence[Itinerary]
     crates: Sequence[Crate]
     hub_days: Sequence[HubDay]
+    omissions: Sequence[Omission] = ()
 
     @property
     def stops(self) -> Iterator[tuple[HubDay, PlannedRun, PlannedStop]]:

@@ -14,7 +14,6 @@ from rotation.courier.check import Schedule, faults
 from rotation.courier.crates import Crate
 from rotation.courier.day import SIDE_BY_SIDE, Plan, Solve, plan_days, solve_alone
 from rotation.courier.legs import Code, Itinerary, Kind, Now, OpenTransfer, Reason
-from rotation.courier.omissions import omissions
 from rotation.courier.runs import HubDay, PlannedRun, PlannedStop
 from rotation.network import Network
 
@@ -81,15 +80,14 @@ def planned(
     calendar, last_day = Calendar(network), first_day + timedelta(days=days - 1)
     now = Now(first_day, network.instant(first_day, 0))
     plan = plan_days(calendar, _days(first_day, last_day), transfers, now, solve, direct_fill_copies)
-    return Schedule(calendar, first_day, last_day, plan.itineraries, plan.crates, plan.hubs)
+    return Schedule(calendar, first_day, last_day, plan.itineraries, plan.crates, plan.hubs, plan.omissions)
 
 
 def as_plan(schedule: Schedule) -> Plan:
     """Return a schedule as `rotation.courier.store` writes it."""
     days = _days(schedule.first_day, schedule.last_day)
-    waiting = omissions(schedule.itineraries, schedule.calendar, days)
     found, made, hubs = tuple(schedule.itineraries), tuple(schedule.crates), tuple(schedule.hub_days)
-    return Plan(tuple(days), found, made, hubs, waiting)
+    return Plan(tuple(days), found, made, hubs, tuple(schedule.omissions))
 
 
 def _days(first_day: date, last_day: date) -> list[date]:

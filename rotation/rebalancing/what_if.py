@@ -6,6 +6,7 @@ differs between them is what the change does. Loans are counted without equity w
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -95,9 +96,8 @@ def _check(change: Change, places: int) -> None:
     for b in (*change.capacity, *change.closed):
         if not 0 <= b < places:
             raise ValueError(f"place {b} is not one of the {places} places of the night")
-    for name in ("budget_moves", "move_price", "equity", "fresh_bonus", "floor_bonus"):
-        value = getattr(change, name)
-        if value is not None and not value >= 0:
+    for name, value in _of_settings(change).items():
+        if not value >= 0:
             raise ValueError(f"{name} is {value}; it must not be negative")
     for b, times in change.capacity.items():
         if not 0 <= times < np.inf:
@@ -105,8 +105,14 @@ def _check(change: Change, places: int) -> None:
 
 
 def _settings(settings: Settings, change: Change) -> Settings:
+    changes: dict[str, Any] = _of_settings(change)
+    return replace(settings, **changes)
+
+
+def _of_settings(change: Change) -> dict[str, float]:
+    """Return the settings that are different."""
     names = ("budget_moves", "move_price", "equity", "fresh_bonus", "floor_bonus")
-    return replace(settings, **{name: getattr(change, name) for name in names if getattr(change, name) is not None})
+    return {name: value for name in names if (value := getattr(change, name)) is not None}
 
 
 def _places(places: Places, change: Change) -> Places:

@@ -2,21 +2,19 @@
 
 from datetime import date
 
-from sqlalchemy import Connection, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection
 
-from rotation.store.tables import settings as kept
+from rotation.store.kept import keep, kept
 
 NAME = "planned_day"
 
 
 def note_planned(connection: Connection, day: date) -> None:
     """Keep that a day is planned; inside the caller's transaction."""
-    values = {"name": NAME, "value": day.isoformat()}
-    connection.execute(insert(kept).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+    keep(connection, NAME, day.isoformat())
 
 
 def is_planned(connection: Connection, day: date) -> bool:
     """Whether a day, or a later one, was planned."""
-    last = connection.execute(select(kept.c.value).where(kept.c.name == NAME)).scalar()
+    last = kept(connection, NAME)
     return bool(last and last >= day.isoformat())

@@ -10,23 +10,19 @@ from sqlalchemy import Engine, insert, select, update
 from config import load
 from rotation.clock import standing_at
 from rotation.desk import Desk, UnknownCopy, UnknownPlace
-from rotation.movements import State
 from rotation.planner import plan_night
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import copies, holds, transfers
-from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
+from tests.integration.night.small_city import (
+    LENT_IN_THE_ROOM_EVERY_MONTH,
+    MONDAY,
+    NETWORK,
+    NEVER_LENT_AT_THE_CENTRE,
+    write,
+)
 
 TITLES = {f"c{number}": f"t{number % 3}" for number in range(1, 10)}
-LENT_IN_THE_ROOM_EVERY_MONTH = [
-    fact
-    for month in range(10)
-    for fact in (
-        moved("c1", weeks_ago(44 - 4 * month), State.ON_SHELF, "room"),
-        moved("c1", weeks_ago(42 - 4 * month), State.ON_LOAN, "room"),
-    )
-]
-NEVER_LENT_AT_THE_CENTRE = [moved(f"c{n}", weeks_ago(44), State.ON_SHELF, "centre") for n in range(2, 10)]
 SETTINGS = load(data_dir=Path("unused"), route_seconds=0.3, moves_per_day=20)
 
 

@@ -44,6 +44,17 @@ def moved(copy_id: str, at: datetime, state: State, place_id: str, to: str | Non
     return Movement(copy_id, at, 0, "test", f"{copy_id}-{at:%Y%m%d%H%M%S}-{state}", state, place_id, to)
 
 
+LENT_IN_THE_ROOM_EVERY_MONTH = [
+    fact
+    for month in range(10)
+    for fact in (
+        moved("c1", weeks_ago(44 - 4 * month), State.ON_SHELF, "room"),
+        moved("c1", weeks_ago(42 - 4 * month), State.ON_LOAN, "room"),
+    )
+]
+NEVER_LENT_AT_THE_CENTRE = [moved(f"c{n}", weeks_ago(44), State.ON_SHELF, "centre") for n in range(2, 10)]
+
+
 def write(connection: Connection, titles_of: dict[str, str], facts: Iterable[Movement]) -> None:
     """Write movements, the copies they end in, and their titles, all of the class children."""
     facts = list(facts)

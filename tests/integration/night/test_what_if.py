@@ -9,23 +9,19 @@ from sqlalchemy import Engine, select
 
 from config import load
 from rotation.clock import standing_at
-from rotation.movements import State
 from rotation.rebalancing.what_if import Change
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import plans, transfers
 from rotation.what_if import beside_todays, capacities
-from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
+from tests.integration.night.small_city import (
+    LENT_IN_THE_ROOM_EVERY_MONTH,
+    MONDAY,
+    NETWORK,
+    NEVER_LENT_AT_THE_CENTRE,
+    write,
+)
 
-LENT_IN_THE_ROOM_EVERY_MONTH = [
-    fact
-    for month in range(10)
-    for fact in (
-        moved("c1", weeks_ago(44 - 4 * month), State.ON_SHELF, "room"),
-        moved("c1", weeks_ago(42 - 4 * month), State.ON_LOAN, "room"),
-    )
-]
-NEVER_LENT_AT_THE_CENTRE = [moved(f"c{n}", weeks_ago(44), State.ON_SHELF, "centre") for n in range(2, 10)]
 SETTINGS = load(data_dir=Path("unused"), moves_per_day=20)
 FREELY = Change(move_price=0.0)
 

@@ -3,8 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import orjson
@@ -28,13 +26,6 @@ EVENTS = 40
 ALL = EVENTS + 5 + 3  # five told twice, three bad
 
 Figures = dict[str, dict[str, float]]
-
-
-@pytest.fixture
-def line(kafka: str, database: str, tmp_path: Path) -> Iterator[Line]:
-    one = Line(kafka, database, tmp_path)
-    yield one
-    one.close()
 
 
 def figures(port: int) -> Figures:

@@ -6,13 +6,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
 import psycopg
-import pytest
 
 from rotation.events import CopyReturned
 from rotation.store.audit import audit
@@ -23,13 +20,6 @@ from streams.topics import Topic
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
 from tests.streams_process import topics
 from tests.streams_world import batches, counts, disturbed, fold, history, standing, told
-
-
-@pytest.fixture
-def line(kafka: str, database: str, tmp_path: Path) -> Iterator[Line]:
-    one = Line(kafka, database, tmp_path)
-    yield one
-    one.close()
 
 
 def test_kill_9_in_the_middle_of_a_stream_and_a_restart_end_as_if_nothing_had_happened(line: Line) -> None:
