@@ -25,7 +25,7 @@ run: setup ## Start all of it with the demonstration city; Ctrl-C stops it (ARGS
 
 .PHONY: test
 test: setup lint ## Check the code and run every test (ARGS="-k name" and the like)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, types and the direction of imports

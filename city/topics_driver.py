@@ -6,6 +6,7 @@ follows from the seed and from what was answered and ordered; both are kept, so 
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
 from typing import Any
@@ -20,7 +21,7 @@ from city.live import Answer, Ask, Live, home
 from city.model import DAY_S, START, Size, build, midnight
 from city.wires import Orders, Sender, ordering, producing
 from rotation.network import Network
-from rotation.store.clock import read_clock
+from rotation.store.clock import clock_held, read_clock
 from streams.topics import CIRCULATION_EVENTS
 
 DEFAULT_WEEKS = 26
@@ -87,6 +88,7 @@ def kept(live: Live, entries: int) -> dict[str, Any]:
 ROUND_S = 0.1  # facts are told this often
 CHECKPOINT_S = 60.0  # a restart replays at most so much; a checkpoint takes a third of a second
 CLOCK_S = 0.2  # how often the clock is read again: who holds it allows for less than HELD_AHEAD_S of going on
+BEHIND_S = 1.0  # wall seconds: events that come later than that would come days late on a slow machine
 STEP_S = 600  # simulated seconds at a time when catching up, so that a stop is heard
 
 
@@ -163,9 +165,16 @@ class Runner:
         self._kept_at = time.monotonic()
 
     def round(self, stop: Event) -> None:
-        """Let the city catch up with the clock, and tell what happened."""
-        orders = self.orders()
+        """Let the city catch up with the clock, and tell what happened; a simulated clock waits for a city far behind it."""
         until = self._now_s()
+        behind_s = (until - self.live.now_s) / max(self._clock.speed, 1.0)
+        with clock_held(self.engine) if behind_s > BEHIND_S else nullcontext():
+            self._catch_up(until, stop)
+        if time.monotonic() - self._kept_at > CHECKPOINT_S:
+            self.keep()
+
+    def _catch_up(self, until: int, stop: Event) -> None:
+        orders = self.orders()
         while True:
             began, step = self.live.now_s, min(until, self.live.now_s + STEP_S)
             self._answers = {}
@@ -176,8 +185,6 @@ class Runner:
             orders = []
             if step >= until or stop.is_set():
                 break
-        if time.monotonic() - self._kept_at > CHECKPOINT_S:
-            self.keep()
 
     def _note(self, began: int, until: int, orders: list[Mapping[str, Any]]) -> None:
         if not orders and not self._answers:

@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import orjson
 import structlog
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer
 
 from city.live import HOME, Answer, Ask
+from config.kafka import partitions
 from streams.topics import TRANSFER_ORDERS
 
 log = structlog.get_logger()
@@ -68,10 +69,7 @@ def ordering(kafka: Mapping[str, Any], group: str = GROUP) -> Iterator[Orders]:
     """Yield a way to get the orders that have come; what is not JSON is passed over and logged."""
     options = {"group_id": group, "auto_offset_reset": "earliest", "auto_commit_interval_ms": COMMIT_MS}
     consumer = KafkaConsumer(**kafka, **options)
-    partitions = consumer.partitions_for_topic(TRANSFER_ORDERS.name) or ()
-    consumer.assign(
-        [TopicPartition(TRANSFER_ORDERS.name, number) for number in sorted(partitions)]
-    )  # one city: no sharing
+    consumer.assign(partitions(consumer, TRANSFER_ORDERS.name))  # one city: no sharing
 
     def come() -> list[Mapping[str, Any]]:
         messages = [message for some in consumer.poll(timeout_ms=POLL_MS).values() for message in some]

@@ -1,8 +1,14 @@
 """How clients reach Kafka: kafka-python's connection arguments from the settings, TLS and SASL included."""
 
+import time
 from typing import Any
 
+from kafka import KafkaConsumer, TopicPartition
+
 from config.settings import Settings
+
+KNOWN_S = 30.0  # longer than a broker's restart
+LOOK_S = 0.1
 
 
 def client(settings: Settings) -> dict[str, Any]:
@@ -33,3 +39,19 @@ def client(settings: Settings) -> dict[str, Any]:
         found["sasl_plain_username"] = settings.kafka_sasl_username
         found["sasl_plain_password"] = settings.kafka_sasl_password.get_secret_value()
     return found
+
+
+def partitions(consumer: KafkaConsumer, topic: str, within_s: float = KNOWN_S) -> list[TopicPartition]:
+    """Return a topic's partitions; a broker that was started, or a topic made, a moment ago is not known at once.
+
+    Raises
+    ------
+    TimeoutError
+        When the broker knows no such topic within `within_s`; who listens to no partition would hear nothing for ever.
+    """
+    end = time.monotonic() + within_s
+    while not (found := consumer.partitions_for_topic(topic)):
+        if time.monotonic() > end:
+            raise TimeoutError(f"no topic {topic}: `rotation topics create` makes it")
+        time.sleep(LOOK_S)
+    return [TopicPartition(topic, number) for number in sorted(found)]

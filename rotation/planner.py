@@ -31,7 +31,7 @@ from rotation.rebalancing.outcome import Move, Plan
 from rotation.rebalancing.plan import plan
 from rotation.rebalancing.snapshot import Settings as RebalancingSettings
 from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide, tell_pages
-from rotation.store.clock import pause, read_clock, resume
+from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
 from rotation.store.planned import is_planned, note_planned
 from rotation.store.snapshot import Names, World, world
@@ -264,8 +264,9 @@ log = structlog.get_logger(__name__)
 def nights(engine: Engine, network: Network, settings: Settings, stop: Event, tell: Callable[[Report], None]) -> None:
     """Plan each day when its time has come, until `stop` is set.
 
-    A simulated clock stands still meanwhile: the seconds that planning takes would be hours of its day. While the database
-    is away nothing is planned; what it had been told before is found again.
+    A simulated clock stands still meanwhile: the seconds that planning takes would be hours of its day. Where another holds it
+    already, the city is catching up, and what it has to tell is waited for. While the database is away nothing is planned;
+    what it had been told before is found again.
     """
     while not stop.wait(LOOK_S):
         try:
@@ -279,8 +280,9 @@ def _plan_what_is_due(engine: Engine, network: Network, settings: Settings, tell
     with engine.begin() as connection:
         day = _due(connection, network, settings)
     if day is not None:
-        with _clock_held(engine), suppress(AnotherPlans):
-            tell(plan_night(engine, network, settings, day))
+        with clock_held(engine) as ours, suppress(AnotherPlans):
+            if ours:
+                tell(plan_night(engine, network, settings, day))
 
 
 def _due(connection: Connection, network: Network, settings: Settings) -> date | None:
@@ -291,17 +293,3 @@ def _due(connection: Connection, network: Network, settings: Settings) -> date |
     if f"{now:%H:%M}" < settings.plan_at:
         return None
     return None if is_planned(connection, now.date()) else now.date()
-
-
-@contextmanager
-def _clock_held(engine: Engine) -> Iterator[None]:
-    with engine.begin() as connection:
-        clock = read_clock(connection)
-        if clock.simulated:
-            pause(connection)
-    try:
-        yield
-    finally:
-        if clock.simulated:
-            with engine.begin() as connection:
-                resume(connection, clock.speed)

@@ -7,9 +7,9 @@ rejected stay rejected, though the network's clock or places have changed since;
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from kafka import TopicPartition
 from psycopg import Cursor
 
+from config.kafka import partitions as partitions_of
 from rotation.network import Network
 from rotation.store.engine import connect
 from streams.apply import Topics, Writer
@@ -58,7 +58,7 @@ def rebuild(url: str, client: Client, network: Network, tell: Tell, topics: Topi
 def _ends(client: Client, topic: str) -> dict[int, int]:
     reader = consumer(client)
     try:
-        partitions = _partitions(reader, topic)
+        partitions = partitions_of(reader, topic)
         begins, ends = reader.beginning_offsets(partitions), reader.end_offsets(partitions)
     finally:
         reader.close()
@@ -97,7 +97,7 @@ def _replay(url: str, client: Client, network: Network, topics: Topics, ends: di
 def _messages(client: Client, topic: str, ends: dict[int, int]) -> Iterator[list[Message]]:
     reader = consumer(client, max_poll_records=BATCH_MESSAGES)
     try:
-        partitions = _partitions(reader, topic)
+        partitions = partitions_of(reader, topic)
         reader.assign(partitions)
         reader.seek_to_beginning(*partitions)
         while any(reader.position(at) < ends[at.partition] for at in partitions):
@@ -105,10 +105,6 @@ def _messages(client: Client, topic: str, ends: dict[int, int]) -> Iterator[list
                 yield [message_of(record) for record in records if record.offset < ends[at.partition]]
     finally:
         reader.close()
-
-
-def _partitions(reader: Any, topic: str) -> list[Any]:
-    return [TopicPartition(topic, number) for number in sorted(reader.partitions_for_topic(topic) or ())]
 
 
 def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:

@@ -8,6 +8,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 from psycopg import Cursor
 
+from config.kafka import partitions as partitions_of
 from rotation.store import progress
 from streams.topics import CIRCULATION_EVENTS
 
@@ -18,7 +19,7 @@ def end_offsets(client: Mapping[str, Any], topic: str = CIRCULATION_EVENTS.name)
     """Return each partition's next offset."""
     consumer = KafkaConsumer(**client)
     try:
-        partitions = _partitions(consumer, topic)
+        partitions = partitions_of(consumer, topic)
         return {one.partition: offset for one, offset in consumer.end_offsets(partitions).items()}
     finally:
         consumer.close()
@@ -28,7 +29,7 @@ def events_in_kafka(client: Mapping[str, Any], until: Mapping[int, int], topic: 
     """Read `topic` from its beginning to the offsets `until` and count its events; what is no batch counts as one."""
     consumer = KafkaConsumer(**client, enable_auto_commit=False, max_poll_records=5000)
     try:
-        partitions = _partitions(consumer, topic)
+        partitions = partitions_of(consumer, topic)
         consumer.assign(partitions)
         consumer.seek_to_beginning(*partitions)
         return _counted(consumer, partitions, until)
@@ -59,7 +60,3 @@ def _events(message: bytes | None) -> int:
     except orjson.JSONDecodeError:
         return 1
     return max(len(batch), 1) if isinstance(batch, list) else 1
-
-
-def _partitions(consumer: KafkaConsumer, topic: str) -> list[TopicPartition]:
-    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]

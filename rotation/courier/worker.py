@@ -9,7 +9,6 @@ import hashlib
 import os
 import signal
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -20,6 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
+from config.kafka import partitions
 from solver.check import ProblemError, read
 from solver.engines import Limits
 from solver.problem import Problem
@@ -32,7 +32,6 @@ POLL_MS = 200
 LONGEST_SOLVE_MS = 900_000  # between two polls: a province's largest hub, and some
 SESSION_MS = 10_000  # a worker silent for so long is taken for dead; the broker's own bounds begin at 6 s
 ACK_S = 30.0  # longer than a broker's restart
-LOOK_S = 0.1
 
 Client = Mapping[str, Any]
 
@@ -120,7 +119,7 @@ class Workers:
         self.waiting: dict[str, Future[Solution]] = {}
         self.stop = threading.Event()
         self.consumer = KafkaConsumer(**client, enable_auto_commit=False)
-        places = [TopicPartition(topics[1], number) for number in self._partitions(topics[1])]
+        places = partitions(self.consumer, topics[1])
         self.consumer.assign(places)
         for place in places:
             self.consumer.seek_to_end(place)
@@ -142,15 +141,6 @@ class Workers:
         future = self.waiting.setdefault(name, Future())
         self.producer.send(self.requests, key=problem.depots[0].id.encode(), value=message).get(timeout=ACK_S)
         return future.result(timeout=self.wait_s)
-
-    def _partitions(self, topic: str) -> set[int]:
-        """Return the topic's partitions; one made a moment ago is not known to every broker at once."""
-        end = time.monotonic() + ACK_S
-        while not (found := self.consumer.partitions_for_topic(topic)):
-            if time.monotonic() > end:
-                raise TimeoutError(f"no topic {topic}: `rotation topics create` makes it")
-            time.sleep(LOOK_S)
-        return set(found)
 
     def _listen(self) -> None:
         while not self.stop.is_set():

@@ -15,7 +15,7 @@ from city import checkpoint, topics_driver
 from city.live import HOME, Answer
 from city.model import START
 from rotation.clock import Clock, standing_at
-from rotation.store.clock import set_clock
+from rotation.store.clock import pause, set_clock
 from rotation.store.engine import engine
 from streams import admin
 from streams.topics import CIRCULATION_EVENTS, TRANSFER_ORDERS
@@ -186,6 +186,24 @@ def test_a_city_killed_between_checkpoints_tells_the_same_facts_again(broker, st
     with living(broker, store, lambda copy, place: Answer("kechuang", f"second-{copy}")):
         again = by_id(gathered(told, lambda facts: by_id(facts).keys() >= before.keys()))
     assert {number: again[number] for number in before} == before
+
+
+def test_the_clock_waits_for_a_city_that_is_slow_to_answer(broker, store, told):
+    """Each answer takes what would be minutes of the day; what is told is still of the hour that the clock shows."""
+    send_history(broker, store)
+    told()
+    set_time(store, END + timedelta(hours=8), 86_400 / DAY_LASTS_S)
+
+    def slowly(copy: str, place: str) -> Answer:
+        time.sleep(0.2)
+        return HOME
+
+    with living(broker, store, slowly):
+        time.sleep(2 * DAY_LASTS_S)
+        with store.begin() as connection:
+            stands = pause(connection).network_at
+    last = max(datetime.fromisoformat(fact["time"]) for fact in told())
+    assert stands - last < timedelta(days=3 / DAY_LASTS_S)
 
 
 def test_a_city_stops_within_two_seconds(broker, store):
