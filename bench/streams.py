@@ -37,7 +37,11 @@ SEED = 1
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PLACES = tuple(f"p{number:03d}" for number in range(500))
 PARTITIONS = 2
-POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # documented in docs/deploy.md; commits wait for the disk
+POSTGRES = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "4GB",
+    "wal_compression": "on",
+}  # documented in docs/deploy.md; commits wait for the disk
 PATIENCE_S = 240.0
 
 
@@ -264,8 +268,11 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     workers = [bench.worker("watch", prefix), bench.relay()]
     _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, 70_000_000 + rate), size))
     bench.send(prefix, batched(_watched(CopyAdded, rate), 100))
-    _wait(lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched'") == len(PLACES))
-    time.sleep(8)  # the alerts of their absence close
+    _wait(
+        lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched' AND state = 'on_shelf'") == len(PLACES)
+    )
+    time.sleep(2)
+    _wait(lambda: bench.query("SELECT count(*) FROM alerts WHERE class = 'watched' AND closed_at IS NULL") == 0)
     sent = _send_among(bench, prefix, rate, size, seconds)
     time.sleep(5)
     with psycopg.connect(bench.url) as connection:
