@@ -1,6 +1,6 @@
 """How fast the streams are, beside Faust's bare no-op agent in the same run on the same broker: JSON lines.
 
-    python -m bench.streams [--copies N] [--events N] [--only NAME,...]
+    python -m bench.streams [--copies N] [--events N] [--rebuild N] [--only NAME,...]
 
 Every case is a worker process of its own that finds its messages waiting in Kafka; events a second are counted from its first to
 its last commit. The no-op agent reads one event a message; its rate is the unit that the others are compared with.
@@ -30,7 +30,9 @@ from rotation.events import CopyAdded, CopyLoaned, CopyReturned, TransferSent, c
 from rotation.network import Network, from_tables
 from rotation.store import migrate
 from streams import admin
+from streams.apply import Topics
 from streams.clients import producer
+from streams.rebuild import rebuild
 from streams.topics import STOCK_ALERTS, Topic
 
 SEED = 1
@@ -43,6 +45,7 @@ POSTGRES = {
     "wal_compression": "on",
 }  # documented in docs/deploy.md; commits wait for the disk
 PATIENCE_S = 240.0
+LEAST_EVENTS_PER_S = 5_000  # what is slower has stopped
 
 
 def network() -> Network:
@@ -297,7 +300,7 @@ def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
 
 def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -> dict[str, float]:
     """Send background events at a steady rate and the watched loans among them; return when each was sent, by place."""
-    sender, begin, sent = producer(bench.client), time.time(), {}
+    sender, begin, sent = producer(bench.client), time.time(), dict[str, float]()
     loans, pause = _watched(CopyLoaned, rate + 9), seconds / len(PLACES)
     for number, message in enumerate(batched(moves(rate * seconds, bench.copies, 80_000_000 + rate), size)):
         time.sleep(max(begin + number * size / rate - time.time(), 0))
@@ -327,6 +330,23 @@ def restart(bench: Bench, others: int) -> None:
     name = "first event after kill -9, second worker running" if others else "first event after kill -9 and restart"
     bench.say(name, seconds=round(time.monotonic() - begin, 1))
     _end(workers)
+
+
+def rebuilt(bench: Bench, events: int) -> None:
+    """All of it from Kafka again, beginning with an empty database: applied once by a worker, then rebuilt and compared."""
+    with psycopg.connect(bench.url) as connection:
+        connection.execute("TRUNCATE movements, copies, titles, transfers, transfer_facts, holds, crates, feeds")
+    prefix = bench.fill(batched(moves(events, bench.copies, 90_000_000), 100))
+    workers = [bench.worker("apply", prefix)]
+    drained = _drain(bench, workers, events)
+    bench.say("one worker, all of it into an empty database", events=events, **drained)
+    _end(workers)
+    topics, shown = Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected"), set[int]()
+    begin = time.monotonic()
+    found = rebuild(bench.url, bench.client, network(), lambda done, total: shown.add(100 * done // total), topics)
+    seconds = time.monotonic() - begin
+    bench.say("rebuild", events=events, seconds=round(seconds, 1), events_per_s=round(events / seconds),
+              percents_shown=len(shown), differences=len(found))  # fmt: skip
 
 
 def disk(bench: Bench) -> None:
@@ -359,7 +379,7 @@ def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) ->
     _wait(lambda: int(bench.query(counted)) > base)
     begin, first = time.monotonic(), int(bench.query(counted)) - base
     before = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
-    _wait(lambda: int(bench.query(counted)) - base >= events)
+    _wait(lambda: int(bench.query(counted)) - base >= events, PATIENCE_S + events / LEAST_EVENTS_PER_S)
     after = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
     worker_us, postgres_us = [round(1e6 * (b - a) / (events - first), 1) for a, b in zip(before, after, strict=True)]
     rate = round((events - first) / (time.monotonic() - begin))
@@ -368,7 +388,7 @@ def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) ->
 
 def _cpu_s(pids: list[int]) -> float:
     times = [psutil.Process(pid).cpu_times() for pid in pids if psutil.pid_exists(pid)]
-    return sum(one.user + one.system for one in times)
+    return float(sum(one.user + one.system for one in times))
 
 
 def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
@@ -384,13 +404,13 @@ def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
 def _noop_rate(file: Path) -> tuple[float, float]:
     _wait(file.exists)
     rate, cpu_us = json.loads(file.read_text())
-    return rate, cpu_us
+    return float(rate), float(cpu_us)
 
 
-def _wait(done: Callable[[], bool]) -> None:
+def _wait(done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     begin = time.monotonic()
     while not done():
-        if time.monotonic() - begin > PATIENCE_S:
+        if time.monotonic() - begin > patience_s:
             raise TimeoutError
         time.sleep(0.02)
 
@@ -407,7 +427,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--rebuild", type=int, default=5_000_000, help="events of the rebuild")
+    parser.add_argument(
+        "--only", default="", help="cases by name, with commas: noop, copies, batches, single, two, ..."
+    )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-streams-") as name:
         folder = Path(name)
@@ -434,6 +457,7 @@ def main() -> None:
                 "restart": lambda: restart(bench, 0),
                 "restart2": lambda: restart(bench, 1),
                 "disk": lambda: disk(bench),
+                "rebuild": lambda: rebuilt(bench, wanted.rebuild),
             }
             for case in wanted.only.split(",") if wanted.only else cases:
                 cases[case]()
