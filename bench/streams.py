@@ -26,7 +26,7 @@ import psycopg
 
 from infra.kafka import embedded_kafka
 from infra.postgres import embedded_postgres
-from rotation.events import CopyAdded, CopyLoaned, CopyReturned, TransferSent, cloud_event
+from rotation.events import CopyAdded, CopyLoaned, CopyReturned, Fact, TransferReceived, TransferSent, cloud_event
 from rotation.network import Network, from_tables
 from rotation.store import migrate
 from streams import admin
@@ -58,8 +58,33 @@ def network() -> Network:
     )  # fmt: skip
 
 
+Moves = Callable[[int, int, int], Iterator[dict[str, Any]]]
+ELSEWHERE = 0.25  # of returns; a copy that stays at its place changes no index, and costs PostgreSQL half
+SHIPPED = 0.05  # of copies that leave a shelf
+
+
 def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
-    """Loans, returns and one shipment in twenty, of copies at random."""
+    """What happens to copies at random, where it can: lent where they stand, returned there or elsewhere, sent and received."""
+    draw, where = random.Random(SEED + begin), dict[int, tuple[str, str]]()
+    for number in range(begin, begin + count):
+        copy = draw.randrange(copies)
+        state, place = where.get(copy, ("on_shelf", PLACES[copy % len(PLACES)]))
+        name, chance, elsewhere = f"c{copy:07d}", draw.random(), draw.choice(PLACES)
+        fact: Fact
+        if state == "sent":
+            fact, where[copy] = TransferReceived(copy=name, place=place), ("on_shelf", place)
+        elif state == "on_loan":
+            at = elsewhere if chance < ELSEWHERE else place
+            fact, where[copy] = CopyReturned(copy=name, place=at), ("on_shelf", at)
+        elif chance < SHIPPED:
+            fact, where[copy] = TransferSent(copy=name, place=place, to=elsewhere), ("sent", elsewhere)
+        else:
+            fact, where[copy] = CopyLoaned(copy=name, place=place), ("on_loan", place)
+        yield _numbered(fact, number)
+
+
+def anywhere(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
+    """Loans, returns and one shipment in twenty, of copies and at places at random: every event moves its copy in every index."""
     draw = random.Random(SEED + begin)
     for number in range(begin, begin + count):
         copy, place, kind = f"c{draw.randrange(copies):07d}", draw.choice(PLACES), draw.random()
@@ -68,9 +93,12 @@ def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
             else CopyReturned(copy=copy, place=place) if kind < 0.95
             else TransferSent(copy=copy, place=place, to=draw.choice(PLACES))
         )  # fmt: skip
-        yield cloud_event(
-            fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 50)
-        )
+        yield _numbered(fact, number)
+
+
+def _numbered(fact: Fact, number: int) -> dict[str, Any]:
+    at = START + timedelta(seconds=number / 50)
+    return cloud_event(fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=at)
 
 
 def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
@@ -199,13 +227,14 @@ def noop(bench: Bench, events: int) -> None:
     _end([process])
 
 
-def batches_of_100(bench: Bench, events: int) -> None:
+def batches_of_100(bench: Bench, events: int, kind: Moves, begin: int) -> None:
     """The main case, and the worker's memory afterwards."""
-    prefix = bench.fill(batched(moves(events, bench.copies, 10_000_000), 100))
+    prefix = bench.fill(batched(kind(events, bench.copies, begin), 100))
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
     memory = psutil.Process(workers[0].pid).memory_info().rss >> 20
-    bench.say("one worker, batches of 100", events=events, **drained, worker_mb=memory)
+    name = "one worker, batches of 100" + (", copies anywhere" if kind is anywhere else "")
+    bench.say(name, events=events, **drained, worker_mb=memory)
     _end(workers)
 
 
@@ -447,7 +476,8 @@ def main() -> None:
             cases: dict[str, Callable[[], None]] = {
                 "noop": lambda: noop(bench, min(wanted.events // 5, 100_000)),
                 "copies": lambda: new_copies(bench, wanted.events // 5),
-                "batches": lambda: batches_of_100(bench, wanted.events),
+                "batches": lambda: batches_of_100(bench, wanted.events, moves, 10_000_000),
+                "anywhere": lambda: batches_of_100(bench, wanted.events, anywhere, 15_000_000),
                 "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
                 "two": lambda: two_workers(bench, wanted.events),
                 "latency500": lambda: latency(bench, 500, 10),
