@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from solver.breaks import with_breaks
+from solver.clock import Bools, Ints, through_slots
 from solver.engines import Plan
 from solver.evaluate import cost_of
-from solver.instance import MANDATORY, Bools, Instance, Ints, Kind
+from solver.instance import MANDATORY, Instance, Kind
 from solver.rules import keeps_all
-from solver.schedule import drive, table, through_slots
+from solver.schedule import drive, table
 
 INSERTED_ROWS = 20_000  # tried for what fits at the end of no run: under half a second, and the same on any machine
 TRIED = 40  # visits dropped from the end of a run, at most, until it keeps all rules
@@ -147,7 +148,7 @@ def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: 
 
 def _drive_s(instance: Instance, van: int, leave_s: Ints, here: Ints, there: Ints) -> Ints:
     own = np.asarray(-(-instance.seconds[here, there] * instance.time_percent[van] // 100))
-    return through_slots(instance.problem.slots, leave_s, own) if instance.problem.slots else own
+    return through_slots(instance.tables.slots, leave_s, own) if instance.problem.slots else own
 
 
 def _peak(instance: Instance, van: int, state: _State, nodes: Ints) -> Ints:

@@ -6,8 +6,9 @@ early as a dock is free, and only where the run still keeps every rule.
 
 import numpy as np
 
+from solver.clock import Ints
 from solver.evaluate import ahead
-from solver.instance import Instance, Ints
+from solver.instance import Instance
 from solver.problem import Run
 from solver.rules import keeps_all
 from solver.schedule import Schedule, drive, table

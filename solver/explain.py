@@ -13,11 +13,12 @@ from itertools import combinations_with_replacement, pairwise
 
 import numpy as np
 
+from solver.clock import Ints
 from solver.evaluate import ahead, cost_of, evaluate, evaluate_change, violations_of
-from solver.instance import MANDATORY, Instance, Ints, compiled
+from solver.instance import MANDATORY, Instance, compiled
 from solver.problem import Name, Problem, Run
 from solver.rules import broken
-from solver.schedule import Schedule, drive, sketch, table
+from solver.schedule import Schedule, drive, table
 from solver.solution import Cause, Evaluation, Solution, Violation
 
 ROWS_AT_ONCE = 4_000  # tried in one table: more would leave the processor's cache
@@ -161,7 +162,7 @@ class Explainer:
         for item, van, nodes in batch:
             rows += [(van, row) for row in self._rows(van, nodes, item)]
             bounds.append(len(rows))
-        runs = sketch(self.instance, *table(self.instance, rows))
+        runs = drive(self.instance, *table(self.instance, rows))
         cost, wrong = cost_of(runs), broken(runs)
         chosen = [rows[_least(cost, wrong, first, last)] for first, last in pairwise(bounds)]
         before = [(van, list(nodes)) for _, van, nodes in batch]

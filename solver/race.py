@@ -15,13 +15,14 @@ from time import monotonic
 import numpy as np
 
 from solver.breaks import with_breaks
+from solver.clock import Bools
 from solver.construct import first_plan
 from solver.decompose import Split, joined, positions, sectors, split
 from solver.engines import Limits, Plan, Report, engine
 from solver.engines import pyvrp as pyvrp_engine
 from solver.engines.pyvrp import Part, alike
 from solver.evaluate import UNSERVED_WEIGHT, cost_of, evaluate
-from solver.instance import MANDATORY, Bools, Instance
+from solver.instance import MANDATORY, Instance
 from solver.recombine import recombined
 from solver.rules import broken, keeps_all
 from solver.schedule import drive, table

@@ -23,9 +23,10 @@ from ortools.constraint_solver import (
 )
 
 from solver.breaks import with_breaks
+from solver.clock import NEVER_S, Ints
 from solver.construct import first_plan
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, NEVER_S, Instance, Ints, Kind, has_rested
+from solver.instance import MANDATORY, Instance, Kind, has_rested
 
 NAME = "ortools"
 VERSIONS = {"ortools": version("ortools")}

@@ -16,8 +16,9 @@ import numpy as np
 import pyvrp
 
 from solver.breaks import with_breaks
+from solver.clock import NEVER_S, Ints
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, NEVER_S, Instance, Ints, Kind
+from solver.instance import MANDATORY, Instance, Kind
 from solver.problem import DAY_S
 from solver.schedule import drive, table
 

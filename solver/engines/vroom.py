@@ -12,8 +12,9 @@ from typing import Any
 import vroom
 
 from solver.breaks import with_breaks
+from solver.clock import NEVER_S
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, NEVER_S, Instance, Kind
+from solver.instance import MANDATORY, Instance, Kind
 
 NAME = "vroom"
 VERSIONS = {"vroom": version("pyvroom")}
