@@ -259,6 +259,17 @@ def timed(day: Tables, vans: Ints, rows: Ints, earliest_s: Ints) -> Ints:
     return times
 
 
+@compiled
+def columns(rows: Ints, nodes: Ints) -> Ints:
+    """Return where each of these nodes (R, M) stands last in its own row (R, K), or -1."""
+    found = np.full_like(nodes, -1)
+    for row in range(nodes.shape[0]):
+        for one in range(nodes.shape[1]):
+            for at in range(rows.shape[1]):
+                found[row, one] = at if rows[row, at] == nodes[row, one] else found[row, one]
+    return found
+
+
 @within
 def _size(row: Ints, void: int) -> int:
     size = 0

@@ -54,16 +54,25 @@ LAST_S, LAST_S_PER_ITEM = 0.03, 0.0002  # before the limit: to take the plans ov
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
     """Search until a limit or until `report` answers no; report each better plan."""
     if pyvrp_engine.refused(instance):
-        engine("ortools").run(instance, limits, warm, report)
+        _by_ortools(instance, limits, warm, report)
         return
     with Team(instance, max(1, limits.threads)) as team:
         _Race(instance, limits, team, report, warm or []).run()
+
+
+def _by_ortools(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
+    """A first plan, as OR-Tools leaves one waiting for it, and the rest of the time for OR-Tools."""
+    begun = monotonic()
+    until = begun + limits.time_s if limits.iterations is None else inf
+    if warm or report(first_plan(instance, until)):
+        engine("ortools").run(instance, replace(limits, time_s=limits.time_s - (monotonic() - begun)), warm, report)
 
 
 class _Race:
     def __init__(self, instance: Instance, limits: Limits, team: Team, report: Report, warm: Plan) -> None:
         self.instance, self.limits, self.team, self.report = instance, limits, team, report
         self.cores, self.begun = max(1, limits.threads), monotonic()
+        self.late = self.begun + limits.time_s if limits.iterations is None else inf
         self.time_s = limits.time_s - LAST_S - LAST_S_PER_ITEM * len(instance.items)
         self.best, self.rank, self.going = warm, rank(instance, warm), True
         each = max(1, round(len(instance.items) / PART_ITEMS / self.cores))
@@ -79,8 +88,6 @@ class _Race:
     def run(self) -> None:
         mending = bool(pyvrp_engine.left_out(self.instance)) and self.limits.iterations is None
         rounds = self.rounds - round(self.rounds * MENDING_SHARE) if mending else self.rounds
-        if mending:
-            self._take(first_plan(self.instance))
         self._open()
         for turn in range(rounds):
             if self._goes_on():
@@ -94,15 +101,18 @@ class _Race:
         return rounds if items <= SPLIT_ITEMS else round(rounds * START_SHARE) if items <= LARGE_ITEMS else 0
 
     def _open(self) -> None:
-        """A first plan, soon: of the whole, or of sectors where the day is large."""
+        """A first plan at once, and a good one soon: of the whole, or of sectors where the day is large."""
         if self.best or len(self.instance.items) <= LARGE_ITEMS:
             tasks = [[self._task(self.whole, self.best, OPENING, core)] for core in range(self.cores)]
-            for found in self._ask(tasks):
+            for found in self._ask(tasks, self._construct):
                 self._take(found.plan)
         else:
-            self._solve(sectors(self.instance, self.where, self.parts), OPENING)
-        if self.rank[0] > 0 and not self.impossible:  # a machine that does much else, or too few vans in a sector
-            self._take(first_plan(self.instance))
+            self._solve(sectors(self.instance, self.where, self.parts), OPENING, self._construct)
+
+    def _construct(self) -> None:
+        """However little of the machine is ours, there is a plan soon."""
+        if self.rank[0] > 0:
+            self._take(first_plan(self.instance, self.late))
 
     def _goes_on(self) -> bool:
         """Whether nobody has stopped us and there is time for more than setting out."""
@@ -124,14 +134,14 @@ class _Race:
         else:
             self._solve(split(self.instance, self.where, self.best, self.parts, turn), turn)
 
-    def _solve(self, cut: Split, turn: int) -> None:
+    def _solve(self, cut: Split, turn: int, meanwhile: Callable[[], None] | None = None) -> None:
         """Every part on a core, some one after the other; the parts' plans together are a plan."""
         each = len(cut) // self.cores
         tasks = [
             [self._task(*cut[one * self.cores + core], turn, core, (one + 1) / each) for one in range(each)]
             for core in range(self.cores)
         ]
-        self._take(joined(found.plan for found in self._ask(tasks)))
+        self._take(joined(found.plan for found in self._ask(tasks, meanwhile)))
 
     def _recombine(self) -> None:
         """The best plan that the runs seen so far make together."""
@@ -147,8 +157,7 @@ class _Race:
         return replace(self.limits, time_s=max(0.0, self.begun + self.time_s - monotonic()))
 
     def _ask(self, tasks: list[list[Task]], meanwhile: Callable[[], None] | None = None) -> list[Found]:
-        late = self.begun + self.limits.time_s if self.limits.iterations is None else inf
-        return self.team.ask(tasks, late, meanwhile)
+        return self.team.ask(tasks, self.late, meanwhile)
 
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
@@ -167,11 +176,11 @@ class _Race:
         return Until(now + max(0.0, end - now) * share)
 
     def _take(self, plan: Plan) -> bool:
-        """Keep a plan where it is better, and report it."""
+        """Keep a plan where it is better, and report it, until we are told to stop."""
         found = rank(self.instance, plan)
-        if found < self.rank:
+        if found < self.rank and self.going:
             self.best, self.rank = plan, found
-            self.going = self.report(plan) and self.going
+            self.going = self.report(plan)
         return self.going
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.clock import NEVER_S, Bools, Ints
+from solver.clock import NEVER_S, Bools, Ints, columns
 from solver.instance import Instance, Kind, has_rested
 from solver.problem import Lock
 from solver.schedule import Schedule
@@ -150,7 +150,7 @@ def reloads_are_allowed(runs: Schedule) -> Ints:
 def halves_stay_together(runs: Schedule) -> Ints:
     """A shipment is collected before it is delivered, by one van."""
     partner = runs.instance.partner[runs.rows]
-    other = np.take_along_axis(runs.column, np.where(partner < 0, runs.instance.void, partner), axis=1)
+    other = columns(runs.rows, partner)
     here = np.arange(runs.rows.shape[1])[None, :]
     carried = runs.instance.aboard[runs.van[:, None], runs.rows]
     collecting = runs.kinds == Kind.COLLECT
@@ -166,7 +166,7 @@ def breaks_are_taken(runs: Schedule) -> Ints:
         for node in nodes if len(mine) else ():
             last, rested_s = runs.instance.close_s[0, node, -1], _earliest_rest(runs.instance, node)
             spared = (last < NEVER_S) & ((runs.ended_s[mine] <= last) | (runs.started_s[mine] >= rested_s))
-            missing[mine] += (runs.column[mine, node] < 0) & ~spared & (not has_rested(runs.instance, van, node))
+            missing[mine] += (runs.column(node)[mine] < 0) & ~spared & (not has_rested(runs.instance, van, node))
     amounts = np.zeros(runs.rows.shape, dtype=np.int64)
     amounts[np.arange(len(missing)), runs.last] = missing
     return amounts
@@ -189,7 +189,7 @@ def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
     number = runs.instance.task_number
     before = np.full(len(runs.rows), -1)
     for visit in lock.visits:
-        here = runs.column[:, number[visit]]
+        here = runs.column(number[visit])
         gap = (here != before + 1) if lock.order == "unbroken" else (here < before)
         rows = np.flatnonzero((here >= 0) & (before >= 0) & gap)
         amounts[rows, here[rows]] = 1
@@ -199,7 +199,7 @@ def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
 def each_visit_once(runs: Schedule) -> Ints:
     """No visit is made twice on a run."""
     here = np.arange(runs.rows.shape[1])[None, :]
-    last = np.take_along_axis(runs.column, runs.rows, axis=1)
+    last = columns(runs.rows, runs.rows)
     single = (runs.kinds <= Kind.DELIVER) | (runs.kinds == Kind.BREAK)
     return np.asarray((last != here) & single, dtype=np.int64)
 

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from solver.clock import Bools, Ints, loads, timed
+from solver.clock import Bools, Ints, columns, loads, timed
 from solver.instance import Instance, Kind
 
 
@@ -52,13 +52,9 @@ class Schedule:
         """R: the van goes out (or has gone)."""
         return np.asarray((self.kinds <= Kind.DELIVER).any(axis=1) | self.instance.under_way[self.van])
 
-    @cached_property
-    def column(self) -> Ints:
-        """R, N: where each node stands in the run, or -1."""
-        column = np.full((len(self.rows), self.instance.void + 1), -1, dtype=np.int64)
-        np.put_along_axis(column, self.rows, np.arange(self.rows.shape[1])[None, :], axis=1)
-        column[:, self.instance.void] = -1
-        return column
+    def column(self, node: int) -> Ints:
+        """R: where the node stands last in each run, or -1."""
+        return columns(self.rows, np.full((len(self.rows), 1), node))[:, 0]
 
     @cached_property
     def started_s(self) -> Ints:

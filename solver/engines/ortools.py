@@ -8,10 +8,11 @@ one way; guided local search from a first plan where crates go out and back or w
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -637,8 +638,9 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     if not instance.free.any():
         report([])
         return
+    begun = monotonic()
     model = build(instance)
-    chosen = parameters(model, limits)
+    chosen = parameters(model, replace(limits, time_s=limits.time_s - (monotonic() - begun)))
     watch = _Watch(model, report)
     model.routing.CloseModelWithParameters(chosen)
     model.routing.AddAtSolutionCallback(watch)

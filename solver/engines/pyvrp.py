@@ -321,9 +321,8 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     reasons = refused(instance)
     if reasons:
         raise ValueError(f"PyVRP cannot take {', '.join(reasons)}")
-    model = Model(instance, Part.whole(instance))
+    stop, model = _Stop(limits), Model(instance, Part.whole(instance))
     params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=_Watch(model, report)))
-    stop = _Stop(limits)
     pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
 
 

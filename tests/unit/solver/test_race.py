@@ -1,6 +1,6 @@
 """Searches together: nothing is lost in parts, nothing gets worse by recombining, and the judge agrees with the engines."""
 
-from time import monotonic
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -20,8 +20,7 @@ from solver.race import rank
 from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
 from solver.solution import Solution
-from solver.solve import runs_of
-from solver.team import Found
+from solver.solve import runs_of, solve
 
 DAY = compiled(courier_day(30, seed=5))
 EASY = [stop.model_copy(update={"windows": [], "prize_cents": None}) for stop in courier_day(30, seed=5).stops]
@@ -164,9 +163,21 @@ def test_a_search_that_goes_on_from_a_plan_never_strays_to_a_worse_one_at_first(
         assert again.penalties.cost_evaluator().penalised_cost(again.current) <= begun
 
 
-def test_a_race_whose_searches_find_nothing_has_a_plan_all_the_same(monkeypatch):
-    monkeypatch.setattr(race.Team, "ask", lambda self, tasks, *_: [Found([], []) for mine in tasks for _ in mine])
-    assert judged(DAY, found("race", DAY, QUICK)[-1]).feasible
+def test_a_race_whose_searches_never_answer_has_a_plan_at_once_and_ends_in_time(monkeypatch):
+    monkeypatch.setattr(Search, "go_on", lambda *_: sleep(60))
+    began, limit_s = monotonic(), 0.5
+    assert judged(DAY, found("race", DAY, Limits(limit_s, threads=2))[0]).feasible
+    assert monotonic() - began < limit_s + BUSY_S
+
+
+def test_there_is_a_plan_when_no_time_is_left_for_any_search():
+    solution = solve(DAY, Limits(time_s=0.0))
+    assert solution.engine == "construct"
+    assert evaluate(DAY, solution).feasible
+
+
+def test_a_first_plan_is_cut_short_where_the_clock_says_so():
+    assert first_plan(DAY, until=0.0) == []
 
 
 def test_a_race_with_an_iteration_limit_and_a_seed_gives_the_same_plan_again():
