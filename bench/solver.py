@@ -31,9 +31,8 @@ from bench.solver_tables import OURS, PEERS, UNSEEDED, Result, tables
 from solver.engines import Limits, Plan
 from solver.evaluate import evaluate
 from solver.generate import courier_day
-from solver.instance import Instance, compiled
+from solver.instance import Instance, compiled, runs_of
 from solver.solution import Evaluation, Solution
-from solver.solve import runs_of
 from solver.worker import Job, Worker
 
 RESULTS = Path(os.environ.get("BENCH_RESULTS", Path(__file__).parent / "results" / "solver.jsonl"))

@@ -17,10 +17,9 @@ from rotation.courier.routes import DIRECT_FILL_COPIES, planned
 from solver.construct import first_plan
 from solver.formats import convert
 from solver.generate import courier_day
-from solver.instance import compiled
+from solver.instance import compiled, runs_of
 from solver.problem import Problem, Window
 from solver.solution import Solution
-from solver.solve import runs_of
 
 Case = tuple[str, Callable[[], Problem]]
 

@@ -4,6 +4,7 @@ The idea: appending to the end of a run changes nothing before it, so a run's st
 candidates for the next visit are judged in one array operation. It need not be good: engines begin from it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
@@ -14,6 +15,7 @@ from solver.breaks import with_breaks
 from solver.clock import Bools, Ints, through_slots
 from solver.engines import Plan
 from solver.evaluate import cost_of
+from solver.insertion import insertions, may_come
 from solver.instance import MANDATORY, Instance, Kind
 from solver.rules import keeps_all
 from solver.schedule import drive, table
@@ -36,10 +38,13 @@ def first_plan(instance: Instance, until: float = inf) -> Plan:
     return sorted(plan.items())
 
 
-def completed(instance: Instance, plan: Plan, until: float = inf) -> Plan:
-    """Return the plan with what it leaves out inserted where it costs least and breaks nothing; what it has stays in order."""
+def completed(instance: Instance, plan: Plan, until: float = inf, random: np.random.Generator | None = None) -> Plan:
+    """Return the plan with what it leaves out inserted where it costs least and breaks nothing; what it has stays in order.
+
+    With `random`, in an order of chance, and halves of shipments apart.
+    """
     runs = {van: list(nodes) for van, nodes in plan}
-    _insert_rest(instance, runs, until)
+    _insert_rest(instance, runs, until, random)
     return sorted(runs.items())
 
 
@@ -185,31 +190,25 @@ def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
     return []
 
 
-def _insert_rest(instance: Instance, plan: dict[int, list[int]], until: float) -> None:
+def _insert_rest(
+    instance: Instance, plan: dict[int, list[int]], until: float, random: np.random.Generator | None = None
+) -> None:
     """Insert what is left where it costs least and breaks nothing, mandatory work first, up to a number of tries."""
     tried, costs = 0, _costs(instance, plan)
     made = {node for nodes in plan.values() for node in nodes}
     left = [
         item for item, nodes in enumerate(instance.item_nodes) if not made & set(nodes) and instance.free[nodes].all()
     ]
-    left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item])))
+    chance = random.permutation(len(instance.items)) if random else np.arange(len(instance.items))
+    left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item]), chance[item]))
     for item in left:
         if tried < INSERTED_ROWS and monotonic() <= until:
-            tried += _insert(instance, plan, costs, item)
+            tried += _insert(instance, plan, costs, item, apart=random is not None)
 
 
-def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int], item: int) -> int:
-    """Insert an item, both halves of a shipment side by side; return how many places were tried."""
-    nodes = instance.item_nodes[item]
-    vans = [van for van in range(len(instance.start)) if not instance.out_of_reach[van, nodes].any()]
-    idle = next((van for van in vans if van not in plan), None)
-    rows = [
-        (van, [*run[:at], *nodes, *run[at:]])
-        for van in vans
-        if van in plan or van == idle
-        for run in [plan.get(van, [])]
-        for at in range(len(run) + 1)
-    ]
+def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int], item: int, *, apart: bool) -> int:
+    """Insert an item, halves of a shipment side by side unless `apart`; return how many places were tried."""
+    rows = list(_rows(instance, plan, instance.item_nodes[item], apart=apart))
     if not rows:
         return 0
     runs = drive(instance, *table(instance, rows))
@@ -222,6 +221,19 @@ def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int
         plan[van] = run
         costs[van] = int(cost[at])
     return len(rows)
+
+
+def _rows(
+    instance: Instance, plan: dict[int, list[int]], nodes: list[int], *, apart: bool
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the runs with the nodes at every place, and the run of the first van that stays in."""
+    vans = [van for van in range(len(instance.start)) if may_come(instance, van, nodes)]
+    idle = next((van for van in vans if van not in plan), None)
+    for van in vans:
+        if van in plan:
+            yield from ((van, row) for row in insertions(instance, van, plan[van], nodes, apart=apart))
+        elif van == idle:
+            yield from ((van, with_breaks(instance, van, row)) for row in insertions(instance, van, [], nodes))
 
 
 def _costs(instance: Instance, plan: dict[int, list[int]]) -> dict[int, int]:

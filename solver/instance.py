@@ -635,3 +635,10 @@ def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int
             nodes = (instance.node(van, key) for key in run.visits[past:])
             found.append((van, [node for node in nodes if node is not None]))
     return found
+
+
+def runs_of(instance: Instance, plan: Iterable[tuple[int, Sequence[int]]]) -> list[Run]:
+    """Return a plan of vans and nodes as runs, what was executed at their beginning."""
+    vans = instance.problem.vans
+    done = [[one.visit for one in van.under_way.done] if van.under_way else [] for van in vans]
+    return [Run(van=vans[van].id, visits=[*done[van], *(instance.keys[node] for node in nodes)]) for van, nodes in plan]

@@ -2,10 +2,10 @@
 
 Start: searches of different seeds from nothing, of sectors where the day is large. Exchange: the best goes on. Split: its
 runs in parts, each solved on a core of its own, along another cut every round. Recombine: the best of all runs seen.
-Finish: what PyVRP cannot be told is mended by OR-Tools.
+Finish: what PyVRP cannot be told is mended by OR-Tools, and polished by the judge's own clock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -21,15 +21,13 @@ from solver.decompose import Split, joined, positions, sectors, split
 from solver.engines import Limits, Plan, Report, engine
 from solver.engines import pyvrp as pyvrp_engine
 from solver.engines.pyvrp import Part, alike
-from solver.evaluate import UNSERVED_WEIGHT, cost_of, evaluate
 from solver.instance import MANDATORY, Instance
+from solver.rank import rank
 from solver.recombine import recombined
-from solver.rules import broken, keeps_all
+from solver.rules import keeps_all
 from solver.schedule import drive, table
 from solver.search import Taste, Until
-from solver.solution import Solution
-from solver.solve import runs_of
-from solver.team import Found, Task, Team
+from solver.team import Found, Polish, Task, Team
 
 NAME = "race"
 VERSIONS = {name: version(name) for name in ("pyvrp", "ortools")}
@@ -44,7 +42,8 @@ FEWEST_RUNS = 2  # in a part
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
-MENDING_SHARE = 0.4  # of the time for OR-Tools, where PyVRP was not told all
+MENDING_SHARE = 0.4  # of the time to mend, where PyVRP was not told all
+ORTOOLS_SHARE = 0.5  # of that for OR-Tools on one core; the rest is polished
 RECOMBINE_EFFORT = 0.3  # seconds, about; beside the searches
 POOL_RUNS = 3_000  # seen last
 TOO_LATE_S = 0.1  # before the end: a round would bring nothing
@@ -53,19 +52,11 @@ LAST_S, LAST_S_PER_ITEM = 0.03, 0.0002  # before the limit: to take the plans ov
 
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
     """Search until a limit or until `report` answers no; report each better plan."""
-    if pyvrp_engine.refused(instance):
-        _by_ortools(instance, limits, warm, report)
+    if pyvrp_engine.refused(instance) and limits.iterations is not None:
+        engine("ortools").run(instance, limits, warm, report)
         return
     with Team(instance, max(1, limits.threads)) as team:
         _Race(instance, limits, team, report, warm or []).run()
-
-
-def _by_ortools(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
-    """A first plan, as OR-Tools leaves one waiting for it, and the rest of the time for OR-Tools."""
-    begun = monotonic()
-    until = begun + limits.time_s if limits.iterations is None else inf
-    if warm or report(first_plan(instance, until)):
-        engine("ortools").run(instance, replace(limits, time_s=limits.time_s - (monotonic() - begun)), warm, report)
 
 
 class _Race:
@@ -86,13 +77,17 @@ class _Race:
         return positions(self.instance)
 
     def run(self) -> None:
-        mending = bool(pyvrp_engine.left_out(self.instance)) and self.limits.iterations is None
-        rounds = self.rounds - round(self.rounds * MENDING_SHARE) if mending else self.rounds
-        self._open()
+        told = not pyvrp_engine.left_out(self.instance)
+        rounds = self.rounds if told or self.limits.iterations is not None else round(self.rounds * (1 - MENDING_SHARE))
+        if pyvrp_engine.refused(self.instance):
+            told, rounds = False, 0
+            self._construct()
+        else:
+            self._open()
         for turn in range(rounds):
             if self._goes_on():
                 self._in_parts(turn) if turn >= self._start(rounds) else self._together(turn)
-        if mending and self._goes_on():
+        if not told and self.limits.iterations is None:
             self._mend()
 
     def _start(self, rounds: int) -> int:
@@ -149,14 +144,25 @@ class _Race:
             self._take(recombined(self.instance, self.best, self.seen, RECOMBINE_EFFORT))
 
     def _mend(self) -> None:
-        """Finish: OR-Tools knows every rule, and goes on from the best plan."""
+        """Finish: OR-Tools knows every rule, ruin and recreate also just how it is judged; then all go on from the best."""
+        now, end = monotonic(), self.begun + self.time_s
+        self._polish(self.cores - 1, now + ORTOOLS_SHARE * (end - now), self._by_ortools)
+        self._polish(self.cores, end)
+
+    def _polish(self, cores: int, until: float, meanwhile: Callable[[], None] | None = None) -> None:
+        if self._goes_on():
+            tasks = [[Polish(self.best, until, self.limits.seed * self.cores + core)] for core in range(cores)]
+            for found in self._ask(tasks, meanwhile):
+                self._take(found.plan)
+
+    def _by_ortools(self) -> None:
+        left_s = max(0.0, self.begun + self.time_s - monotonic())
         warm = self.best if self.best and self.rank[0] == 0 else None
-        engine("ortools").run(self.instance, self._rest(), warm, self._take)
+        engine("ortools").run(self.instance, replace(self.limits, time_s=ORTOOLS_SHARE * left_s), warm, self._take)
 
-    def _rest(self) -> Limits:
-        return replace(self.limits, time_s=max(0.0, self.begun + self.time_s - monotonic()))
-
-    def _ask(self, tasks: list[list[Task]], meanwhile: Callable[[], None] | None = None) -> list[Found]:
+    def _ask(
+        self, tasks: Sequence[Sequence[Task | Polish]], meanwhile: Callable[[], None] | None = None
+    ) -> list[Found]:
         return self.team.ask(tasks, self.late, meanwhile)
 
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
@@ -196,16 +202,3 @@ def _fine(instance: Instance, plan: Plan) -> Bools:
     return keeps_all(
         drive(instance, *table(instance, [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]))
     )
-
-
-def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
-    """Compare plans by this: rules broken and work missing first, then cents."""
-    if pyvrp_engine.left_out(instance):  # docks, locks across runs, balance: the judge knows all, and takes longer
-        return evaluate(instance, Solution(runs=runs_of(instance, plan))).rank
-    runs = drive(instance, *table(instance, plan))
-    made = {int(instance.item[node]) for _, nodes in plan for node in nodes}
-    missing = [item for item in range(len(instance.items)) if item not in made]
-    forgone = instance.prize_cents[missing]
-    wrong = sum(int(amounts.sum()) for amounts in broken(runs).values()) if plan else 0
-    unserved = int((forgone == MANDATORY).sum())
-    return wrong + UNSERVED_WEIGHT * unserved, int(cost_of(runs).sum() + forgone[forgone != MANDATORY].sum())

@@ -13,7 +13,7 @@ from solver.construct import completed, first_plan
 from solver.docks import taking_turns
 from solver.engines import ENGINES, Limits, Plan
 from solver.evaluate import evaluate
-from solver.instance import Instance, compiled, rows_of
+from solver.instance import Instance, compiled, rows_of, runs_of
 from solver.problem import Problem, Run
 from solver.solution import Evaluation, Solution
 from solver.worker import Job, plans
@@ -116,10 +116,3 @@ class _Best:
             self.solution, self.evaluation = solution, evaluation
             if self.on_better and self.on_better(solution, evaluation) is False:
                 self.cancel.set()
-
-
-def runs_of(instance: Instance, plan: Plan) -> list[Run]:
-    """Return a plan of vans and nodes as runs, what was executed at their beginning."""
-    vans = instance.problem.vans
-    done = [[one.visit for one in van.under_way.done] if van.under_way else [] for van in vans]
-    return [Run(van=vans[van].id, visits=[*done[van], *(instance.keys[node] for node in nodes)]) for van, nodes in plan]

@@ -16,6 +16,7 @@ from time import monotonic
 from solver.engines import Plan
 from solver.engines.pyvrp import Model, Part, alike, with_breaks_of
 from solver.instance import Instance, Kind
+from solver.polish import polished
 from solver.search import ORDINARY, Search, Taste, Until
 
 
@@ -28,6 +29,15 @@ class Task:
     until: Until
     seed: int
     taste: Taste = ORDINARY
+
+
+@dataclass(frozen=True)
+class Polish:
+    """Ruin and recreate the whole plan by the judge's clock until the instant."""
+
+    plan: Plan
+    until_at: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Team:
             child.join()
 
     def ask(
-        self, tasks: Sequence[Sequence[Task]], late: float, meanwhile: Callable[[], None] | None = None
+        self, tasks: Sequence[Sequence[Task | Polish]], late: float, meanwhile: Callable[[], None] | None = None
     ) -> list[Found]:
         """Give each child its tasks, one after the other, and return what was found for each, in order.
 
@@ -74,7 +84,7 @@ class Team:
         return [found for pipe, mine in zip(self.pipes, tasks, strict=False) for found in _answer(pipe, mine, late)]
 
 
-def _answer(pipe: Connection, asked: Sequence[Task], late: float) -> list[Found]:
+def _answer(pipe: Connection, asked: Sequence[Task | Polish], late: float) -> list[Found]:
     """Return the child's answer, or what it was asked with."""
     answer = [Found(task.plan, []) for task in asked]
     with suppress(EOFError, ConnectionError):
@@ -98,7 +108,9 @@ class _Child:
         self.instance, self.kinds = instance, alike(instance)
         self.search: Search | None = None
 
-    def found(self, task: Task) -> Found:
+    def found(self, task: Task | Polish) -> Found:
+        if isinstance(task, Polish):
+            return Found(polished(self.instance, task.plan, task.until_at, task.seed), [])
         search = self._search(task)
         search.go_on(task.until)
         plan = search.best if search.best.is_feasible() else search.current

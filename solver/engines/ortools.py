@@ -27,6 +27,7 @@ from solver.breaks import with_breaks
 from solver.clock import NEVER_S, Ints
 from solver.construct import first_plan
 from solver.engines import Limits, Plan, Report
+from solver.insertion import without_idle_reloads
 from solver.instance import MANDATORY, Instance, Kind, has_rested
 
 NAME = "ortools"
@@ -699,15 +700,5 @@ def _runs(model: Model, following: Callable[[int], int]) -> Plan:
             nodes.append(model.nodes[model.manager.IndexToNode(index)])
             index = following(index)
         if nodes or model.instance.under_way[van]:
-            runs.append((van, with_breaks(model.instance, van, _without_idle_reloads(model.instance, nodes))))
+            runs.append((van, with_breaks(model.instance, van, without_idle_reloads(model.instance, nodes))))
     return runs
-
-
-def _without_idle_reloads(instance: Instance, nodes: list[int]) -> list[int]:
-    """Drop reloads that nothing follows before the next one or the end."""
-    kept = list[int]()
-    for node, after in pairwise([*nodes, -1]):
-        idle = instance.kind[node] == Kind.RELOAD and (after == -1 or instance.kind[after] == Kind.RELOAD)
-        if not idle:
-            kept.append(node)
-    return kept

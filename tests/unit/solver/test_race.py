@@ -14,13 +14,13 @@ from solver.engines import Limits, Plan, engine
 from solver.engines.pyvrp import Model, Part, left_out, refused
 from solver.evaluate import evaluate
 from solver.generate import courier_day
-from solver.instance import Instance, compiled
+from solver.instance import Instance, compiled, runs_of
 from solver.problem import Break, Lock, Stop, UnderWay, Window
-from solver.race import rank
+from solver.rank import rank
 from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
 from solver.solution import Solution
-from solver.solve import runs_of, solve
+from solver.solve import solve
 
 DAY = compiled(courier_day(30, seed=5))
 EASY = [stop.model_copy(update={"windows": [], "prize_cents": None}) for stop in courier_day(30, seed=5).stops]
