@@ -43,7 +43,7 @@ def _tried(instance: Instance, row: tuple[int, list[int]], start_s: int) -> Sche
 
 def _stays(times: Schedule, row: int) -> list[tuple[int, Stay]]:
     """Return depot and time of each stay of a run at a depot."""
-    depot: Ints = times.instance.depot[times.rows[row]]
+    depot: Ints = times.instance.dock[times.rows[row]]
     columns = np.flatnonzero((depot >= 0) & (times.leave_s[row] > times.begin_s[row]))
     return [(int(depot[at]), (int(times.begin_s[row, at]), int(times.leave_s[row, at]))) for at in columns]
 

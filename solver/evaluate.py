@@ -347,7 +347,7 @@ def locked_together(instance: Instance, reports: Sequence[RunReport]) -> Iterato
 def docks_suffice(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
     """No more vans than docks load and unload at a depot at any time."""
     for depot in instance.problem.depots:
-        stays = _stays(reports, depot.id) if depot.docks else []
+        stays = _stays(instance, reports, depot.id) if depot.docks else []
         number, busy = 0, 0
         for _, change in sorted([(begin, 1) for begin, _ in stays] + [(leave, -1) for _, leave in stays]):
             number += change
@@ -356,8 +356,10 @@ def docks_suffice(instance: Instance, reports: Sequence[RunReport]) -> Iterator[
             yield Violation(Cause.DOCKS, busy - depot.docks, "vans", None, f"start:{depot.id}")
 
 
-def _stays(reports: Sequence[RunReport], depot: str) -> list[tuple[int, int]]:
-    at = {f"{what}:{depot}" for what in ("start", "reload", "end")}
+def _stays(instance: Instance, reports: Sequence[RunReport], depot: str) -> list[tuple[int, int]]:
+    """Return from when until when vans stand at the docks of a depot."""
+    number = [one.id for one in instance.problem.depots].index(depot)
+    at = {instance.keys[node] for node in np.flatnonzero(instance.dock == number)}
     visits = (visit for report in reports for visit in report.visits if visit.visit in at and visit.place)
     return [(visit.begin_s, visit.leave_s) for visit in visits if visit.leave_s > visit.begin_s]
 

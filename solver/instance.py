@@ -136,6 +136,16 @@ class Instance:
         return np.array([nodes[-1] for nodes in self.item_nodes], dtype=np.int64)
 
     @cached_property
+    def dock(self) -> Ints:
+        """N: the depot at whose docks a van stands there, or -1: starts, ends, reloads, and trunks' halves at a depot's place."""
+        places = {
+            int(self.place[node]): int(self.depot[node]) for node in np.flatnonzero(self.kind == Kind.RELOAD)[::-1]
+        }
+        trunks = (self.kind == Kind.COLLECT) | (self.kind == Kind.DELIVER)
+        there = [places.get(int(place), -1) if trunk else -1 for place, trunk in zip(self.place, trunks, strict=True)]
+        return np.maximum(self.depot, np.array(there, dtype=np.int64))
+
+    @cached_property
     def forbidden(self) -> Bools:
         """V, N: for whatever reason."""
         return np.asarray(np.logical_or.reduce(list(self.barred.values())), dtype=bool)

@@ -424,18 +424,19 @@ def docks_hold(model: Model) -> None:
 
 
 def _stays(model: Model, depot: int) -> list[tuple[Any, Any]]:
-    """Return the interval at the depot of each van's start, end and reload, and the variable that says it happens."""
+    """Return the interval at the depot of each start, end, reload and trunk's half, and the variable that says it happens."""
     instance, solver, routing = model.instance, model.solver, model.routing
     ends = [(routing.Start(van), int(instance.start[van]), routing.ActiveVehicleVar(van)) for van in model.vans]
     ends += [(routing.End(van), int(instance.end[van]), routing.ActiveVehicleVar(van)) for van in model.vans]
     ends += [
-        (index, model.nodes[model.manager.IndexToNode(index)], routing.ActiveVar(index)) for index, _ in model.reloads
+        (model.manager.NodeToIndex(at), node, routing.ActiveVar(model.manager.NodeToIndex(at)))
+        for at, node in enumerate(model.nodes[: model.visits])
     ]
     time = model.dimensions["time"]
     return [
         (solver.FixedDurationIntervalVar(time.CumulVar(index), int(instance.service_s[node]), f"dock {index}"), happens)
         for index, node, happens in ends
-        if instance.depot[node] == depot and instance.service_s[node]
+        if instance.dock[node] == depot and instance.service_s[node]
     ]
 
 
