@@ -1,10 +1,12 @@
 """The race: several searches on the cores given, and one plan that is the best of what they find together.
 
-Start: searches of different seeds from nothing, of sectors where the day is large. Exchange: the best goes on. Split: its
-runs in parts, each solved on a core of its own, along another cut every round. Recombine: the best of all runs seen.
-Finish: what PyVRP cannot be told is mended by OR-Tools, and polished by the judge's own clock.
+Start: searches of different seeds from nothing, of sectors where the day is large. Exchange: the best goes on, and now and
+then one core tries a van less. Split: its runs in parts, each solved on a core of its own, along another cut every round.
+Recombine: the best of all runs seen. Finish: what PyVRP cannot be told is mended by OR-Tools, and polished by the judge's
+own clock.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -39,6 +41,10 @@ SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split
 PART_ITEMS = 320  # about as many in a part of a large day
 FEWEST_RUNS = 2  # in a part
+FEWER_TRIES, FEWER_SHARE = (
+    3,
+    0.5,
+)  # to do with a van less, where vans are this share of the cost: ways alone rarely save one
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
@@ -70,7 +76,7 @@ class _Race:
         self.parts = self.cores * max(each, 2 // self.cores)
         self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self.parts)))
         self.impossible = not all_can_be_served(instance)
-        self.whole, self.seen = Part.whole(instance), list[tuple[int, list[int]]]()
+        self.whole, self.seen, self.tried = Part.whole(instance), list[tuple[int, list[int]]](), Counter[int]()
 
     @cached_property
     def where(self) -> np.ndarray:
@@ -115,12 +121,22 @@ class _Race:
         return self.going and not (timed and monotonic() > self.begun + self.time_s - TOO_LATE_S)
 
     def _together(self, turn: int) -> None:
-        """Start and exchange: every core searches the whole; now and then all go on from the best."""
+        """Start and exchange: every core searches the whole; now and then all go on from the best, or one tries a van less."""
         plan = self.best if turn % EXCHANGE_EVERY == EXCHANGE_EVERY - 1 else []
         tasks = [[self._task(self.whole, plan, turn, core)] for core in range(self.cores)]
+        if turn % EXCHANGE_EVERY == 1 and self._may_do_with_fewer():
+            tasks[-1] = [self._task(*with_fewer(self.instance, self.best), turn, self.cores - 1)]
         for found in self._ask(tasks, self._recombine if self.seen else None):
             self._take(found.plan)
             self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
+
+    def _may_do_with_fewer(self) -> bool:
+        """Whether a core can be spared for a smaller fleet: vans are most of the cost, and it has not been tried often."""
+        self.tried[len(self.best)] += 1
+        often = self.tried[len(self.best)] > FEWER_TRIES
+        vans_cents = sum(self.instance.problem.vans[van].fixed_cents for van, _ in self.best)
+        dear = self.rank[0] == 0 and vans_cents > FEWER_SHARE * self.rank[1]
+        return self.cores > 1 and len(self.best) > 1 and dear and not often
 
     def _in_parts(self, turn: int) -> None:
         """Split: the best plan's runs in parts, along another cut each turn."""
@@ -188,6 +204,13 @@ class _Race:
             self.best, self.rank = plan, found
             self.going = self.report(plan)
         return self.going
+
+
+def with_fewer(instance: Instance, plan: Plan) -> tuple[Part, Plan]:
+    """Return the day for the plan's vans but the one with least to do, and the others' runs to begin from."""
+    least = min(plan, key=lambda run: len(run[1]))
+    others = [run for run in plan if run is not least]
+    return replace(Part.whole(instance), vans=tuple(van for van, _ in others)), others
 
 
 def all_can_be_served(instance: Instance) -> bool:

@@ -19,6 +19,8 @@ from solver.instance import Instance, Kind
 from solver.polish import polished
 from solver.search import ORDINARY, Search, Taste, Until
 
+KEPT = 2  # searches in a child: of the whole, and of one that was tried between
+
 
 @dataclass(frozen=True)
 class Task:
@@ -106,7 +108,7 @@ def _serve(instance: Instance, pipe: Connection) -> None:
 class _Child:
     def __init__(self, instance: Instance) -> None:
         self.instance, self.kinds = instance, alike(instance)
-        self.search: Search | None = None
+        self.searches = dict[tuple[Part, Taste], Search]()
 
     def found(self, task: Task | Polish) -> Found:
         if isinstance(task, Polish):
@@ -117,13 +119,17 @@ class _Child:
         return Found(with_breaks_of(self.instance, search.model.decode(plan)), search.take_runs())
 
     def _search(self, task: Task) -> Search:
-        """Go on with the last search where it was of the same part."""
-        search, plan = self.search, _without_breaks(self.instance, task.plan)
-        if search is None or search.model.part != task.part or search.taste != task.taste:
+        """Go on with a search of the same part, or begin one; the last few are kept."""
+        key, plan = (task.part, task.taste), _without_breaks(self.instance, task.plan)
+        search = self.searches.pop(key, None)
+        if search is None:
             model = Model(self.instance, task.part, self.kinds)
-            search = self.search = Search(model, task.seed, task.taste, model.encode(plan) if plan else None)
+            search = Search(model, task.seed, task.taste, model.encode(plan) if plan else None)
         elif plan:
             search.begin_from(search.model.encode(plan))
+        self.searches[key] = search
+        if len(self.searches) > KEPT:
+            del self.searches[next(iter(self.searches))]
         return search
 
 

@@ -1,5 +1,6 @@
 """Searches together: nothing is lost in parts, nothing gets worse by recombining, and the judge agrees with the engines."""
 
+from itertools import chain
 from time import monotonic, sleep
 
 import numpy as np
@@ -21,6 +22,7 @@ from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
 from solver.solution import Solution
 from solver.solve import solve
+from solver.team import Task
 
 DAY = compiled(courier_day(30, seed=5))
 EASY = [stop.model_copy(update={"windows": [], "prize_cents": None}) for stop in courier_day(30, seed=5).stops]
@@ -206,6 +208,17 @@ def test_a_large_day_begins_in_sectors_and_goes_on_in_parts(monkeypatch):
     monkeypatch.setattr(race, "LARGE_ITEMS", 20)
     monkeypatch.setattr(race, "SPLIT_ITEMS", 10)
     assert judged(DAY, found("race", DAY, QUICK)[-1]).feasible
+
+
+@pytest.mark.parametrize(("fixed_cents", "fewer"), [(100, False), (100_000, True)])
+def test_where_vans_are_most_of_the_cost_a_core_tries_one_less(monkeypatch, fixed_cents, fewer):
+    vans = [van.model_copy(update={"fixed_cents": fixed_cents}) for van in DAY.problem.vans]
+    day, asked, ask = compiled(DAY.problem.model_copy(update={"vans": vans})), list[Task](), race.Team.ask
+    monkeypatch.setattr(
+        race.Team, "ask", lambda self, tasks, *rest: asked.extend(chain.from_iterable(tasks)) or ask(self, tasks, *rest)
+    )
+    assert judged(day, found("race", day, QUICK)[-1]).feasible
+    assert any(len(task.part.vans) < len(vans) for task in asked) is fewer
 
 
 def test_what_pyvrp_is_not_told_is_mended():
