@@ -62,6 +62,7 @@ def _options() -> argparse.Namespace:
 def raced(stops: int, seed: int, hubs: int, time_s: float) -> dict[str, Any]:
     """Return when a race found its first feasible plan and its last, and the peak memory of its processes together."""
     instance = compiled(courier_day(stops, seed, hubs))
+    first_plan(compiled(courier_day(6, seed)))  # a warm process: the loops are compiled, or read
     begun, found = time.monotonic(), list[tuple[float, Plan]]()
 
     def hear(plan: Plan) -> bool:

@@ -42,7 +42,7 @@ def solve(
     KeyError
         When there is no such engine.
     WorkerError
-        When the engine failed and no plan is at hand.
+        When the engine failed before it found any plan.
     """
     instance, limits = compiled(problem), limits or Limits()
     if engine not in ENGINES:
