@@ -47,6 +47,7 @@ FEWER_TRIES, FEWER_SHARE = (
 )  # to do with a van less, where vans are this share of the cost: ways alone rarely save one
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
+ANSWER_S = 1.2  # within which the searches of a large day's sectors have a first plan, on a machine that is ours
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
 MENDING_SHARE = 0.4  # of the time to mend, where PyVRP was not told all
 ORTOOLS_SHARE = 0.5  # of that for OR-Tools on one core; the rest is polished
@@ -108,7 +109,13 @@ class _Race:
             for found in self._ask(tasks, self._construct):
                 self._take(found.plan)
         else:
-            self._solve(sectors(self.instance, self.where, self.parts), OPENING, self._construct)
+            self._solve(sectors(self.instance, self.where, self.parts), OPENING, self._construct_if_late)
+            self._construct()
+
+    def _construct_if_late(self) -> None:
+        """A large day's searches are as soon with a plan as we are, and with a better one; unless they keep us waiting."""
+        if self.limits.iterations is None and not self.team.all_answer(self.begun + ANSWER_S):
+            self._construct()
 
     def _construct(self) -> None:
         """However little of the machine is ours, there is a plan soon."""

@@ -85,6 +85,10 @@ class Team:
             meanwhile()
         return [found for pipe, mine in zip(self.pipes, tasks, strict=False) for found in _answer(pipe, mine, late)]
 
+    def all_answer(self, until: float) -> bool:
+        """Whether every child has answered by then; returns as soon as it knows."""
+        return all(pipe.poll(max(0.0, until - monotonic())) for pipe in self.pipes)
+
 
 def _answer(pipe: Connection, asked: Sequence[Task | Polish], late: float) -> list[Found]:
     """Return the child's answer, or what it was asked with."""

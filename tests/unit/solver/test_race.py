@@ -165,7 +165,10 @@ def test_a_search_that_goes_on_from_a_plan_never_strays_to_a_worse_one_at_first(
         assert again.penalties.cost_evaluator().penalised_cost(again.current) <= begun
 
 
-def test_a_race_whose_searches_never_answer_has_a_plan_at_once_and_ends_in_time(monkeypatch):
+@pytest.mark.parametrize("large_items", [700, 20])
+def test_a_race_whose_searches_never_answer_has_a_plan_at_once_and_ends_in_time(monkeypatch, large_items):
+    monkeypatch.setattr(race, "LARGE_ITEMS", large_items)
+    monkeypatch.setattr(race, "ANSWER_S", 0.2)
     monkeypatch.setattr(Search, "go_on", lambda *_: sleep(60))
     began, limit_s = monotonic(), 0.5
     assert judged(DAY, found("race", DAY, Limits(limit_s, threads=2))[0]).feasible
