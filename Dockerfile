@@ -30,9 +30,12 @@ COPY city /app/city
 COPY config /app/config
 COPY infra /app/infra
 ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
-    ROTATION_DATA_DIR=/var/lib/rotation ROTATION_WEB_HOST=0.0.0.0
+    ROTATION_DATA_DIR=/var/lib/rotation ROTATION_WEB_HOST=0.0.0.0 NUMBA_CACHE_DIR=/app/compiled
 WORKDIR /var/lib/rotation
+RUN install --directory --owner rotation /app/compiled
 USER rotation
+# The inner loops of the night, the desk and the solver, compiled once; on another processor they are compiled again.
+RUN python -m rotation.rebalancing && python -m solver warm
 VOLUME /var/lib/rotation
 EXPOSE 8765
 CMD ["python", "-m", "rotation.web"]

@@ -74,6 +74,7 @@ $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
 	$(BIN)/python -m infra.kafka
 	$(BIN)/python -m city warm
 	$(BIN)/python -m rotation.rebalancing
+	$(BIN)/python -m solver warm
 	@touch $@
 
 .PHONY: environment

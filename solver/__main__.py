@@ -20,14 +20,16 @@ from solver.engines import ENGINES, Limits
 from solver.evaluate import evaluate
 from solver.explain import explain
 from solver.formats import FORMATS, convert
+from solver.generate import courier_day
 from solver.instance import Instance, compiled
-from solver.problem import problem_schema
+from solver.problem import Slot, problem_schema
 from solver.solution import Evaluation, Solution
 from solver.solve import solve
 from solver.words import Language, say_complaint, say_explanation, say_violation
 from solver.worker import WorkerError
 
 FEASIBLE, VIOLATIONS, BAD_INPUT = 0, 1, 2
+WARM_STOPS = 8  # few, but some are left out and explained
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,6 +111,14 @@ def _schema(options: argparse.Namespace) -> int:
     return FEASIBLE
 
 
+def _warm(_: argparse.Namespace) -> int:
+    day = courier_day(WARM_STOPS, seed=1)
+    for slots in ([], [Slot(from_s=8 * 3600, until_s=9 * 3600, percent=150)]):
+        problem = day.model_copy(update={"slots": slots})
+        explain(problem, solve(problem, Limits(iterations=1)))
+    return FEASIBLE
+
+
 def _told(evaluation: Evaluation, language: Language) -> int:
     for violation in evaluation.violations:
         print(say_violation(violation, language), file=sys.stderr)
@@ -183,6 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     schema = commands.add_parser("schema", help="print the JSON Schema of a problem")
     schema.set_defaults(run=_schema, language="en")
     schema.add_argument("-o", "--output", default="-", metavar="FILE")
+    warming = commands.add_parser("warm", help="compile the judge's loops, once: they are kept on disk")
+    warming.set_defaults(run=_warm, language="en")
     return parser
 
 

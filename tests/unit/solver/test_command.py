@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from solver import worker
+from solver import clock, worker
 from solver.__main__ import main
 from solver.check import read
 from solver.engines import Limits
@@ -224,3 +224,10 @@ def test_every_solution_records_how_it_was_found():
     solution = solve(day(stop(1)), Limits(time_s=0.3, seed=7), engine="ortools")
     assert solution.engine in ("ortools", "construct")
     assert solution.seed == 7
+
+
+def test_set_up_compiles_what_a_first_day_needs():
+    """Every loop of the judge, for days with and without rush hours, is compiled before anybody waits for it."""
+    assert main(["warm"]) == 0
+    loops = [clock.columns, clock.loads, clock.through_slots, clock.timed]
+    assert all(loop.signatures for loop in loops)
