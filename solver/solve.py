@@ -68,8 +68,9 @@ def _search(instance: Instance, limits: Limits, engine: str, best: "_Best") -> I
         return
     rest = Limits(max(left_s, 0.0), limits.iterations, limits.threads, limits.seed)
     warm = rows_of(instance, best.solution.runs) if best.warm else None
-    patience_s = None if limits.iterations is not None else left_s + PATIENCE_S
-    yield from plans(Job(engine, instance, rest, warm), patience_s, best.cancel, best.construct)
+    timed = limits.iterations is None  # else the plan must not depend on whether a process had to start
+    patience_s, while_it_starts = (left_s + PATIENCE_S, best.construct) if timed else (None, None)
+    yield from plans(Job(engine, instance, rest, warm), patience_s, best.cancel, while_it_starts)
 
 
 class _Best:
