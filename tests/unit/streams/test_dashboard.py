@@ -1,6 +1,6 @@
 """The dashboard against Grafana's own schema of dashboards, as far as it says something of what stands in ours.
 
-Source: grafana/kind-registry, core/dashboard (schema version 39). A field that Grafana does not know, or of another kind, is refused.
+Source: grafana/kind-registry, core/dashboard (schema version 39). Unknown fields and other kinds are refused.
 """
 
 import json
