@@ -5,7 +5,6 @@ topic is sought to the next offset that the database wants.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from faust.transport.drivers import aiokafka as driver
@@ -14,8 +13,6 @@ from faust.types import TP
 # A fetch asks for what was empty when it began; what comes elsewhere waits until it is answered. Faust waits 1500 ms.
 FETCH_WAIT_MS = 25
 YIELD_EVERY = 50  # messages handed over before other tasks of the worker get their turn
-
-Positions = Callable[[list[int]], Awaitable[Mapping[int, int]]]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):

@@ -8,7 +8,7 @@ import codecs
 import csv
 import math
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -416,8 +416,3 @@ def _event(fact: Fact, row: Row, chosen: Map, time: datetime, sequence: int = 0)
     told_of = fact.model_dump(by_alias=True, exclude_none=True)
     identity = id_of(chosen.source, fact.type, sequence, time.isoformat(), *(v for _, v in sorted(told_of.items())))
     return event(fact, chosen.source, time, event_id=identity, sequence=sequence)
-
-
-def columns_read(chosen: Map) -> Mapping[str, tuple[str, ...]]:
-    """Return which of the file's columns are read, and for what: for a dry run to show."""
-    return {key: names for key, names in _wanted(chosen) if names}

@@ -56,7 +56,6 @@ NEWER = (
 )
 LISTING = "(b.added_at, b.title_id, b.class, coalesce(b.owner_id, ''), b.home_place_id, b.fixed)"
 LISTED = LISTING.replace("b.", "t.")
-LISTING_COLUMNS = ("added_at", "title_id", "class", "owner_id", "home_place_id", "fixed")
 LISTING_TYPES = ("timestamptz", "text", "text", "text", "text", "bool")
 
 
