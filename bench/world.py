@@ -48,7 +48,7 @@ SELECT setseed(0.5);
 INSERT INTO titles (title_id, class) SELECT 't' || n, 'k' || n %% {CLASSES} FROM generate_series(0, %(titles)s - 1) n;
 INSERT INTO movements (copy_id, occurred_at, sequence, source, event_id, state, place_id)
     SELECT 'c' || c, %(start)s + make_interval(days => 14 * m, secs => c %% 80000), 0, 'bench', c || '-' || m,
-        CASE WHEN m %% 2 = 0 THEN 'on_shelf' ELSE 'on_loan' END, 'p' || (c * 7919 + m / 2 * (c %% 5)) %% {PLACES}
+        CASE WHEN m %% 2 = 0 THEN 'on_shelf' ELSE 'on_loan' END, 'p' || (c::bigint * 7919 + m / 2 * (c %% 5)) %% {PLACES}
     FROM generate_series(0, %(copies)s - 1) c, generate_series(0, %(moves)s - 1) m;
 INSERT INTO copies (copy_id, occurred_at, sequence, source, event_id, state, place_id, title_id, class, home_place_id, added_at)
     SELECT DISTINCT ON (copy_id) copy_id, occurred_at, 0, source, event_id, state, place_id,

@@ -84,7 +84,7 @@ def read(
 
 _COPIES = """
     SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, 0), c.fixed::int4,
-           extract(epoch FROM c.occurred_at)::float8
+           date_part('epoch', c.occurred_at)
     FROM rows_copies r JOIN copies c ON c.copy_id = r.id JOIN rows_states s ON s.id = c.state
     LEFT JOIN rows_titles t ON t.id = c.title_id LEFT JOIN rows_owners o ON o.id = c.owner_id
     LEFT JOIN rows_places p ON p.id =
@@ -99,12 +99,15 @@ _COPY_ROW: Fields = [
     ("at_s", "<f8"),
 ]
 
+# Where a copy's last movement lies before the history, the copy's own row tells it.
 _MOVEMENTS = """
-    SELECT r.row, extract(epoch FROM m.occurred_at)::float8, s.row, coalesce(p.row, -1)
-    FROM movements m JOIN rows_copies r ON r.id = m.copy_id JOIN rows_states s ON s.id = m.state
-    JOIN copies c ON c.copy_id = m.copy_id LEFT JOIN rows_places p ON p.id = m.place_id
-    WHERE m.occurred_at >= to_timestamp(%s) OR (m.occurred_at, m.sequence, m.source, m.event_id)
-                                             = (c.occurred_at, c.sequence, c.source, c.event_id)
+    SELECT r.row, date_part('epoch', m.occurred_at), s.row, coalesce(p.row, -1)
+    FROM rows_copies r JOIN (
+        SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id FROM movements
+        WHERE occurred_at >= to_timestamp(%s)
+        UNION ALL SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id FROM copies
+        WHERE occurred_at < to_timestamp(%s)) m ON m.copy_id = r.id
+    JOIN rows_states s ON s.id = m.state LEFT JOIN rows_places p ON p.id = m.place_id
     ORDER BY r.row, m.occurred_at, m.sequence, m.source, m.event_id"""
 _MOVEMENT_ROW: Fields = [("copy", "<i4"), ("at_s", "<f8"), ("state", "<i4"), ("place", "<i4")]
 
@@ -188,7 +191,7 @@ def _merged(
     names = Names(titles=_numbered(connection, "titles"), copies=ids, **_ids_of(network))
     copies = np.empty(len(ids), _COPY_ROW)
     copies[old_at], copies[at] = _retitled(old.copies, old_names, names), fetched(connection, _COPIES, _COPY_ROW)
-    moves = fetched(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s)
+    moves = fetched(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s, since_s)
     moves["copy"] = at[moves["copy"]]
     return names, Read(begin, since_s, copies, _spliced(old.moves, old_at, moves, at, since_s))
 

@@ -106,7 +106,7 @@ _PROMISED = """
 _PROMISED_ROW: Fields = [("copy", "<i4"), ("to", "<i4")]
 
 _MOVED = """
-    SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1), extract(epoch FROM t.changed_at)::float8
+    SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1), date_part('epoch', t.changed_at)
     FROM transfers t LEFT JOIN rows_places p ON p.id = t.from_place_id
     WHERE t.status = 'received' AND t.kind IN ('pick', 'placement')
     ORDER BY t.copy_id, t.changed_at DESC"""
