@@ -66,7 +66,10 @@ class Stopped(Exception):
 
 
 class Writer:
-    """Writes batches in order; one for each worker, `prepare` on one thread and `write` on another."""
+    """Writes batches in order; one for each worker, `prepare` on one thread, `write` on another and `positions` on any.
+
+    Each has a connection of its own: two threads in transactions of one connection would end each other's.
+    """
 
     def __init__(self, database_url: str, network: Network, fetch_gap: FetchGap, topics: Topics = Topics()) -> None:
         """Connect at the first batch, and again whenever the connection is lost."""
@@ -75,6 +78,7 @@ class Writer:
         self._classes = frozenset(one.id for one in network.classes)
         self._reading = Reconnecting(database_url)
         self._writing = Reconnecting(database_url, facts.prepare_session)
+        self._seeking = Reconnecting(database_url)
         self._next: dict[int, int] = {}
         self._refused_before: Refusals = {}
         self.stopping = threading.Event()
@@ -97,13 +101,13 @@ class Writer:
         """Return where each partition must be read from; `begin_anew` forgets what this worker believed of all others."""
         if begin_anew:
             self._next = {}
-        return self._retrying(lambda: self._read_positions(partitions))
+        return self._retrying(lambda: self._read_positions(partitions, self._seeking))
 
     def close(self) -> None:
         """Close the connections."""
         self.stopping.set()
-        self._reading.close()
-        self._writing.close()
+        for connection in (self._reading, self._writing, self._seeking):
+            connection.close()
 
     def _prepare(self, messages: Sequence[Message], connection: Reconnecting) -> Batch:
         ordered = tuple(sorted(messages, key=lambda message: message[:2]))
@@ -121,15 +125,14 @@ class Writer:
         partitions = {message.partition for message in messages}
         unknown = partitions - self._next.keys()
         if unknown:
-            self._read_positions(sorted(unknown))
+            self._next.update(self._read_positions(sorted(unknown), self._writing))
         return {partition: self._next[partition] for partition in partitions}
 
-    def _read_positions(self, partitions: Sequence[int]) -> dict[int, int]:
-        with self._writing.cursor() as cursor:
+    def _read_positions(self, partitions: Sequence[int], connection: Reconnecting) -> dict[int, int]:
+        with connection.cursor() as cursor:
             found = progress.read(cursor, self.topics.events, partitions)
             refused = rejections.refused_before(cursor, self.topics.events, list(found.items()))
         self._refused_before = {**self._refused_before, **refused}
-        self._next.update(found)
         return found
 
     def _write(self, batch: Batch) -> Written:
