@@ -31,8 +31,8 @@ COLUMNS = """
     PRIMARY KEY (copy_id, occurred_at, sequence, source, event_id)"""
 FILL = """
     INSERT INTO movements
-    SELECT 'c' || lpad((n %% %(copies)s)::text, 7, '0'), %(begin)s + n * (%(end)s - %(begin)s) / %(movements)s, 0, 'koha/main',
-        'bench-event-' || lpad(n::text, 9, '0'), 'on_shelf', 'p' || n %% 500, NULL
+    SELECT 'c' || lpad((n %% %(copies)s)::text, 7, '0'), %(begin)s + (%(end)s - %(begin)s) * (n / %(movements)s::float8),
+        0, 'koha/main', 'bench-event-' || lpad(n::text, 9, '0'), 'on_shelf', 'p' || n %% 500, NULL
     FROM generate_series(0, %(movements)s - 1) n ORDER BY random()"""
 INSERT = """
     INSERT INTO movements
