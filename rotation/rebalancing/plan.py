@@ -4,18 +4,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rotation import demand
-from rotation.rebalancing import lists, pairing, world
-from rotation.rebalancing.outcome import Code, Move, Plan, Prices, Reason, Shortfall, Suggestion
+from rotation.demand import Rates
+from rotation.rebalancing import effort, lists, lots, pairing, world
+from rotation.rebalancing.outcome import Code, Floor, Move, Plan, Prices, Reason, Suggestion, gap
 from rotation.rebalancing.search import search
 from rotation.rebalancing.snapshot import Copies, Pairs, Settings, Snapshot, Titles
 from rotation.rebalancing.why import moves, why_not_there
 
-__all__ = ["Code", "Move", "Plan", "Prices", "Reason", "Shortfall", "Suggestion", "plan", "why_not"]
+__all__ = ["Code", "Floor", "Known", "Move", "Plan", "Prices", "Reason", "Suggestion", "plan", "why_not"]
 
 
 def plan(snapshot: Snapshot, settings: Settings | None = None, seed: int = 0) -> Plan:
@@ -26,14 +28,20 @@ def plan(snapshot: Snapshot, settings: Settings | None = None, seed: int = 0) ->
     ValueError
         With one sentence when the snapshot contradicts itself (a negative capacity, columns that point nowhere).
     """
-    chosen, seconds = settings or Settings(), dict[str, float]()
+    chosen = settings or Settings()
+    return effort.within(snapshot, chosen, lambda dearer: _decide(dearer, chosen, seed))
+
+
+def _decide(snapshot: Snapshot, chosen: Settings, seed: int) -> Plan:
+    seconds = dict[str, float]()
     world.check(snapshot)
     with _timed(seconds, "rates"):
         rates = demand.rates(snapshot, chosen)
     with _timed(seconds, "tables"):
         tables = world.tables(snapshot, rates, chosen)
     with _timed(seconds, "circulation"):
-        found = search(tables, chosen)
+        best = search(tables, chosen)
+        tables, found = lots.in_lots(snapshot.places.least_lot, tables, best, chosen)
     with _timed(seconds, "pairs"):
         paired = pairing.pair(snapshot, tables, found, chosen)
         value = lists.value(tables, found, paired, chosen)
@@ -42,22 +50,34 @@ def plan(snapshot: Snapshot, settings: Settings | None = None, seed: int = 0) ->
         proposed = moves(snapshot, tables, rates, found, paired, prices, chosen)
     done, held_back = _held_back(proposed, chosen.held_back_share, seed)
     with _timed(seconds, "lists"):
-        shortfalls = lists.shortfalls(snapshot, tables, found, paired, chosen)
+        floors = lists.floors(snapshot, tables, found, paired, chosen)
         purchases, weeding = lists.suggestions(snapshot, tables, prices, chosen)
     return Plan(
-        done, prices, value, max(found.bound, value), _gap(value, found.bound), shortfalls, purchases, weeding,
-        paired.unplaced.astype(np.int32), tables.refused, paired.lost, held_back, rates, seconds, found.rounds,
+        done, prices, value, max(best.bound, value), gap(value, best.bound), floors, purchases, weeding,
+        paired.unplaced.astype(np.int32), tables.refused, paired.lost, best.value - found.value, held_back, rates, seconds,
+        found.rounds,
     )  # fmt: skip
 
 
-def why_not(snapshot: Snapshot, plan: Plan, title: int, place: int, settings: Settings | None = None) -> Reason:
+def why_not(
+    snapshot: Snapshot, plan: "Plan | Known", title: int, place: int, settings: Settings | None = None
+) -> Reason:
     """Say why no copy of `title` goes to `place` in `plan` (or that one does)."""
     if not (0 <= title < len(snapshot.titles) and 0 <= place < len(snapshot.places)):
         return Reason(Code.UNKNOWN, {"title": title, "place": place})
     planned = [move for move in plan.moves if move.title == title and move.destination == place]
     if planned:
         return Reason(Code.PLANNED, planned[0].reason.numbers)
-    return why_not_there(_of_one_title(snapshot, title), plan, title, place, settings or Settings())
+    only = _of_one_title(snapshot, title)
+    return why_not_there(only, plan.rates, plan.prices, title, place, settings or Settings())
+
+
+class Known(NamedTuple):
+    """What the day still knows of its night, where the plan itself is gone."""
+
+    rates: Rates
+    prices: Prices
+    moves: tuple[Move, ...] = ()
 
 
 def _of_one_title(snapshot: Snapshot, title: int) -> Snapshot:
@@ -76,10 +96,6 @@ def _of_one_title(snapshot: Snapshot, title: int) -> Snapshot:
         copies=Copies(**columns | {"title": np.zeros(int(mine.sum()), np.int32)}),
         holds=pairs(snapshot.holds), left=pairs(snapshot.left), requests=pairs(snapshot.requests),
     )  # fmt: skip
-
-
-def _gap(value: float, bound: float) -> float:
-    return max(bound - value, 0.0) / bound if bound > 0 else 0.0
 
 
 def _held_back(proposed: list[Move], share: float, seed: int) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
