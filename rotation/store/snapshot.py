@@ -6,7 +6,7 @@ of the movements' primary key, so that a stay and what ended it are neighbours a
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
-from rotation.demand import observed
+from config.figures import figures
+from rotation import floors
+from rotation.demand import observed, season_of_week
 from rotation.movements import State
-from rotation.network import Network, Place, Tier, distance_m
+from rotation.network import Kind, Network, Place, Tier, distance_m
 from rotation.rebalancing import snapshot as arrays
 
 WEEK_S = 7 * 86_400
@@ -64,11 +66,23 @@ class World:
     snapshot: arrays.Snapshot
     names: Names
     at: datetime
+    season: float = 1.0  # what the coming weeks are to the mean week
 
     def counted_at(self, copy_id: str, *, otherwise: int) -> int:
         """Return the row of the place whose shelf a copy counts on."""
         row = self._copy_row.get(copy_id)
         return otherwise if row is None else int(self.snapshot.copies.place[row])
+
+    def owner_of(self, owner_id: str | None) -> int:
+        """Return the row that consent is asked by for an owner's copies."""
+        return self.names.owners.index(owner_id) + 1 if owner_id in self.names.owners else NOBODY
+
+    def moved_from(self, copy_id: str) -> int:
+        """Return the row of the place that a copy was moved from so lately that it must not go back; -1: none."""
+        row, copies = self._copy_row.get(copy_id), self.snapshot.copies
+        if row is None or copies.moved_weeks[row] >= arrays.Settings().ping_pong_weeks:
+            return -1
+        return int(copies.came_from[row])
 
     @cached_property
     def _copy_row(self) -> dict[str, int]:
@@ -76,28 +90,47 @@ class World:
 
 
 def world(
-    connection: Connection[Any], network: Network, at: datetime, *, history_weeks: int, visited: Collection[str]
+    connection: Connection[Any],
+    network: Network,
+    at: datetime,
+    *,
+    history_weeks: int,
+    visited: Collection[str],
+    horizon_weeks: int = 8,
 ) -> World:
-    """Read the world as it is at the network's time `at`; moves are possible between the places that are `visited`."""
+    """Read the world as it is at the network's time `at`; moves are possible between the places that are `visited`.
+
+    What left a place before the history begins counts as never held there: 104 weeks of it tell a title fresh as defined.
+    """
     with connection.transaction():
         _freshen_statistics(connection)
         connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY_MB}MB'")
         names = _names(connection, network)
         _number_the_ids(connection, names)
-        now_s = at.timestamp()
+        now_s, day = at.timestamp(), at.astimezone(network.timezone).date()
         classes = _rows(connection, _TITLES, _TITLE_ROW)["class"]
         rows = _listed(_rows(connection, _COPIES, _COPY_ROW), classes)
         since_s = now_s - history_weeks * WEEK_S
         stays = _stays(_rows(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s), since_s, now_s)
         moved = _rows(connection, _MOVED, _MOVED_ROW)
+        sets = _sets(connection, names, day)
+        cells = _Cells.of(rows, stays, len(names.places))
+        came = cells.fresh_since(network.instant(floors.quarter_began(day), 0).timestamp())
+        consent = _consent(network)
+        rows["owner"] = rows["owner"] + 1 if consent is not None else NOBODY
+        copies = _copies(rows, stays, moved, now_s)
         snapshot = arrays.Snapshot(
-            titles=arrays.Titles.of(np.maximum(classes, 0)),
-            copies=_copies(rows, stays, moved, now_s),
-            places=_places(network, names, visited),
+            titles=arrays.Titles.of(np.maximum(classes, 0), _groups_of_titles(network, names, classes)),
+            copies=_of_sets(connection, _new_stock(network, names, rows, copies), names, visited, day),
+            places=_places(connection, network, names, visited, rows, came, at),
             exposure=_exposure(rows, stays, now_s),
             holds=_holds(connection),
+            left=cells.left(now_s),
+            requests=sets.titles,
+            consent=consent,
+            asked=sets.classes,
         )
-    return World(snapshot, names, at)
+    return World(snapshot, names, at, _season(stays, since_s, at, horizon_weeks))
 
 
 # What has grown by a fifth since PostgreSQL looked: after a flood of history its plans would take hours.
@@ -127,8 +160,8 @@ _COPIES = """
     WITH promised AS (
         SELECT DISTINCT ON (copy_id) copy_id, to_place_id FROM transfers
         WHERE status IN ('proposed', 'approved', 'ordered') ORDER BY copy_id, created_at DESC)
-    SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, 0), c.fixed::int4,
-           extract(epoch FROM c.occurred_at)::float8
+    SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, -1), c.fixed::int4,
+           (c.occurred_at IS NOT DISTINCT FROM c.added_at)::int4, extract(epoch FROM c.occurred_at)::float8
     FROM copies c JOIN rows_copies r ON r.id = c.copy_id
     LEFT JOIN promised m ON m.copy_id = c.copy_id AND c.state = 'on_shelf'
     JOIN rows_states s ON s.id = CASE WHEN m.copy_id IS NOT NULL THEN 'in_transit' ELSE c.state END
@@ -142,6 +175,7 @@ _COPY_ROW: Fields = [
     ("state", "<i4"),
     ("owner", "<i4"),
     ("fixed", "<i4"),
+    ("unmoved", "<i4"),
     ("at_s", "<f8"),
 ]
 
@@ -157,9 +191,18 @@ _MOVEMENT_ROW: Fields = [("copy", "<i4"), ("at_s", "<f8"), ("state", "<i4"), ("p
 _MOVED = """
     SELECT DISTINCT ON (r.row) r.row, coalesce(p.row, -1), extract(epoch FROM t.changed_at)::float8
     FROM transfers t JOIN rows_copies r ON r.id = t.copy_id LEFT JOIN rows_places p ON p.id = t.from_place_id
-    WHERE t.status = 'received' AND t.kind IN ('pick', 'placement')
+    WHERE (t.status = 'received' AND t.kind IN ('pick', 'placement')) OR t.status = 'held_back'
     ORDER BY r.row, t.changed_at DESC"""
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
+
+# Of those that were asked for: refused, and all.
+_PICKS = """
+    SELECT p.row, (count(*) FILTER (WHERE t.status = 'declined'))::int4, count(*)::int4
+    FROM transfers t JOIN rows_places p ON p.id = t.from_place_id
+    WHERE t.kind = 'pick' AND t.status IN ('declined', 'picked', 'sent', 'received')
+      AND t.created_at > to_timestamp(%s)
+    GROUP BY p.row"""
+_PICKS_ROW: Fields = [("place", "<i4"), ("refused", "<i4"), ("all", "<i4")]
 
 _HOLDS = """
     SELECT t.row, p.row, count(*)::int4
@@ -240,6 +283,7 @@ class _Stays:
     until_s: NDArray[np.float64]
     on_shelf: NDArray[np.bool_]
     lent: NDArray[np.bool_]
+    on_the_way: NDArray[np.bool_]
 
 
 def _stays(moves: Rows, since_s: float, now_s: float) -> _Stays:
@@ -251,6 +295,7 @@ def _stays(moves: Rows, since_s: float, now_s: float) -> _Stays:
     return _Stays(
         copy.astype(np.int32), moves["place"].astype(np.int32), np.maximum(at_s, since_s), until_s.astype(np.float64),
         state == STATES.index(State.ON_SHELF), following == STATES.index(State.ON_LOAN),
+        state == STATES.index(State.IN_TRANSIT),
     )  # fmt: skip
 
 
@@ -298,7 +343,117 @@ def _idle_weeks(stays: _Stays, size: int) -> NDArray[np.float64]:
     return np.maximum(end - until_last_loan, 0.0)
 
 
-# --- Places and holds -------------------------------------------------------------------------------------------------------
+# --- Titles at places: what was held when ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """One row a title and place that held it within the history, ascending by `key` = title x places + place."""
+
+    key: NDArray[np.int64]
+    first_s: NDArray[np.float64]  # when it came
+    last_s: NDArray[np.float64]  # until when a copy was last there; now where one still counts there
+    coming: NDArray[np.int64]  # keys of what is on its way
+    width: int
+
+    @classmethod
+    def of(cls, rows: Rows, stays: "_Stays", places: int) -> "_Cells":
+        """Gather stays of all copies of a title at a place, on the shelf or lent from there."""
+        title = rows["title"].astype(np.int64)
+        key = title[stays.copy] * places + stays.place
+        known = np.flatnonzero((title[stays.copy] >= 0) & (stays.place >= 0) & ~stays.on_the_way)
+        order = known[np.argsort(key[known], kind="stable")]
+        keys, first = np.unique(key[order], return_index=True)
+        begin, end = (np.asarray(x[order], np.float64) for x in (stays.since_s, stays.until_s))
+        if len(keys):
+            begin, end = np.minimum.reduceat(begin, first), np.maximum.reduceat(end, first)
+        on_the_way = (rows["state"] == STATES.index(State.IN_TRANSIT)) & (title >= 0) & (rows["place"] >= 0)
+        return cls(keys, begin, end, np.unique(title[on_the_way] * places + rows["place"][on_the_way]), places)
+
+    def fresh_since(self, since_s: float) -> NDArray[np.int64]:
+        """Count by place the titles that came since then, or are on their way, and were not there before."""
+        came = np.concatenate([self.key[self.first_s >= since_s], np.setdiff1d(self.coming, self.key)])
+        return np.bincount(came % max(self.width, 1), minlength=self.width)
+
+    def left(self, now_s: float) -> arrays.Pairs:
+        """Return the weeks since the last copy left, where none is left."""
+        gone = self.last_s < now_s
+        title, place = np.divmod(self.key[gone], max(self.width, 1))
+        return arrays.Pairs.of(title, place, (now_s - self.last_s[gone]) / WEEK_S)
+
+
+def _season(stays: _Stays, since_s: float, at: datetime, horizon_weeks: int) -> float:
+    """Compare the weeks ahead with the mean week, by the loans of whole weeks of the history."""
+    lent_s = stays.until_s[stays.lent]
+    weeks = int((at.timestamp() - since_s) // WEEK_S)
+    counted = np.bincount(((lent_s - since_s) // WEEK_S).astype(np.int64), minlength=weeks)[:weeks]
+    begun = [at - timedelta(weeks=weeks - week) for week in range(weeks + horizon_weeks)]
+    of_year = [day.isocalendar().week for day in begun]
+    told = np.flatnonzero(counted)  # a history that begins later has no loans before, and they tell nothing
+    first = int(told[0]) if len(told) else weeks
+    return season_of_week(counted[first:], of_year[first:weeks], of_year[weeks:])
+
+
+# --- Sets that were asked for ----------------------------------------------------------------------------------------------
+
+SET_LEAD_DAYS = 14  # before it is due a set begins to be gathered: two visits of the rooms that are visited once a week
+SET_LATE_DAYS = 30  # after it was due what is missing of it is still sought, and after its return what is left of it
+SET_COUNTED = ("proposed", "approved", "ordered", "picked", "sent", "received")  # transfers that fill a set
+
+_OPEN_SETS = """
+    SELECT s.place_id, s.titles, s.class, s.copies - count(t.transfer_id)
+    FROM sets s LEFT JOIN transfers t ON t.set_id = s.set_id AND t.status = ANY(%(counted)s)
+    WHERE s.cancelled_at IS NULL AND s.due - %(lead)s <= %(day)s
+      AND CASE WHEN s.return_on IS NULL THEN s.due + %(late)s >= %(day)s ELSE s.return_on > %(day)s END
+    GROUP BY s.set_id ORDER BY s.set_id"""
+
+# Copies that stand where a set with a return date brought them, and whether that date has come.
+_STANDING_SETS = """
+    SELECT r.row, s.return_on <= %(day)s
+    FROM sets s JOIN transfers t ON t.set_id = s.set_id AND t.status = 'received' JOIN rows_copies r ON r.id = t.copy_id
+    JOIN copies c ON c.copy_id = t.copy_id AND c.place_id = s.place_id
+    WHERE s.cancelled_at IS NULL AND s.return_on + %(late)s >= %(day)s
+      AND NOT EXISTS (SELECT FROM transfers l WHERE l.copy_id = t.copy_id AND l.created_at > t.created_at)"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    titles: arrays.Pairs
+    classes: arrays.Ints | None  # P x K
+
+
+def _sets(connection: Connection[Any], names: Names, day: date) -> _Sets:
+    """Return what open sets still ask for."""
+    parameters = {"counted": list(SET_COUNTED), "lead": SET_LEAD_DAYS, "late": SET_LATE_DAYS, "day": day}
+    asked = np.zeros((len(names.places), len(names.classes)), np.int32)
+    pairs: list[tuple[int, int]] = []
+    for place, titles, cls, missing in connection.execute(_OPEN_SETS, parameters):
+        row = names.place_row.get(place)
+        if row is None or missing <= 0:
+            continue
+        if titles is not None:
+            pairs += [(names.title_row[title], row) for title in titles if title in names.title_row]
+        elif cls in names.classes:
+            asked[row, names.classes.index(cls)] += missing
+    title, at = np.array(sorted(set(pairs)), np.int64).reshape(-1, 2).T
+    return _Sets(arrays.Pairs.of(title, at), asked if asked.any() else None)
+
+
+def _of_sets(
+    connection: Connection[Any], copies: arrays.Copies, names: Names, visited: Collection[str], day: date
+) -> arrays.Copies:
+    """Keep the copies of a set where it stands until its return; then they have no home, once a van can fetch them."""
+    for row, over in connection.execute(_STANDING_SETS, {"day": day, "late": SET_LATE_DAYS}):
+        if not over:
+            copies.fixed[row] = True
+        elif copies.state[row] == arrays.State.ON_SHELF and names.places[copies.place[row]] in visited:
+            copies.state[row] = arrays.State.HOMELESS
+    return copies
+
+
+# --- Places, owners, groups and holds ---------------------------------------------------------------------------------------
+
+NOBODY = 0  # row of the owner that nobody told: such copies and places ask for no consent
 
 
 def _holds(connection: Connection[Any]) -> arrays.Pairs:
@@ -306,17 +461,100 @@ def _holds(connection: Connection[Any]) -> arrays.Pairs:
     return arrays.Pairs.of(waiting["title"], waiting["place"], waiting["number"])
 
 
-def _places(network: Network, names: Names, visited: Collection[str]) -> arrays.Places:
+def _consent(network: Network) -> arrays.Flags | None:
+    """Return whose copies may stand at whose places, asked for first or not; row and column NOBODY may all."""
+    if all("*" in owner.lends_to for owner in network.owners):
+        return None
+    allowed = np.ones((len(network.owners) + 1, len(network.owners) + 1), np.bool_)
+    for i, owner in enumerate(network.owners, 1):
+        allowed[i, 1:] = [owner.may_let(other.id) for other in network.owners]
+    return allowed
+
+
+def _groups_of_titles(network: Network, names: Names, classes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return each title's float group, by its class; -1: everywhere."""
+    of_class = {cls: i for i, group in enumerate(network.float_groups) for cls in group.classes}
+    groups = np.array([*(of_class.get(cls, -1) for cls in names.classes), -1], np.int32)
+    return groups[classes]
+
+
+def _new_stock(network: Network, names: Names, rows: Rows, copies: arrays.Copies) -> arrays.Copies:
+    """Count what was added to a store and has not moved since as without a home: it waits to be placed."""
+    stores = [names.place_row[place.id] for place in network.places if place.kind is Kind.STORE]
+    waits = np.isin(copies.place, stores) & (rows["unmoved"] != 0) & (copies.state == arrays.State.ON_SHELF)
+    copies.state[waits & ~copies.fixed] = arrays.State.HOMELESS
+    return copies
+
+
+PICKS_REMEMBERED_WEEKS = 26  # over which a place's refused picks are counted
+REFUSED_PRIOR, PICKS_PRIOR = 1.0, 20.0  # before any pick one in twenty is expected not to be found
+ARRIVES_WITHIN_S = 2 * 86_400  # what was sent within two days is on today's and tomorrow's vans; older is late or lost
+
+
+def _places(
+    connection: Connection[Any],
+    network: Network,
+    names: Names,
+    visited: Collection[str],
+    rows: Rows,
+    came: NDArray[np.int64],
+    at: datetime,
+) -> arrays.Places:
     places = [network.place[name] for name in names.places]
-    open_that_day = np.array([place.id in visited for place in places])
+    tiers = [list(Tier).index(place.tier) for place in places]
     room = np.array([[place.shelf.get(c, -1 if not place.shelf else 0) for c in names.classes] for place in places])
     trip = np.array([_trip_loans(network, place) for place in places])
-    daily = np.where(open_that_day, np.array([DAILY_COPIES[place.tier] for place in places]), 0)
+    daily = np.array([DAILY_COPIES[place.tier] if place.id in visited else 0 for place in places])
+    tries = 1 / (1 - _refused(connection, len(places), at))
+    minutes = np.array([STAFF_MINUTES[place.kind] for place in places]).reshape(-1, 2)
+    quotas, shelves = _floors(network, names, came, at)
     return arrays.Places.of(
-        [list(Tier).index(place.tier) for place in places], [place.population for place in places],
-        classes=len(names.classes), room=room.reshape(len(places), -1), in_copies=daily, out_copies=daily,
-        in_cost=trip, out_cost=trip, fresh_quota=0,
+        tiers, [place.population for place in places], classes=len(names.classes), room=room.reshape(len(places), -1),
+        in_copies=np.maximum(daily - _arriving(rows, len(places), at), 0), out_copies=daily, in_cost=trip,
+        out_cost=trip + HANDLING_LOANS * (tries - 1), owner=_owners(network, places), groups=_groups(network, names),
+        fresh_quota=quotas, class_floor=shelves, least_lot=[place.least_lot for place in places],
+        out_minutes=minutes[:, 0] * tries, in_minutes=minutes[:, 1], van_minutes=_van_minutes(network, places),
     )  # fmt: skip
+
+
+def _floors(
+    network: Network, names: Names, came: NDArray[np.int64], at: datetime
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return today's quotas of fresh copies (P), and how full special shelves should be (P x K)."""
+    known = {one.id: one.value for one in figures().values()}
+    due = floors.fresh_due(network, known, at.astimezone(network.timezone).date())
+    quotas = np.array([due.get(place, 0) for place in names.places], np.int64)
+    shelves = np.zeros((len(names.places), len(names.classes)), np.int32)
+    for (place, cls), copies in floors.special_shelves(network, known).items():
+        shelves[names.place_row[place], names.classes.index(cls)] = copies
+    return np.maximum(quotas - came, 0), shelves
+
+
+def _refused(connection: Connection[Any], places: int, at: datetime) -> NDArray[np.float64]:
+    """Return the share of picks at each place that are refused, not found most of them."""
+    since_s = at.timestamp() - PICKS_REMEMBERED_WEEKS * WEEK_S
+    told = _rows(connection, _PICKS, _PICKS_ROW, since_s)
+    refused, picks = np.full(places, REFUSED_PRIOR), np.full(places, PICKS_PRIOR)
+    refused[told["place"]] += told["refused"]
+    picks[told["place"]] += told["all"]
+    return np.asarray(refused / picks)
+
+
+def _arriving(rows: Rows, places: int, at: datetime) -> NDArray[np.int64]:
+    """Count what is about to arrive at each place: the library system's own shipments and returns home come first."""
+    coming = (rows["state"] == STATES.index(State.IN_TRANSIT)) & (rows["place"] >= 0)
+    coming &= rows["at_s"] > at.timestamp() - ARRIVES_WITHIN_S
+    return np.bincount(rows["place"][coming], minlength=places)
+
+
+def _owners(network: Network, places: Sequence[Place]) -> list[int]:
+    row = {owner.id: i for i, owner in enumerate(network.owners, 1)}
+    return [row.get(place.owner or "", NOBODY) for place in places]
+
+
+def _groups(network: Network, names: Names) -> NDArray[np.bool_]:
+    within = [[place in group.places for place in names.places] for group in network.float_groups]
+    return np.array(within, np.bool_).reshape(len(network.float_groups), len(names.places))
 
 
 DAILY_COPIES = {
@@ -326,9 +564,34 @@ DAILY_COPIES = {
     Tier.ROOM: 40,
 }  # what a place's staff can pick or shelve
 
+STAFF_MINUTES = {
+    Kind.STAFFED: (2.5, 0.5),
+    Kind.STORE: (2.0, 0.5),
+    Kind.ROOM: (3.0, 1.0),  # without a scanner: titles are ticked on a list
+    Kind.MACHINE: (1.0, 1.0),  # the driver empties and fills it, slot by slot
+    Kind.MOBILE_STOP: (1.0, 0.5),
+    Kind.SCHOOL: (3.0, 1.0),
+    Kind.ENTERPRISE: (3.0, 1.0),
+    Kind.WELFARE_HOME: (3.0, 1.0),
+}  # to pick and send a copy, and to receive and shelve one; the twin city's at staffed places
+
 
 def _trip_loans(network: Network, place: Place) -> float:
+    return HANDLING_LOANS + PER_KM_LOANS * _km_to_hub(network, place)
+
+
+def _km_to_hub(network: Network, place: Place) -> float:
     hub = network.hub_of(place.id)
     if hub is None or not place.located or not network.place[hub].located:
-        return HANDLING_LOANS
-    return HANDLING_LOANS + PER_KM_LOANS * distance_m(place, network.place[hub]) / 1000
+        return 0.0
+    return distance_m(place, network.place[hub]) / 1000
+
+
+VAN_KM_H = 25.0  # on a round through a city, as the crow flies
+STOP_MINUTES = 5.0  # to park and to be signed for, as the courier's
+COPIES_A_STOP = 50  # that a stop hands over and takes, hold shipments included: two crates
+
+
+def _van_minutes(network: Network, places: Sequence[Place]) -> list[float]:
+    """Return a copy's share of the drive to its place and of the stop there; a round serves some, so half the way counts."""
+    return [(_km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
