@@ -43,7 +43,7 @@ def beside_todays(
     found = world(driver(connection), network, now, history_weeks=settings.history_weeks, visited=open_to_vans)
     row = {place: i for i, place in enumerate(found.names.places)}
     rows = replace(change, capacity={row[b]: times for b, times in capacity.items()}, closed=[row[b] for b in closed])
-    made = compare(found.snapshot, rows, rebalancing_settings(settings), settings.seed)
+    made = compare(found.snapshot, rows, rebalancing_settings(settings, found.season), settings.seed)
     chinese, english = sentences(made)
     return {
         "as_is": asdict(made.as_is),

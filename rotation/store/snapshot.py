@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from config.figures import figures
-from rotation import floors
+from rotation import floors, sets
 from rotation.demand import observed, season_of_week
 from rotation.movements import State
 from rotation.network import Kind, Network, Place, Tier, distance_m
@@ -113,7 +113,7 @@ def world(
         since_s = now_s - history_weeks * WEEK_S
         stays = _stays(_rows(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s), since_s, now_s)
         moved = _rows(connection, _MOVED, _MOVED_ROW)
-        sets = _sets(connection, names, day)
+        asked = _sets(connection, names, day)
         cells = _Cells.of(rows, stays, len(names.places))
         came = cells.fresh_since(network.instant(floors.quarter_began(day), 0).timestamp())
         consent = _consent(network)
@@ -126,9 +126,9 @@ def world(
             exposure=_exposure(rows, stays, now_s),
             holds=_holds(connection),
             left=cells.left(now_s),
-            requests=sets.titles,
+            requests=asked.titles,
             consent=consent,
-            asked=sets.classes,
+            asked=asked.classes,
         )
     return World(snapshot, names, at, _season(stays, since_s, at, horizon_weeks))
 
@@ -159,7 +159,7 @@ _TITLE_ROW: Fields = [("class", "<i4")]
 _COPIES = """
     WITH promised AS (
         SELECT DISTINCT ON (copy_id) copy_id, to_place_id FROM transfers
-        WHERE status IN ('proposed', 'approved', 'ordered') ORDER BY copy_id, created_at DESC)
+        WHERE status IN ('proposed', 'asked', 'approved', 'ordered') ORDER BY copy_id, created_at DESC)
     SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, -1), c.fixed::int4,
            (c.occurred_at IS NOT DISTINCT FROM c.added_at)::int4, extract(epoch FROM c.occurred_at)::float8
     FROM copies c JOIN rows_copies r ON r.id = c.copy_id
@@ -188,9 +188,11 @@ _MOVEMENTS = """
     ORDER BY r.row, m.occurred_at, m.sequence, m.source, m.event_id"""
 _MOVEMENT_ROW: Fields = [("copy", "<i4"), ("at_s", "<f8"), ("state", "<i4"), ("place", "<i4")]
 
+# A copy whose move was held back rests like one that was moved, or tomorrow's night would undo the comparison.
 _MOVED = """
     SELECT DISTINCT ON (r.row) r.row, coalesce(p.row, -1), extract(epoch FROM t.changed_at)::float8
-    FROM transfers t JOIN rows_copies r ON r.id = t.copy_id LEFT JOIN rows_places p ON p.id = t.from_place_id
+    FROM transfers t JOIN rows_copies r ON r.id = t.copy_id
+    LEFT JOIN rows_places p ON p.id = t.from_place_id AND t.status <> 'held_back'
     WHERE (t.status = 'received' AND t.kind IN ('pick', 'placement')) OR t.status = 'held_back'
     ORDER BY r.row, t.changed_at DESC"""
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
@@ -396,25 +398,6 @@ def _season(stays: _Stays, since_s: float, at: datetime, horizon_weeks: int) -> 
 
 # --- Sets that were asked for ----------------------------------------------------------------------------------------------
 
-SET_LEAD_DAYS = 14  # before it is due a set begins to be gathered: two visits of the rooms that are visited once a week
-SET_LATE_DAYS = 30  # after it was due what is missing of it is still sought, and after its return what is left of it
-SET_COUNTED = ("proposed", "approved", "ordered", "picked", "sent", "received")  # transfers that fill a set
-
-_OPEN_SETS = """
-    SELECT s.place_id, s.titles, s.class, s.copies - count(t.transfer_id)
-    FROM sets s LEFT JOIN transfers t ON t.set_id = s.set_id AND t.status = ANY(%(counted)s)
-    WHERE s.cancelled_at IS NULL AND s.due - %(lead)s <= %(day)s
-      AND CASE WHEN s.return_on IS NULL THEN s.due + %(late)s >= %(day)s ELSE s.return_on > %(day)s END
-    GROUP BY s.set_id ORDER BY s.set_id"""
-
-# Copies that stand where a set with a return date brought them, and whether that date has come.
-_STANDING_SETS = """
-    SELECT r.row, s.return_on <= %(day)s
-    FROM sets s JOIN transfers t ON t.set_id = s.set_id AND t.status = 'received' JOIN rows_copies r ON r.id = t.copy_id
-    JOIN copies c ON c.copy_id = t.copy_id AND c.place_id = s.place_id
-    WHERE s.cancelled_at IS NULL AND s.return_on + %(late)s >= %(day)s
-      AND NOT EXISTS (SELECT FROM transfers l WHERE l.copy_id = t.copy_id AND l.created_at > t.created_at)"""
-
 
 @dataclass(frozen=True, slots=True)
 class _Sets:
@@ -424,18 +407,16 @@ class _Sets:
 
 def _sets(connection: Connection[Any], names: Names, day: date) -> _Sets:
     """Return what open sets still ask for."""
-    parameters = {"counted": list(SET_COUNTED), "lead": SET_LEAD_DAYS, "late": SET_LATE_DAYS, "day": day}
     asked = np.zeros((len(names.places), len(names.classes)), np.int32)
-    pairs: list[tuple[int, int]] = []
-    for place, titles, cls, missing in connection.execute(_OPEN_SETS, parameters):
-        row = names.place_row.get(place)
-        if row is None or missing <= 0:
+    pairs: set[tuple[int, int]] = set()
+    for one in sets.still_open(connection, day):
+        place = names.place_row.get(one.place_id)
+        if place is None:
             continue
-        if titles is not None:
-            pairs += [(names.title_row[title], row) for title in titles if title in names.title_row]
-        elif cls in names.classes:
-            asked[row, names.classes.index(cls)] += missing
-    title, at = np.array(sorted(set(pairs)), np.int64).reshape(-1, 2).T
+        pairs |= {(names.title_row[title], place) for title in one.titles or () if title in names.title_row}
+        if one.title_class in names.classes:
+            asked[place, names.classes.index(one.title_class)] += one.missing
+    title, at = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
     return _Sets(arrays.Pairs.of(title, at), asked if asked.any() else None)
 
 
@@ -443,11 +424,14 @@ def _of_sets(
     connection: Connection[Any], copies: arrays.Copies, names: Names, visited: Collection[str], day: date
 ) -> arrays.Copies:
     """Keep the copies of a set where it stands until its return; then they have no home, once a van can fetch them."""
-    for row, over in connection.execute(_STANDING_SETS, {"day": day, "late": SET_LATE_DAYS}):
+    placed = sets.placed(connection, day)
+    row = {name: i for i, name in enumerate(names.copies)} if placed else {}
+    for copy, over in placed:
+        i = row[copy]
         if not over:
-            copies.fixed[row] = True
-        elif copies.state[row] == arrays.State.ON_SHELF and names.places[copies.place[row]] in visited:
-            copies.state[row] = arrays.State.HOMELESS
+            copies.fixed[i] = True
+        elif copies.state[i] == arrays.State.ON_SHELF and names.places[copies.place[i]] in visited:
+            copies.state[i] = arrays.State.HOMELESS
     return copies
 
 
