@@ -4,7 +4,7 @@ A set is gathered by the night like anything else, from a fortnight before it is
 and nothing else is different. Its transfers name it; from its return date on its copies have no home and are placed anew.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -33,8 +33,32 @@ class Asked(NamedTuple):
     note: str = ""
 
 
+FAULTS: Mapping[str, tuple[str, str]] = {
+    "place": ("网络中没有地点“{place}”。", "the network has no place {place!r}; see its file for the ids"),
+    "what": (
+        "成套图书要么列出书目，要么指定一个类别：请选其一。",
+        "a set is of titles or of a class: name one of them",
+    ),
+    "class": ("没有类别“{title_class}”。", "there is no class {title_class!r}"),
+    "titles": ("从未见过这些书目的复本：{titles}。", "no copy of these titles was ever heard of: {titles}"),
+    "number": ("一套应有1至{most}册，而不是{copies}册。", "a set has 1 to {most} copies, not {copies}"),
+    "due": ("到位日期是{due}，而今天是{today}。", "the set would be due on {due}, and today is {today}"),
+    "return_on": ("归还日期{return_on}不晚于到位日期。", "it would go back on {return_on}, before it is due"),
+    "set_id": ("没有可以取消的成套图书“{set_id}”。", "there is no set {set_id!r} to cancel"),
+}  # Chinese, English
+
+
 class NotPossible(ValueError):
     """A set that cannot be asked for so, in one sentence."""
+
+    def __init__(self, fault: str, **about: object) -> None:
+        self.fault, self.about = fault, about
+        super().__init__(self.say("en"))
+
+    def say(self, language: str) -> str:
+        """Return the sentence in "zh" or "en"."""
+        zh, en = FAULTS[self.fault]
+        return (zh if language == "zh" else en).format_map(self.about)
 
 
 @dataclass(slots=True)
@@ -80,9 +104,7 @@ def ask(connection: Connection, network: Network, asked: Asked, *, who: str, at:
         When place, class or titles are not known, or the days or the number cannot be.
     """
     today = at.astimezone(network.timezone).date()
-    for wrong, sentence in _faults(connection, network, asked, today):
-        if wrong:
-            raise NotPossible(sentence)
+    _check(connection, network, asked, today)
     wanted = sorted(set(asked.titles))
     number = connection.scalar(
         select(func.count()).select_from(sets).where(sets.c.set_id.like(f"set-{today:%Y%m%d}-%"))
@@ -96,20 +118,21 @@ def ask(connection: Connection, network: Network, asked: Asked, *, who: str, at:
     return str(row["set_id"])
 
 
-def _faults(connection: Connection, network: Network, asked: Asked, today: date) -> Iterable[tuple[bool, str]]:
-    classes, unknown = {c.id for c in network.classes}, _unknown(connection, asked.titles)
-    place = network.place.get(asked.place)
-    yield place is None, f"the network has no place {asked.place!r}; see its file for the ids"
-    yield bool(asked.titles) == bool(asked.title_class), "a set is of titles or of a class: name one of them"
-    yield not asked.titles and asked.title_class not in classes, f"there is no class {asked.title_class!r}"
-    yield bool(unknown), f"no copy of these titles was ever heard of: {', '.join(unknown)}"
-    number = len(set(asked.titles)) or asked.copies
-    yield not 1 <= number <= MOST_COPIES, f"a set has 1 to {MOST_COPIES} copies, not {number}"
-    yield asked.due < today, f"the set would be due on {asked.due}, and today is {today}"
-    yield (
-        bool(asked.return_on and asked.return_on <= asked.due),
-        f"it would go back on {asked.return_on}, before it is due",
-    )
+def _check(connection: Connection, network: Network, asked: Asked, today: date) -> None:
+    unknown, number = _unknown(connection, asked.titles), len(set(asked.titles)) or asked.copies
+    rules = {
+        "place": asked.place not in network.place,
+        "what": bool(asked.titles) == bool(asked.title_class),
+        "class": not asked.titles and asked.title_class not in {c.id for c in network.classes},
+        "titles": bool(unknown),
+        "number": not 1 <= number <= MOST_COPIES,
+        "due": asked.due < today,
+        "return_on": asked.return_on is not None and asked.return_on <= asked.due,
+    }
+    about = asked._asdict() | {"titles": ", ".join(unknown), "copies": number, "most": MOST_COPIES, "today": today}
+    for fault, broken in rules.items():
+        if broken:
+            raise NotPossible(fault, **about)
 
 
 def _unknown(connection: Connection, wanted: Iterable[str]) -> list[str]:
@@ -127,7 +150,7 @@ def cancel(connection: Connection, set_id: str, at: datetime) -> None:
     """
     which = (sets.c.set_id == set_id) & sets.c.cancelled_at.is_(None)
     if not connection.execute(update(sets).where(which).values(cancelled_at=at)).rowcount:
-        raise NotPossible(f"there is no set {set_id!r} to cancel")
+        raise NotPossible("set_id", set_id=set_id)
 
 
 def standing(connection: Connection, *, limit: int = 200) -> list[Standing]:
