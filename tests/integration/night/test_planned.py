@@ -20,6 +20,7 @@ from rotation.review import NothingThere, answer_owner
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import copies, movements, outbox, plans, transfers
+from rotation.why import NoNight, not_there
 from tests.integration.night.small_city import (
     LENT_IN_THE_ROOM_EVERY_MONTH,
     MONDAY,
@@ -229,6 +230,24 @@ def test_lent_copies_wishes_are_published_once_and_taken_back(city: Engine):
         set_clock(connection, standing_at(MONDAY + timedelta(days=1)))
     plan_night(city, NETWORK, settings(publish_targets=True, moves_per_day=0), TODAY + timedelta(days=1))
     assert wishes(city) == {"c9": None}
+
+
+# --- Why not ----------------------------------------------------------------------------------------------------------------
+
+
+def test_why_a_title_does_not_go_to_a_place_is_told_at_the_last_nights_prices(city: Engine):
+    with city.connect() as connection, pytest.raises(NoNight):
+        not_there(connection, NETWORK, settings(), "t5", "room")
+    (coming, *_) = to_the_room(planned(city))
+
+    def against(title: str, place: str) -> dict[str, Any]:
+        with city.connect() as connection:
+            return not_there(connection, NETWORK, settings(), title, place)
+
+    assert against(coming.title_id, "room")["transfer"] == coming.transfer_id
+    assert against("t1", "branch")["reason"]["code"] == "no_copy_free"  # its one copy is lent
+    assert against("t99", "branch")["reason"]["code"] == "unknown"
+    assert against("t1", "branch")["why"]["zh"].startswith("没有可以调出的复本")
 
 
 # --- Settings and details -------------------------------------------------------------------------------------------------
