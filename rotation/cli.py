@@ -412,6 +412,8 @@ def what_if(
     floor_bonus: Annotated[float | None, typer.Option(help="Loans that a copy of a special shelf is worth.")] = None,
     capacity: Annotated[list[str] | None, typer.Option(help="PLACE=TIMES what it takes in and gives away.")] = None,
     closed: Annotated[list[str] | None, typer.Option(help="A place that no copy comes to or leaves.")] = None,
+    add: Annotated[list[str] | None, typer.Option(help="ID=LAT,LON[,TIER] of a place that there is not yet.")] = None,
+    move: Annotated[list[str] | None, typer.Option(help="PLACE=LAT,LON where it would stand.")] = None,
     day: Annotated[
         datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Another day than today.")
     ] = None,
@@ -419,7 +421,7 @@ def what_if(
 ) -> None:
     """Plan the day as it is and with a change, beside each other; nothing is kept."""
     from rotation.rebalancing.what_if import Change
-    from rotation.what_if import beside_todays, capacities
+    from rotation.what_if import additions, beside_todays, capacities, journeys
 
     def show(answer: dict[str, Any]) -> None:
         for name in ("as_is", "changed", "arrivals"):
@@ -430,7 +432,17 @@ def what_if(
     change = Change(moves, move_price, equity, fresh_bonus, floor_bonus)
     with _beside() as (settings, network, engine), engine.connect() as connection:
         limits, when = capacities(capacity or ()), day.date() if day else None
-        made = beside_todays(connection, network, settings, change, capacity=limits, closed=closed or (), day=when)
+        made = beside_todays(
+            connection,
+            network,
+            settings,
+            change,
+            capacity=limits,
+            closed=closed or (),
+            added=additions(add or ()),
+            moved=journeys(move or ()),
+            day=when,
+        )
         _print(made, as_json, show)
 
 
