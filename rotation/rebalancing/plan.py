@@ -13,9 +13,13 @@ from rotation import demand
 from rotation.demand import Rates
 from rotation.rebalancing import effort, lists, lots, pairing, world
 from rotation.rebalancing.outcome import Code, Floor, Move, Plan, Prices, Reason, Suggestion, gap
-from rotation.rebalancing.search import search
+from rotation.rebalancing.pairing import Paired
+from rotation.rebalancing.search import Found, search
 from rotation.rebalancing.snapshot import Copies, Pairs, Settings, Snapshot, Titles
 from rotation.rebalancing.why import moves, why_not_there
+from rotation.rebalancing.world import Tables
+
+OWNER_TRIES = 3  # nights planned anew without the copies that owners kept; the third gains little
 
 __all__ = ["Code", "Floor", "Known", "Move", "Plan", "Prices", "Reason", "Suggestion", "plan", "why_not"]
 
@@ -40,11 +44,9 @@ def _decide(snapshot: Snapshot, chosen: Settings, seed: int) -> Plan:
     with _timed(seconds, "tables"):
         tables = world.tables(snapshot, rates, chosen)
     with _timed(seconds, "circulation"):
-        best = search(tables, chosen)
-        tables, found = lots.in_lots(snapshot.places.least_lot, tables, best, chosen)
+        free = search(tables, chosen)
     with _timed(seconds, "pairs"):
-        paired = pairing.pair(snapshot, tables, found, chosen)
-        value = lists.value(tables, found, paired, chosen)
+        tables, found, paired, value, in_lots = _best_for_owners(snapshot, tables, free, chosen)
     with _timed(seconds, "reasons"):
         prices = lists.prices(tables, found, chosen)
         proposed = moves(snapshot, tables, rates, found, paired, prices, chosen)
@@ -53,10 +55,38 @@ def _decide(snapshot: Snapshot, chosen: Settings, seed: int) -> Plan:
         floors = lists.floors(snapshot, tables, found, paired, chosen)
         purchases, weeding = lists.suggestions(snapshot, tables, prices, chosen)
     return Plan(
-        done, prices, value, max(best.bound, value), gap(value, best.bound), floors, purchases, weeding,
-        paired.unplaced.astype(np.int32), tables.refused, paired.lost, best.value - found.value, held_back, rates, seconds,
-        found.rounds,
+        done, prices, value, max(free.bound, value), gap(value, free.bound), floors, purchases, weeding,
+        paired.unplaced.astype(np.int32), tables.refused, max(in_lots - value, 0.0), max(free.value - in_lots, 0.0), held_back,
+        rates, seconds, found.rounds,
     )  # fmt: skip
+
+
+class _Realised(NamedTuple):
+    """A night as it can be done: in lots that are worth a visit, copy by copy."""
+
+    tables: Tables
+    found: Found
+    paired: Paired
+    value: float
+    in_lots: float  # what it was worth before owners were asked
+
+
+def _best_for_owners(snapshot: Snapshot, tables: Tables, free: Found, chosen: Settings) -> _Realised:
+    """Pair copies with places; where owners forbid too much of it, let those copies stay and find others in their stead."""
+    first = best = step = _realised(snapshot, tables, free, chosen)
+    for _ in range(OWNER_TRIES):
+        if step.paired.lost <= chosen.gap * free.bound or not len(step.paired.stuck):
+            break
+        others = world.staying(step.tables, snapshot, step.paired.stuck)
+        step = _realised(snapshot, others, search(others, chosen), chosen)
+        best = max(best, step, key=lambda one: one.value)
+    return best._replace(in_lots=first.in_lots)
+
+
+def _realised(snapshot: Snapshot, tables: Tables, free: Found, chosen: Settings) -> _Realised:
+    tables, found = lots.in_lots(snapshot.places.least_lot, tables, free, chosen)
+    paired = pairing.pair(snapshot, tables, found, chosen)
+    return _Realised(tables, found, paired, lists.value(tables, found, paired, chosen), found.value)
 
 
 def why_not(

@@ -94,6 +94,17 @@ def tables(snapshot: Snapshot, rates: Rates, settings: Settings) -> Tables:
     return Tables(world, _limits(snapshot, world, usable), free, usable, refused)
 
 
+def staying(tables: Tables, snapshot: Snapshot, copies: NDArray[np.int64]) -> Tables:
+    """Return the tables with some copies that may not leave after all."""
+    world, free_copy = tables.world, tables.free_copy.copy()
+    free_copy[copies] = False
+    width = max(len(world.weight), 1)
+    keys = np.repeat(np.arange(len(world.factor)), np.diff(world.ptr)) * width + world.place
+    cell = np.searchsorted(keys, snapshot.copies.title[copies].astype(np.int64) * width + snapshot.copies.place[copies])
+    free = np.maximum(world.free - np.bincount(cell, minlength=len(world.free)), 0).astype(np.int32)
+    return tables._replace(world=world._replace(free=free), free_copy=free_copy)
+
+
 def check(snapshot: Snapshot) -> None:
     """Refuse what no plan could be made of.
 

@@ -225,6 +225,26 @@ def test_titles_keep_to_their_float_group_and_owners_to_their_consent():
     assert {m.destination for m in plan(owned, EXACT).moves} <= {0, 1}
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_one_owner_keeps_is_found_among_anothers_copies(seed, monkeypatch):
+    """Both own copies of every title; the second's may stand at its own place alone, which has the most to give."""
+    draw = np.random.default_rng(seed)
+    snapshot = city(seed, titles=30, copies=120)
+    mixed = replace(
+        snapshot, places=replace(snapshot.places, owner=np.array([0, 0, 0, 1], np.int32)),
+        copies=replace(snapshot.copies, owner=draw.integers(0, 2, 120).astype(np.int32)),
+        consent=np.array([[True, True], [False, True]]),
+    )  # fmt: skip
+    decided = plan(mixed, EXACT)
+    for move in decided.moves:
+        assert mixed.consent[mixed.copies.owner[move.copy], mixed.places.owner[move.destination]]
+    assert len({move.copy for move in decided.moves}) == len(decided.moves)
+    assert decided.value == pytest.approx(by_hand(mixed, decided, ends(decided), EXACT), abs=1e-3)
+    assert decided.lost_to_owners == pytest.approx(decided.bound - decided.value, abs=0.01 * decided.bound)
+    monkeypatch.setattr("rotation.rebalancing.plan.OWNER_TRIES", 0)
+    assert decided.value > 1.3 * plan(mixed, EXACT).value
+
+
 def test_a_copy_is_not_moved_back_to_where_it_was_moved_from():
     snapshot = city(6, copies=40)
     chosen = replace(EXACT, cool_down_weeks=0)
