@@ -33,9 +33,10 @@ from rotation.rebalancing.snapshot import Settings as RebalancingSettings
 from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide, tell_pages
 from rotation.sets import OpenSet
 from rotation.store.clock import clock_held, read_clock
+from rotation.store.columns import Names
 from rotation.store.engine import driver
 from rotation.store.planned import is_planned, note_planned
-from rotation.store.snapshot import Names, World, world
+from rotation.store.snapshot import World, world
 from rotation.store.tables import day_plans, plans, runs, transfers
 from solver.engines import Limits
 

@@ -4,7 +4,7 @@ Ids stop here: rows are numbered in the order of the ids, and `World` keeps the 
 of the movements' primary key, so that a stay and what ended it are neighbours and no window is computed.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -14,19 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
-from config.figures import figures
 from rotation import floors, sets
 from rotation.demand import observed, season_of_week
 from rotation.movements import State
-from rotation.network import Kind, Network, Place, Tier, distance_m
+from rotation.network import Network
 from rotation.rebalancing import snapshot as arrays
+from rotation.store.columns import STATES, WEEK_S, Fields, Names, Rows, rows_of
+from rotation.store.places import NOBODY, consent, groups_of_titles, new_stock, places_of
 
-WEEK_S = 7 * 86_400
-ARRAY_HEADER_BYTES = 20  # dimensions, nulls, type, length and lower bound of PostgreSQL's binary arrays
 SORT_MEMORY_MB = 256  # sorts a million movements without a file
-STATES = tuple(State)
-HANDLING_LOANS = 0.04  # a copy's handling at one end, in loans: some 20 s of the staff time that a loan is worth
-PER_KM_LOANS = 0.005  # a copy's share of a kilometre between its place and the hub, in loans
 
 PLANNED_AS = {
     State.ON_SHELF: arrays.State.ON_SHELF,
@@ -38,25 +34,6 @@ PLANNED_AS = {
     State.MISSING: arrays.State.ABSENT,
     State.WITHDRAWN: arrays.State.ABSENT,
 }
-
-
-@dataclass(frozen=True)
-class Names:
-    """What the rows of the arrays are called; each sorted by id, so that the same world has the same rows."""
-
-    titles: Sequence[str]
-    places: Sequence[str]
-    classes: Sequence[str]
-    copies: Sequence[str]
-    owners: Sequence[str]
-
-    @cached_property
-    def title_row(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.titles)}
-
-    @cached_property
-    def place_row(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.places)}
 
 
 @dataclass(frozen=True)
@@ -108,26 +85,26 @@ def world(
         names = _names(connection, network)
         _number_the_ids(connection, names)
         now_s, day = at.timestamp(), at.astimezone(network.timezone).date()
-        classes = _rows(connection, _TITLES, _TITLE_ROW)["class"]
-        rows = _listed(_rows(connection, _COPIES, _COPY_ROW), classes)
+        classes = rows_of(connection, _TITLES, _TITLE_ROW)["class"]
+        rows = _listed(rows_of(connection, _COPIES, _COPY_ROW), classes)
         since_s = now_s - history_weeks * WEEK_S
-        stays = _stays(_rows(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s), since_s, now_s)
-        moved = _rows(connection, _MOVED, _MOVED_ROW)
+        stays = _stays(rows_of(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s), since_s, now_s)
+        moved = rows_of(connection, _MOVED, _MOVED_ROW)
         asked = _sets(connection, names, day)
         cells = _Cells.of(rows, stays, len(names.places))
         came = cells.fresh_since(network.instant(floors.quarter_began(day), 0).timestamp())
-        consent = _consent(network)
-        rows["owner"] = rows["owner"] + 1 if consent is not None else NOBODY
+        allowed = consent(network)
+        rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
         copies = _copies(rows, stays, moved, now_s)
         snapshot = arrays.Snapshot(
-            titles=arrays.Titles.of(np.maximum(classes, 0), _groups_of_titles(network, names, classes)),
-            copies=_of_sets(connection, _new_stock(network, names, rows, copies), names, visited, day),
-            places=_places(connection, network, names, visited, rows, came, at),
+            titles=arrays.Titles.of(np.maximum(classes, 0), groups_of_titles(network, names, classes)),
+            copies=_of_sets(connection, new_stock(network, names, rows, copies), names, visited, day),
+            places=places_of(connection, network, names, visited, rows, came, at),
             exposure=_exposure(rows, stays, now_s),
             holds=_holds(connection),
             left=cells.left(now_s),
             requests=asked.titles,
-            consent=consent,
+            consent=allowed,
             asked=asked.classes,
         )
     return World(snapshot, names, at, _season(stays, since_s, at, horizon_weeks))
@@ -146,9 +123,6 @@ def _freshen_statistics(connection: Connection[Any]) -> None:
 
 
 # --- Rows as arrays ---------------------------------------------------------------------------------------------------------
-
-Fields = list[tuple[str, str]]
-Rows = NDArray[np.void]
 
 _TITLES = """
     SELECT coalesce(c.row, -1) FROM titles t JOIN rows_titles r ON r.id = t.title_id
@@ -197,44 +171,11 @@ _MOVED = """
     ORDER BY r.row, t.changed_at DESC"""
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
 
-# Of those that were asked for: refused, and all.
-_PICKS = """
-    SELECT p.row, (count(*) FILTER (WHERE t.status = 'declined'))::int4, count(*)::int4
-    FROM transfers t JOIN rows_places p ON p.id = t.from_place_id
-    WHERE t.kind = 'pick' AND t.status IN ('declined', 'picked', 'sent', 'received')
-      AND t.created_at > to_timestamp(%s)
-    GROUP BY p.row"""
-_PICKS_ROW: Fields = [("place", "<i4"), ("refused", "<i4"), ("all", "<i4")]
-
 _HOLDS = """
     SELECT t.row, p.row, count(*)::int4
     FROM holds h JOIN rows_titles t ON t.id = h.title_id JOIN rows_places p ON p.id = h.place_id
     WHERE h.type = 'hold.placed' GROUP BY t.row, p.row ORDER BY t.row, p.row"""
 _PAIR_ROW: Fields = [("title", "<i4"), ("place", "<i4"), ("number", "<i4")]
-
-
-def _rows(connection: Connection[Any], query: str, row: Fields, *parameters: float) -> Rows:
-    """Return a query's rows as one structured array; every column must be NOT NULL and as wide as `row` says.
-
-    A message a row, as COPY sends them, took four times as long.
-    """
-    names = [f"c{column}" for column in range(len(row))]
-    gathered = ", ".join(f"array_agg({name})" for name in names)
-    with connection.cursor(binary=True) as cursor:
-        cursor.execute(f"SELECT {gathered} FROM ({query}) rows ({', '.join(names)})", parameters or None)
-        found = cursor.pgresult
-        assert found
-        columns = [_column(found.get_value(0, number), kind) for number, (_, kind) in enumerate(row)]
-    rows = np.empty(len(columns[0]), row)
-    for (name, _), column in zip(row, columns, strict=True):
-        rows[name] = column
-    return rows
-
-
-def _column(array: bytes | None, kind: str) -> NDArray[Any]:
-    """Return the elements of one of PostgreSQL's binary arrays: each comes after its length. None: there are none."""
-    elements = np.dtype([("bytes", ">i4"), ("value", kind.replace("<", ">"))])
-    return np.frombuffer(array or bytes(ARRAY_HEADER_BYTES), elements, offset=ARRAY_HEADER_BYTES)["value"]
 
 
 def _listed(rows: Rows, classes: NDArray[np.int32]) -> Rows:
@@ -435,147 +376,6 @@ def _of_sets(
     return copies
 
 
-# --- Places, owners, groups and holds ---------------------------------------------------------------------------------------
-
-NOBODY = 0  # row of the owner that nobody told: such copies and places ask for no consent
-
-
 def _holds(connection: Connection[Any]) -> arrays.Pairs:
-    waiting = _rows(connection, _HOLDS, _PAIR_ROW)
+    waiting = rows_of(connection, _HOLDS, _PAIR_ROW)
     return arrays.Pairs.of(waiting["title"], waiting["place"], waiting["number"])
-
-
-def _consent(network: Network) -> arrays.Flags | None:
-    """Return whose copies may stand at whose places, asked for first or not; row and column NOBODY may all."""
-    if all("*" in owner.lends_to for owner in network.owners):
-        return None
-    allowed = np.ones((len(network.owners) + 1, len(network.owners) + 1), np.bool_)
-    for i, owner in enumerate(network.owners, 1):
-        allowed[i, 1:] = [owner.may_let(other.id) for other in network.owners]
-    return allowed
-
-
-def _groups_of_titles(network: Network, names: Names, classes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return each title's float group, by its class; -1: everywhere."""
-    of_class = {cls: i for i, group in enumerate(network.float_groups) for cls in group.classes}
-    groups = np.array([*(of_class.get(cls, -1) for cls in names.classes), -1], np.int32)
-    return groups[classes]
-
-
-def _new_stock(network: Network, names: Names, rows: Rows, copies: arrays.Copies) -> arrays.Copies:
-    """Count what was added to a store and has not moved since as without a home: it waits to be placed."""
-    stores = [names.place_row[place.id] for place in network.places if place.kind is Kind.STORE]
-    waits = np.isin(copies.place, stores) & (rows["unmoved"] != 0) & (copies.state == arrays.State.ON_SHELF)
-    copies.state[waits & ~copies.fixed] = arrays.State.HOMELESS
-    return copies
-
-
-PICKS_REMEMBERED_WEEKS = 26  # over which a place's refused picks are counted
-REFUSED_PRIOR, PICKS_PRIOR = 1.0, 20.0  # before any pick one in twenty is expected not to be found
-ARRIVES_WITHIN_S = 2 * 86_400  # what was sent within two days is on today's and tomorrow's vans; older is late or lost
-
-
-def _places(
-    connection: Connection[Any],
-    network: Network,
-    names: Names,
-    visited: Collection[str],
-    rows: Rows,
-    came: NDArray[np.int64],
-    at: datetime,
-) -> arrays.Places:
-    places = [network.place[name] for name in names.places]
-    tiers = [list(Tier).index(place.tier) for place in places]
-    room = np.array([[place.shelf.get(c, -1 if not place.shelf else 0) for c in names.classes] for place in places])
-    trip = np.array([_trip_loans(network, place) for place in places])
-    daily = np.array([DAILY_COPIES[place.tier] if place.id in visited else 0 for place in places])
-    tries = 1 / (1 - _refused(connection, len(places), at))
-    minutes = np.array([STAFF_MINUTES[place.kind] for place in places]).reshape(-1, 2)
-    quotas, shelves = _floors(network, names, came, at)
-    return arrays.Places.of(
-        tiers, [place.population for place in places], classes=len(names.classes), room=room.reshape(len(places), -1),
-        in_copies=np.maximum(daily - _arriving(rows, len(places), at), 0), out_copies=daily, in_cost=trip,
-        out_cost=trip + HANDLING_LOANS * (tries - 1), owner=_owners(network, places), groups=_groups(network, names),
-        fresh_quota=quotas, class_floor=shelves, least_lot=[place.least_lot for place in places],
-        out_minutes=minutes[:, 0] * tries, in_minutes=minutes[:, 1], van_minutes=_van_minutes(network, places),
-    )  # fmt: skip
-
-
-def _floors(
-    network: Network, names: Names, came: NDArray[np.int64], at: datetime
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return today's quotas of fresh copies (P), and how full special shelves should be (P x K)."""
-    known = {one.id: one.value for one in figures().values()}
-    due = floors.fresh_due(network, known, at.astimezone(network.timezone).date())
-    quotas = np.array([due.get(place, 0) for place in names.places], np.int64)
-    shelves = np.zeros((len(names.places), len(names.classes)), np.int32)
-    for (place, cls), copies in floors.special_shelves(network, known).items():
-        shelves[names.place_row[place], names.classes.index(cls)] = copies
-    return np.maximum(quotas - came, 0), shelves
-
-
-def _refused(connection: Connection[Any], places: int, at: datetime) -> NDArray[np.float64]:
-    """Return the share of picks at each place that are refused, not found most of them."""
-    since_s = at.timestamp() - PICKS_REMEMBERED_WEEKS * WEEK_S
-    told = _rows(connection, _PICKS, _PICKS_ROW, since_s)
-    refused, picks = np.full(places, REFUSED_PRIOR), np.full(places, PICKS_PRIOR)
-    refused[told["place"]] += told["refused"]
-    picks[told["place"]] += told["all"]
-    return np.asarray(refused / picks)
-
-
-def _arriving(rows: Rows, places: int, at: datetime) -> NDArray[np.int64]:
-    """Count what is about to arrive at each place: the library system's own shipments and returns home come first."""
-    coming = (rows["state"] == STATES.index(State.IN_TRANSIT)) & (rows["place"] >= 0)
-    coming &= rows["at_s"] > at.timestamp() - ARRIVES_WITHIN_S
-    return np.bincount(rows["place"][coming], minlength=places)
-
-
-def _owners(network: Network, places: Sequence[Place]) -> list[int]:
-    row = {owner.id: i for i, owner in enumerate(network.owners, 1)}
-    return [row.get(place.owner or "", NOBODY) for place in places]
-
-
-def _groups(network: Network, names: Names) -> NDArray[np.bool_]:
-    within = [[place in group.places for place in names.places] for group in network.float_groups]
-    return np.array(within, np.bool_).reshape(len(network.float_groups), len(names.places))
-
-
-DAILY_COPIES = {
-    Tier.CENTRAL: 400,
-    Tier.DISTRICT: 200,
-    Tier.SUBDISTRICT: 80,
-    Tier.ROOM: 40,
-}  # what a place's staff can pick or shelve
-
-STAFF_MINUTES = {
-    Kind.STAFFED: (2.5, 0.5),
-    Kind.STORE: (2.0, 0.5),
-    Kind.ROOM: (3.0, 1.0),  # without a scanner: titles are ticked on a list
-    Kind.MACHINE: (1.0, 1.0),  # the driver empties and fills it, slot by slot
-    Kind.MOBILE_STOP: (1.0, 0.5),
-    Kind.SCHOOL: (3.0, 1.0),
-    Kind.ENTERPRISE: (3.0, 1.0),
-    Kind.WELFARE_HOME: (3.0, 1.0),
-}  # to pick and send a copy, and to receive and shelve one; the twin city's at staffed places
-
-
-def _trip_loans(network: Network, place: Place) -> float:
-    return HANDLING_LOANS + PER_KM_LOANS * _km_to_hub(network, place)
-
-
-def _km_to_hub(network: Network, place: Place) -> float:
-    hub = network.hub_of(place.id)
-    if hub is None or not place.located or not network.place[hub].located:
-        return 0.0
-    return distance_m(place, network.place[hub]) / 1000
-
-
-VAN_KM_H = 25.0  # on a round through a city, as the crow flies
-STOP_MINUTES = 5.0  # to park and to be signed for, as the courier's
-COPIES_A_STOP = 50  # that a stop hands over and takes, hold shipments included: two crates
-
-
-def _van_minutes(network: Network, places: Sequence[Place]) -> list[float]:
-    """Return a copy's share of the drive to its place and of the stop there; a round serves some, so half the way counts."""
-    return [(_km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
