@@ -1,6 +1,6 @@
 """How fast the streams are, beside Faust's bare no-op agent in the same run on the same broker: JSON lines.
 
-    python -m bench.streams [--copies N] [--events N] [--only NAME,...]
+    python -m bench.streams [--copies N] [--events N] [--rebuild N] [--only NAME,...]
 
 Every case is a worker process of its own that finds its messages waiting in Kafka; events a second are counted from its first to
 its last commit. The no-op agent reads one event a message; its rate is the unit that the others are compared with.
@@ -26,19 +26,26 @@ import psycopg
 
 from infra.kafka import embedded_kafka
 from infra.postgres import embedded_postgres
-from rotation.events import CopyAdded, CopyLoaned, CopyReturned, TransferSent, cloud_event
+from rotation.events import CopyAdded, CopyLoaned, CopyReturned, Fact, TransferReceived, TransferSent, cloud_event
 from rotation.network import Network, from_tables
 from rotation.store import migrate
 from streams import admin
+from streams.apply import Topics
 from streams.clients import producer
+from streams.rebuild import rebuild
 from streams.topics import STOCK_ALERTS, Topic
 
 SEED = 1
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PLACES = tuple(f"p{number:03d}" for number in range(500))
 PARTITIONS = 2
-POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # documented in docs/deploy.md; commits wait for the disk
+POSTGRES = {
+    "shared_buffers": "1GB",
+    "max_wal_size": "4GB",
+    "wal_compression": "on",
+}  # documented in docs/deploy.md; commits wait for the disk
 PATIENCE_S = 240.0
+LEAST_EVENTS_PER_S = 5_000  # what is slower has stopped
 
 
 def network() -> Network:
@@ -51,8 +58,33 @@ def network() -> Network:
     )  # fmt: skip
 
 
+Moves = Callable[[int, int, int], Iterator[dict[str, Any]]]
+ELSEWHERE = 0.25  # of returns; a copy that stays at its place changes no index, and costs PostgreSQL half
+SHIPPED = 0.05  # of copies that leave a shelf
+
+
 def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
-    """Loans, returns and one shipment in twenty, of copies at random."""
+    """What happens to copies at random, where it can: lent where they stand, returned there or elsewhere, sent and received."""
+    draw, where = random.Random(SEED + begin), dict[int, tuple[str, str]]()
+    for number in range(begin, begin + count):
+        copy = draw.randrange(copies)
+        state, place = where.get(copy, ("on_shelf", PLACES[copy % len(PLACES)]))
+        name, chance, elsewhere = f"c{copy:07d}", draw.random(), draw.choice(PLACES)
+        fact: Fact
+        if state == "sent":
+            fact, where[copy] = TransferReceived(copy=name, place=place), ("on_shelf", place)
+        elif state == "on_loan":
+            at = elsewhere if chance < ELSEWHERE else place
+            fact, where[copy] = CopyReturned(copy=name, place=at), ("on_shelf", at)
+        elif chance < SHIPPED:
+            fact, where[copy] = TransferSent(copy=name, place=place, to=elsewhere), ("sent", elsewhere)
+        else:
+            fact, where[copy] = CopyLoaned(copy=name, place=place), ("on_loan", place)
+        yield _numbered(fact, number)
+
+
+def anywhere(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
+    """Loans, returns and one shipment in twenty, of copies and at places at random: every event moves its copy in every index."""
     draw = random.Random(SEED + begin)
     for number in range(begin, begin + count):
         copy, place, kind = f"c{draw.randrange(copies):07d}", draw.choice(PLACES), draw.random()
@@ -61,9 +93,12 @@ def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
             else CopyReturned(copy=copy, place=place) if kind < 0.95
             else TransferSent(copy=copy, place=place, to=draw.choice(PLACES))
         )  # fmt: skip
-        yield cloud_event(
-            fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=START + timedelta(seconds=number / 50)
-        )
+        yield _numbered(fact, number)
+
+
+def _numbered(fact: Fact, number: int) -> dict[str, Any]:
+    at = START + timedelta(seconds=number / 50)
+    return cloud_event(fact, event_id=f"bench-event-{number:09d}", source="koha/main", time=at)
 
 
 def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
@@ -192,13 +227,14 @@ def noop(bench: Bench, events: int) -> None:
     _end([process])
 
 
-def batches_of_100(bench: Bench, events: int) -> None:
+def batches_of_100(bench: Bench, events: int, kind: Moves, begin: int) -> None:
     """The main case, and the worker's memory afterwards."""
-    prefix = bench.fill(batched(moves(events, bench.copies, 10_000_000), 100))
+    prefix = bench.fill(batched(kind(events, bench.copies, begin), 100))
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
     memory = psutil.Process(workers[0].pid).memory_info().rss >> 20
-    bench.say("one worker, batches of 100", events=events, **drained, worker_mb=memory)
+    name = "one worker, batches of 100" + (", copies anywhere" if kind is anywhere else "")
+    bench.say(name, events=events, **drained, worker_mb=memory)
     _end(workers)
 
 
@@ -264,8 +300,11 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     workers = [bench.worker("watch", prefix), bench.relay()]
     _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, 70_000_000 + rate), size))
     bench.send(prefix, batched(_watched(CopyAdded, rate), 100))
-    _wait(lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched'") == len(PLACES))
-    time.sleep(8)  # the alerts of their absence close
+    _wait(
+        lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched' AND state = 'on_shelf'") == len(PLACES)
+    )
+    time.sleep(2)
+    _wait(lambda: bench.query("SELECT count(*) FROM alerts WHERE class = 'watched' AND closed_at IS NULL") == 0)
     sent = _send_among(bench, prefix, rate, size, seconds)
     time.sleep(5)
     with psycopg.connect(bench.url) as connection:
@@ -290,7 +329,7 @@ def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
 
 def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -> dict[str, float]:
     """Send background events at a steady rate and the watched loans among them; return when each was sent, by place."""
-    sender, begin, sent = producer(bench.client), time.time(), {}
+    sender, begin, sent = producer(bench.client), time.time(), dict[str, float]()
     loans, pause = _watched(CopyLoaned, rate + 9), seconds / len(PLACES)
     for number, message in enumerate(batched(moves(rate * seconds, bench.copies, 80_000_000 + rate), size)):
         time.sleep(max(begin + number * size / rate - time.time(), 0))
@@ -320,6 +359,23 @@ def restart(bench: Bench, others: int) -> None:
     name = "first event after kill -9, second worker running" if others else "first event after kill -9 and restart"
     bench.say(name, seconds=round(time.monotonic() - begin, 1))
     _end(workers)
+
+
+def rebuilt(bench: Bench, events: int) -> None:
+    """All of it from Kafka again, beginning with an empty database: applied once by a worker, then rebuilt and compared."""
+    with psycopg.connect(bench.url) as connection:
+        connection.execute("TRUNCATE movements, copies, titles, transfers, transfer_facts, holds, crates, feeds")
+    prefix = bench.fill(batched(moves(events, bench.copies, 90_000_000), 100))
+    workers = [bench.worker("apply", prefix)]
+    drained = _drain(bench, workers, events)
+    bench.say("one worker, all of it into an empty database", events=events, **drained)
+    _end(workers)
+    topics, shown = Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected"), set[int]()
+    begin = time.monotonic()
+    found = rebuild(bench.url, bench.client, network(), lambda done, total: shown.add(100 * done // total), topics)
+    seconds = time.monotonic() - begin
+    bench.say("rebuild", events=events, seconds=round(seconds, 1), events_per_s=round(events / seconds),
+              percents_shown=len(shown), differences=len(found))  # fmt: skip
 
 
 def disk(bench: Bench) -> None:
@@ -352,7 +408,7 @@ def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) ->
     _wait(lambda: int(bench.query(counted)) > base)
     begin, first = time.monotonic(), int(bench.query(counted)) - base
     before = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
-    _wait(lambda: int(bench.query(counted)) - base >= events)
+    _wait(lambda: int(bench.query(counted)) - base >= events, PATIENCE_S + events / LEAST_EVENTS_PER_S)
     after = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
     worker_us, postgres_us = [round(1e6 * (b - a) / (events - first), 1) for a, b in zip(before, after, strict=True)]
     rate = round((events - first) / (time.monotonic() - begin))
@@ -361,7 +417,7 @@ def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) ->
 
 def _cpu_s(pids: list[int]) -> float:
     times = [psutil.Process(pid).cpu_times() for pid in pids if psutil.pid_exists(pid)]
-    return sum(one.user + one.system for one in times)
+    return float(sum(one.user + one.system for one in times))
 
 
 def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
@@ -377,13 +433,13 @@ def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
 def _noop_rate(file: Path) -> tuple[float, float]:
     _wait(file.exists)
     rate, cpu_us = json.loads(file.read_text())
-    return rate, cpu_us
+    return float(rate), float(cpu_us)
 
 
-def _wait(done: Callable[[], bool]) -> None:
+def _wait(done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     begin = time.monotonic()
     while not done():
-        if time.monotonic() - begin > PATIENCE_S:
+        if time.monotonic() - begin > patience_s:
             raise TimeoutError
         time.sleep(0.02)
 
@@ -400,7 +456,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=500_000)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--rebuild", type=int, default=5_000_000, help="events of the rebuild")
+    parser.add_argument(
+        "--only", default="", help="cases by name, with commas: noop, copies, batches, single, two, ..."
+    )
     wanted = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-streams-") as name:
         folder = Path(name)
@@ -417,7 +476,8 @@ def main() -> None:
             cases: dict[str, Callable[[], None]] = {
                 "noop": lambda: noop(bench, min(wanted.events // 5, 100_000)),
                 "copies": lambda: new_copies(bench, wanted.events // 5),
-                "batches": lambda: batches_of_100(bench, wanted.events),
+                "batches": lambda: batches_of_100(bench, wanted.events, moves, 10_000_000),
+                "anywhere": lambda: batches_of_100(bench, wanted.events, anywhere, 15_000_000),
                 "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
                 "two": lambda: two_workers(bench, wanted.events),
                 "latency500": lambda: latency(bench, 500, 10),
@@ -427,6 +487,7 @@ def main() -> None:
                 "restart": lambda: restart(bench, 0),
                 "restart2": lambda: restart(bench, 1),
                 "disk": lambda: disk(bench),
+                "rebuild": lambda: rebuilt(bench, wanted.rebuild),
             }
             for case in wanted.only.split(",") if wanted.only else cases:
                 cases[case]()

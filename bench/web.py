@@ -59,7 +59,7 @@ PAGES = (
 )
 PASSWORD = "a long password"
 START_S = 120.0
-POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB"}  # as docs/deploy.md has it
+POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "4GB", "wal_compression": "on"}  # as docs/deploy.md has it
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 BATCH_S = 0.02  # events of the background are sent in batches of as many as fall into this time
 SPOT_S = 0.4  # between two alerts

@@ -1,8 +1,9 @@
 """The night's world out of PostgreSQL: seconds and memory for copies, spells and exposures as arrays.
 
-    python -m bench.world [--copies N] [--moves M]
+    python -m bench.world [--copies N] [--moves M] [--day D]
 
-A million copies that moved five times each by default: loans and returns at random places, a fortnight apart.
+A million copies that moved five times each by default: loans and returns at random places, a fortnight apart. Read anew twice,
+then again after a day of D loans and returns: only what they touched is read.
 """
 
 import argparse
@@ -12,7 +13,9 @@ import tempfile
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psycopg
 
 from infra.postgres import embedded_postgres
@@ -20,11 +23,12 @@ from rotation.bootstrap import DATABASE_SETTINGS
 from rotation.network import Network, from_tables
 from rotation.store import migrate
 from rotation.store.engine import connect
-from rotation.store.snapshot import world
+from rotation.store.snapshot import World, world
 
 PLACES, CLASSES, COPIES_A_TITLE = 500, 24, 3
 START = datetime(2026, 1, 5, tzinfo=UTC)
 HISTORY_WEEKS = 104
+DAY = 60_000  # loans and returns of Nansha's busiest day
 
 
 def network() -> Network:
@@ -54,37 +58,62 @@ INSERT INTO copies (copy_id, occurred_at, sequence, source, event_id, state, pla
 """
 
 
+A_DAY = f"""
+INSERT INTO movements (copy_id, occurred_at, sequence, source, event_id, state, place_id)
+    SELECT 'c' || (n::bigint * 7919 %% %(copies)s), %(at)s + make_interval(secs => n), 0, 'bench', 'day-' || n,
+        CASE WHEN n %% 2 = 0 THEN 'on_shelf' ELSE 'on_loan' END, 'p' || n %% {PLACES}
+    FROM generate_series(0, %(day)s - 1) n;
+UPDATE copies c SET occurred_at = m.occurred_at, event_id = m.event_id, state = m.state, place_id = m.place_id
+    FROM (SELECT DISTINCT ON (copy_id) * FROM movements WHERE occurred_at >= %(at)s ORDER BY copy_id, occurred_at DESC) m
+    WHERE m.copy_id = c.copy_id;
+"""
+
+
 def main() -> None:
-    """Fill a database and read its world twice: the first reading freshens PostgreSQL's statistics."""
+    """Fill a database, read its world twice (the first reading freshens PostgreSQL's statistics), then again after a day."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, default=1_000_000)
     parser.add_argument("--moves", type=int, default=5, help="of each copy")
+    parser.add_argument("--day", type=int, default=DAY, help="movements between two readings")
     wanted = parser.parse_args()
+    titles = wanted.copies // COPIES_A_TITLE
     with (
         tempfile.TemporaryDirectory(prefix="bench-world-") as folder,
         embedded_postgres(Path(folder), settings=DATABASE_SETTINGS) as postgres,
     ):
         migrate.upgrade(postgres.url)
-        with psycopg.connect(postgres.url, cursor_factory=psycopg.ClientCursor) as connection:
-            titles = wanted.copies // COPIES_A_TITLE
-            connection.execute(FILL, {"copies": wanted.copies, "moves": wanted.moves, "titles": titles, "start": START})
+        execute(postgres.url, FILL, copies=wanted.copies, moves=wanted.moves, titles=titles, start=START)
         for reading in ("first", "second"):
-            measure(postgres.url, reading, wanted.copies, wanted.moves)
+            last = measure(postgres.url, reading, wanted)
+        execute(postgres.url, A_DAY, copies=wanted.copies, day=wanted.day, at=START + timedelta(weeks=26))
+        again = measure(postgres.url, "after a day", wanted, last)
+        anew = measure(postgres.url, "anew after a day", wanted)
+        assert np.array_equal(again.read.moves, anew.read.moves)
 
 
-def measure(url: str, reading: str, copies: int, moves: int) -> None:
-    """Read the world once and print what it took."""
-    city = network()
+def execute(url: str, statements: str, **values: Any) -> None:
+    """Do what fills the database."""
+    with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(statements, values)
+
+
+def measure(url: str, reading: str, wanted: argparse.Namespace, last: World | None = None) -> World:
+    """Read the world once, print what it took and return it."""
+    city, at = network(), START + timedelta(weeks=26, days=1 if "day" in reading else 0)
     with connect(url) as connection:
         begin = time.perf_counter()
-        found = world(
-            connection, city, START + timedelta(weeks=26), history_weeks=HISTORY_WEEKS, visited=frozenset(city.place)
-        )
+        found = world(connection, city, at, history_weeks=HISTORY_WEEKS, visited=frozenset(city.place), last=last)
         seconds = time.perf_counter() - begin
-    assert len(found.names.copies) == copies
+    assert len(found.names.copies) == wanted.copies
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-    figures = {"copies": copies, "movements": copies * moves, "seconds": round(seconds, 1), "peak_mb": peak_mb}
+    figures = {
+        "copies": wanted.copies,
+        "movements": len(found.read.moves),
+        "seconds": round(seconds, 1),
+        "peak_mb": peak_mb,
+    }
     print(json.dumps({"bench": "world", "reading": reading, **figures}), flush=True)
+    return found
 
 
 if __name__ == "__main__":

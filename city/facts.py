@@ -157,6 +157,18 @@ TYPES = (
 _SEQUENCE = ("", *(f',"sequence":{n}' for n in range(1, 10)))
 
 
+def lanes(events: Iterable[str], count: int) -> list[list[str]]:
+    """Deal events out in their order, all of one copy into the same list: read side by side, none overtakes its copy's others."""
+    found: list[list[str]] = [[] for _ in range(count)]
+    for event in events:
+        _, _, rest = event.partition(OF_A_COPY)
+        found[copy_number(rest[: rest.index('"')]) % count if rest else 0].append(event)
+    return found
+
+
+OF_A_COPY = '"copy":"'
+
+
 def batches(events: Iterable[str], size: int = EVENTS_A_MESSAGE) -> Iterator[bytes]:
     """Yield messages of `size` events, and the rest."""
     waiting: list[str] = []

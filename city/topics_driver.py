@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from city import checkpoint, history
 from city import day as steps
 from city.carriers import Memory
-from city.facts import batches
+from city.facts import batches, lanes
 from city.live import Answer, Ask, Live, home
 from city.model import DAY_S, START, Size, build, midnight
 from city.wires import Orders, Sender, ordering, producing
@@ -47,7 +47,8 @@ def send_history(
 ) -> int:
     """Send the first `weeks` through Kafka; return how many events. Sent again, they carry the same ids.
 
-    `kafka` are kafka-python's connection arguments. With an `engine`, what the living city begins from is kept there.
+    `kafka` are kafka-python's connection arguments. With an `engine`, what the living city begins from is kept there. A copy's
+    facts go to one partition: a worker reads weeks of one before it reads another, and would count late what came later.
 
     Raises
     ------
@@ -56,9 +57,11 @@ def send_history(
     """
     city = history.found(network, seed, size, start)
     with producing(kafka) as sender:
+        partitions = sender.partitions(CIRCULATION_EVENTS.name)
         for day, events in enumerate(history.days(city, weeks)):
-            for message in batches(events):
-                sender.send(CIRCULATION_EVENTS.name, message)
+            for partition, some in enumerate(lanes(events, partitions)):
+                for message in batches(some):
+                    sender.send(CIRCULATION_EVENTS.name, message, partition)
             progress(day + 1, weeks * history.DAYS_A_WEEK)
     if engine is not None:
         checkpoint.save(engine, kept(begun(network, city, weeks, home), 0))

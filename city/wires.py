@@ -36,10 +36,14 @@ class Sender:
         self._producer = producer
         self._failed: list[BaseException] = []
 
-    def send(self, topic: str, message: bytes) -> None:
-        """Send a message without waiting for the broker."""
+    def send(self, topic: str, message: bytes, partition: int | None = None) -> None:
+        """Send a message without waiting for the broker, to any partition unless one is named."""
         self._check()
-        self._producer.send(topic, message).add_errback(self._failed.append)
+        self._producer.send(topic, message, partition=partition).add_errback(self._failed.append)
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions a topic has."""
+        return len(self._producer.partitions_for(topic))
 
     def flush(self) -> None:
         """Wait until every replica has everything."""

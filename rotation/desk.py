@@ -67,8 +67,10 @@ class Desk:
         with self._engine.connect() as connection:
             clock = read_clock(connection)
             now = clock.now()
-            weeks = self._settings.history_weeks
-            found = world(driver(connection), self._network, now, history_weeks=weeks, visited=self._network.place)
+            weeks, everywhere = self._settings.history_weeks, self._network.place
+            found = world(
+                driver(connection), self._network, now, history_weeks=weeks, visited=everywhere, last=self._world
+            )
             known = night.last(connection)
         rates, prices = known.of(found.names) if known else (None, None)
         plain = self._settings.placement_default

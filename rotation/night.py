@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from rotation.demand import Rates
 from rotation.rebalancing.outcome import Plan, Prices
 from rotation.rebalancing.snapshot import Floats
-from rotation.store.columns import Names
+from rotation.store.reading import Names
 from rotation.store.tables import rates, shelf_prices
 
 

@@ -33,9 +33,9 @@ from rotation.rebalancing.snapshot import Settings as RebalancingSettings
 from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide, tell_pages
 from rotation.sets import OpenSet
 from rotation.store.clock import clock_held, read_clock
-from rotation.store.columns import Names
 from rotation.store.engine import driver
 from rotation.store.planned import is_planned, note_planned
+from rotation.store.reading import Names
 from rotation.store.snapshot import World, world
 from rotation.store.tables import day_plans, plans, runs, transfers
 from solver.engines import Limits
@@ -94,7 +94,14 @@ def rebalancing_settings(settings: Settings, season: float = 1.0) -> Rebalancing
     return RebalancingSettings(**own, **more)
 
 
-def plan_night(engine: Engine, network: Network, settings: Settings, day: date) -> Report:
+@dataclass
+class Memory:
+    """What one night leaves for the next in the same process: its world, so that only what was touched since is read."""
+
+    world: World | None = None
+
+
+def plan_night(engine: Engine, network: Network, settings: Settings, day: date, memory: Memory | None = None) -> Report:
     """Plan the day `day` before its first van leaves: moves, routes and, unless plans are held for review, orders.
 
     Raises
@@ -107,7 +114,7 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date) 
         _call_off_what_was_left(connection, day, now)
         close_days_before(driver(connection).cursor(), day)
         begin = time.perf_counter()
-        planned = _moves(connection, network, settings, day, now)
+        planned = _moves(connection, network, settings, day, now, memory or Memory())
         plan_s = time.perf_counter() - begin
         unserved = _routes(connection, network, settings, day, now)
         routes_s = time.perf_counter() - begin - plan_s
@@ -136,13 +143,23 @@ def alone(connection: Connection) -> Iterator[None]:
 # --- 1. What should move ----------------------------------------------------------------------------------------------
 
 
-def _moves(connection: Connection, network: Network, settings: Settings, day: date, now: datetime) -> dict[str, Any]:
+def _moves(
+    connection: Connection, network: Network, settings: Settings, day: date, now: datetime, memory: Memory
+) -> dict[str, Any]:
     """Decide the day's picks and keep them with the night's prices, unless that was done before."""
     row = connection.execute(select(plans).where(plans.c.day == day)).first()
     if row is None:
-        called = visited(network, day)
-        weeks, ahead = settings.history_weeks, settings.horizon_weeks
-        found = world(driver(connection), network, now, history_weeks=weeks, visited=called, horizon_weeks=ahead)
+        called, weeks, ahead = visited(network, day), settings.history_weeks, settings.horizon_weeks
+        found = world(
+            driver(connection),
+            network,
+            now,
+            history_weeks=weeks,
+            visited=called,
+            horizon_weeks=ahead,
+            last=memory.world,
+        )
+        memory.world = found
         chosen = rebalancing_settings(settings, found.season)
         decided = plan(found.snapshot, chosen, settings.seed)
         _keep(connection, network, day, found, decided, settings.seed)
@@ -340,21 +357,24 @@ def nights(engine: Engine, network: Network, settings: Settings, stop: Event, te
     already, the city is catching up, and what it has to tell is waited for. While the database is away nothing is planned;
     what it had been told before is found again.
     """
+    memory = Memory()
     while not stop.wait(LOOK_S):
         try:
-            _plan_what_is_due(engine, network, settings, tell)
+            _plan_what_is_due(engine, network, settings, tell, memory)
         except OperationalError as error:
             log.warning("database_unreachable", error=str(error.orig).strip())
             stop.wait(AWAY_S)
 
 
-def _plan_what_is_due(engine: Engine, network: Network, settings: Settings, tell: Callable[[Report], None]) -> None:
+def _plan_what_is_due(
+    engine: Engine, network: Network, settings: Settings, tell: Callable[[Report], None], memory: Memory
+) -> None:
     with engine.begin() as connection:
         day = _due(connection, network, settings)
     if day is not None:
         with clock_held(engine) as ours, suppress(AnotherPlans):
             if ours:
-                tell(plan_night(engine, network, settings, day))
+                tell(plan_night(engine, network, settings, day, memory))
 
 
 def _due(connection: Connection, network: Network, settings: Settings) -> date | None:

@@ -169,13 +169,19 @@ class Writer:
 
     def _write_spans(self, spans: list[Span], batch: Batch) -> Written:
         try:
-            with self._writing.cursor() as cursor:
-                written = write(cursor, self.topics, spans, batch.rows, batch.staged)
+            written = self._write_once(spans, batch)
+        except psycopg.errors.UniqueViolation as known:
+            log.error("a copy stands behind its movements: %s; looking for each", str(known).strip())
+            written = self._write_once(spans, batch, trusting=False)
         except psycopg.DataError as refused:
             log.error("the database refuses a batch: %s; writing its events one by one", refused)
             written = self._write_one_by_one(spans, batch.messages)
         self._next.update({span.partition: span.end for span in spans})
         return written
+
+    def _write_once(self, spans: list[Span], batch: Batch, *, trusting: bool = True) -> Written:
+        with self._writing.cursor() as cursor:
+            return write(cursor, self.topics, spans, batch.rows, batch.staged, trusting=trusting)
 
     def _write_one_by_one(self, spans: list[Span], messages: Sequence[Message]) -> Written:
         """Find the events that the database itself refuses, and write the rest with rejections in their place."""
@@ -192,7 +198,7 @@ class Writer:
         rest = rows_.rows_of(messages, edge, {**self._refused_before, **known})
         rest.refused += refused
         with self._writing.cursor() as cursor:
-            return write(cursor, self.topics, spans, rest, _staged(cursor, rest))
+            return write(cursor, self.topics, spans, rest, _staged(cursor, rest), trusting=False)
 
     def _retrying(self, step: Callable[[], Result]) -> Result:
         """Do `step` until the database takes it; an error that is no batch's fault must pass by itself or be mended by people."""
@@ -219,11 +225,22 @@ def _spans(begins: dict[int, int], messages: Sequence[Message]) -> list[Span]:
     return list(spans.values())
 
 
-def write(cursor: Cursor[Any], topics: Topics, spans: Sequence[Span], rows: Rows, staged: Sequence[Staged]) -> Written:
-    """Write what a batch says in the transaction of `cursor`: all of it, or StaleWorker and nothing."""
+def write(
+    cursor: Cursor[Any],
+    topics: Topics,
+    spans: Sequence[Span],
+    rows: Rows,
+    staged: Sequence[Staged],
+    *,
+    trusting: bool = True,
+) -> Written:
+    """Write what a batch says in the transaction of `cursor`: all of it, or StaleWorker and nothing.
+
+    `trusting` copies to stand where their last movement put them; see `facts.add_movements`.
+    """
     facts.stage(cursor, staged)
     progress.advance(cursor, topics.events, spans)
-    moved, touched = _write_copies(cursor, rows)
+    moved, touched = _write_copies(cursor, rows, trusting=trusting)
     others = _write_others(cursor, rows)
     rejected = rejections.add(cursor, topics.events, rows.refused, topics.rejected)
     written = _summed(rows, [moved, *others], rejected)
@@ -249,11 +266,11 @@ def _staged(cursor: Cursor[Any], rows: Rows) -> list[Staged]:
     return packed
 
 
-def _write_copies(cursor: Cursor[Any], rows: Rows) -> tuple[facts.New, dict[str, Touched]]:
+def _write_copies(cursor: Cursor[Any], rows: Rows, *, trusting: bool = True) -> tuple[facts.New, dict[str, Touched]]:
     if not rows.movements.rows:
         return NOTHING_NEW, {}
-    several = len(rows.movements.newest) < len(rows.movements.rows)
-    new, moved = facts.add_movements(cursor, rows.movements.behind, several)
+    newest, all_ = len(rows.movements.newest), len(rows.movements.rows)
+    new, moved = facts.add_movements(cursor, newest, rows.movements.behind, newest < all_, trusting=trusting)
     return new, _touched(moved, facts.list_copies(cursor) if rows.listings else set())
 
 
@@ -297,7 +314,7 @@ def _why_refused(cursor: Cursor[Any], event: Event) -> str | None:
     try:
         with cursor.connection.transaction(force_rollback=True):
             facts.stage(cursor, _staged(cursor, rows))
-            _write_copies(cursor, rows)
+            _write_copies(cursor, rows, trusting=False)
             _write_others(cursor, rows)
     except psycopg.DataError as error:
         return str(error).strip()

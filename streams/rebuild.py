@@ -4,7 +4,8 @@ Workers may go on meanwhile: progress belongs to whoever moves it, and what one 
 rejected stay rejected, though the network's clock or places have changed since; rejections themselves are kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -12,7 +13,7 @@ from psycopg import Cursor
 from config.kafka import partitions as partitions_of
 from rotation.network import Network
 from rotation.store.engine import connect
-from streams.apply import Topics, Writer
+from streams.apply import Batch, Topics, Writer
 from streams.clients import Client, consumer, gap_fetcher, message_of
 from streams.rows import Message
 
@@ -86,12 +87,25 @@ def _replay(url: str, client: Client, network: Network, topics: Topics, ends: di
     total, done = sum(ends.values()), 0
     try:
         writer.positions(list(ends))
-        for messages in _messages(client, topics.events, ends):
-            writer.write(writer.prepare(messages))
-            done += len(messages)
+        for batch in _prepared(writer, _messages(client, topics.events, ends)):
+            writer.write(batch)
+            done += len(batch.messages)
             tell(done, total)
     finally:
         writer.close()
+
+
+def _prepared(writer: Writer, batches: Iterable[list[Message]]) -> Iterator[Batch]:
+    """Yield batches, each parsed while the one before is written."""
+    with ThreadPoolExecutor(1) as ahead:
+        waiting = None
+        for messages in batches:
+            parsing = ahead.submit(writer.prepare, messages)
+            if waiting:
+                yield waiting.result()
+            waiting = parsing
+        if waiting:
+            yield waiting.result()
 
 
 def _messages(client: Client, topic: str, ends: dict[int, int]) -> Iterator[list[Message]]:
@@ -111,9 +125,16 @@ def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:
     for table in (*DERIVED, "transfers"):
         columns = "transfer_id, status, changed_at" if table == "transfers" else "*"
         before, after = f"SELECT {columns} FROM {KEPT}.{table}", f"SELECT {columns} FROM {table}"
+        if _sum(cursor, before) == _sum(cursor, after):
+            continue
         counted = cursor.execute(
             f"SELECT (SELECT count(*) FROM ({before} EXCEPT ALL {after}) b),"
             f" (SELECT count(*) FROM ({after} EXCEPT ALL {before}) a)"
         ).fetchone()
         if counted and any(counted):
             yield Difference(table, *counted)
+
+
+def _sum(cursor: Cursor[Any], rows: str) -> Any:
+    """Return how many rows there are, and the sum of their 64-bit hashes, whatever their order: a look in a tenth of the time."""
+    return cursor.execute(f"SELECT count(*), sum(hash_record_extended(r, 0)::numeric) FROM ({rows}) r").fetchone()

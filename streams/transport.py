@@ -11,7 +11,8 @@ from typing import Any, cast
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-FETCH_WAIT_MS = 25  # a fetch asks for what was empty when it began: what comes elsewhere waits until it is answered. Faust: 1500
+# A fetch asks for what was empty when it began; what comes elsewhere waits until it is answered. Faust waits 1500 ms.
+FETCH_WAIT_MS = 25
 YIELD_EVERY = 50  # messages handed over before other tasks of the worker get their turn
 
 Positions = Callable[[list[int]], Awaitable[Mapping[int, int]]]

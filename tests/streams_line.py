@@ -34,18 +34,9 @@ class Line:
         self.sender: KafkaProducer = producer(self.client)
         self.stop = threading.Event()
 
-    def start(self, *more: str) -> subprocess.Popen[bytes]:
+    def start(self, *more: str, module: tuple[str, ...] = ("tests.streams_process",)) -> subprocess.Popen[bytes]:
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
-        command = [
-            sys.executable,
-            "-m",
-            "tests.streams_process",
-            self.bootstrap,
-            self.url,
-            self.prefix,
-            str(self.folder),
-            *more,
-        ]
+        command = [sys.executable, "-m", *module, self.bootstrap, self.url, self.prefix, str(self.folder), *more]
         self.workers.append(subprocess.Popen(command, stdout=log, stderr=log))
         return self.workers[-1]
 
@@ -69,10 +60,14 @@ class Line:
             time.sleep(0.05)
         return time.monotonic() - begin
 
-    def close(self) -> None:
-        self.stop.set()
-        self.sender.close()
+    def kill(self) -> None:
+        """End the workers that still run."""
         for worker in self.workers:
             if worker.poll() is None:
                 worker.kill()
             worker.wait()
+
+    def close(self) -> None:
+        self.stop.set()
+        self.sender.close()
+        self.kill()

@@ -32,6 +32,7 @@ from rotation.store.audit import SPELLS
 
 MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
 PLACES = tuple(f"p{number}" for number in range(6))
+MOST_EVENTS = 10_000_000  # of a history, in which every minute has one
 EDGE = Edge(frozenset(PLACES), frozenset({"fiction"}), MONDAY + timedelta(days=400))
 
 
@@ -124,7 +125,8 @@ class Standing(NamedTuple):
 
 def fold(events: Iterable[dict[str, Any]]) -> Standing:
     """The plain reference: everything in memory, in order."""
-    parsed = [event for event in parse(orjson.dumps(list(events)), EDGE) if isinstance(event, Event)]
+    edge = EDGE._replace(now=MONDAY + timedelta(minutes=MOST_EVENTS))
+    parsed = [event for one in events for event in parse(orjson.dumps(one), edge) if isinstance(event, Event)]
     moves = [move for event in parsed if (move := event.movement())]
     added = {
         event.fact.copy_id: event.fact.title

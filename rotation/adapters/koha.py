@@ -5,15 +5,15 @@ transaction wrote meanwhile is found, and what is read twice has the same ids. N
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rotation.adapters import maps
 from rotation.adapters.feed import Told, Translated, event, id_of, refusal
 from rotation.events import (
     CopyAdded,
@@ -49,7 +49,7 @@ class Map(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Annotated[str, Field(min_length=1, max_length=100)] = "koha"
-    timezone: str = "Asia/Shanghai"
+    timezone: maps.TimeZone = "Asia/Shanghai"
     branches: dict[str, str] = {}
     classes: dict[str, str] = {}
     default_class: str
@@ -57,15 +57,7 @@ class Map(BaseModel):
 
 def read_map(path: Path) -> Map:
     """Read the map; raises ValueError with every mistake, each with file and key."""
-    try:
-        found = Map.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        ZoneInfo(found.timezone)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, OSError) as error:
-        raise ValueError(f"{path.name}: {error}") from error
-    except ValidationError as error:
-        faults = [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise ValueError("\n".join(faults)) from error
-    return found
+    return maps.read(path, Map)
 
 
 Row = Mapping[str, Any]
@@ -161,6 +153,10 @@ class Unmapped(ValueError):
         self.field = field
 
 
+class NoTime(ValueError):
+    """A time that is none, such as MariaDB's 0000-00-00."""
+
+
 def _place(branch: object, field: str, chosen: Map) -> str:
     found = chosen.branches.get(str(branch)) if chosen.branches else str(branch or "")
     if not found:
@@ -168,8 +164,10 @@ def _place(branch: object, field: str, chosen: Map) -> str:
     return found
 
 
-def _instant(local: datetime, chosen: Map) -> datetime:
-    """Return a time of Koha's with its zone; a date alone is the day's beginning."""
+def _instant(local: object, chosen: Map) -> datetime:
+    """Return a time of Koha's with its zone; a date alone is the day's beginning; raises NoTime where it is none."""
+    if not isinstance(local, date):
+        raise NoTime(f"expected a time, got {str(local)[:32]!r}")
     at = local if isinstance(local, datetime) else datetime(local.year, local.month, local.day)  # noqa: DTZ001
     return at.replace(tzinfo=ZoneInfo(chosen.timezone)).astimezone(UTC)
 
@@ -183,6 +181,8 @@ def _each(table: str, rows: Sequence[Row], facts_of: Callable[[Row], Iterator[To
             yield from facts_of(row)
         except Unmapped as error:
             yield refusal(f"koha:{table}", position, Reason.UNKNOWN_PLACE, error.field, str(error), kept)
+        except NoTime as error:
+            yield refusal(f"koha:{table}", position, Reason.DATA, "time", str(error), kept)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(map(str, first["loc"]))
@@ -229,8 +229,9 @@ def of_transfers(rows: Sequence[Row], chosen: Map, known_of: KnownOf) -> Iterato
 
 
 def _dated(fact: Fact, at: datetime, sequence: int, number: int, chosen: Map) -> Told:
+    instant = _instant(at, chosen)
     identity = f"branchtransfers/{number}/{fact.type}/{at.isoformat()}"
-    return event(fact, chosen.source, _instant(at, chosen), event_id=identity, sequence=sequence)
+    return event(fact, chosen.source, instant, event_id=identity, sequence=sequence)
 
 
 def _reason(word: object) -> str | None:

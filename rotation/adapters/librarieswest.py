@@ -29,6 +29,7 @@ SOURCE = "librarieswest"
 TIMEZONE = ZoneInfo("Europe/London")
 END_OF_DAY = time(23, 59, 59)  # a snapshot shows a day's end; with it, "over 21 days" counts whole days
 BATCH_EVENTS = 100
+LONGEST_ID = 128  # of a place or class in an event
 DAY_COLUMNS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 # --- The network ------------------------------------------------------------------------------------------------------
@@ -234,8 +235,8 @@ def parse_snapshot(lines: Iterable[str], file: str) -> Snapshot:
     next(reader, None)
     rows: Counter[Row] = Counter()
     faults: list[Fault] = []
-    for line, values in enumerate(reader, 2):
-        wrong = _wrong(values)
+    for line, values in enumerate(_each(reader), 2):
+        wrong = ("line", values) if isinstance(values, str) else _wrong(values)
         if wrong:
             faults.append(Fault(file, line, *wrong))
         else:
@@ -245,16 +246,34 @@ def parse_snapshot(lines: Iterable[str], file: str) -> Snapshot:
     return Snapshot(date.fromisoformat(max(row.date_transited for row in rows)), rows, tuple(faults))
 
 
+def _each(reader: Iterator[list[str]]) -> Iterator[list[str] | str]:
+    """Yield each line's fields, or what the reader says of a line that is none."""
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield str(error)
+
+
 def _wrong(values: list[str]) -> tuple[str, str] | None:
     """Return the field and what is wrong with it, if anything is."""
     if len(values) != len(Row._fields):
         return "line", f"expected {len(Row._fields)} fields, got {len(values)}"
-    empty = next((name for name, value in zip(Row._fields, values, strict=True) if not value.strip()), None)
-    if empty:
-        return empty, "empty"
-    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", values[0]):
-        return "date_transited", f"expected a date such as 2020-03-09, got {values[0]!r}"
+    if not _is_day(values[0]):
+        return "date_transited", f"expected a date such as 2020-03-09, got {values[0][:LONGEST_ID]!r}"
+    for name, value in zip(Row._fields, values, strict=True):
+        if not 0 < len(slug(value)) <= LONGEST_ID:
+            return name, f"expected letters or digits, up to {LONGEST_ID}, got {value[:LONGEST_ID]!r}"
     return None
+
+
+def _is_day(word: str) -> bool:
+    try:
+        return date.fromisoformat(word).isoformat() == word
+    except ValueError:
+        return False
 
 
 # --- From snapshots to facts ------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ class Map(BaseModel):
     encoding: Literal["utf-8", "gb18030"] = "utf-8"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     sheet: str | None = None
-    timezone: str = "Asia/Shanghai"
+    timezone: maps.TimeZone = "Asia/Shanghai"
     as_of: AwareDatetime | None = None
     columns: Columns
     says: dict[str, str] = {}
@@ -96,15 +96,6 @@ class Map(BaseModel):
         for word, meaning in value.items():
             if meaning not in STATES and meaning not in MAPPED_FACTS and meaning != "skip":
                 raise ValueError(f"{word}: {meaning!r} is no state, no event of a copy and not skip")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"unknown time zone {value!r}") from error
         return value
 
 

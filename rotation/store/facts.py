@@ -155,16 +155,21 @@ def _packed(cursor: SqlCursor, types: Sequence[str], rows: Iterable[Row]) -> byt
 # --- Copies -----------------------------------------------------------------------------------------------------------------
 
 
-def add_movements(cursor: SqlCursor, behind: Collection[Any], several: bool) -> tuple[New, list[Moved]]:
-    """Add the staged movements and update the copies that they are news of.
+def add_movements(
+    cursor: SqlCursor, newest: int, behind: Collection[Any], several: bool, *, trusting: bool = True
+) -> tuple[New, list[Moved]]:
+    """Add the staged movements, `newest` of which are the newest of their copy, and bring the copies to them.
 
     `behind` are the identities of movements that came after a later one; `several` says that some copy moved more than once.
-    Returns what was new, and what moved.
+    Returns what was new, and what moved. A movement newer than its copy's last one stands nowhere yet, so that only the others
+    are looked for; where that does not hold, since someone has put a copy back by hand, psycopg.errors.UniqueViolation is
+    raised, and without `trusting` all are looked for.
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
-    new = cursor.execute(INSERT_NEWEST_MOVEMENTS).rowcount
-    moved = [Moved(*row) for row in cursor.execute(UPDATE_COPIES)]
-    if _copies(moved) < new:  # some are older than what is known, or of copies never heard of
+    moved = [Moved(*row) for row in cursor.execute(MOVE_COPIES if trusting else MOVE_COPIES_PUT_BACK)]
+    new = _copies(moved)
+    if new < newest:  # some are older than what is known, or known, or of copies never heard of
+        new += cursor.execute(INSERT_OTHER_MOVEMENTS).rowcount
         moved += [Moved(*row) for row in cursor.execute(INSERT_COPIES)]
     return New(new + older.counted, new - _copies(moved) + older.late, set()), moved
 
@@ -178,18 +183,22 @@ def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
     return New(len(rows), sum(late or tuple(key) in behind for *key, _, late in rows), set())
 
 
-INSERT_NEWEST_MOVEMENTS = (
-    f"INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns}"
-    " FROM batch_movements WHERE newest ON CONFLICT DO NOTHING"
-)
-UPDATE_COPIES = f"""
+SAME = "(t.occurred_at, t.sequence, t.source, t.event_id) = (b.occurred_at, b.sequence, b.source, b.event_id)"
+MOVE_COPIES = f"""
 WITH moved AS (
     UPDATE copies t SET
         occurred_at = b.occurred_at, sequence = b.sequence, source = b.source, event_id = b.event_id,
         state = b.state, place_id = b.place_id, to_place_id = b.to_place_id
     FROM batch_movements b WHERE b.newest AND t.copy_id = b.copy_id AND {NEWER.replace("excluded.", "b.")}
-    RETURNING old.place_id AS from_place, t.place_id, old.to_place_id AS was_awaited, t.to_place_id, t.class)
-SELECT *, count(*) FROM moved GROUP BY 1, 2, 3, 4, 5
+    RETURNING {", ".join("t." + name for name in MOVEMENTS.columns.split(", "))},
+        old.place_id AS from_place, old.to_place_id AS was_awaited, t.class),
+added AS (INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM moved)
+SELECT from_place, place_id, was_awaited, to_place_id, class, count(*) FROM moved GROUP BY 1, 2, 3, 4, 5
+"""
+MOVE_COPIES_PUT_BACK = MOVE_COPIES.replace("FROM moved)", "FROM moved ON CONFLICT DO NOTHING)")
+INSERT_OTHER_MOVEMENTS = f"""
+INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE newest
+AND NOT EXISTS (SELECT FROM copies t WHERE t.copy_id = b.copy_id AND {SAME}) ON CONFLICT DO NOTHING
 """
 INSERT_COPIES = f"""
 WITH new AS (

@@ -13,7 +13,8 @@ from rotation import floors
 from rotation.movements import State
 from rotation.network import Kind, Network, Place, Tier, distance_m
 from rotation.rebalancing import snapshot as arrays
-from rotation.store.columns import STATES, WEEK_S, Fields, Names, Rows, rows_of
+from rotation.store.reading import STATES, Fields, Names, Rows, fetched
+from rotation.store.stays import WEEK_S
 
 HANDLING_LOANS = 0.04  # a copy's handling at one end, in loans: some 20 s of the staff time that a loan is worth
 PER_KM_LOANS = 0.005  # a copy's share of a kilometre between its place and the hub, in loans
@@ -101,7 +102,7 @@ def _floors(
 def _refused(connection: Connection[Any], places: int, at: datetime) -> NDArray[np.float64]:
     """Return the share of picks at each place that are refused, not found most of them."""
     since_s = at.timestamp() - PICKS_REMEMBERED_WEEKS * WEEK_S
-    told = rows_of(connection, _PICKS, _PICKS_ROW, since_s)
+    told = fetched(connection, _PICKS, _PICKS_ROW, since_s)
     refused, picks = np.full(places, REFUSED_PRIOR), np.full(places, PICKS_PRIOR)
     refused[told["place"]] += told["refused"]
     picks[told["place"]] += told["all"]

@@ -7,7 +7,6 @@ of the movements' primary key, so that a stay and what ended it are neighbours a
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 from psycopg import Connection
 
 from rotation import floors, sets
-from rotation.demand import observed, season_of_week
+from rotation.demand import season_of_week
 from rotation.movements import State
 from rotation.network import Network
 from rotation.rebalancing import snapshot as arrays
-from rotation.store.columns import STATES, WEEK_S, Fields, Names, Rows, rows_of
 from rotation.store.places import NOBODY, consent, groups_of_titles, new_stock, places_of
+from rotation.store.reading import STATES, Fields, Names, Read, Rows, fetched, read
+from rotation.store.stays import WEEK_S, Stays, arrived_weeks, exposure, idle_weeks, stays_of
 
 SORT_MEMORY_MB = 256  # sorts a million movements without a file
 
@@ -43,11 +43,12 @@ class World:
     snapshot: arrays.Snapshot
     names: Names
     at: datetime
+    read: Read
     season: float = 1.0  # what the coming weeks are to the mean week
 
     def counted_at(self, copy_id: str, *, otherwise: int) -> int:
         """Return the row of the place whose shelf a copy counts on."""
-        row = self._copy_row.get(copy_id)
+        row = self.names.copy_row.get(copy_id)
         return otherwise if row is None else int(self.snapshot.copies.place[row])
 
     def owner_of(self, owner_id: str | None) -> int:
@@ -56,14 +57,10 @@ class World:
 
     def moved_from(self, copy_id: str) -> int:
         """Return the row of the place that a copy was moved from so lately that it must not go back; -1: none."""
-        row, copies = self._copy_row.get(copy_id), self.snapshot.copies
+        row, copies = self.names.copy_row.get(copy_id), self.snapshot.copies
         if row is None or copies.moved_weeks[row] >= arrays.Settings().ping_pong_weeks:
             return -1
         return int(copies.came_from[row])
-
-    @cached_property
-    def _copy_row(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.names.copies)}
 
 
 def world(
@@ -74,40 +71,40 @@ def world(
     history_weeks: int,
     visited: Collection[str],
     horizon_weeks: int = 8,
+    last: World | None = None,
 ) -> World:
     """Read the world as it is at the network's time `at`; moves are possible between the places that are `visited`.
 
     What left a place before the history begins counts as never held there: 104 weeks of it tell a title fresh as defined.
+    With `last`, an earlier world of the same database and network, only copies touched since are read; the result is the same.
     """
+    now_s, day = at.timestamp(), at.astimezone(network.timezone).date()
+    since_s = round(now_s - history_weeks * WEEK_S, 6)  # PostgreSQL's times are whole microseconds
     with connection.transaction():
         _freshen_statistics(connection)
         connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY_MB}MB'")
-        names = _names(connection, network)
-        _number_the_ids(connection, names)
-        now_s, day = at.timestamp(), at.astimezone(network.timezone).date()
-        classes = rows_of(connection, _TITLES, _TITLE_ROW)["class"]
-        rows = _listed(rows_of(connection, _COPIES, _COPY_ROW), classes)
-        since_s = now_s - history_weeks * WEEK_S
-        stays = _stays(rows_of(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s), since_s, now_s)
-        moved = rows_of(connection, _MOVED, _MOVED_ROW)
+        names, found = read(connection, network, since_s, (last.names, last.read) if last else None)
+        classes = fetched(connection, _TITLES, _TITLE_ROW)["class"]
+        rows = _promised(connection, names, _listed(found.copies, classes))
+        stays = stays_of(found.moves, since_s, now_s)
         asked = _sets(connection, names, day)
         cells = _Cells.of(rows, stays, len(names.places))
         came = cells.fresh_since(network.instant(floors.quarter_began(day), 0).timestamp())
         allowed = consent(network)
         rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
-        copies = _copies(rows, stays, moved, now_s)
+        copies = _copies(rows, stays, _moved(connection, names), now_s)
         snapshot = arrays.Snapshot(
             titles=arrays.Titles.of(np.maximum(classes, 0), groups_of_titles(network, names, classes)),
             copies=_of_sets(connection, new_stock(network, names, rows, copies), names, visited, day),
             places=places_of(connection, network, names, visited, rows, came, at),
-            exposure=_exposure(rows, stays, now_s),
+            exposure=exposure(rows, stays, now_s),
             holds=_holds(connection),
             left=cells.left(now_s),
             requests=asked.titles,
             consent=allowed,
             asked=asked.classes,
         )
-    return World(snapshot, names, at, _season(stays, since_s, at, horizon_weeks))
+    return World(snapshot, names, at, found, _season(stays, since_s, at, horizon_weeks))
 
 
 # What has grown by a fifth since PostgreSQL looked: after a flood of history its plans would take hours.
@@ -124,51 +121,21 @@ def _freshen_statistics(connection: Connection[Any]) -> None:
 
 # --- Rows as arrays ---------------------------------------------------------------------------------------------------------
 
-_TITLES = """
-    SELECT coalesce(c.row, -1) FROM titles t JOIN rows_titles r ON r.id = t.title_id
-    LEFT JOIN rows_classes c ON c.id = t.class ORDER BY r.row"""
+_TITLES = "SELECT coalesce(c.row, -1) FROM rows_titles r LEFT JOIN rows_classes c ON c.id = r.class ORDER BY r.row"
 _TITLE_ROW: Fields = [("class", "<i4")]
 
-# A copy on a shelf that is ordered elsewhere counts there, as if it were on its way.
-_COPIES = """
-    WITH promised AS (
-        SELECT DISTINCT ON (copy_id) copy_id, to_place_id FROM transfers
-        WHERE status IN ('proposed', 'asked', 'approved', 'ordered') ORDER BY copy_id, created_at DESC)
-    SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, -1), c.fixed::int4,
-           (c.occurred_at IS NOT DISTINCT FROM c.added_at)::int4, extract(epoch FROM c.occurred_at)::float8
-    FROM copies c JOIN rows_copies r ON r.id = c.copy_id
-    LEFT JOIN promised m ON m.copy_id = c.copy_id AND c.state = 'on_shelf'
-    JOIN rows_states s ON s.id = CASE WHEN m.copy_id IS NOT NULL THEN 'in_transit' ELSE c.state END
-    LEFT JOIN rows_titles t ON t.id = c.title_id LEFT JOIN rows_owners o ON o.id = c.owner_id
-    LEFT JOIN rows_places p ON p.id = coalesce(m.to_place_id,
-        CASE WHEN c.state IN ('in_transit', 'picked') THEN coalesce(c.to_place_id, c.place_id) ELSE c.place_id END)
-    ORDER BY r.row"""
-_COPY_ROW: Fields = [
-    ("title", "<i4"),
-    ("place", "<i4"),
-    ("state", "<i4"),
-    ("owner", "<i4"),
-    ("fixed", "<i4"),
-    ("unmoved", "<i4"),
-    ("at_s", "<f8"),
-]
-
-_MOVEMENTS = """
-    SELECT r.row, extract(epoch FROM m.occurred_at)::float8, s.row, coalesce(p.row, -1)
-    FROM movements m JOIN rows_copies r ON r.id = m.copy_id JOIN rows_states s ON s.id = m.state
-    JOIN copies c ON c.copy_id = m.copy_id LEFT JOIN rows_places p ON p.id = m.place_id
-    WHERE m.occurred_at >= to_timestamp(%s) OR (m.occurred_at, m.sequence, m.source, m.event_id)
-                                             = (c.occurred_at, c.sequence, c.source, c.event_id)
-    ORDER BY r.row, m.occurred_at, m.sequence, m.source, m.event_id"""
-_MOVEMENT_ROW: Fields = [("copy", "<i4"), ("at_s", "<f8"), ("state", "<i4"), ("place", "<i4")]
+_PROMISED = """
+    SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1)
+    FROM transfers t LEFT JOIN rows_places p ON p.id = t.to_place_id
+    WHERE t.status IN ('proposed', 'asked', 'approved', 'ordered') ORDER BY t.copy_id, t.created_at DESC"""
+_PROMISED_ROW: Fields = [("copy", "<i4"), ("to", "<i4")]
 
 # A copy whose move was held back rests like one that was moved, or tomorrow's night would undo the comparison.
 _MOVED = """
-    SELECT DISTINCT ON (r.row) r.row, coalesce(p.row, -1), extract(epoch FROM t.changed_at)::float8
-    FROM transfers t JOIN rows_copies r ON r.id = t.copy_id
-    LEFT JOIN rows_places p ON p.id = t.from_place_id AND t.status <> 'held_back'
+    SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1), extract(epoch FROM t.changed_at)::float8
+    FROM transfers t LEFT JOIN rows_places p ON p.id = t.from_place_id AND t.status <> 'held_back'
     WHERE (t.status = 'received' AND t.kind IN ('pick', 'placement')) OR t.status = 'held_back'
-    ORDER BY r.row, t.changed_at DESC"""
+    ORDER BY t.copy_id, t.changed_at DESC"""
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
 
 _HOLDS = """
@@ -186,71 +153,27 @@ def _listed(rows: Rows, classes: NDArray[np.int32]) -> Rows:
     return listed
 
 
-def _names(connection: Connection[Any], network: Network) -> Names:
-    def ids(query: str) -> list[str]:
-        return [row[0] for row in connection.execute(query)]
-
-    return Names(
-        titles=ids('SELECT title_id FROM titles ORDER BY title_id COLLATE "C"'),
-        places=sorted(network.place),
-        classes=[c.id for c in network.classes],
-        copies=ids('SELECT copy_id FROM copies ORDER BY copy_id COLLATE "C"'),
-        owners=[owner.id for owner in network.owners],
-    )
+def _of_copies(connection: Connection[Any], names: Names, query: str, row: Fields) -> Rows:
+    """Return a query's rows, whose first column is a copy's id, of the copies that are known."""
+    found = connection.execute(query).fetchall()
+    known = [(names.copy_row[copy], *rest) for copy, *rest in found if copy in names.copy_row]
+    return np.array(known, row)
 
 
-def _number_the_ids(connection: Connection[Any], names: Names) -> None:
-    """Give each id its row, in temporary tables that go with the transaction."""
-    tables = {
-        "titles": names.titles, "places": names.places, "classes": names.classes, "copies": names.copies,
-        "owners": names.owners, "states": STATES,
-    }  # fmt: skip
-    for name, ids in tables.items():
-        connection.execute(f"CREATE TEMP TABLE rows_{name} (id text PRIMARY KEY, row int4 NOT NULL) ON COMMIT DROP")
-        with connection.cursor() as cursor, cursor.copy(f"COPY rows_{name} FROM STDIN") as copy:
-            for row, one in enumerate(ids):
-                copy.write_row((one, row))
-        connection.execute(f"ANALYZE rows_{name}")
+def _promised(connection: Connection[Any], names: Names, rows: Rows) -> Rows:
+    """Return the copies with those on a shelf that are ordered elsewhere as if they were on their way: they count there."""
+    promised = _of_copies(connection, names, _PROMISED, _PROMISED_ROW)
+    going = promised[rows["state"][promised["copy"]] == STATES.index(State.ON_SHELF)]
+    rows["place"][going["copy"]], rows["state"][going["copy"]] = going["to"], STATES.index(State.IN_TRANSIT)
+    return rows
 
 
-# --- Stays: from one movement of a copy to its next -------------------------------------------------------------------------
+def _moved(connection: Connection[Any], names: Names) -> Rows:
+    """Return whence and when rotation last moved copies."""
+    return _of_copies(connection, names, _MOVED, _MOVED_ROW)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stays:
-    """One row a movement: how long it held, and whether a loan ended it. Seconds since 1970."""
-
-    copy: NDArray[np.int32]
-    place: NDArray[np.int32]
-    since_s: NDArray[np.float64]
-    until_s: NDArray[np.float64]
-    on_shelf: NDArray[np.bool_]
-    lent: NDArray[np.bool_]
-    on_the_way: NDArray[np.bool_]
-
-
-def _stays(moves: Rows, since_s: float, now_s: float) -> _Stays:
-    """Pair movements with the next; a copy that has not moved since `since_s` comes with its present stay, cut off there."""
-    copy, at_s, state = (np.ascontiguousarray(moves[name]) for name in ("copy", "at_s", "state"))
-    last = np.append(copy[1:] != copy[:-1], True) if len(copy) else np.zeros(0, np.bool_)
-    until_s = np.where(last, now_s, np.roll(at_s, -1))
-    following = np.where(last, -1, np.roll(state, -1))
-    return _Stays(
-        copy.astype(np.int32), moves["place"].astype(np.int32), np.maximum(at_s, since_s), until_s.astype(np.float64),
-        state == STATES.index(State.ON_SHELF), following == STATES.index(State.ON_LOAN),
-        state == STATES.index(State.IN_TRANSIT),
-    )  # fmt: skip
-
-
-def _exposure(rows: Rows, stays: _Stays, now_s: float) -> arrays.Exposure:
-    """Return loans and shelf-weeks by title and place, of the copies whose title and place are known."""
-    title = rows["title"].astype(np.int32)[stays.copy]
-    told = stays.on_shelf & (title >= 0) & (stays.place >= 0)
-    weeks = (stays.since_s[told] / WEEK_S, stays.until_s[told] / WEEK_S)
-    return observed(title[told], stays.place[told], *weeks, stays.lent[told], now_s / WEEK_S)
-
-
-def _copies(rows: Rows, stays: _Stays, moved: Rows, now_s: float) -> arrays.Copies:
+def _copies(rows: Rows, stays: Stays, moved: Rows, now_s: float) -> arrays.Copies:
     size = len(rows)
     planned = np.array([PLANNED_AS[state] for state in STATES], np.int8)
     moved_weeks, came_from = np.full(size, arrays.NEVER_WEEKS), np.full(size, -1)
@@ -258,32 +181,9 @@ def _copies(rows: Rows, stays: _Stays, moved: Rows, now_s: float) -> arrays.Copi
     came_from[moved["copy"]] = moved["from"]
     return arrays.Copies.of(
         rows["title"], rows["place"], planned[rows["state"]], owner=rows["owner"], fixed=rows["fixed"] != 0,
-        moved_weeks=moved_weeks, came_from=came_from, arrived_weeks=_arrived_weeks(rows, stays, now_s),
-        idle_weeks=_idle_weeks(stays, size),
+        moved_weeks=moved_weeks, came_from=came_from, arrived_weeks=arrived_weeks(rows, stays, now_s),
+        idle_weeks=idle_weeks(stays, size),
     )  # fmt: skip
-
-
-def _arrived_weeks(rows: Rows, stays: _Stays, now_s: float) -> NDArray[np.float64]:
-    """Return the weeks since each copy came to its present place: the first stay after its last one elsewhere."""
-    here = stays.place == rows["place"].astype(np.int32)[stays.copy]
-    starts = np.append(True, (stays.copy[1:] != stays.copy[:-1]) | ~here[:-1])[: len(here)] & here
-    since = np.where(np.isin(np.arange(len(rows)), stays.copy), now_s, rows["at_s"].astype(np.float64))
-    since[stays.copy[starts]] = stays.since_s[starts]  # in order of time, so the last start stands
-    weeks: NDArray[np.float64] = (now_s - since) / WEEK_S
-    return weeks
-
-
-def _idle_weeks(stays: _Stays, size: int) -> NDArray[np.float64]:
-    """Return each copy's weeks on shelves since its last loan ended."""
-    weeks = np.where(stays.on_shelf, stays.until_s - stays.since_s, 0.0) / WEEK_S
-    total = np.cumsum(weeks)
-    until_last_loan = np.zeros(size)
-    first = np.append(True, stays.copy[1:] != stays.copy[:-1])[: len(weeks)]
-    until_last_loan[stays.copy[first]] = (total - weeks)[first]
-    until_last_loan[stays.copy[stays.lent]] = total[stays.lent]
-    end = np.zeros(size)
-    end[stays.copy] = total
-    return np.maximum(end - until_last_loan, 0.0)
 
 
 # --- Titles at places: what was held when ------------------------------------------------------------------------------------
@@ -300,7 +200,7 @@ class _Cells:
     width: int
 
     @classmethod
-    def of(cls, rows: Rows, stays: "_Stays", places: int) -> "_Cells":
+    def of(cls, rows: Rows, stays: Stays, places: int) -> "_Cells":
         """Gather stays of all copies of a title at a place, on the shelf or lent from there."""
         title = rows["title"].astype(np.int64)
         key = title[stays.copy] * places + stays.place
@@ -325,7 +225,7 @@ class _Cells:
         return arrays.Pairs.of(title, place, (now_s - self.last_s[gone]) / WEEK_S)
 
 
-def _season(stays: _Stays, since_s: float, at: datetime, horizon_weeks: int) -> float:
+def _season(stays: Stays, since_s: float, at: datetime, horizon_weeks: int) -> float:
     """Compare the weeks ahead with the mean week, by the loans of whole weeks of the history."""
     lent_s = stays.until_s[stays.lent]
     weeks = int((at.timestamp() - since_s) // WEEK_S)
@@ -366,9 +266,8 @@ def _of_sets(
 ) -> arrays.Copies:
     """Keep the copies of a set where it stands until its return; then they have no home, once a van can fetch them."""
     placed = sets.placed(connection, day)
-    row = {name: i for i, name in enumerate(names.copies)} if placed else {}
     for copy, over in placed:
-        i = row[copy]
+        i = names.copy_row[copy]
         if not over:
             copies.fixed[i] = True
         elif copies.state[i] == arrays.State.ON_SHELF and names.places[copies.place[i]] in visited:
@@ -377,5 +276,5 @@ def _of_sets(
 
 
 def _holds(connection: Connection[Any]) -> arrays.Pairs:
-    waiting = rows_of(connection, _HOLDS, _PAIR_ROW)
+    waiting = fetched(connection, _HOLDS, _PAIR_ROW)
     return arrays.Pairs.of(waiting["title"], waiting["place"], waiting["number"])

@@ -1,7 +1,8 @@
 """Three brokers, three workers, and one fault after the other: `make chaos`. `make test` has a short form.
 
 Each scenario sends its share of events (5 % twice, 5 % late, 1 % bad) while its fault happens; afterwards the database must equal
-the plain fold, every event must have one count, and the fault must have happened. CHAOS_EVENTS sets the events of a scenario.
+the plain fold, every event must have one count, each alert must be opened and closed once, and the fault must have happened.
+CHAOS_EVENTS sets the events of a scenario.
 """
 
 import json
@@ -13,8 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from kafka import TopicPartition
@@ -24,24 +28,28 @@ from infra.child import Child
 from infra.kafka import Broker, Kafka, embedded_kafka
 from infra.postgres import Postgres, embedded_postgres
 from rotation.store import migrate
-from rotation.store.audit import audit
+from rotation.store.audit import Difference, audit
 from rotation.store.engine import connect
 from streams import admin, relay
 from streams.clients import consumer
-from streams.topics import Topic
+from streams.topics import STOCK_ALERTS, Topic
+from tests.chaos.levels import each_alert_once, end_of_alerts, set_targets
 from tests.chaos.small_disk import fill, relieve, small_disk
 from tests.chaos.standstill import Watch
 from tests.streams_line import PARTITIONS, Line
 from tests.streams_process import topics
 from tests.streams_world import batches, counts, disturbed, fold, history, standing
+from tests.worker_that_dies import POINTS
 
 EVENTS = int(os.environ.get("CHAOS_EVENTS", "20000"))
 BAD_SHARE = 0.01
 WORKERS = 3
-SETTLED_S = 600.0
-STEPS, STEP_S = 40, 0.5  # the driver's pace: it outlasts most faults
+SETTLED_S = 1200.0
+SHARE, STEP_S = 40, 0.5  # the driver's pace: every step a fortieth of what is left, so that it outlasts any fault
 FULL_S = 15.0  # how long a disk stays full
-BROKER_DISK_MB, POSTGRES_DISK_MB = 160, 400  # room for the scenarios of CHAOS_EVENTS=50000
+AWAY_S = 20.0 if EVENTS < 100_000 else 60.0  # how long PostgreSQL is away
+MB_OF_EVENTS = EVENTS // 1000  # a kilobyte an event: on each broker less, in the database with its indexes as much
+BROKER_DISK_MB, POSTGRES_DISK_MB = 160 + MB_OF_EVENTS, 400 + MB_OF_EVENTS
 ORDERS = 200
 
 Fault = Callable[[Line, Kafka, Postgres, random.Random], None]
@@ -66,6 +74,20 @@ def workers_killed(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Ra
         line.start()
 
 
+def workers_killed_before_inside_and_after_their_commits(
+    line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random
+) -> None:
+    """Each of three workers ends itself with -9 at its point of a batch, and another takes its place."""
+    for point in POINTS:
+        victim = next(worker for worker in line.workers if worker.poll() is None)
+        victim.kill()
+        victim.wait(10)
+        dying = line.start(module=("tests.worker_that_dies", point))
+        line.until(lambda dying=dying: dying.poll() is not None, f"a death {point} a commit")  # type: ignore[misc]
+        assert dying.returncode == -signal.SIGKILL
+        line.start()
+
+
 def brokers_restarted_one_by_one(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
     for broker in kafka.brokers:
         before = broker.pid
@@ -80,7 +102,7 @@ def brokers_restarted_one_by_one(line: Line, kafka: Kafka, postgres: Postgres, d
 def postgres_killed_hard_and_away(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
     before = postgres.pid
     postgres.kill()
-    time.sleep(20)
+    time.sleep(AWAY_S)
     postgres.start()
     postgres.wait()
     assert postgres.pid != before
@@ -143,12 +165,13 @@ def _told(line: Line, topic: str) -> list[tuple[bytes, bytes]]:
 
 
 FAULTS: tuple[Fault, ...] = (
-    nothing, workers_killed, brokers_restarted_one_by_one, postgres_killed_hard_and_away, a_worker_frozen_past_its_session,
-    partitions_and_workers_added, relay_killed_between_send_and_mark,
+    nothing, workers_killed, workers_killed_before_inside_and_after_their_commits, brokers_restarted_one_by_one,
+    postgres_killed_hard_and_away, a_worker_frozen_past_its_session, partitions_and_workers_added,
+    relay_killed_between_send_and_mark,
 )  # fmt: skip
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_nothing_is_lost_and_nothing_counts_twice(
     fault: Fault, cluster: Kafka, postgres: Postgres, database: str, tmp_path: Path
@@ -161,12 +184,23 @@ def test_nothing_is_lost_and_nothing_counts_twice(
 
 def brokers_disk_full(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
     """The last broker's disk is full for FULL_S, which ends it; emptied, the broker is started again."""
-    broker = kafka.brokers[-1]
-    _keep_full(broker.folder)
-    _say("broker", broker.child)
-    assert not broker.child.alive()  # one that cannot write its log leaves, and the others lead
-    relieve(broker.folder)
-    _again(broker)
+    _fill_brokers(kafka.brokers[-1:])
+
+
+def all_brokers_disks_full(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
+    """No broker can write for FULL_S, and all of them end; the disks emptied, all are started again."""
+    _fill_brokers(kafka.brokers)
+
+
+def _fill_brokers(brokers: list[Broker]) -> None:
+    _keep_full(*(broker.folder for broker in brokers))
+    for broker in brokers:
+        _say(broker.folder.name, broker.child)
+        assert not broker.child.alive()  # one that cannot write its log leaves, and the others lead
+        relieve(broker.folder)
+        broker.start()
+    for broker in brokers:
+        broker.wait()
 
 
 def postgres_disk_full(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
@@ -176,7 +210,9 @@ def postgres_disk_full(line: Line, kafka: Kafka, postgres: Postgres, draw: rando
         _write_much(postgres)
     _say("postgres", postgres.child)
     relieve(postgres.folder)
-    _again(postgres)
+    if not postgres.child.alive():
+        postgres.start()
+    postgres.wait()
 
 
 def _write_much(postgres: Postgres) -> None:
@@ -184,10 +220,11 @@ def _write_much(postgres: Postgres) -> None:
         connection.execute("CREATE TABLE much AS SELECT n, repeat('x', 500) FROM generate_series(1, 40000) n")
 
 
-def _keep_full(folder: Path) -> None:
+def _keep_full(*folders: Path) -> None:
     until = time.monotonic() + FULL_S
     while time.monotonic() < until:
-        fill(folder)  # again and again: what the server gives back is taken too
+        for folder in folders:
+            fill(folder)  # again and again: what the server gives back is taken too
         time.sleep(0.2)
 
 
@@ -195,22 +232,27 @@ def _say(name: str, server: Child) -> None:
     print(json.dumps({"full": name, "still_running": server.alive()}), flush=True)
 
 
-def _again(server: "Postgres | Broker") -> None:
-    if not server.child.alive():
-        server.start()
-    server.wait()
-
-
-@pytest.mark.timeout(1800)
-def test_nothing_is_lost_where_a_brokers_disk_is_full(
-    postgres: Postgres, database: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("fault", "nodes"), [(brokers_disk_full, (3,)), (all_brokers_disks_full, (1, 2, 3))], ids=["one", "all"]
+)
+def test_nothing_is_lost_where_brokers_disks_are_full(
+    fault: Fault,
+    nodes: tuple[int, ...],
+    postgres: Postgres,
+    database: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("brokers")
-    with small_disk(folder / "node-3", BROKER_DISK_MB), embedded_kafka(folder, brokers=3) as kafka:
-        _endure(brokers_disk_full, kafka, postgres, database, tmp_path)
+    with ExitStack() as disks:
+        for node in nodes:
+            disks.enter_context(small_disk(folder / f"node-{node}", BROKER_DISK_MB))
+        with embedded_kafka(folder, brokers=3) as kafka:
+            _endure(fault, kafka, postgres, database, tmp_path)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_nothing_is_lost_where_postgres_has_no_room_left(
     cluster: Kafka, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -227,38 +269,70 @@ def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folde
     """Send the events while the fault happens; then compare everything."""
     line, draw = Line(kafka.bootstrap, database, folder, replication=3), random.Random(7)
     events = history(7, EVENTS, copies=EVENTS // 20)
-    values = batches(disturbed(events, 7), 7, largest=40)
-    bad = [value[:-2] for value in draw.sample(values, max(int(BAD_SHARE * len(values)), 1))]
-    sent = sum(value.count(b'"specversion"') for value in values) + len(bad)
-    values = sorted([*values, *bad], key=lambda _: draw.random())
+    values, bad, sent = _to_send(events, draw)
+    set_targets(database, EVENTS // 20, EVENTS)
+    begin, ended = end_of_alerts(line), threading.Event()
     try:
         for _ in range(WORKERS):
             line.start()
         line.relay()
-        driver = threading.Thread(target=_drive, args=(line, values))
+        driver = threading.Thread(target=_drive, args=(line, values, ended))
         driver.start()
-        line.until(lambda: _heard(line) > sent // 10, "a tenth of the events")
+        line.until(lambda: _heard(line) > sent // 20, "a twentieth of the events")
         with Watch(database, topics(line.prefix).events) as watch:
             fault(line, kafka, postgres, draw)
             watch.fault_ended()
+            ended.set()
             driver.join()
             line.until(lambda: _heard(line) >= sent, "all events", SETTLED_S)
         print(json.dumps({"fault": fault.__name__, "events": sent, **counts(database), **watch.report()}), flush=True)
-        assert sum(counts(database).values()) == sent
-        assert counts(database)["rejected"] == len(bad)
-        assert standing(database) == fold(events)
-        with psycopg.connect(database) as connection:
-            assert audit(connection.cursor()) == []
+        _compare(line, events, sent, bad)
+        print(json.dumps({"fault": fault.__name__, "alerts": _compare_alerts(line, begin)}), flush=True)
     finally:
+        ended.set()
         line.close()
 
 
-def _drive(line: Line, values: list[bytes]) -> None:
-    """Send at a pace that outlasts the fault."""
-    step = max(len(values) // STEPS, 1)
-    for at in range(0, len(values), step):
-        line.send(values[at : at + step])
-        time.sleep(STEP_S)
+def _to_send(events: list[dict[str, Any]], draw: random.Random) -> tuple[list[bytes], int, int]:
+    """Return batches with the bad among them, how many of these there are, and how many events in all.
+
+    The newest event comes first: the city lives at its time, so that no history is being replayed and levels are watched.
+    """
+    values = batches(disturbed(events, 7), 7, largest=40)
+    bad = [value[:-2] for value in draw.sample(values, max(int(BAD_SHARE * len(values)), 1))]
+    newest = orjson.dumps([events[-1]])
+    sent = sum(value.count(b'"specversion"') for value in values) + len(bad) + 1
+    return [newest, *sorted([*values, *bad], key=lambda _: draw.random())], len(bad), sent
+
+
+def _compare(line: Line, events: list[dict[str, Any]], sent: int, bad: int) -> None:
+    assert sum(counts(line.url).values()) == sent
+    assert counts(line.url)["rejected"] == bad
+    assert standing(line.url) == fold(events)
+    line.until(lambda: _audited(line.url) == [], "an audit that finds nothing, the last alerts counted")
+
+
+def _audited(url: str) -> list[Difference]:
+    with psycopg.connect(url) as connection:
+        return audit(connection.cursor())
+
+
+def _compare_alerts(line: Line, begin: int) -> int:
+    """Let the workers end and the relay tell what is left, and compare."""
+    line.kill()
+    with connect(line.url, autocommit=True) as connection:
+        line.until(lambda: _waiting(connection, STOCK_ALERTS.name) == 0, "all alerts told")
+    return each_alert_once(line, begin)
+
+
+def _drive(line: Line, values: list[bytes], ended: threading.Event) -> None:
+    """Send a share of what is left at every step, and the rest when the fault has ended."""
+    at = 0
+    while at < len(values) and not ended.wait(STEP_S):
+        some = max((len(values) - at) // SHARE, 1)
+        line.send(values[at : at + some])
+        at += some
+    line.send(values[at:])
 
 
 def _heard(line: Line) -> int:

@@ -136,6 +136,22 @@ def test_killed_between_telling_and_committing_and_started_again_nothing_is_lost
         assert audit(connection.cursor()) == []
 
 
+def test_a_dry_run_reads_to_the_end_shows_what_it_would_send_and_leaves_the_groups_place(
+    database: str, applied: Ends, publish: Callable[[Folio], None], kafka: str, reader: Callable[[], Any]
+) -> None:
+    folio = Folio(6, lost=0.0, double=0.0)
+    folio.days(30)
+    publish(folio)
+    shown: list[str] = []
+    consumer = feeds.folio_reader({"bootstrap_servers": kafka.split(",")}, None)
+    report = feeds.follow_folio(consumer, MAP, feeds.shown(shown.append), Event(), to_the_end=True, commit=False)
+    consumer.close()
+    assert sum("specversion" in line for line in shown) == report.told.total() > 0
+    assert named_in(*shown) == []
+    assert stands(database) == {}
+    assert follow(reader, applied).told == report.told
+
+
 def test_no_reader_no_member_of_staff_and_no_token_stands_in_any_table_log_or_error(
     engine: Engine,
     applied: Ends,

@@ -42,20 +42,26 @@ def store(database: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def told(broker: dict) -> Iterator[Callable[[], list[dict]]]:
+def consumer(broker: dict) -> Iterator[KafkaConsumer]:
+    """Hears what comes from now on, and ends when nothing comes."""
+    found = KafkaConsumer(CIRCULATION_EVENTS.name, **broker, consumer_timeout_ms=1500)
+    while not found.assignment():
+        found.poll(timeout_ms=100)
+    for partition in found.assignment():
+        found.position(partition)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def told(consumer: KafkaConsumer) -> Callable[[], list[dict]]:
     """What this city tells from now on; others may use the topic too."""
-    consumer = KafkaConsumer(CIRCULATION_EVENTS.name, **broker, consumer_timeout_ms=1500)
-    while not consumer.assignment():
-        consumer.poll(timeout_ms=100)
-    for partition in consumer.assignment():
-        consumer.position(partition)
 
     def read() -> list[dict]:
         events = [event for message in consumer for event in orjson.loads(message.value)]
         return [event for event in events if event["id"].startswith(f"{SEED}-")]
 
-    yield read
-    consumer.close()
+    return read
 
 
 def by_id(events: list[dict]) -> dict[str, dict]:
@@ -131,6 +137,17 @@ def test_messages_are_batches_that_carry_no_simulated_time(broker, told, kafka):
     consumer.close()
     assert max(len(orjson.loads(message.value)) for message in messages) == 100
     assert all(abs(message.timestamp / 1000 - time.time()) < 3600 for message in messages)
+
+
+def test_each_copys_past_stands_in_one_partition_in_the_order_of_time(broker, consumer):
+    send_history(broker)
+    times: dict[tuple[str, int], list[str]] = {}
+    for message in consumer:
+        for fact in orjson.loads(message.value):
+            times.setdefault((fact["data"].get("copy", ""), message.partition), []).append(fact["time"])
+    assert len({copy for copy, _ in times}) == len(times)
+    assert len({partition for _, partition in times}) == CIRCULATION_EVENTS.partitions
+    assert all(of_one == sorted(of_one) for of_one in times.values())
 
 
 def test_a_city_that_lives_tells_each_fact_when_its_time_has_come(broker, store, told):

@@ -176,6 +176,18 @@ def test_what_only_the_database_refuses_is_rejected_alone(writer: Writer, databa
     assert apply(writer, [orjson.dumps([good, bad])]) == [Written(1, 0, 0, 1)]
 
 
+def test_a_copy_that_someone_put_back_by_hand_stops_nothing_and_comes_to_its_last_movement(
+    writer: Writer, database: str
+) -> None:
+    first, last = told(CopyReturned(copy="c1", place="p1"), 1), told(CopyReturned(copy="c1", place="p2"), 2)
+    apply(writer, [orjson.dumps([first, last])])
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE copies SET occurred_at = occurred_at - interval '1 hour', place_id = 'p5'")
+    apply(writer, [orjson.dumps([last, told(CopyReturned(copy="c2", place="p1"), 3)])], begin=1)
+    assert standing(database).copies.keys() == {"c1", "c2"}
+    assert standing(database).copies["c1"][1] == "p2"
+
+
 def test_workers_on_partitions_that_share_copies_do_not_lock_each_other_up(database: str) -> None:
     events = history(5, 600)
     halves = [batches([e for n, e in enumerate(events) if n % 2 == half], 5) for half in (0, 1)]

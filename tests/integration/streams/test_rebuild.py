@@ -62,6 +62,20 @@ def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(
         assert audit(connection.cursor()) == []
 
 
+def test_a_rebuild_tells_what_stood_otherwise(kafka: str, database: str, topics: Topics) -> None:
+    sender = producer(client(kafka))
+    sender.send(topics.events, orjson.dumps(history(23, 60)))
+    sender.close()
+    run(kafka, database, topics)
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE copies SET place_id = 'p9' WHERE copy_id = 'c7'")
+        connection.execute("DELETE FROM movements WHERE copy_id = 'c8' AND state = 'on_shelf'")
+    found = {one.table: one for one in run(kafka, database, topics)}
+    assert found["copies"] == rebuild.Difference("copies", 1, 1)
+    assert found["movements"].only_before == 0 < found["movements"].only_after
+    assert run(kafka, database, topics) == []
+
+
 def test_the_audit_names_a_copy_that_is_not_where_its_movements_put_it(
     kafka: str, database: str, topics: Topics
 ) -> None:

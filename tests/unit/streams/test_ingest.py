@@ -1,9 +1,20 @@
 """Lines of a file become messages: in order, in batches, and nothing that the broker would refuse."""
 
 import orjson
+from hypothesis import given
+from hypothesis import strategies as st
 
+from rotation.alerts.rules import Touched
 from rotation.events import MAX_BATCH_BYTES, Reason, Rejection
 from streams.ingest import BATCH_BYTES, Piece, pieces
+from streams.watch import touched
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
+    lambda some: (
+        st.lists(some, max_size=3) | st.dictionaries(st.sampled_from(["place", "classes", "awaited", "id"]), some)
+    ),
+)
 
 
 def test_events_are_gathered_in_their_order() -> None:
@@ -30,3 +41,14 @@ def test_a_line_too_large_for_the_broker_is_refused_with_its_number() -> None:
 def test_no_gathered_batch_is_larger_than_it_may_be() -> None:
     large = orjson.dumps({"a": "x" * 300_000})
     assert all(len(piece.value) < BATCH_BYTES + 1000 for piece in pieces([large] * 5) if isinstance(piece, Piece))
+
+
+@given(st.lists(st.binary(max_size=30) | JSON.map(orjson.dumps)))
+def test_every_line_of_a_file_is_in_one_message_or_refused(lines: list[bytes]) -> None:
+    found = list(pieces(lines))
+    assert sum(piece.lines for piece in found if isinstance(piece, Piece)) == sum(bool(line.strip()) for line in lines)
+
+
+@given(st.lists(st.binary(max_size=30) | JSON.map(orjson.dumps)))
+def test_no_notice_does_more_than_be_passed_over(notices: list[bytes]) -> None:
+    assert all(isinstance(one, Touched) for one in touched(notices).values())

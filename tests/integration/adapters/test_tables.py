@@ -1,0 +1,78 @@
+"""Tables into a real database: a dry run shows and keeps nothing, and an import that was killed is done again without harm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from config.settings import DEFAULTS
+from rotation import feeds
+from rotation.adapters.tables import Map, read_map
+from rotation.feeds import Ends
+from rotation.store.audit import audit
+from rotation.store.engine import connect
+from tests.streams_world import MONDAY, city, counts
+from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
+
+COPIES = 250  # more than two batches
+PLACES = {"在馆": "on_shelf", "借出": "on_loan", "物流发送": "in_transit"}
+
+
+@pytest.fixture
+def holdings(tmp_path: Path) -> Path:
+    """An export with readers in it, and one line that cannot be told."""
+    rows = [f"{n:05},b{n // 2},{NAME},{CARD},{PHONE},p{n % 3},p{n % 3},p5,{[*PLACES][n % 3]}" for n in range(COPIES)]
+    header = "条码号,书目记录号,姓名,读者证号,电话,所在馆,所属馆,目的馆,状态"
+    (tmp_path / "holdings.csv").write_text("\n".join([header, *rows, f"x,b1,{NAME},,,p1,p1,p5,吃了"]), encoding="utf-8")
+    return tmp_path / "holdings.csv"
+
+
+@pytest.fixture
+def chosen() -> Map:
+    return read_map(DEFAULTS.parent / "maps" / "interlib-stock.toml").model_copy(
+        update={"default_class": "fiction", "encoding": "utf-8"}
+    )
+
+
+def stands(url: str) -> dict[str, str]:
+    with psycopg.connect(url) as connection:
+        return dict(connection.execute("SELECT copy_id, state FROM copies").fetchall())
+
+
+def test_a_dry_run_shows_what_it_would_send_and_refuse_and_keeps_nothing(
+    database: str, engine: Engine, holdings: Path, chosen: Map
+) -> None:
+    shown: list[str] = []
+    report = feeds.import_table(engine, city(), feeds.shown(shown.append), holdings, chosen, MONDAY)
+    lines = [json.loads(line) for line in shown]
+    assert sum("specversion" in line for line in lines) == report.told.total() == 2 * COPIES
+    assert [line["refused"] for line in lines if "refused" in line] == ["file:holdings.csv"]
+    assert named_in(*shown) == []
+    assert stands(database) == counts(database) == {}
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs."""
+
+
+def test_killed_in_the_middle_and_imported_again_every_copy_stands_once(
+    database: str, engine: Engine, applied: Ends, holdings: Path, chosen: Map, everything: Any
+) -> None:
+    def tell(events: Any) -> None:
+        applied.tell(events)
+        raise Killed
+
+    with pytest.raises(Killed):
+        feeds.import_table(engine, city(), Ends(tell, applied.refuse), holdings, chosen, MONDAY)
+    assert 0 < len(stands(database)) < COPIES
+    for _ in range(2):
+        feeds.import_table(engine, city(), applied, holdings, chosen, MONDAY)
+    assert stands(database) == {f"{n:05}": [*PLACES.values()][n % 3] for n in range(COPIES)}
+    told = counts(database)
+    assert (told["applied"] + told["late"], told["rejected"]) == (2 * COPIES, 1)
+    assert named_in(everything()) == []
+    with connect(database) as connection:
+        assert audit(connection.cursor()) == []
