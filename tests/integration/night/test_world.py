@@ -225,3 +225,22 @@ def test_a_set_stays_until_its_return_and_then_has_no_home(
     night = seen(connection, NETWORK)
     row = copy_row(night, "c1")
     assert (bool(night.snapshot.copies.fixed[row]), night.snapshot.copies.state[row]) == (fixed, state)
+
+
+def test_what_was_added_to_a_store_and_has_not_moved_since_waits_to_be_placed(connection: Connection):
+    tables = NETWORK.model_dump(by_alias=True, exclude_defaults=True)
+    store = {"id": "store", "name": "Store", "tier": "subdistrict", "kind": "store", "parent": "centre"}
+    about = {
+        "sequence": 0,
+        "source": "test",
+        "state": "on_shelf",
+        "place_id": "store",
+        "title_id": "t1",
+        "fixed": False,
+    }
+    for copy, at in (("new", weeks_ago(1)), ("back", weeks_ago(0))):
+        row = {"copy_id": copy, "event_id": copy, "occurred_at": at, "added_at": weeks_ago(1), "class": "children"}
+        connection.execute(insert(copies), about | row)
+    night = seen(connection, city(place=[*tables["place"], store]))
+    states = [night.snapshot.copies.state[copy_row(night, copy)] for copy in ("new", "back")]
+    assert states == [Planned.HOMELESS, Planned.ON_SHELF]
