@@ -1,12 +1,14 @@
 """Our race beside its peers: the same problem, the same seconds by the clock, the same two cores, one judge.
 
-    python -m bench.solver                     everything, 10 s each: hours
-    python -m bench.solver courier --times 10,30 --sizes 60,150 --seeds 1,2 [--minutes 5]
-    python -m bench.solver sets --times 10
-    python -m bench.solver table
+    python -m bench.solver                     everything that does not stand in the results yet: days
+    python -m bench.solver --sizes 60,150 --seconds 10 --instances 5 --seeds 3 --peers all [--minutes 20]
+    python -m bench.solver --sets --seconds 60 --match solomon
+    python -m bench.solver --real-day --seconds 10
+    python -m bench.solver --tables            what the results say, in Markdown
 
 The idea: engines take turns on each problem, so that whatever else the machine does falls on all of them, and only the
-ratio within a turn counts. Results are appended to bench/results/solver.jsonl; what stands there is not run again.
+ratio within a turn counts. Each result is a line appended to bench/results/solver.jsonl when it is whole; what stands
+there is not run again, so a matrix can be stopped and gone on with at any time (`--again` runs our race anew).
 """
 
 import argparse
@@ -14,38 +16,30 @@ import json
 import math
 import os
 import re
-import statistics
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from queue import Empty
 from subprocess import run
 from typing import Any
 
+from bench.solver_cases import Case, both_ways, courier_days, public_sets, real_day
+from bench.solver_tables import OURS, PEERS, UNSEEDED, Result, tables
 from solver.engines import Limits, Plan
 from solver.evaluate import evaluate
-from solver.formats import convert
 from solver.generate import courier_day
-from solver.instance import Instance, compiled
-from solver.problem import Problem, Window
+from solver.instance import Instance, compiled, runs_of
 from solver.solution import Evaluation, Solution
-from solver.solve import runs_of
 from solver.worker import Job, Worker
 
 RESULTS = Path(os.environ.get("BENCH_RESULTS", Path(__file__).parent / "results" / "solver.jsonl"))
-DATA = Path(os.environ.get("ROTATION_DATA", Path(__file__).parents[2] / "shared" / "data")) / "vrp"
-SPD_FROM = ("VRPTW/solomon/R104.txt", "VRPTW/solomon/C104.txt", "VRPTW/homberger_200/r1_2_5.txt")
-ENDLESS = Window(from_s=0, until_s=10**9)
 CORES = 2
 COMMIT = run(
     ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
 ).stdout.strip()
-OURS, PEERS = "race", ("pyvrp", "vroom", "ortools")
 TINY = courier_day(6, seed=0)  # solved first by every process, so that imports are not counted
 WARM_S = 0.2
 GRACE_S = 0.3  # a plan that comes so late still counts: it was found in time and had to travel
@@ -53,38 +47,58 @@ GRACE_S = 0.3  # a plan that comes so late still counts: it was found in time an
 
 def main() -> None:
     options = _options()
-    if options.what == "table":
-        _print_table(_results())
+    if options.tables:
+        print(tables(_results()))
         return
-    done, until = {_key(one) for one in _results()}, time.monotonic() + 60 * options.minutes
-    for case, load in _cases(options):
-        for time_s in options.times:
-            for seed in options.seeds:
-                if time.monotonic() > until:
-                    return
-                _turn(
-                    case, load, time_s, seed, [one for one in options.engines if (case, time_s, seed, one) not in done]
-                )
+    until = time.monotonic() + 60 * options.minutes
+    for case, seconds, seed in _turns(options):
+        if time.monotonic() > until:
+            return
+        _turn(case, seconds, seed, options)
 
 
-def _turn(case: str, load: Callable[[], Problem], time_s: float, seed: int, left: list[str]) -> None:
-    """Let these engines solve the case, one after the other."""
+def _turns(options: argparse.Namespace) -> Iterator[tuple[Case, float, int]]:
+    """Yield seed by seed, so that a matrix that is stopped has a little of everything."""
+    cases = [case for case in _cases(options) if re.search(options.match, case[0])]
+    for seed, seconds, case in product(range(1, options.seeds + 1), options.seconds, cases):
+        yield case, seconds, seed
+
+
+def _cases(options: argparse.Namespace) -> Iterator[Case]:
+    everything = not (options.sizes or options.sets or options.real_day)
+    sizes = options.sizes or ([60, 150, 300, 1000] if everything else [])
+    sets = chain(public_sets(), both_ways()) if options.sets or everything else ()
+    return chain(courier_days(sizes, options.instances), sets, real_day() if options.real_day or everything else ())
+
+
+def _turn(case: Case, time_s: float, seed: int, options: argparse.Namespace) -> None:
+    """Let the engines that have not yet solve the case, one after the other."""
+    name, load = case
+    mine = [one for one in _results() if (one["case"], one["time_s"], one["seed"]) == (name, time_s, seed)]
+    commits = {one["engine"]: one["commit"] for one in mine}
+    engines = [OURS, *(peer for peer in options.peers if seed == 1 or peer not in UNSEEDED)]
+    left = [one for one in engines if not _stands(commits.get(one), options.again and one == OURS)]
     instance = compiled(load()) if left else None
     for engine in left:
         assert instance is not None
-        result = {
-            "case": case,
-            "time_s": time_s,
-            "seed": seed,
-            "engine": engine,
-            "load": round(os.getloadavg()[0], 1),
-            **_solved(instance, engine, time_s, seed),
-            "commit": COMMIT,
-        }
-        RESULTS.parent.mkdir(exist_ok=True)
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(result) + "\n")
-        print(json.dumps(result), flush=True)
+        asked = {"case": name, "time_s": time_s, "seed": seed, "engine": engine, "load": round(os.getloadavg()[0], 1)}
+        _record(asked | _solved(instance, engine, time_s, seed) | {"commit": COMMIT})
+
+
+def _stands(commit: str | None, again: bool) -> bool:
+    """Whether a result of this commit (None: there is none) need not be made again."""
+    return commit == COMMIT if again else commit is not None
+
+
+def _record(result: Result) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a") as file:
+        file.write(json.dumps(result) + "\n")
+    print(json.dumps(result), flush=True)
+
+
+def _results() -> list[Result]:
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
 def _solved(instance: Instance, engine: str, time_s: float, seed: int) -> dict[str, Any]:
@@ -146,117 +160,25 @@ class _Runner:
         return used_s
 
 
-# ---- cases
-
-
-def _cases(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Problem]]]:
-    days = _courier_days(options) if options.what != "sets" else iter(())
-    sets = _sets() if options.what != "courier" else iter(())
-    return ((name, load) for name, load in chain(days, sets) if re.search(options.match, name))
-
-
-def _courier_days(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Problem]]]:
-    for stops in options.sizes:
-        for number in options.instances:
-            yield f"courier/{stops}/{number}", partial(courier_day, stops, number)
-
-
-def _sets() -> Iterator[tuple[str, Callable[[], Problem]]]:
-    best_known = json.loads((DATA / "best_known.json").read_text())
-    for name, known in best_known.items():
-        yield name, partial(_benchmark, name, known)
-    for name in SPD_FROM:
-        for side in ("x", "y"):
-            yield f"VRPSPD/{Path(name).stem}{side}", partial(_both_ways, name, side)
-
-
-def _benchmark(name: str, known: dict[str, float]) -> Problem:
-    """Return a set's problem with a fifth more vans than the best known plan, each worth ten of its mean runs."""
-    problem = convert((DATA / name).read_text(), None)
-    count = int(known["vehicles"] + max(2, known["vehicles"] // 5))
-    fixed_cents = round(10 * 1000 * known["distance"] / known["vehicles"])
-    vans = [van.model_copy(update={"fixed_cents": fixed_cents}) for van in problem.vans]
-    vans += [vans[0].model_copy(update={"id": f"more{number}"}) for number in range(max(0, count - len(vans)))]
-    return problem.model_copy(update={"vans": vans[:count]})
-
-
-def _both_ways(name: str, side: str) -> Problem:
-    """Return a set's customers with their demand in two, delivered and collected (Salhi and Nagy 1999), without windows."""
-    problem = convert((DATA / name).read_text(), None)
-    by_place = (
-        dict(zip(problem.travel.places, problem.travel.metres[0].tolist(), strict=True)) if problem.travel else {}
-    )
-    stops = []
-    for number, stop in enumerate(problem.stops):
-        demand, share = int(stop.deliver), (by_place[stop.id] % 1000) / 1000
-        parts = [round(demand * share), demand - round(demand * share)]
-        parts = parts if (side == "x") == (number % 2 == 0) else parts[::-1]
-        stops.append(stop.model_copy(update={"deliver": parts[0], "collect": parts[1], "windows": [], "service_s": 0}))
-    vans = [van.model_copy(update={"fixed_cents": 0, "shift": ENDLESS}) for van in problem.vans]
-    return problem.model_copy(update={"stops": stops, "vans": vans})
-
-
-# ---- figures
-
-
-def _results() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
-
-
-def _key(result: dict[str, Any]) -> tuple[Any, ...]:
-    return result["case"], result["time_s"], result["seed"], result["engine"]
-
-
-def _print_table(results: list[dict[str, Any]]) -> None:
-    """Print, for each class and time, the mean of our cost to the best peer's of the same turn."""
-    turns = defaultdict[tuple[str, float, int], dict[str, dict[str, Any]]](dict)
-    for one in results:
-        turns[one["case"], one["time_s"], one["seed"]][one["engine"]] = one
-    classes = defaultdict[tuple[str, float], list[dict[str, dict[str, Any]]]](list)
-    for (case, time_s, _), turn in turns.items():
-        if OURS in turn and len(turn) > 1:
-            classes[case.rsplit("/", 1)[0], time_s].append(turn)
-    for (name, time_s), mine in sorted(classes.items()):
-        print(json.dumps(_line(name, time_s, mine)))
-
-
-def _line(name: str, time_s: float, all_turns: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
-    """Return the figures of a class; turns in which no peer has a feasible plan are counted, not compared."""
-    turns = [turn for turn in all_turns if any(turn[peer]["feasible"] for peer in PEERS if peer in turn)]
-    if not turns:
-        return {"class": name, "time_s": time_s, "turns": 0, "no_peer_feasible": len(all_turns)}
-    ratios = [_cost(turn[OURS]) / min(_cost(turn[peer]) for peer in PEERS if peer in turn) for turn in turns]
-    peers = {peer: [_cost(turn[OURS]) / _cost(turn[peer]) for turn in turns if peer in turn] for peer in PEERS}
-    return {
-        "class": name,
-        "time_s": time_s,
-        "turns": len(turns),
-        "no_peer_feasible": len(all_turns) - len(turns),
-        "infeasible": sum(not turn[OURS]["feasible"] for turn in all_turns),
-        "to_best_peer_pct": round(100 * (statistics.mean(ratios) - 1), 2),
-        "worst_pct": round(100 * (max(ratios) - 1), 2),
-        **{f"to_{peer}_pct": round(100 * (statistics.mean(found) - 1), 2) for peer, found in peers.items() if found},
-        "cpu_share": round(statistics.mean(turn[OURS]["cpu_s"] / turn[OURS]["wall_s"] / CORES for turn in turns), 2),
-    }
-
-
-def _cost(result: dict[str, Any]) -> float:
-    return float(result["cost"]) if result["feasible"] else math.inf
-
-
 def _options() -> argparse.Namespace:
     def numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
 
+    def peers(text: str) -> list[str]:
+        return list(PEERS) if text == "all" else [one for one in text.split(",") if one != "none"]
+
     parser = argparse.ArgumentParser(prog="bench.solver", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=["all", "courier", "sets", "table"], default="all")
-    parser.add_argument("--times", type=numbers, default=[10])
-    parser.add_argument("--sizes", type=numbers, default=[60, 150, 300, 1000])
-    parser.add_argument("--instances", type=numbers, default=[1, 2, 3])
-    parser.add_argument("--engines", type=lambda text: text.split(","), default=[OURS, *PEERS])
-    parser.add_argument("--seeds", type=numbers, default=[1])
+    parser.add_argument("--sizes", type=numbers, default=[], help="courier days of so many stops")
+    parser.add_argument("--sets", action="store_true", help="the public sets and variants of our own")
+    parser.add_argument("--real-day", action="store_true", help="LibrariesWest's hubs on 2020-03-10")
+    parser.add_argument("--seconds", type=numbers, default=[10, 30, 60])
+    parser.add_argument("--instances", type=int, default=5, help="of each size")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--peers", type=peers, default=list(PEERS), help="all, none, or some of pyvrp,vroom,ortools")
     parser.add_argument("--match", default="", help="only cases whose name matches")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so long")
+    parser.add_argument("--again", action="store_true", help="our race anew, where it has run at another commit")
+    parser.add_argument("--tables", action="store_true", help="print what the results say")
     return parser.parse_args()
 
 

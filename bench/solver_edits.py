@@ -21,10 +21,10 @@ from solver.engines import Limits, Plan
 from solver.evaluate import evaluate, evaluate_change
 from solver.explain import Explainer
 from solver.generate import courier_day
-from solver.instance import compiled
+from solver.instance import compiled, runs_of
 from solver.problem import Problem, Run, Stop, Window
 from solver.solution import Evaluation, Solution
-from solver.solve import runs_of, solve
+from solver.solve import solve
 
 CORES = 2
 NOON_S, URGENT_S = 11 * 3600, 2 * 3600  # when the day goes otherwise, and how long an urgent stop waits
@@ -62,6 +62,7 @@ def _options() -> argparse.Namespace:
 def raced(stops: int, seed: int, hubs: int, time_s: float) -> dict[str, Any]:
     """Return when a race found its first feasible plan and its last, and the peak memory of its processes together."""
     instance = compiled(courier_day(stops, seed, hubs))
+    first_plan(compiled(courier_day(6, seed)))  # a warm process: the loops are compiled, or read
     begun, found = time.monotonic(), list[tuple[float, Plan]]()
 
     def hear(plan: Plan) -> bool:

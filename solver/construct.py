@@ -4,37 +4,47 @@ The idea: appending to the end of a run changes nothing before it, so a run's st
 candidates for the next visit are judged in one array operation. It need not be good: engines begin from it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 
 import numpy as np
 
 from solver.breaks import with_breaks
+from solver.clock import Bools, Ints, through_slots
 from solver.engines import Plan
 from solver.evaluate import cost_of
-from solver.instance import MANDATORY, Bools, Instance, Ints, Kind
+from solver.insertion import insertions, may_come
+from solver.instance import MANDATORY, Instance, Kind
 from solver.rules import keeps_all
-from solver.schedule import drive, table, through_slots
+from solver.schedule import drive, table
 
 INSERTED_ROWS = 20_000  # tried for what fits at the end of no run: under half a second, and the same on any machine
 TRIED = 40  # visits dropped from the end of a run, at most, until it keeps all rules
 
 
-def first_plan(instance: Instance) -> Plan:
-    """Return a plan that breaks no rule of a run; it may leave work unserved."""
+def first_plan(instance: Instance, until: float = inf) -> Plan:
+    """Return a plan that breaks no rule of a run; it may leave work unserved, the more the sooner the clock says `until`."""
     plan, waiting = dict[int, list[int]](), _appendable(instance)
     for van in _in_order(instance):
+        if monotonic() > until:
+            break
         nodes = _mended(instance, van, _filled(instance, van, waiting))
         waiting[nodes] = False
         if nodes or instance.under_way[van]:
             plan[van] = nodes
-    _insert_rest(instance, plan)
+    _insert_rest(instance, plan, until)
     return sorted(plan.items())
 
 
-def completed(instance: Instance, plan: Plan) -> Plan:
-    """Return the plan with what it leaves out inserted where it costs least and breaks nothing; what it has stays in order."""
+def completed(instance: Instance, plan: Plan, until: float = inf, random: np.random.Generator | None = None) -> Plan:
+    """Return the plan with what it leaves out inserted where it costs least and breaks nothing; what it has stays in order.
+
+    With `random`, in an order of chance, and halves of shipments apart.
+    """
     runs = {van: list(nodes) for van, nodes in plan}
-    _insert_rest(instance, runs)
+    _insert_rest(instance, runs, until, random)
     return sorted(runs.items())
 
 
@@ -61,6 +71,21 @@ class _State:
     load: Ints  # D: load now, were the run to end without another delivery
 
 
+@dataclass
+class _Appended:
+    """What comes of going on with each of some nodes (N)."""
+
+    nodes: Ints
+    late: Bools  # it misses a window
+    leave: Ints  # seconds
+    last: Ints  # the node that the van leaves then
+    peak: Ints  # N, D
+    load: Ints  # N, D
+
+    def state(self, instance: Instance, at: int) -> _State:
+        return _State(int(self.leave[at]), int(instance.place[self.last[at]]), self.peak[at], self.load[at])
+
+
 def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
     """Return the visits that the van makes, each the one that takes least time of those that still fit."""
     nodes = list[int]()
@@ -68,18 +93,18 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
     candidates = np.flatnonzero(waiting & ~instance.out_of_reach[van] & (instance.ready_s <= instance.begin_s[van]))
     for node in _locked(instance, van):
         nodes.append(node)
-        state = _after(instance, van, state, node)
+        state = _appended(instance, van, state, np.array([node])).state(instance, 0)
     candidates = candidates[~np.isin(candidates, [*nodes, *_locked_elsewhere(instance)])]
     candidates = candidates[
         ~instance.out_of_reach[van, instance.partner[candidates]] | (instance.partner[candidates] < 0)
     ]
     while len(candidates):
-        fits, taken_s = _judge(instance, van, state, candidates)
+        after = _appended(instance, van, state, candidates)
+        fits = _fits(instance, van, state, after)
         if not fits.any():
             break
-        chosen = int(np.where(fits, taken_s, np.iinfo(np.int64).max).argmin())
-        node = int(candidates[chosen])
-        state = _after(instance, van, state, node)
+        chosen = int(np.where(fits, after.leave, np.iinfo(np.int64).max).argmin())
+        node, state = int(candidates[chosen]), after.state(instance, chosen)
         nodes += [node, int(instance.partner[node])] if instance.kind[node] == Kind.COLLECT else [node]
         candidates = np.delete(candidates, chosen)
     return nodes
@@ -104,29 +129,34 @@ def _locked_elsewhere(instance: Instance) -> list[int]:
     return [instance.task_number[visit] for lock in locks for visit in lock.visits]
 
 
-def _judge(instance: Instance, van: int, state: _State, nodes: Ints) -> tuple[Bools, Ints]:
-    """Return which of the nodes fit next, and how long each takes; a collection is taken with its delivery after it."""
+def _fits(instance: Instance, van: int, state: _State, after: _Appended) -> Bools:
+    """Return which of the nodes fit next and are worth it."""
     end = instance.end[van]
-    late, leave, last = _visited(instance, van, state, nodes)
     rests_s = sum(int(instance.service_s[rest]) for rest in instance.breaks[van])
-    home = leave + _drive_s(instance, van, leave, instance.place[last], instance.place[end]) + instance.service_s[end]
+    way_home_s = _drive_s(instance, van, after.leave, instance.place[after.last], instance.place[end])
     latest = min(int(instance.finish_s[van]), int(instance.begin_s[van] + instance.max_duration_s[van])) - rests_s
-    peak = _peak(instance, van, state, nodes)
-    fits = ~late & (home <= latest) & (peak <= instance.capacity[van]).all(axis=1)
-    way_m = instance.metres[state.place, instance.place[nodes]]
-    return fits & _worth_it(instance, van, nodes, leave - state.clock, way_m), leave - state.clock
+    in_time = after.leave + way_home_s + instance.service_s[end] <= latest
+    fits = ~after.late & in_time & (after.peak <= instance.capacity[van]).all(axis=1)
+    way_m = instance.metres[state.place, instance.place[after.nodes]]
+    return np.asarray(fits & _worth_it(instance, van, after.nodes, after.leave - state.clock, way_m))
 
 
-def _visited(instance: Instance, van: int, state: _State, nodes: Ints) -> tuple[Bools, Ints, Ints]:
-    """Return where a window is missed, when the van leaves, and the node it leaves."""
-    close = instance.close_s[instance.van_class[van]]
+def _appended(instance: Instance, van: int, state: _State, nodes: Ints) -> _Appended:
+    """Try each node as the next; a collection is taken with its delivery after it.
+
+    What a node is given rides from the start of the run, what it gives rides to its end.
+    """
+    close, last = instance.close_s[instance.van_class[van], :, -1], nodes.copy()
     begin, leave = _times(instance, van, state.clock, np.full(len(nodes), state.place), nodes)
-    late = begin > close[nodes, -1]
-    pairs = instance.kind[nodes] == Kind.COLLECT
-    second = np.where(pairs, instance.partner[nodes], nodes)
-    begin_2, leave_2 = _times(instance, van, leave, instance.place[nodes], second)
-    late |= pairs & (begin_2 > close[second, -1])
-    return late, np.where(pairs, leave_2, leave), second
+    late, pairs = begin > close[nodes], np.flatnonzero(instance.kind[nodes] == Kind.COLLECT)
+    last[pairs] = instance.partner[nodes[pairs]]
+    begin[pairs], leave[pairs] = _times(instance, van, leave[pairs], instance.place[nodes[pairs]], last[pairs])
+    late[pairs] |= begin[pairs] > close[last[pairs]]
+    aboard, given, change = instance.aboard[van, nodes][:, None], instance.deliver[nodes], instance.change[nodes]
+    load = state.load - np.where(aboard, given, 0) + instance.collect[nodes] + change
+    peak = np.maximum(state.peak + np.where(aboard, 0, given), load)
+    load[pairs] -= change[pairs]
+    return _Appended(nodes, late, leave, last, peak, load)
 
 
 def _worth_it(instance: Instance, van: int, nodes: Ints, taken_s: Ints, way_m: Ints) -> Bools:
@@ -147,24 +177,7 @@ def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: 
 
 def _drive_s(instance: Instance, van: int, leave_s: Ints, here: Ints, there: Ints) -> Ints:
     own = np.asarray(-(-instance.seconds[here, there] * instance.time_percent[van] // 100))
-    return through_slots(instance.problem.slots, leave_s, own) if instance.problem.slots else own
-
-
-def _peak(instance: Instance, van: int, state: _State, nodes: Ints) -> Ints:
-    """The highest load with each node appended: its crates ride from the start, what it gives rides to the end."""
-    loaded = np.where(instance.aboard[van, nodes][:, None], 0, instance.deliver[nodes])
-    left = np.where(instance.aboard[van, nodes][:, None], instance.deliver[nodes], 0)
-    after = state.load - left + instance.collect[nodes] + instance.change[nodes]
-    return np.asarray(np.maximum(state.peak + loaded, after))
-
-
-def _after(instance: Instance, van: int, state: _State, node: int) -> _State:
-    one = np.array([node])
-    _, leave, last = _visited(instance, van, state, one)
-    left = instance.deliver[node] if instance.aboard[van, node] else 0
-    change = 0 if instance.kind[node] == Kind.COLLECT else instance.change[node]
-    load = state.load - left + instance.collect[node] + change
-    return _State(int(leave[0]), int(instance.place[last[0]]), _peak(instance, van, state, one)[0], load)
+    return through_slots(instance.tables.slots, leave_s, own) if instance.problem.slots else own
 
 
 def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
@@ -177,31 +190,25 @@ def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
     return []
 
 
-def _insert_rest(instance: Instance, plan: dict[int, list[int]]) -> None:
+def _insert_rest(
+    instance: Instance, plan: dict[int, list[int]], until: float, random: np.random.Generator | None = None
+) -> None:
     """Insert what is left where it costs least and breaks nothing, mandatory work first, up to a number of tries."""
     tried, costs = 0, _costs(instance, plan)
     made = {node for nodes in plan.values() for node in nodes}
     left = [
         item for item, nodes in enumerate(instance.item_nodes) if not made & set(nodes) and instance.free[nodes].all()
     ]
-    left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item])))
+    chance = random.permutation(len(instance.items)) if random else np.arange(len(instance.items))
+    left.sort(key=lambda item: (instance.prize_cents[item] != MANDATORY, -int(instance.priority[item]), chance[item]))
     for item in left:
-        if tried < INSERTED_ROWS:
-            tried += _insert(instance, plan, costs, item)
+        if tried < INSERTED_ROWS and monotonic() <= until:
+            tried += _insert(instance, plan, costs, item, apart=random is not None)
 
 
-def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int], item: int) -> int:
-    """Insert an item, both halves of a shipment side by side; return how many places were tried."""
-    nodes = instance.item_nodes[item]
-    vans = [van for van in range(len(instance.start)) if not instance.out_of_reach[van, nodes].any()]
-    idle = next((van for van in vans if van not in plan), None)
-    rows = [
-        (van, [*run[:at], *nodes, *run[at:]])
-        for van in vans
-        if van in plan or van == idle
-        for run in [plan.get(van, [])]
-        for at in range(len(run) + 1)
-    ]
+def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int], item: int, *, apart: bool) -> int:
+    """Insert an item, halves of a shipment side by side unless `apart`; return how many places were tried."""
+    rows = list(_rows(instance, plan, instance.item_nodes[item], apart=apart))
     if not rows:
         return 0
     runs = drive(instance, *table(instance, rows))
@@ -214,6 +221,19 @@ def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int
         plan[van] = run
         costs[van] = int(cost[at])
     return len(rows)
+
+
+def _rows(
+    instance: Instance, plan: dict[int, list[int]], nodes: list[int], *, apart: bool
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield the runs with the nodes at every place, and the run of the first van that stays in."""
+    vans = [van for van in range(len(instance.start)) if may_come(instance, van, nodes)]
+    idle = next((van for van in vans if van not in plan), None)
+    for van in vans:
+        if van in plan:
+            yield from ((van, row) for row in insertions(instance, van, plan[van], nodes, apart=apart))
+        elif van == idle:
+            yield from ((van, with_breaks(instance, van, row)) for row in insertions(instance, van, [], nodes))
 
 
 def _costs(instance: Instance, plan: dict[int, list[int]]) -> dict[int, int]:

@@ -6,8 +6,9 @@ early as a dock is free, and only where the run still keeps every rule.
 
 import numpy as np
 
+from solver.clock import Ints
 from solver.evaluate import ahead
-from solver.instance import Instance, Ints
+from solver.instance import Instance
 from solver.problem import Run
 from solver.rules import keeps_all
 from solver.schedule import Schedule, drive, table
@@ -42,7 +43,7 @@ def _tried(instance: Instance, row: tuple[int, list[int]], start_s: int) -> Sche
 
 def _stays(times: Schedule, row: int) -> list[tuple[int, Stay]]:
     """Return depot and time of each stay of a run at a depot."""
-    depot: Ints = times.instance.depot[times.rows[row]]
+    depot: Ints = times.instance.dock[times.rows[row]]
     columns = np.flatnonzero((depot >= 0) & (times.leave_s[row] > times.begin_s[row]))
     return [(int(depot[at]), (int(times.begin_s[row, at]), int(times.leave_s[row, at]))) for at in columns]
 

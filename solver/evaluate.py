@@ -6,15 +6,15 @@ was edited is judged by judging that run and putting it beside the others' old r
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
-from itertools import chain
 
 import numpy as np
 
-from solver.instance import MANDATORY, NEVER_S, Instance, Ints, compiled
+from solver.clock import Ints
+from solver.instance import MANDATORY, Instance, compiled
 from solver.problem import Done, Problem, Run, Van
-from solver.rules import RULES, someone_receives
+from solver.rules import rules_of, someone_receives
 from solver.schedule import Schedule, drive, table
 from solver.solution import Cause, Evaluation, Money, RunReport, Solution, Totals, Violation, Visit
 
@@ -99,7 +99,7 @@ def ahead(instance: Instance, van: int, run: Run) -> tuple[list[int], list[Viola
 def violations_of(runs: Schedule) -> list[list[Violation]]:
     """Return what is wrong with each run, in the order of RULES."""
     found: list[list[Violation]] = [[] for _ in runs.rows]
-    for rule in RULES:
+    for rule in rules_of(runs.instance):
         amounts = rule.amounts(runs)
         for at in np.argwhere(amounts) if amounts.any() else ():
             row, column = int(at[0]), int(at[1])
@@ -111,31 +111,23 @@ def violations_of(runs: Schedule) -> list[list[Violation]]:
 
 def money_of(runs: Schedule) -> dict[str, Ints]:
     """Return what each run costs, in cents, by `Money`'s names, and the amounts that some of it is paid for."""
-    problem, vans = runs.instance.problem, runs.instance.problem.vans
-    energies = [problem.energies[van.energy] if van.energy else None for van in vans]
-
-    def of_van(values: Iterable[float]) -> np.ndarray:
-        return np.array(list(values))[runs.van]
-
-    overtime_s = np.maximum(
-        0,
-        runs.work_s - of_van(NEVER_S if one.normal_s is None else one.normal_s for one in vans),
-    )
-    energy_wh = _whole(runs.way_m * of_van(one.wh_per_km if one else 0 for one in energies) / 1000)
-    co2_g = _whole(runs.way_m * of_van(one.co2_g_per_km if one else 0 for one in energies) / 1000)
+    costs, prices, van = runs.instance.problem.costs, runs.instance.prices, runs.van
+    overtime_s = np.maximum(0, runs.work_s - prices.normal_s[van])
+    energy_wh = _whole(runs.way_m * prices.wh_per_km[van] / 1000)
+    co2_g = _whole(runs.way_m * prices.co2_g_per_km[van] / 1000)
     late_s = someone_receives(runs).sum(axis=1)
     changed = _changed(runs)
-    not_preferred = runs.instance.not_preferred[runs.van[:, None], runs.rows].sum(axis=1)
+    not_preferred = runs.instance.not_preferred[van[:, None], runs.rows].sum(axis=1)
     return {
-        "vans": of_van(van.fixed_cents for van in vans) * runs.used,
-        "hours": _whole(runs.work_s * of_van(van.hour_cents for van in vans) / 3600),
-        "kilometres": _whole(runs.way_m * of_van(van.km_cents for van in vans) / 1000),
-        "energy": _whole(energy_wh * of_van(one.cents_per_kwh if one else 0 for one in energies) / 1000),
-        "co2": _whole(co2_g * problem.costs.co2_cents_per_kg / 1000),
-        "overtime": _whole(overtime_s * of_van(van.overtime_hour_cents for van in vans) / 3600),
-        "not_preferred": not_preferred * problem.costs.not_preferred_cents,
-        "change": changed * problem.costs.change_cents,
-        "late": _whole(late_s * problem.costs.late_hour_cents / 3600),
+        "vans": prices.fixed_cents[van] * runs.used,
+        "hours": _whole(runs.work_s * prices.hour_cents[van] / 3600),
+        "kilometres": _whole(runs.way_m * prices.km_cents[van] / 1000),
+        "energy": _whole(energy_wh * prices.cents_per_kwh[van] / 1000),
+        "co2": _whole(co2_g * costs.co2_cents_per_kg / 1000),
+        "overtime": _whole(overtime_s * prices.overtime_hour_cents[van] / 3600),
+        "not_preferred": not_preferred * costs.not_preferred_cents,
+        "change": changed * costs.change_cents,
+        "late": _whole(late_s * costs.late_hour_cents / 3600),
         "_energy_wh": energy_wh,
         "_co2_g": co2_g,
         "_changed": changed,
@@ -201,7 +193,7 @@ def longest_in_order(numbers: Sequence[int]) -> set[int]:
 
 def _report(runs: Schedule, row: int, money: dict[str, int], violations: list[Violation]) -> RunReport:
     van = runs.instance.problem.vans[runs.van[row]]
-    visits = _past(runs, row) + [_visit(runs, row, column) for column in range(int(runs.last[row]) + 1)]
+    visits = [*_past(runs, row), *_ahead(runs, row)]
     visits = visits if runs.used[row] else []
     past_drive_s = van.under_way.now_s - van.under_way.started_s if van.under_way else 0
     return RunReport(
@@ -238,18 +230,23 @@ def _place(instance: Instance, node: int | None) -> str | None:
     return instance.places[place] if place < len(instance.places) else None
 
 
-def _visit(runs: Schedule, row: int, column: int) -> Visit:
-    instance, node = runs.instance, int(runs.rows[row, column])
-    return Visit(
-        visit=instance.keys[node],
-        place=_place(instance, node),
-        arrive_s=int(runs.arrive_s[row, column]) if column else int(runs.begin_s[row, 0]),
-        begin_s=int(runs.begin_s[row, column]),
-        leave_s=int(runs.leave_s[row, column]),
-        metres=int(runs.metres[row, column]),
-        drive_s=int(runs.drive_s[row, column]),
-        load=dict(zip(instance.problem.dimensions, runs.load[row, column].tolist(), strict=True)),
-    )
+def _ahead(runs: Schedule, row: int) -> Iterator[Visit]:
+    instance, stop = runs.instance, int(runs.last[row]) + 1
+    nodes, loads, dimensions = runs.rows[row, :stop].tolist(), runs.load[row].tolist(), instance.problem.dimensions
+    places = [*instance.places, None]
+    times = (runs.arrive_s, runs.begin_s, runs.leave_s, runs.metres, runs.drive_s)
+    columns = zip(nodes, loads, *(one[row].tolist() for one in times), strict=False)
+    for column, (node, load, arrive, begin, leave, metres, driven) in enumerate(columns):
+        yield Visit(
+            visit=instance.keys[node],
+            place=places[instance.place[node]],
+            arrive_s=arrive if column else begin,
+            begin_s=begin,
+            leave_s=leave,
+            metres=metres,
+            drive_s=driven,
+            load=dict(zip(dimensions, load, strict=True)),
+        )
 
 
 # ---- the runs together
@@ -281,8 +278,8 @@ def _together(instance: Instance, reports: Sequence[RunReport]) -> Evaluation:
 def _weight(instance: Instance, violation: Violation) -> int:
     if violation.cause is not Cause.UNSERVED:
         return 1 + violation.amount
-    item = next(one for one in instance.items if one.id == violation.visit)
-    return UNSERVED_WEIGHT * (1 + item.priority)
+    item = instance.item_number[violation.visit or ""]
+    return UNSERVED_WEIGHT * (1 + int(instance.priority[item]))
 
 
 def _totals(
@@ -328,8 +325,8 @@ def what_must_be_is_served(instance: Instance, missing: Sequence[int]) -> Iterat
 
 def nothing_on_two_runs(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
     """No visit is on two runs, and no van drives two."""
-    runs_of = Counter(chain.from_iterable({one.visit for one in report.visits} for report in reports))
-    for visit, number in runs_of.items():
+    visits = [visit for report in reports for visit in {one.visit for one in report.visits}]
+    for visit, number in Counter(visits).items() if len(set(visits)) < len(visits) else ():
         if number > 1 and visit in instance.task_number:
             yield Violation(Cause.TWICE, number - 1, "visits", None, visit)
     for van, number in Counter(report.van for report in reports).items():
@@ -350,7 +347,7 @@ def locked_together(instance: Instance, reports: Sequence[RunReport]) -> Iterato
 def docks_suffice(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
     """No more vans than docks load and unload at a depot at any time."""
     for depot in instance.problem.depots:
-        stays = _stays(reports, depot.id) if depot.docks else []
+        stays = _stays(instance, reports, depot.id) if depot.docks else []
         number, busy = 0, 0
         for _, change in sorted([(begin, 1) for begin, _ in stays] + [(leave, -1) for _, leave in stays]):
             number += change
@@ -359,8 +356,10 @@ def docks_suffice(instance: Instance, reports: Sequence[RunReport]) -> Iterator[
             yield Violation(Cause.DOCKS, busy - depot.docks, "vans", None, f"start:{depot.id}")
 
 
-def _stays(reports: Sequence[RunReport], depot: str) -> list[tuple[int, int]]:
-    at = {f"{what}:{depot}" for what in ("start", "reload", "end")}
+def _stays(instance: Instance, reports: Sequence[RunReport], depot: str) -> list[tuple[int, int]]:
+    """Return from when until when vans stand at the docks of a depot."""
+    number = [one.id for one in instance.problem.depots].index(depot)
+    at = {instance.keys[node] for node in np.flatnonzero(instance.dock == number)}
     visits = (visit for report in reports for visit in report.visits if visit.visit in at and visit.place)
     return [(visit.begin_s, visit.leave_s) for visit in visits if visit.leave_s > visit.begin_s]
 

@@ -9,15 +9,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations_with_replacement, pairwise
+from itertools import pairwise
 
 import numpy as np
 
+from solver.clock import Ints
 from solver.evaluate import ahead, cost_of, evaluate, evaluate_change, violations_of
-from solver.instance import MANDATORY, Instance, Ints, compiled
+from solver.insertion import insertions, to_do
+from solver.instance import MANDATORY, Instance, compiled
 from solver.problem import Name, Problem, Run
 from solver.rules import broken
-from solver.schedule import Schedule, drive, sketch, table
+from solver.schedule import Schedule, drive, table
 from solver.solution import Cause, Evaluation, Solution, Violation
 
 ROWS_AT_ONCE = 4_000  # tried in one table: more would leave the processor's cache
@@ -117,36 +119,20 @@ class Explainer:
         for batch in self._batches(missing):
             self._try(batch)
 
-    def _nodes(self, item: int) -> list[int]:
-        """What is still to do of an item: of a shipment on board only the delivery."""
-        return [node for node in self.instance.item_nodes[item] if self.instance.free[node]]
-
     def _blocks_alone(self, pairs: list[tuple[int, int]]) -> list[list[Block]]:
         """What breaks when the van has nothing else to do, also if it loads first; a missing rest is no reason yet."""
-        tries = [(van, self._rows(van, (), item)) for item, van in pairs]
+        tries = [(van, insertions(self.instance, van, (), to_do(self.instance, item))) for item, van in pairs]
         rows = [(van, row) for van, some in tries for row in some]
         found = iter(violations_of(drive(self.instance, *table(self.instance, rows)))) if rows else iter(())
         wrong = [[_blocks(_but_breaks(next(found)), []) for _ in some] for _, some in tries]
         return [min(blocks, key=_size) for blocks in wrong]
-
-    def _rows(self, van: int, nodes: tuple[int, ...], item: int) -> list[list[int]]:
-        """The van's run with the item at every place, and where the van may load again, just before or after it too."""
-        inserted = self._nodes(item)
-        rows = _with_inserted(list(nodes), inserted)
-        loaded = sum(node in self.instance.reloads[van] for node in nodes)
-        if loaded < self.instance.problem.vans[van].max_reloads:
-            first, last = inserted[0], inserted[-1]
-            for reload in self.instance.reloads[van]:
-                rows += [_beside(row, first, reload, 0) for row in rows if reload not in row]
-                rows += [_beside(row, last, reload, 1) for row in rows if reload not in row]
-        return rows
 
     def _batches(self, missing: list[Attempt]) -> list[list[Attempt]]:
         """Group attempts so that each table has runs of like length, and not too many rows."""
         batches: list[list[Attempt]] = []
         rows = ROWS_AT_ONCE
         for one in sorted(missing, key=lambda one: len(one[2])):
-            halves = len(self._nodes(one[0]))
+            halves = len(to_do(self.instance, one[0]))
             size = (len(one[2]) + 1) * (1 if halves == 1 else (len(one[2]) + 2) // 2 + 1)
             if rows + size > ROWS_AT_ONCE:
                 batches.append([])
@@ -159,9 +145,9 @@ class Explainer:
         """Sketch each run of the batch with the item at every place, then drive the best of each beside the run as it is."""
         rows, bounds = list[tuple[int, list[int]]](), [0]
         for item, van, nodes in batch:
-            rows += [(van, row) for row in self._rows(van, nodes, item)]
+            rows += [(van, row) for row in insertions(self.instance, van, nodes, to_do(self.instance, item))]
             bounds.append(len(rows))
-        runs = sketch(self.instance, *table(self.instance, rows))
+        runs = drive(self.instance, *table(self.instance, rows))
         cost, wrong = cost_of(runs), broken(runs)
         chosen = [rows[_least(cost, wrong, first, last)] for first, last in pairwise(bounds)]
         before = [(van, list(nodes)) for _, van, nodes in batch]
@@ -256,17 +242,3 @@ def _verdict(best: Finding, prize: int) -> Verdict:
 
 def _but_breaks(violations: list[Violation]) -> list[Violation]:
     return [one for one in violations if one.cause is not Cause.BREAK]
-
-
-def _beside(row: list[int], node: int, inserted: int, after: int) -> list[int]:
-    at = row.index(node) + after
-    return [*row[:at], inserted, *row[at:]]
-
-
-def _with_inserted(nodes: list[int], inserted: list[int]) -> list[list[int]]:
-    """Return the run with one node at every place, or two at every pair of places in their order."""
-    places = range(len(nodes) + 1)
-    if len(inserted) == 1:
-        return [[*nodes[:at], inserted[0], *nodes[at:]] for at in places]
-    first, second = inserted
-    return [[*nodes[:i], first, *nodes[i:j], second, *nodes[j:]] for i, j in combinations_with_replacement(places, 2)]

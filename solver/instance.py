@@ -16,19 +16,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.check import ProblemError, check, sites
+from solver.clock import NEVER_S, Bools, Ints, Tables
 from solver.problem import Amount, Ban, Call, Problem, Run, Shipment, Stop, Van, Window
 from solver.solution import Cause
 from solver.travel import straight_lines
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
-NEVER_S = 2 * 10**9  # later than any time of a problem; a window that ends then is open
 MANDATORY = -1  # in `prize_cents`
 
 
 class Kind(IntEnum):
     STOP, COLLECT, DELIVER, START, END, RELOAD, BREAK, VOID = range(8)
+
+
+# Reasons why a van may never make a visit, whatever else it does: each a rule with a table of its own.
+OF_VAN_AND_VISIT = (Cause.SKILL, Cause.SIZE, Cause.ZONE, Cause.VAN, Cause.LOCK_VAN, Cause.ON_BOARD)
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What vans cost, each V."""
+
+    fixed_cents: Ints
+    hour_cents: Ints
+    km_cents: Ints
+    normal_s: Ints
+    overtime_hour_cents: Ints
+    wh_per_km: Ints
+    co2_g_per_km: Ints
+    cents_per_kwh: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,16 @@ class Instance:
         return np.array([nodes[-1] for nodes in self.item_nodes], dtype=np.int64)
 
     @cached_property
+    def dock(self) -> Ints:
+        """N: the depot at whose docks a van stands there, or -1: starts, ends, reloads, and trunks' halves at a depot's place."""
+        places = {
+            int(self.place[node]): int(self.depot[node]) for node in np.flatnonzero(self.kind == Kind.RELOAD)[::-1]
+        }
+        trunks = (self.kind == Kind.COLLECT) | (self.kind == Kind.DELIVER)
+        there = [places.get(int(place), -1) if trunk else -1 for place, trunk in zip(self.place, trunks, strict=True)]
+        return np.maximum(self.depot, np.array(there, dtype=np.int64))
+
+    @cached_property
     def forbidden(self) -> Bools:
         """V, N: for whatever reason."""
         return np.asarray(np.logical_or.reduce(list(self.barred.values())), dtype=bool)
@@ -154,6 +179,73 @@ class Instance:
         """Each van's break nodes, in the order of the file."""
         nodes = iter(np.flatnonzero(self.kind == Kind.BREAK).tolist())
         return [[next(nodes) for _ in van.breaks] for van in self.problem.vans]
+
+    @cached_property
+    def item_number(self) -> dict[str, int]:
+        return {item.id: number for number, item in enumerate(self.items)}
+
+    @cached_property
+    def breakable(self) -> frozenset[Cause]:
+        """What can be wrong with a run at all: rules of which the problem asks nothing need not be looked at."""
+        tests = {
+            Cause.START: self.latest_begin_s < NEVER_S,
+            Cause.DURATION: self.max_duration_s < NEVER_S,
+            Cause.DISTANCE: self.max_metres < NEVER_S,
+            Cause.DEPOT: (self.wanted_depot >= 0) & (len(self.problem.depots) > 1),
+            Cause.READY: self.under_way,
+            Cause.CUTOFF: np.append(self.due_s, self.cut_off_s) < NEVER_S,
+            Cause.SPLIT: self.partner >= 0,
+            Cause.BREAK: self.kind == Kind.BREAK,
+            Cause.BREAK_LATE: self.kind == Kind.BREAK,
+            Cause.LOCK_ORDER: np.array([lock.order != "free" for lock in self.problem.locks]),
+            Cause.EXECUTED: ~self.free[: self.tasks],
+            **{cause: self.barred[cause] for cause in OF_VAN_AND_VISIT},
+        }
+        return frozenset(cause for cause in Cause if cause not in tests or tests[cause].any())
+
+    @cached_property
+    def prices(self) -> Prices:
+        vans = self.problem.vans
+        energies = [self.problem.energies[van.energy] if van.energy else None for van in vans]
+        return Prices(
+            fixed_cents=np.array([van.fixed_cents for van in vans]),
+            hour_cents=np.array([van.hour_cents for van in vans]),
+            km_cents=np.array([van.km_cents for van in vans]),
+            normal_s=np.array([NEVER_S if van.normal_s is None else van.normal_s for van in vans]),
+            overtime_hour_cents=np.array([van.overtime_hour_cents for van in vans]),
+            wh_per_km=np.array([one.wh_per_km if one else 0 for one in energies]),
+            co2_g_per_km=np.array([one.co2_g_per_km if one else 0 for one in energies]),
+            cents_per_kwh=np.array([one.cents_per_kwh if one else 0.0 for one in energies]),
+        )
+
+    @cached_property
+    def tables(self) -> Tables:
+        """What a drive asks."""
+        loads, unloads = (np.isin(self.kind, (bound, Kind.RELOAD)) for bound in (Kind.START, Kind.END))
+        closing_s = np.append(self.cut_off_s, NEVER_S)[self.depot]
+        nodes = [
+            self.place,
+            self.service_s,
+            loads,
+            unloads,
+            self.kind == Kind.BREAK,
+            self.ready_s,
+            self.due_s,
+            closing_s,
+        ]
+        vans = [self.van_class, self.time_percent, self.latest_begin_s, self.finish_s, self.under_way]
+        slots = [(slot.from_s, slot.until_s, slot.percent) for slot in self.problem.slots]
+        return Tables(
+            nodes=np.array(nodes, dtype=np.int64),
+            vans=np.array(vans, dtype=np.int64),
+            open_s=self.open_s,
+            close_s=self.close_s,
+            amounts=np.array([self.deliver, self.collect, self.change]),
+            aboard=np.array([self.base_load, self.carried]),
+            metres=self.metres,
+            seconds=self.seconds,
+            slots=np.array(slots, dtype=np.int64).reshape(-1, 3),
+        )
 
     def node(self, van: int, key: str) -> int | None:
         """Return the node that a visit's key means on this van, or None."""
@@ -421,16 +513,7 @@ class _Compiler:
 
     def _barred(self, aboard: Bools, van_class: Ints, close_s: Ints) -> dict[Cause, Bools]:
         """For each reason that does not depend on the rest of the run: which van may not make which visit."""
-        causes = (
-            Cause.SKILL,
-            Cause.SIZE,
-            Cause.VAN,
-            Cause.ZONE,
-            Cause.LOCK_VAN,
-            Cause.ON_BOARD,
-            Cause.RELOAD,
-            Cause.BREAK,
-        )
+        causes = (*OF_VAN_AND_VISIT, Cause.RELOAD, Cause.BREAK)
         barred = {cause: np.zeros((len(self.vans), self.size), dtype=bool) for cause in causes}
         for index, van in enumerate(self.vans):
             for node in range(self.start_at):
@@ -562,3 +645,10 @@ def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int
             nodes = (instance.node(van, key) for key in run.visits[past:])
             found.append((van, [node for node in nodes if node is not None]))
     return found
+
+
+def runs_of(instance: Instance, plan: Iterable[tuple[int, Sequence[int]]]) -> list[Run]:
+    """Return a plan of vans and nodes as runs, what was executed at their beginning."""
+    vans = instance.problem.vans
+    done = [[one.visit for one in van.under_way.done] if van.under_way else [] for van in vans]
+    return [Run(van=vans[van].id, visits=[*done[van], *(instance.keys[node] for node in nodes)]) for van, nodes in plan]

@@ -1,11 +1,13 @@
 """The race: several searches on the cores given, and one plan that is the best of what they find together.
 
-Start: searches of different seeds from nothing, of sectors where the day is large. Exchange: the best goes on. Split: its
-runs in parts, each solved on a core of its own, along another cut every round. Recombine: the best of all runs seen.
-Finish: what PyVRP cannot be told is mended by OR-Tools.
+Start: searches of different seeds from nothing, of sectors where the day is large. Exchange: the best goes on, and now and
+then one core tries a van less. Split: its runs in parts, each solved on a core of its own, along another cut every round.
+Recombine: the best of all runs seen. Finish: what PyVRP cannot be told is mended by OR-Tools, and polished by the judge's
+own clock.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -15,20 +17,19 @@ from time import monotonic
 import numpy as np
 
 from solver.breaks import with_breaks
+from solver.clock import Bools
 from solver.construct import first_plan
 from solver.decompose import Split, joined, positions, sectors, split
 from solver.engines import Limits, Plan, Report, engine
 from solver.engines import pyvrp as pyvrp_engine
 from solver.engines.pyvrp import Part, alike
-from solver.evaluate import UNSERVED_WEIGHT, cost_of, evaluate
-from solver.instance import MANDATORY, Bools, Instance
+from solver.instance import MANDATORY, Instance
+from solver.rank import rank
 from solver.recombine import recombined
-from solver.rules import broken, keeps_all
+from solver.rules import keeps_all
 from solver.schedule import drive, table
 from solver.search import Taste, Until
-from solver.solution import Solution
-from solver.solve import runs_of
-from solver.team import Found, Task, Team
+from solver.team import Found, Polish, Task, Team
 
 NAME = "race"
 VERSIONS = {name: version(name) for name in ("pyvrp", "ortools")}
@@ -40,10 +41,16 @@ SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split
 PART_ITEMS = 320  # about as many in a part of a large day
 FEWEST_RUNS = 2  # in a part
+FEWER_TRIES, FEWER_SHARE = (
+    3,
+    0.5,
+)  # to do with a van less, where vans are this share of the cost: ways alone rarely save one
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
+ANSWER_S = 1.2  # within which the searches of a large day's sectors have a first plan, on a machine that is ours
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
-MENDING_SHARE = 0.4  # of the time for OR-Tools, where PyVRP was not told all
+MENDING_SHARE = 0.4  # of the time to mend, where PyVRP was not told all
+ORTOOLS_SHARE = 0.5  # of that for OR-Tools on one core; the rest is polished
 RECOMBINE_EFFORT = 0.3  # seconds, about; beside the searches
 POOL_RUNS = 3_000  # seen last
 TOO_LATE_S = 0.1  # before the end: a round would bring nothing
@@ -52,7 +59,7 @@ LAST_S, LAST_S_PER_ITEM = 0.03, 0.0002  # before the limit: to take the plans ov
 
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
     """Search until a limit or until `report` answers no; report each better plan."""
-    if pyvrp_engine.refused(instance):
+    if pyvrp_engine.refused(instance) and limits.iterations is not None:
         engine("ortools").run(instance, limits, warm, report)
         return
     with Team(instance, max(1, limits.threads)) as team:
@@ -63,28 +70,31 @@ class _Race:
     def __init__(self, instance: Instance, limits: Limits, team: Team, report: Report, warm: Plan) -> None:
         self.instance, self.limits, self.team, self.report = instance, limits, team, report
         self.cores, self.begun = max(1, limits.threads), monotonic()
+        self.late = self.begun + limits.time_s if limits.iterations is None else inf
         self.time_s = limits.time_s - LAST_S - LAST_S_PER_ITEM * len(instance.items)
         self.best, self.rank, self.going = warm, rank(instance, warm), True
         each = max(1, round(len(instance.items) / PART_ITEMS / self.cores))
         self.parts = self.cores * max(each, 2 // self.cores)
         self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self.parts)))
         self.impossible = not all_can_be_served(instance)
-        self.whole, self.seen = Part.whole(instance), list[tuple[int, list[int]]]()
+        self.whole, self.seen, self.tried = Part.whole(instance), list[tuple[int, list[int]]](), Counter[int]()
 
     @cached_property
     def where(self) -> np.ndarray:
         return positions(self.instance)
 
     def run(self) -> None:
-        mending = bool(pyvrp_engine.left_out(self.instance)) and self.limits.iterations is None
-        rounds = self.rounds - round(self.rounds * MENDING_SHARE) if mending else self.rounds
-        if mending:
-            self._take(first_plan(self.instance))
-        self._open()
+        told = not pyvrp_engine.left_out(self.instance)
+        rounds = self.rounds if told or self.limits.iterations is not None else round(self.rounds * (1 - MENDING_SHARE))
+        if pyvrp_engine.refused(self.instance):
+            told, rounds = False, 0
+            self._construct()
+        else:
+            self._open()
         for turn in range(rounds):
             if self._goes_on():
                 self._in_parts(turn) if turn >= self._start(rounds) else self._together(turn)
-        if mending and self._goes_on():
+        if not told and self.limits.iterations is None:
             self._mend()
 
     def _start(self, rounds: int) -> int:
@@ -93,15 +103,24 @@ class _Race:
         return rounds if items <= SPLIT_ITEMS else round(rounds * START_SHARE) if items <= LARGE_ITEMS else 0
 
     def _open(self) -> None:
-        """A first plan, soon: of the whole, or of sectors where the day is large."""
+        """A first plan at once, and a good one soon: of the whole, or of sectors where the day is large."""
         if self.best or len(self.instance.items) <= LARGE_ITEMS:
             tasks = [[self._task(self.whole, self.best, OPENING, core)] for core in range(self.cores)]
-            for found in self._ask(tasks):
+            for found in self._ask(tasks, self._construct):
                 self._take(found.plan)
         else:
-            self._solve(sectors(self.instance, self.where, self.parts), OPENING)
-        if self.rank[0] > 0 and not self.impossible:  # a machine that does much else, or too few vans in a sector
-            self._take(first_plan(self.instance))
+            self._solve(sectors(self.instance, self.where, self.parts), OPENING, self._construct_if_late)
+            self._construct()
+
+    def _construct_if_late(self) -> None:
+        """A large day's searches are as soon with a plan as we are, and with a better one; unless they keep us waiting."""
+        if self.limits.iterations is None and not self.team.all_answer(self.begun + ANSWER_S):
+            self._construct()
+
+    def _construct(self) -> None:
+        """However little of the machine is ours, there is a plan soon."""
+        if self.rank[0] > 0:
+            self._take(first_plan(self.instance, self.late))
 
     def _goes_on(self) -> bool:
         """Whether nobody has stopped us and there is time for more than setting out."""
@@ -109,12 +128,22 @@ class _Race:
         return self.going and not (timed and monotonic() > self.begun + self.time_s - TOO_LATE_S)
 
     def _together(self, turn: int) -> None:
-        """Start and exchange: every core searches the whole; now and then all go on from the best."""
+        """Start and exchange: every core searches the whole; now and then all go on from the best, or one tries a van less."""
         plan = self.best if turn % EXCHANGE_EVERY == EXCHANGE_EVERY - 1 else []
         tasks = [[self._task(self.whole, plan, turn, core)] for core in range(self.cores)]
+        if turn % EXCHANGE_EVERY == 1 and self._may_do_with_fewer():
+            tasks[-1] = [self._task(*with_fewer(self.instance, self.best), turn, self.cores - 1)]
         for found in self._ask(tasks, self._recombine if self.seen else None):
             self._take(found.plan)
             self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
+
+    def _may_do_with_fewer(self) -> bool:
+        """Whether a core can be spared for a smaller fleet: vans are most of the cost, and it has not been tried often."""
+        self.tried[len(self.best)] += 1
+        often = self.tried[len(self.best)] > FEWER_TRIES
+        vans_cents = sum(self.instance.problem.vans[van].fixed_cents for van, _ in self.best)
+        dear = self.rank[0] == 0 and vans_cents > FEWER_SHARE * self.rank[1]
+        return self.cores > 1 and len(self.best) > 1 and dear and not often
 
     def _in_parts(self, turn: int) -> None:
         """Split: the best plan's runs in parts, along another cut each turn."""
@@ -123,14 +152,14 @@ class _Race:
         else:
             self._solve(split(self.instance, self.where, self.best, self.parts, turn), turn)
 
-    def _solve(self, cut: Split, turn: int) -> None:
+    def _solve(self, cut: Split, turn: int, meanwhile: Callable[[], None] | None = None) -> None:
         """Every part on a core, some one after the other; the parts' plans together are a plan."""
         each = len(cut) // self.cores
         tasks = [
             [self._task(*cut[one * self.cores + core], turn, core, (one + 1) / each) for one in range(each)]
             for core in range(self.cores)
         ]
-        self._take(joined(found.plan for found in self._ask(tasks)))
+        self._take(joined(found.plan for found in self._ask(tasks, meanwhile)))
 
     def _recombine(self) -> None:
         """The best plan that the runs seen so far make together."""
@@ -138,16 +167,26 @@ class _Race:
             self._take(recombined(self.instance, self.best, self.seen, RECOMBINE_EFFORT))
 
     def _mend(self) -> None:
-        """Finish: OR-Tools knows every rule, and goes on from the best plan."""
+        """Finish: OR-Tools knows every rule, ruin and recreate also just how it is judged; then all go on from the best."""
+        now, end = monotonic(), self.begun + self.time_s
+        self._polish(self.cores - 1, now + ORTOOLS_SHARE * (end - now), self._by_ortools)
+        self._polish(self.cores, end)
+
+    def _polish(self, cores: int, until: float, meanwhile: Callable[[], None] | None = None) -> None:
+        if self._goes_on():
+            tasks = [[Polish(self.best, until, self.limits.seed * self.cores + core)] for core in range(cores)]
+            for found in self._ask(tasks, meanwhile):
+                self._take(found.plan)
+
+    def _by_ortools(self) -> None:
+        left_s = max(0.0, self.begun + self.time_s - monotonic())
         warm = self.best if self.best and self.rank[0] == 0 else None
-        engine("ortools").run(self.instance, self._rest(), warm, self._take)
+        engine("ortools").run(self.instance, replace(self.limits, time_s=ORTOOLS_SHARE * left_s), warm, self._take)
 
-    def _rest(self) -> Limits:
-        return replace(self.limits, time_s=max(0.0, self.begun + self.time_s - monotonic()))
-
-    def _ask(self, tasks: list[list[Task]], meanwhile: Callable[[], None] | None = None) -> list[Found]:
-        late = self.begun + self.limits.time_s if self.limits.iterations is None else inf
-        return self.team.ask(tasks, late, meanwhile)
+    def _ask(
+        self, tasks: Sequence[Sequence[Task | Polish]], meanwhile: Callable[[], None] | None = None
+    ) -> list[Found]:
+        return self.team.ask(tasks, self.late, meanwhile)
 
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
@@ -166,12 +205,19 @@ class _Race:
         return Until(now + max(0.0, end - now) * share)
 
     def _take(self, plan: Plan) -> bool:
-        """Keep a plan where it is better, and report it."""
+        """Keep a plan where it is better, and report it, until we are told to stop."""
         found = rank(self.instance, plan)
-        if found < self.rank:
+        if found < self.rank and self.going:
             self.best, self.rank = plan, found
-            self.going = self.report(plan) and self.going
+            self.going = self.report(plan)
         return self.going
+
+
+def with_fewer(instance: Instance, plan: Plan) -> tuple[Part, Plan]:
+    """Return the day for the plan's vans but the one with least to do, and the others' runs to begin from."""
+    least = min(plan, key=lambda run: len(run[1]))
+    others = [run for run in plan if run is not least]
+    return replace(Part.whole(instance), vans=tuple(van for van, _ in others)), others
 
 
 def all_can_be_served(instance: Instance) -> bool:
@@ -186,16 +232,3 @@ def _fine(instance: Instance, plan: Plan) -> Bools:
     return keeps_all(
         drive(instance, *table(instance, [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]))
     )
-
-
-def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
-    """Compare plans by this: rules broken and work missing first, then cents."""
-    if pyvrp_engine.left_out(instance):  # docks, locks across runs, balance: the judge knows all, and takes longer
-        return evaluate(instance, Solution(runs=runs_of(instance, plan))).rank
-    runs = drive(instance, *table(instance, plan))
-    made = {int(instance.item[node]) for _, nodes in plan for node in nodes}
-    missing = [item for item in range(len(instance.items)) if item not in made]
-    forgone = instance.prize_cents[missing]
-    wrong = sum(int(amounts.sum()) for amounts in broken(runs).values()) if plan else 0
-    unserved = int((forgone == MANDATORY).sum())
-    return wrong + UNSERVED_WEIGHT * unserved, int(cost_of(runs).sum() + forgone[forgone != MANDATORY].sum())

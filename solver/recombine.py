@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from ortools.linear_solver import pywraplp
 
+from solver.clock import Bools, Ints
 from solver.engines import Plan
 from solver.engines.pyvrp import alike
 from solver.evaluate import cost_of
-from solver.instance import MANDATORY, Bools, Instance, Ints
+from solver.instance import MANDATORY, Instance
 from solver.rules import keeps_all
 from solver.schedule import drive, table
 

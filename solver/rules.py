@@ -4,12 +4,13 @@ The idea: a rule looks at a table of runs, not at one, and answers with a table 
 is well; a capacity answers for each dimension (R, K, D). So the same rule judges a plan and ten thousand attempts to mend it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from solver.instance import NEVER_S, Bools, Instance, Ints, Kind, has_rested
+from solver.clock import NEVER_S, Bools, Ints, columns
+from solver.instance import Instance, Kind, has_rested
 from solver.problem import Lock
 from solver.schedule import Schedule
 from solver.solution import Cause
@@ -103,8 +104,6 @@ def _barred(runs: Schedule, cause: Cause) -> Ints:
 def trip_touches_the_depot(runs: Schedule) -> Ints:
     """Crates are loaded at their own depot, and brought back to it, on the same trip."""
     instance = runs.instance
-    if len(instance.problem.depots) < 2 or (instance.wanted_depot < 0).all():
-        return np.zeros(runs.rows.shape, dtype=np.int64)
     wanted, before, after = instance.wanted_depot[runs.rows], *_trip_depots(runs)
     delivers, collects = instance.deliver[runs.rows].any(axis=2), instance.collect[runs.rows].any(axis=2)
     loaded = instance.aboard[runs.van[:, None], runs.rows]
@@ -129,8 +128,6 @@ def _trip_depots(runs: Schedule) -> tuple[Ints, Ints]:
 def crates_are_loaded(runs: Schedule) -> Ints:
     """A van under way hands over only what it carries, until it has been at a depot again."""
     under_way = runs.instance.under_way[runs.van]
-    if not under_way.any():
-        return np.zeros(runs.rows.shape, dtype=np.int64)
     reloaded = (runs.kinds == Kind.RELOAD).cumsum(axis=1) > 0
     delivers = runs.instance.deliver[runs.rows].any(axis=2)
     loaded = runs.instance.aboard[runs.van[:, None], runs.rows]
@@ -153,9 +150,7 @@ def reloads_are_allowed(runs: Schedule) -> Ints:
 def halves_stay_together(runs: Schedule) -> Ints:
     """A shipment is collected before it is delivered, by one van."""
     partner = runs.instance.partner[runs.rows]
-    if (partner < 0).all():
-        return np.zeros(runs.rows.shape, dtype=np.int64)
-    other = np.take_along_axis(runs.column, np.where(partner < 0, runs.instance.void, partner), axis=1)
+    other = columns(runs.rows, partner)
     here = np.arange(runs.rows.shape[1])[None, :]
     carried = runs.instance.aboard[runs.van[:, None], runs.rows]
     collecting = runs.kinds == Kind.COLLECT
@@ -171,7 +166,7 @@ def breaks_are_taken(runs: Schedule) -> Ints:
         for node in nodes if len(mine) else ():
             last, rested_s = runs.instance.close_s[0, node, -1], _earliest_rest(runs.instance, node)
             spared = (last < NEVER_S) & ((runs.ended_s[mine] <= last) | (runs.started_s[mine] >= rested_s))
-            missing[mine] += (runs.column[mine, node] < 0) & ~spared & (not has_rested(runs.instance, van, node))
+            missing[mine] += (runs.column(node)[mine] < 0) & ~spared & (not has_rested(runs.instance, van, node))
     amounts = np.zeros(runs.rows.shape, dtype=np.int64)
     amounts[np.arange(len(missing)), runs.last] = missing
     return amounts
@@ -194,7 +189,7 @@ def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
     number = runs.instance.task_number
     before = np.full(len(runs.rows), -1)
     for visit in lock.visits:
-        here = runs.column[:, number[visit]]
+        here = runs.column(number[visit])
         gap = (here != before + 1) if lock.order == "unbroken" else (here < before)
         rows = np.flatnonzero((here >= 0) & (before >= 0) & gap)
         amounts[rows, here[rows]] = 1
@@ -204,7 +199,7 @@ def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
 def each_visit_once(runs: Schedule) -> Ints:
     """No visit is made twice on a run."""
     here = np.arange(runs.rows.shape[1])[None, :]
-    last = np.take_along_axis(runs.column, runs.rows, axis=1)
+    last = columns(runs.rows, runs.rows)
     single = (runs.kinds <= Kind.DELIVER) | (runs.kinds == Kind.BREAK)
     return np.asarray((last != here) & single, dtype=np.int64)
 
@@ -248,14 +243,18 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def rules_of(instance: Instance) -> Iterator[Rule]:
+    """Yield the rules that a run of this problem can break."""
+    return (rule for rule in RULES if rule.cause in instance.breakable)
+
+
 def broken(runs: Schedule) -> dict[Cause, Ints]:
     """Return the causes found in any run, each with its total amount by run (R)."""
     found = dict[Cause, Ints]()
-    for rule in RULES:
+    for rule in rules_of(runs.instance):
         amounts = rule.amounts(runs)
         if amounts.any():
-            by_run = amounts.reshape(len(runs.rows), -1).sum(axis=1)
-            found[rule.cause] = found.get(rule.cause, 0) + by_run
+            found[rule.cause] = amounts.reshape(len(runs.rows), -1).sum(axis=1)
     return found
 
 

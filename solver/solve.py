@@ -7,12 +7,13 @@ is better, and told to whoever listens. So the result is never worse than the pl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 
 from solver.construct import completed, first_plan
 from solver.docks import taking_turns
 from solver.engines import ENGINES, Limits, Plan
 from solver.evaluate import evaluate
-from solver.instance import Instance, compiled, rows_of
+from solver.instance import Instance, compiled, rows_of, runs_of
 from solver.problem import Problem, Run
 from solver.solution import Evaluation, Solution
 from solver.worker import Job, plans
@@ -20,7 +21,7 @@ from solver.worker import Job, plans
 OnBetter = Callable[[Solution, Evaluation], object]
 
 SLOW_TO_BEGIN = ("ortools",)  # engines that leave one waiting for a first plan
-PATIENCE_S = 2.0  # beyond its limit, before an engine that does not stop is ended: building a large model takes time
+PATIENCE_S = 0.5  # beyond its limit, before an engine that does not stop is ended: plans found in time have to travel
 
 
 def solve(
@@ -41,7 +42,7 @@ def solve(
     KeyError
         When there is no such engine.
     WorkerError
-        When the engine failed and no plan is at hand.
+        When the engine failed before it found any plan.
     """
     instance, limits = compiled(problem), limits or Limits()
     if engine not in ENGINES:
@@ -51,13 +52,12 @@ def solve(
         best.warm = True
         best.offer(warm.runs, warm.engine, warm.versions)
         if best.evaluation and best.evaluation.unserved:
-            best.offer_plan(completed(instance, rows_of(instance, warm.runs)), "construct", {})
+            best.offer_plan(completed(instance, rows_of(instance, warm.runs), best.until), "construct", {})
     if engine in SLOW_TO_BEGIN:
-        best.offer_plan(first_plan(instance), "construct", {})
+        best.construct()
     for plan, versions in _search(instance, limits, engine, best):
         best.offer_plan(plan, engine, versions)
-    if not best.evaluation or not best.evaluation.feasible:
-        best.offer_plan(first_plan(instance), "construct", {})
+    best.construct()
     return best.solution
 
 
@@ -69,7 +69,7 @@ def _search(instance: Instance, limits: Limits, engine: str, best: "_Best") -> I
     rest = Limits(max(left_s, 0.0), limits.iterations, limits.threads, limits.seed)
     warm = rows_of(instance, best.solution.runs) if best.warm else None
     patience_s = None if limits.iterations is not None else left_s + PATIENCE_S
-    yield from plans(Job(engine, instance, rest, warm), patience_s, best.cancel)
+    yield from plans(Job(engine, instance, rest, warm), patience_s, best.cancel, best.construct)
 
 
 class _Best:
@@ -85,6 +85,17 @@ class _Best:
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.begun
+
+    @property
+    def until(self) -> float:
+        """The instant when constructing ends: at the limit, or in a moment where that is past."""
+        endless = self.limits.iterations is not None
+        return inf if endless else max(self.begun + self.limits.time_s, time.monotonic() + PATIENCE_S)
+
+    def construct(self) -> None:
+        """Offer a first plan where there is no feasible one."""
+        if not self.evaluation or not self.evaluation.feasible:
+            self.offer_plan(first_plan(self.instance, self.until), "construct", {})
 
     def offer_plan(self, plan: Plan, engine: str, versions: dict[str, str]) -> None:
         """Judge an engine's plan."""
@@ -105,10 +116,3 @@ class _Best:
             self.solution, self.evaluation = solution, evaluation
             if self.on_better and self.on_better(solution, evaluation) is False:
                 self.cancel.set()
-
-
-def runs_of(instance: Instance, plan: Plan) -> list[Run]:
-    """Return a plan of vans and nodes as runs, what was executed at their beginning."""
-    vans = instance.problem.vans
-    done = [[one.visit for one in van.under_way.done] if van.under_way else [] for van in vans]
-    return [Run(van=vans[van].id, visits=[*done[van], *(instance.keys[node] for node in nodes)]) for van, nodes in plan]

@@ -16,7 +16,10 @@ from time import monotonic
 from solver.engines import Plan
 from solver.engines.pyvrp import Model, Part, alike, with_breaks_of
 from solver.instance import Instance, Kind
+from solver.polish import polished
 from solver.search import ORDINARY, Search, Taste, Until
+
+KEPT = 2  # searches in a child: of the whole, and of one that was tried between
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,15 @@ class Task:
     until: Until
     seed: int
     taste: Taste = ORDINARY
+
+
+@dataclass(frozen=True)
+class Polish:
+    """Ruin and recreate the whole plan by the judge's clock until the instant."""
+
+    plan: Plan
+    until_at: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Team:
             child.join()
 
     def ask(
-        self, tasks: Sequence[Sequence[Task]], late: float, meanwhile: Callable[[], None] | None = None
+        self, tasks: Sequence[Sequence[Task | Polish]], late: float, meanwhile: Callable[[], None] | None = None
     ) -> list[Found]:
         """Give each child its tasks, one after the other, and return what was found for each, in order.
 
@@ -73,8 +85,12 @@ class Team:
             meanwhile()
         return [found for pipe, mine in zip(self.pipes, tasks, strict=False) for found in _answer(pipe, mine, late)]
 
+    def all_answer(self, until: float) -> bool:
+        """Whether every child has answered by then; returns as soon as it knows."""
+        return all(pipe.poll(max(0.0, until - monotonic())) for pipe in self.pipes)
 
-def _answer(pipe: Connection, asked: Sequence[Task], late: float) -> list[Found]:
+
+def _answer(pipe: Connection, asked: Sequence[Task | Polish], late: float) -> list[Found]:
     """Return the child's answer, or what it was asked with."""
     answer = [Found(task.plan, []) for task in asked]
     with suppress(EOFError, ConnectionError):
@@ -96,22 +112,28 @@ def _serve(instance: Instance, pipe: Connection) -> None:
 class _Child:
     def __init__(self, instance: Instance) -> None:
         self.instance, self.kinds = instance, alike(instance)
-        self.search: Search | None = None
+        self.searches = dict[tuple[Part, Taste], Search]()
 
-    def found(self, task: Task) -> Found:
+    def found(self, task: Task | Polish) -> Found:
+        if isinstance(task, Polish):
+            return Found(polished(self.instance, task.plan, task.until_at, task.seed), [])
         search = self._search(task)
         search.go_on(task.until)
         plan = search.best if search.best.is_feasible() else search.current
         return Found(with_breaks_of(self.instance, search.model.decode(plan)), search.take_runs())
 
     def _search(self, task: Task) -> Search:
-        """Go on with the last search where it was of the same part."""
-        search, plan = self.search, _without_breaks(self.instance, task.plan)
-        if search is None or search.model.part != task.part or search.taste != task.taste:
+        """Go on with a search of the same part, or begin one; the last few are kept."""
+        key, plan = (task.part, task.taste), _without_breaks(self.instance, task.plan)
+        search = self.searches.pop(key, None)
+        if search is None:
             model = Model(self.instance, task.part, self.kinds)
-            search = self.search = Search(model, task.seed, task.taste, model.encode(plan) if plan else None)
+            search = Search(model, task.seed, task.taste, model.encode(plan) if plan else None)
         elif plan:
             search.begin_from(search.model.encode(plan))
+        self.searches[key] = search
+        if len(self.searches) > KEPT:
+            del self.searches[next(iter(self.searches))]
         return search
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,7 +37,9 @@ class Job:
     instance: Instance
     limits: Limits
     warm: Plan | None
-    sent_s: float = field(default_factory=time.time)  # so that starting the process counts as search time
+    sent_s: float = field(
+        default_factory=time.time
+    )  # so that starting the process counts as search time, up to a share
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,14 @@ def end_idle() -> None:
 
 
 def plans(
-    job: Job, patience_s: float | None, cancel: threading.Event | None = None
+    job: Job,
+    patience_s: float | None,
+    cancel: threading.Event | None = None,
+    while_it_starts: Callable[[], None] | None = None,
 ) -> Iterator[tuple[Plan, dict[str, str]]]:
     """Run a search in a worker and yield its plans as they come; closing the iterator or `cancel` ends the search.
+
+    `while_it_starts` is called once if the worker is a new process, which takes a second or more to begin.
 
     Raises
     ------
@@ -146,9 +153,12 @@ def plans(
         When the engine failed before it found any plan.
     """
     worker, finished, found = hire(), False, False
-    patience_s = patience_s + STARTING_S if patience_s is not None and not worker.jobs else patience_s
+    new = not worker.jobs
     try:
         worker.start(job)
+        if new and while_it_starts:
+            while_it_starts()
+        patience_s = patience_s + STARTING_S * new if patience_s is not None else None
         for answer in _answers(worker, patience_s, cancel):
             if answer is None or answer.kind == "failed":
                 if not found:

@@ -8,10 +8,11 @@ one way; guided local search from a first plan where crates go out and back or w
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from itertools import pairwise
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,11 @@ from ortools.constraint_solver import (
 )
 
 from solver.breaks import with_breaks
+from solver.clock import NEVER_S, Ints
 from solver.construct import first_plan
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, NEVER_S, Instance, Ints, Kind, has_rested
+from solver.insertion import without_idle_reloads
+from solver.instance import MANDATORY, Instance, Kind, has_rested
 
 NAME = "ortools"
 VERSIONS = {"ortools": version("ortools")}
@@ -421,18 +424,19 @@ def docks_hold(model: Model) -> None:
 
 
 def _stays(model: Model, depot: int) -> list[tuple[Any, Any]]:
-    """Return the interval at the depot of each van's start, end and reload, and the variable that says it happens."""
+    """Return the interval at the depot of each start, end, reload and trunk's half, and the variable that says it happens."""
     instance, solver, routing = model.instance, model.solver, model.routing
     ends = [(routing.Start(van), int(instance.start[van]), routing.ActiveVehicleVar(van)) for van in model.vans]
     ends += [(routing.End(van), int(instance.end[van]), routing.ActiveVehicleVar(van)) for van in model.vans]
     ends += [
-        (index, model.nodes[model.manager.IndexToNode(index)], routing.ActiveVar(index)) for index, _ in model.reloads
+        (model.manager.NodeToIndex(at), node, routing.ActiveVar(model.manager.NodeToIndex(at)))
+        for at, node in enumerate(model.nodes[: model.visits])
     ]
     time = model.dimensions["time"]
     return [
         (solver.FixedDurationIntervalVar(time.CumulVar(index), int(instance.service_s[node]), f"dock {index}"), happens)
         for index, node, happens in ends
-        if instance.depot[node] == depot and instance.service_s[node]
+        if instance.dock[node] == depot and instance.service_s[node]
     ]
 
 
@@ -636,8 +640,9 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     if not instance.free.any():
         report([])
         return
+    begun = monotonic()
     model = build(instance)
-    chosen = parameters(model, limits)
+    chosen = parameters(model, replace(limits, time_s=limits.time_s - (monotonic() - begun)))
     watch = _Watch(model, report)
     model.routing.CloseModelWithParameters(chosen)
     model.routing.AddAtSolutionCallback(watch)
@@ -696,15 +701,5 @@ def _runs(model: Model, following: Callable[[int], int]) -> Plan:
             nodes.append(model.nodes[model.manager.IndexToNode(index)])
             index = following(index)
         if nodes or model.instance.under_way[van]:
-            runs.append((van, with_breaks(model.instance, van, _without_idle_reloads(model.instance, nodes))))
+            runs.append((van, with_breaks(model.instance, van, without_idle_reloads(model.instance, nodes))))
     return runs
-
-
-def _without_idle_reloads(instance: Instance, nodes: list[int]) -> list[int]:
-    """Drop reloads that nothing follows before the next one or the end."""
-    kept = list[int]()
-    for node, after in pairwise([*nodes, -1]):
-        idle = instance.kind[node] == Kind.RELOAD and (after == -1 or instance.kind[after] == Kind.RELOAD)
-        if not idle:
-            kept.append(node)
-    return kept

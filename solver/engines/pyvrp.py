@@ -16,8 +16,9 @@ import numpy as np
 import pyvrp
 
 from solver.breaks import with_breaks
+from solver.clock import NEVER_S, Ints
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, NEVER_S, Instance, Ints, Kind
+from solver.instance import MANDATORY, Instance, Kind
 from solver.problem import DAY_S
 from solver.schedule import drive, table
 
@@ -320,9 +321,8 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     reasons = refused(instance)
     if reasons:
         raise ValueError(f"PyVRP cannot take {', '.join(reasons)}")
-    model = Model(instance, Part.whole(instance))
+    stop, model = _Stop(limits), Model(instance, Part.whole(instance))
     params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=_Watch(model, report)))
-    stop = _Stop(limits)
     pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
 
 

@@ -12,13 +12,14 @@ from typing import Any
 import vroom
 
 from solver.breaks import with_breaks
+from solver.clock import NEVER_S
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, NEVER_S, Instance, Kind
+from solver.instance import MANDATORY, Instance, Kind
 
 NAME = "vroom"
 VERSIONS = {"vroom": version("pyvroom")}
 
-QUICK, THOROUGH = 1, 5  # VROOM's exploration levels: a seed within tenths of a second; all that it has
+EXPLORATION = 5  # all that VROOM has
 SOLVING_SHARE = 0.93  # of the time: the rest is for asking, answering, and VROOM's own steps between looks at the clock
 FIRST_PRIORITY, LAST_PRIORITY = 100, 0
 WHOLE_DAY_S = 10**8  # stands for no limit: VROOM multiplies by a hundred
@@ -42,17 +43,16 @@ def left_out(instance: Instance) -> list[str]:
 
 
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
-    """Report VROOM's one plan. It takes no seed and no plan to begin with, and may end early."""
-    report(plan_within(instance, SOLVING_SHARE * limits.time_s, limits.threads, THOROUGH))
+    """Report VROOM's one plan; empty where vans are under way: it cannot know what they carry.
+
+    It takes no seed and no plan to begin with, and may end early.
+    """
+    report([] if instance.under_way.any() else _solved(instance, SOLVING_SHARE * limits.time_s, limits.threads))
 
 
-def plan_within(instance: Instance, time_s: float, threads: int, exploration: int) -> Plan:
-    """Return VROOM's plan after at most this time; empty where vans are under way: it cannot know what they carry."""
-    if instance.under_way.any():
-        return []
-    asked = _input(instance)
+def _solved(instance: Instance, time_s: float, threads: int) -> Plan:
     timeout = timedelta(milliseconds=max(1, int(1000 * time_s)))
-    answer = asked.solve(exploration_level=exploration, nb_threads=threads, timeout=timeout)
+    answer = _input(instance).solve(exploration_level=EXPLORATION, nb_threads=threads, timeout=timeout)
     return list(_plan(instance, answer))
 
 

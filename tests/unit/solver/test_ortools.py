@@ -8,10 +8,9 @@ from solver import construct
 from solver.docks import taking_turns
 from solver.engines import Limits, Plan, ortools
 from solver.evaluate import evaluate
-from solver.instance import Instance, compiled
+from solver.instance import Instance, compiled, runs_of
 from solver.problem import Problem
 from solver.solution import Cause, Evaluation, Solution
-from solver.solve import runs_of
 from tests.unit.solver.days import TWO_VANS, day, stop, under_way, van, wrong
 
 SEARCH = Limits(time_s=0.3)

@@ -10,11 +10,10 @@ from solver.engines import vroom as vroom_engine
 from solver.engines.pyvrp import Part
 from solver.evaluate import evaluate
 from solver.generate import courier_day
-from solver.instance import MANDATORY, compiled
+from solver.instance import MANDATORY, compiled, runs_of
 from solver.problem import Break, UnderWay, Window
 from solver.search import Until, first_penalties
 from solver.solution import Solution
-from solver.solve import runs_of
 from solver.team import Task, Team
 
 DAY = courier_day(12, seed=3)

@@ -1,6 +1,7 @@
 """Searches together: nothing is lost in parts, nothing gets worse by recombining, and the judge agrees with the engines."""
 
-from time import monotonic
+from itertools import chain
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ from solver.engines import Limits, Plan, engine
 from solver.engines.pyvrp import Model, Part, left_out, refused
 from solver.evaluate import evaluate
 from solver.generate import courier_day
-from solver.instance import Instance, compiled
+from solver.instance import Instance, compiled, runs_of
 from solver.problem import Break, Lock, Stop, UnderWay, Window
-from solver.race import rank
+from solver.rank import rank
 from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
 from solver.solution import Solution
-from solver.solve import runs_of
-from solver.team import Found
+from solver.solve import solve
+from solver.team import Task
 
 DAY = compiled(courier_day(30, seed=5))
 EASY = [stop.model_copy(update={"windows": [], "prize_cents": None}) for stop in courier_day(30, seed=5).stops]
@@ -164,9 +165,24 @@ def test_a_search_that_goes_on_from_a_plan_never_strays_to_a_worse_one_at_first(
         assert again.penalties.cost_evaluator().penalised_cost(again.current) <= begun
 
 
-def test_a_race_whose_searches_find_nothing_has_a_plan_all_the_same(monkeypatch):
-    monkeypatch.setattr(race.Team, "ask", lambda self, tasks, *_: [Found([], []) for mine in tasks for _ in mine])
-    assert judged(DAY, found("race", DAY, QUICK)[-1]).feasible
+@pytest.mark.parametrize("large_items", [700, 20])
+def test_a_race_whose_searches_never_answer_has_a_plan_at_once_and_ends_in_time(monkeypatch, large_items):
+    monkeypatch.setattr(race, "LARGE_ITEMS", large_items)
+    monkeypatch.setattr(race, "ANSWER_S", 0.2)
+    monkeypatch.setattr(Search, "go_on", lambda *_: sleep(60))
+    began, limit_s = monotonic(), 0.5
+    assert judged(DAY, found("race", DAY, Limits(limit_s, threads=2))[0]).feasible
+    assert monotonic() - began < limit_s + BUSY_S
+
+
+def test_there_is_a_plan_when_no_time_is_left_for_any_search():
+    solution = solve(DAY, Limits(time_s=0.0))
+    assert solution.engine == "construct"
+    assert evaluate(DAY, solution).feasible
+
+
+def test_a_first_plan_is_cut_short_where_the_clock_says_so():
+    assert first_plan(DAY, until=0.0) == []
 
 
 def test_a_race_with_an_iteration_limit_and_a_seed_gives_the_same_plan_again():
@@ -195,6 +211,17 @@ def test_a_large_day_begins_in_sectors_and_goes_on_in_parts(monkeypatch):
     monkeypatch.setattr(race, "LARGE_ITEMS", 20)
     monkeypatch.setattr(race, "SPLIT_ITEMS", 10)
     assert judged(DAY, found("race", DAY, QUICK)[-1]).feasible
+
+
+@pytest.mark.parametrize(("fixed_cents", "fewer"), [(100, False), (100_000, True)])
+def test_where_vans_are_most_of_the_cost_a_core_tries_one_less(monkeypatch, fixed_cents, fewer):
+    vans = [van.model_copy(update={"fixed_cents": fixed_cents}) for van in DAY.problem.vans]
+    day, asked, ask = compiled(DAY.problem.model_copy(update={"vans": vans})), list[Task](), race.Team.ask
+    monkeypatch.setattr(
+        race.Team, "ask", lambda self, tasks, *rest: asked.extend(chain.from_iterable(tasks)) or ask(self, tasks, *rest)
+    )
+    assert judged(day, found("race", day, QUICK)[-1]).feasible
+    assert any(len(task.part.vans) < len(vans) for task in asked) is fewer
 
 
 def test_what_pyvrp_is_not_told_is_mended():

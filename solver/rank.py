@@ -1,0 +1,34 @@
+"""Which of two plans is better, as engines' plans are compared by the hundred: what is wrong first, then cents.
+
+The idea: where nothing ties runs together, their own rules and costs add up to what the judge would say, in a part of the
+time.
+"""
+
+from solver.docks import taking_turns
+from solver.engines import Plan
+from solver.evaluate import UNSERVED_WEIGHT, cost_of, evaluate
+from solver.instance import MANDATORY, Instance, runs_of
+from solver.rules import broken
+from solver.schedule import drive, table
+from solver.solution import Solution
+
+
+def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
+    """Compare plans of one problem by this: less is better."""
+    if _tied(instance):
+        return evaluate(instance, Solution(runs=taking_turns(instance, runs_of(instance, plan)))).rank
+    runs = drive(instance, *table(instance, plan))
+    made = {int(instance.item[node]) for _, nodes in plan for node in nodes}
+    missing = [item for item in range(len(instance.items)) if item not in made]
+    forgone = instance.prize_cents[missing]
+    wrong = sum(int(amounts.sum()) for amounts in broken(runs).values()) if plan else 0
+    unserved = int((forgone == MANDATORY).sum())
+    return wrong + UNSERVED_WEIGHT * unserved, int(cost_of(runs).sum() + forgone[forgone != MANDATORY].sum())
+
+
+def _tied(instance: Instance) -> bool:
+    """Whether there is more to a plan than its runs: shared docks and locks, balance, priorities, what has been done."""
+    problem = instance.problem
+    together = any(depot.docks for depot in problem.depots) or any(not lock.van for lock in problem.locks)
+    weighed = problem.costs.imbalance_hour_cents > 0 or bool(instance.priority.any())
+    return together or weighed or bool(instance.under_way.any())
