@@ -96,6 +96,28 @@ class Settings(BaseSettings):
         description="Local time of the nightly plan; after the last hub sorted, before the first van.",
     )
     moves_per_day: int = Field(ge=0, description="Budget of shelf picks a day, met by a price per move.")
+    staff_minutes_per_day: float | None = Field(
+        default=None,
+        ge=0,
+        description="Budget of all places' staff for picks, met by a price of the minute; empty: none.",
+    )
+    van_hours_per_day: float | None = Field(
+        default=None, ge=0, description="Budget of van hours for picks, met by a price of the hour; empty: none."
+    )
+    desk_chance: float = Field(
+        ge=0,
+        le=1,
+        description="A copy likelier than this to come to a desk within the horizon is not picked; 1: no desk asks.",
+    )
+    held_back_share: float = Field(
+        ge=0, lt=1, description="Share of proposed moves left undone at random, to measure what moves bring."
+    )
+    publish_targets: bool = Field(
+        description="Publish each lent copy's wanted place on stock.targets, for library systems that cannot ask."
+    )
+    planning: dict[str, float] = Field(
+        description="Any other setting of rotation.rebalancing.snapshot.Settings by its name, such as equity = 0.3."
+    )
     horizon_weeks: int = Field(ge=1, le=52, description="Over how many weeks a copy's expected loans count.")
     history_weeks: int = Field(ge=1, le=520, description="How many weeks of the past tell demand.")
     cooldown_days: int = Field(ge=0, description="How long a moved copy stays before a plan may move it again.")

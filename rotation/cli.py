@@ -29,6 +29,7 @@ feed_app = typer.Typer(no_args_is_help=True, help="Library systems: what happens
 sip2_app = typer.Typer(
     no_args_is_help=True, help="SIP2: sorters, self-service machines, and the library system behind them."
 )
+set_app = typer.Typer(no_args_is_help=True, help="Sets that somebody asks for: an exhibition, a school's deposit.")
 config_app = typer.Typer(no_args_is_help=True, help="Settings.")
 import_app = typer.Typer(no_args_is_help=True, help="Real data from elsewhere.")
 for name, sub in (
@@ -40,6 +41,7 @@ for name, sub in (
     ("import", import_app),
     ("feed", feed_app),
     ("sip2", sip2_app),
+    ("set", set_app),
 ):
     app.add_typer(sub, name=name)
 
@@ -291,6 +293,116 @@ def why(copy: Annotated[str, typer.Argument(help="The copy's id.")], as_json: Js
         _print(of_copy(connection, copy), as_json, show)
 
 
+@app.command("why-not")
+def why_not(
+    title: Annotated[str, typer.Argument(help="The title's id.")],
+    place: Annotated[str, typer.Argument(help="The place's id.")],
+    as_json: Json = False,
+) -> None:
+    """Say why no copy of a title goes to a place, or which one does."""
+    from rotation.why import not_there
+
+    def show(answer: dict[str, Any]) -> None:
+        Console().print(f"{answer['why']['zh']}\n{answer['why']['en']}", highlight=False)
+
+    with _beside() as (settings, network, engine), engine.connect() as connection:
+        _print(not_there(connection, network, settings, title, place), as_json, show)
+
+
+@app.command()
+def prices(
+    place: Annotated[str, typer.Argument(help="A place's id; default: all.")] = "", as_json: Json = False
+) -> None:
+    """Show the last night's prices, floors, and the purchase and weeding lists."""
+    from dataclasses import asdict
+
+    from rotation.web.night import last
+
+    def show(answer: dict[str, Any]) -> None:
+        lists = ("floors", "shelves", "purchases", "weeding")
+        _pairs({name: value for name, value in answer.items() if name not in lists})
+        for name in lists:
+            Console().print(f"\n{name}", highlight=False)
+            _table(*(answer[name][0] if answer[name] else ()))(list(answer[name]))
+
+    with _beside() as (_, _network, engine), engine.connect() as connection:
+        found = last(connection, place)
+        if found is None:
+            _end("no night has been planned yet: `rotation plan` makes one", BAD_INPUT)
+        else:
+            _print(asdict(found), as_json, show)
+
+
+@app.command()
+def owners(as_json: Json = False) -> None:
+    """Show what owners owe each other: copies that stand with another owner."""
+    from dataclasses import asdict
+
+    from rotation.owners import balances
+
+    with _beside() as (_, network, engine), engine.connect() as connection:
+        rows = [asdict(one) | {"owed": one.owed} for one in balances(connection, network)]
+        _print(rows, as_json, _table("lender", "borrower", "lent", "borrowed", "owed"))
+
+
+@app.command()
+def standards(as_json: Json = False) -> None:
+    """List the figures of standards and practice that floors may name; one without a value is not known."""
+    from config.figures import figures
+
+    with one_sentence():
+        rows = [one.model_dump() | {"about": one.about.zh, "unit": one.unit.zh} for one in figures().values()]
+        known = [row | {"value": "未知 unknown" if row["value"] is None else row["value"]} for row in rows]
+        _print(rows if as_json else known, as_json, _table("id", "value", "unit", "about", "source", "date"))
+
+
+# --- Sets -------------------------------------------------------------------------------------------------------------
+
+
+@set_app.command("ask")
+def set_ask(
+    place: Annotated[str, typer.Argument(help="The place's id.")],
+    due: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="It is to stand there by this day.")],
+    title: Annotated[list[str] | None, typer.Option(help="A title's id; as often as there are titles.")] = None,
+    title_class: Annotated[str | None, typer.Option("--class", help="Or a class, of titles new to the place.")] = None,
+    copies: Annotated[int, typer.Option(help="So many of the class.")] = 0,
+    return_on: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day it goes back.")] = None,
+    note: Annotated[str, typer.Option(help="What it is for.")] = "",
+) -> None:
+    """Ask for a set of titles, or of so many copies of a class that are new to a place."""
+    from rotation import sets
+    from rotation.store.clock import read_clock
+
+    until = return_on.date() if return_on else None
+    asked = sets.Asked(place, due.date(), title or (), title_class, copies, until, note)
+    with _beside() as (_, network, engine), engine.begin() as connection:
+        now = read_clock(connection).now()
+        say(sets.ask(connection, network, asked, who="command line", at=now))
+
+
+@set_app.command("list")
+def set_list(as_json: Json = False) -> None:
+    """List the sets and how far each has come."""
+    from dataclasses import asdict
+
+    from rotation.sets import standing
+
+    with _beside() as (_, _network, engine), engine.connect() as connection:
+        columns = ("set_id", "place_id", "title_class", "due", "return_on", "copies", "come", "coming", "note")
+        _print([asdict(one) for one in standing(connection)], as_json, _table(*columns))
+
+
+@set_app.command("cancel")
+def set_cancel(set_id: Annotated[str, typer.Argument(help="The set's id.")]) -> None:
+    """Gather no more of a set; what has come becomes ordinary stock."""
+    from rotation.sets import cancel
+    from rotation.store.clock import read_clock
+
+    with _beside() as (_, _network, engine), engine.begin() as connection:
+        cancel(connection, set_id, read_clock(connection).now())
+        say(f"{set_id} is not gathered any more")
+
+
 @app.command("what-if")
 def what_if(
     moves: Annotated[int | None, typer.Option(help="Moves a day.")] = None,
@@ -300,6 +412,8 @@ def what_if(
     floor_bonus: Annotated[float | None, typer.Option(help="Loans that a copy of a special shelf is worth.")] = None,
     capacity: Annotated[list[str] | None, typer.Option(help="PLACE=TIMES what it takes in and gives away.")] = None,
     closed: Annotated[list[str] | None, typer.Option(help="A place that no copy comes to or leaves.")] = None,
+    add: Annotated[list[str] | None, typer.Option(help="ID=LAT,LON[,TIER] of a place that there is not yet.")] = None,
+    move: Annotated[list[str] | None, typer.Option(help="PLACE=LAT,LON where it would stand.")] = None,
     day: Annotated[
         datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="Another day than today.")
     ] = None,
@@ -307,7 +421,7 @@ def what_if(
 ) -> None:
     """Plan the day as it is and with a change, beside each other; nothing is kept."""
     from rotation.rebalancing.what_if import Change
-    from rotation.what_if import beside_todays, capacities
+    from rotation.what_if import additions, beside_todays, capacities, journeys
 
     def show(answer: dict[str, Any]) -> None:
         for name in ("as_is", "changed", "arrivals"):
@@ -318,7 +432,17 @@ def what_if(
     change = Change(moves, move_price, equity, fresh_bonus, floor_bonus)
     with _beside() as (settings, network, engine), engine.connect() as connection:
         limits, when = capacities(capacity or ()), day.date() if day else None
-        made = beside_todays(connection, network, settings, change, capacity=limits, closed=closed or (), day=when)
+        made = beside_todays(
+            connection,
+            network,
+            settings,
+            change,
+            capacity=limits,
+            closed=closed or (),
+            added=additions(add or ()),
+            moved=journeys(move or ()),
+            day=when,
+        )
         _print(made, as_json, show)
 
 

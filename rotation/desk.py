@@ -137,8 +137,8 @@ class Desk:
             return self._plain(copy, place_id)
         names = self._world.names
         counted = self._world.counted_at(copy.copy_id, otherwise=names.place_row.get(copy.place_id, -1))
-        owner = names.owners.index(copy.owner_id) if copy.owner_id in names.owners else 0
-        answer = self._placer.place(title, names.place_row[place_id], home=counted, owner=owner)
+        owner, moved_from = self._world.owner_of(copy.owner_id), self._world.moved_from(copy.copy_id)
+        answer = self._placer.place(title, names.place_row[place_id], home=counted, owner=owner, came_from=moved_from)
         numbers = {key: round(float(number), 4) for key, number in answer.reason.numbers.items()}
         return Direction(names.places[answer.place], None, {"code": str(answer.reason.code), **numbers}, answer.value)
 

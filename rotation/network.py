@@ -170,6 +170,7 @@ class Place(Strict):
     service_days: tuple[str, ...] = ()
     shelf: dict[str, Annotated[int, Field(ge=0)]] = {}
     hub: Hub | None = None
+    least_lot: int = Field(default=0, ge=0)
     default_hours: bool = False
 
     @field_validator("service_days")
@@ -218,11 +219,23 @@ class Van(Strict):
 
 
 class Owner(Strict):
-    """Who owns copies; `lends_to` names the owners whose places its copies may rotate to without asking ("*": all)."""
+    """Who owns copies; `lends_to` names the owners whose places its copies may rotate to without asking ("*": all).
+
+    To places of those in `asks` a move is proposed, and waits until somebody has agreed to it.
+    """
 
     id: Id
     name: BothNames
     lends_to: tuple[str, ...] = ("*",)
+    asks: tuple[str, ...] = ()
+
+    def lets(self, other: str) -> bool:
+        """Whether its copies may stand at another owner's places without asking."""
+        return other == self.id or bool({"*", other} & set(self.lends_to))
+
+    def may_let(self, other: str) -> bool:
+        """Whether they may at all."""
+        return self.lets(other) or bool({"*", other} & set(self.asks))
 
 
 class TitleClass(Strict):
@@ -231,6 +244,25 @@ class TitleClass(Strict):
     id: Id
     name: BothNames
     special_group: str | None = None
+
+
+class FloatGroup(Strict):
+    """Places among which copies of some classes float, and which they never leave."""
+
+    id: Id
+    classes: tuple[Id, ...] = Field(min_length=1)
+    places: tuple[Id, ...] = Field(min_length=1)
+
+
+Figure = Annotated[float, Field(ge=0)] | Id  # a number, or the id of a figure in config/standards
+
+
+class Floors(Strict):
+    """What a city promises its places, by tier: a number, or a standard's figure by its id."""
+
+    fresh_per_1000_quarter: dict[Tier, Figure] = {}  # fresh copies for 1,000 residents
+    fresh_per_quarter: dict[Tier, Figure] = {}  # fresh copies for a place, beside that
+    special_shelf_share: Figure | None = None  # of a special group's shelf, filled
 
 
 class Unit(Strict):
@@ -271,6 +303,8 @@ class Network(Strict):
     places: tuple[Place, ...] = Field(default=(), alias="place")
     vans: tuple[Van, ...] = Field(default=(), alias="van")
     units: tuple[Unit, ...] = Field(default=(), alias="unit")
+    float_groups: tuple[FloatGroup, ...] = Field(default=(), alias="float_group")
+    floors: Floors = Floors()
 
     @cached_property
     def place(self) -> dict[str, Place]:
@@ -398,6 +432,7 @@ def _ids_are_unique(network: Network) -> Iterator[Where]:
         ("owner", [o.id for o in network.owners]),
         ("class", [c.id for c in network.classes]),
         ("unit", [u.id for u in network.units]),
+        ("float_group", [g.id for g in network.float_groups]),
     ):
         count = Counter(ids)
         for index, id_ in enumerate(ids):
@@ -420,9 +455,29 @@ def _references_exist(network: Network) -> Iterator[Where]:
         yield from _unknown(("unit", i, "parent"), unit.parent, units, "unit")
 
 
+def _owners_and_groups_exist(network: Network) -> Iterator[Where]:
+    owners, classes = {"*", *(o.id for o in network.owners)}, {c.id for c in network.classes}
+    for i, owner in enumerate(network.owners):
+        for key in ("lends_to", "asks"):
+            for other in getattr(owner, key):
+                yield from _unknown(("owner", i, key), other, owners, "owner")
+    for i, group in enumerate(network.float_groups):
+        for key, known in (("classes", classes), ("places", {p.id for p in network.places})):
+            for named in getattr(group, key):
+                yield from _unknown(("float_group", i, key), named, known, key)
+
+
 def _unknown(where: tuple[str | int, ...], value: str | None, known: set[str], what: str) -> Iterator[Where]:
     if value is not None and value not in known:
         yield where, f"{value!r} is no known {what}"
+
+
+def _a_class_floats_in_one_group(network: Network) -> Iterator[Where]:
+    seen: dict[str, str] = {}
+    for i, group in enumerate(network.float_groups):
+        for c in group.classes:
+            if seen.setdefault(c, group.id) != group.id:
+                yield ("float_group", i, "classes"), f"{c!r} floats in {seen[c]!r} already; a class has one group"
 
 
 def _tiers_have_no_cycle(network: Network) -> Iterator[Where]:
@@ -493,6 +548,8 @@ def _hubs_have_vans(network: Network) -> Iterator[Where]:
 CHECKS = (
     _ids_are_unique,
     _references_exist,
+    _owners_and_groups_exist,
+    _a_class_floats_in_one_group,
     _tiers_have_no_cycle,
     _parents_are_above,
     _coordinates_are_near,

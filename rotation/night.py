@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,8 +38,8 @@ class Night:
             _take(_take(self.rates.class_spread, k, 1.0).T, p, 1.0).T,
         )
         was = self.prices
-        prices = Prices(
-            move=was.move,
+        prices = replace(
+            was,
             room=_take(_take(was.room, p, 0.0).T, k, 0.0).T,
             in_copies=_take(was.in_copies, p, 0.0),
             out_copies=_take(was.out_copies, p, 0.0),
@@ -63,7 +63,7 @@ def _take(values: Floats, rows: NDArray[np.intp], otherwise: float) -> Floats:
     return np.ascontiguousarray(np.where(known, taken, np.float32(otherwise)))
 
 
-def keep(connection: Connection, plan_id: str, found: Rates, plan: Plan, names: Names) -> None:
+def keep(connection: Connection, plan_id: str, plan: Plan, names: Names) -> None:
     """Keep a night's rates and prices; those of earlier nights go, as the day needs only the last."""
     blob = io.BytesIO()
     np.savez_compressed(
@@ -71,7 +71,7 @@ def keep(connection: Connection, plan_id: str, found: Rates, plan: Plan, names: 
         titles=np.array(names.titles, dtype=np.str_),
         places=np.array(names.places, dtype=np.str_),
         classes=np.array(names.classes, dtype=np.str_),
-        **{f"rates_{f.name}": getattr(found, f.name) for f in fields(Rates)},
+        **{f"rates_{f.name}": getattr(plan.rates, f.name) for f in fields(Rates)},
         **{f"prices_{f.name}": getattr(plan.prices, f.name) for f in fields(Prices)},
     )
     connection.execute(delete(rates))
@@ -93,7 +93,8 @@ def last(connection: Connection) -> Night | None:
         return None
     with np.load(io.BytesIO(row.arrays)) as kept:
         found = Rates(**{f.name: kept[f"rates_{f.name}"] for f in fields(Rates)})
-        arrays: dict[str, Any] = {f.name: kept[f"prices_{f.name}"] for f in fields(Prices)}
-        prices = Prices(**arrays | {"move": float(arrays["move"])})
+        told = {f.name: kept[f"prices_{f.name}"] for f in fields(Prices) if f"prices_{f.name}" in kept}
+        arrays: dict[str, Any] = {name: array if array.ndim else float(array) for name, array in told.items()}
+        prices = Prices(**arrays)
         names = {name: [str(one) for one in kept[name]] for name in ("titles", "places", "classes")}
     return Night(row.plan_id, found, prices, **names)

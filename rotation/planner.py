@@ -5,7 +5,7 @@ as it is.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -18,19 +18,20 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from config import Settings
+from config.figures import figures
 from config.kafka import client
-from rotation import dispatch, night, past
+from rotation import dispatch, floors, night, past, sets, wanted
 from rotation.courier import store as courier
 from rotation.courier.calendar import Calendar
 from rotation.courier.day import Solve, plan_day, solve_alone
 from rotation.courier.worker import Workers
-from rotation.demand import Rates, rates
 from rotation.dispatch.following import close_days_before
 from rotation.network import Network
-from rotation.rebalancing.outcome import Move, Plan
+from rotation.rebalancing.outcome import Code, Floor, Move, Plan
 from rotation.rebalancing.plan import plan
 from rotation.rebalancing.snapshot import Settings as RebalancingSettings
 from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, decide, tell_pages
+from rotation.sets import OpenSet
 from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
 from rotation.store.planned import is_planned, note_planned
@@ -44,6 +45,8 @@ WORKERS_S = 600.0  # for all hubs' answers; a request waits in Kafka for a worke
 ORDER_WAIT = timedelta(
     days=3
 )  # what no desk or place has done by then, a closed day and its neighbours, it will not do
+CONSENT_WAIT = timedelta(days=7)  # in which an owner who is asked may answer; then the copy is planned anew
+PLAIN = RebalancingSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +69,29 @@ class AnotherPlans(RuntimeError):
     """Another process is planning at this moment."""
 
 
-def rebalancing_settings(settings: Settings) -> RebalancingSettings:
-    """Return what the city set, in the planner's words."""
-    return RebalancingSettings(
-        horizon_weeks=float(settings.horizon_weeks),
-        budget_moves=settings.moves_per_day,
-        cool_down_weeks=settings.cooldown_days / 7,
-    )
+def rebalancing_settings(settings: Settings, season: float = 1.0) -> RebalancingSettings:
+    """Return what the city set, in the planner's words.
+
+    Raises
+    ------
+    ValueError
+        When `planning` names no setting, or one that has a name of its own here.
+    """
+    own: dict[str, Any] = {
+        "horizon_weeks": float(settings.horizon_weeks),
+        "budget_moves": settings.moves_per_day,
+        "budget_staff_minutes": settings.staff_minutes_per_day,
+        "budget_van_hours": settings.van_hours_per_day,
+        "cool_down_weeks": settings.cooldown_days / 7,
+        "desk_chance": settings.desk_chance,
+        "held_back_share": settings.held_back_share,
+        "season": season,
+    }
+    others = set(RebalancingSettings.__slots__) - own.keys()
+    if unknown := sorted(settings.planning.keys() - others):
+        raise ValueError(f"planning: {', '.join(unknown)} is no setting; there are {', '.join(sorted(others))}")
+    more = {name: type(getattr(PLAIN, name))(value) for name, value in settings.planning.items()}
+    return RebalancingSettings(**own, **more)
 
 
 @dataclass
@@ -130,12 +149,23 @@ def _moves(
     """Decide the day's picks and keep them with the night's prices, unless that was done before."""
     row = connection.execute(select(plans).where(plans.c.day == day)).first()
     if row is None:
-        called, weeks = visited(network, day), settings.history_weeks
-        found = world(driver(connection), network, now, history_weeks=weeks, visited=called, last=memory.world)
+        called, weeks, ahead = visited(network, day), settings.history_weeks, settings.horizon_weeks
+        found = world(
+            driver(connection),
+            network,
+            now,
+            history_weeks=weeks,
+            visited=called,
+            horizon_weeks=ahead,
+            last=memory.world,
+        )
         memory.world = found
-        chosen = rebalancing_settings(settings)
-        demand, decided = rates(found.snapshot, chosen), plan(found.snapshot, chosen, settings.seed)
-        _keep(connection, day, found, demand, decided, settings.seed)
+        chosen = rebalancing_settings(settings, found.season)
+        decided = plan(found.snapshot, chosen, settings.seed)
+        _keep(connection, network, day, found, decided, settings.seed)
+        if settings.publish_targets:
+            plan_id = f"plan-{day:%Y%m%d}"
+            wanted.publish(driver(connection), plan_id, found, decided.rates, decided.prices, chosen)
         connection.commit()
         row = connection.execute(select(plans).where(plans.c.day == day)).one()
     return {
@@ -152,8 +182,11 @@ def visited(network: Network, day: date) -> frozenset[str]:
     return frozenset(place for place in network.place if calendar.call(place, day))
 
 
-def _keep(connection: Connection, day: date, found: World, demand: Rates, decided: Plan, seed: int) -> None:
-    """Write a night's decision; its moves are proposed until someone, or the setting, approves the day."""
+def _keep(connection: Connection, network: Network, day: date, found: World, decided: Plan, seed: int) -> None:
+    """Write a night's decision; its moves are proposed until someone, or the setting, approves the day.
+
+    Those to an owner who is asked first wait for that; those held back are kept to be compared with the others.
+    """
     plan_id = f"plan-{day:%Y%m%d}"
     connection.execute(
         insert(plans),
@@ -166,16 +199,42 @@ def _keep(connection: Connection, day: date, found: World, demand: Rates, decide
             "value_loans": decided.value,
             "bound_loans": decided.bound,
             "seconds": sum(decided.seconds.values()),
-            "details": _details(decided, found.names),
+            "details": _details(network, decided, found.names),
         },
     )
-    night.keep(connection, plan_id, demand, decided, found.names)
-    rows = [_transfer(move, found, plan_id, day) for move in decided.moves]
+    night.keep(connection, plan_id, decided, found.names)
+    open_sets, asks = sets.still_open(driver(connection), day), _asks(network, found)
+    moved = [move for move in decided.moves if move.origin != move.destination]  # what has no home may stay
+    rows = [
+        _transfer(move, found, plan_id, day, "asked" if asks(move) else "proposed")
+        | {"set_id": _set(open_sets, move, found)}
+        for move in moved
+    ] + [_transfer(move, found, plan_id, day, "held_back") | {"set_id": None} for move in decided.held_back]
     if rows:
         connection.execute(insert(transfers), rows)
 
 
-def _transfer(move: Move, found: World, plan_id: str, day: date) -> dict[str, Any]:
+def _set(open_sets: Sequence[OpenSet], move: Move, found: World) -> str | None:
+    """Return the set that a move fills, if it was made for one."""
+    if move.reason.code is not Code.REQUESTED:
+        return None
+    names, cls = found.names, int(found.snapshot.titles.cls[move.title])
+    return sets.filled(open_sets, names.places[move.destination], names.titles[move.title], names.classes[cls])
+
+
+def _asks(network: Network, found: World) -> Callable[[Move], bool]:
+    """Return what says whether a move needs its owner's word: the copy's owner lends there only when asked."""
+    owners = dict(enumerate(network.owners, 1))
+    copies, places = found.snapshot.copies, found.snapshot.places
+
+    def asks(move: Move) -> bool:
+        owner, other = owners.get(int(copies.owner[move.copy])), owners.get(int(places.owner[move.destination]))
+        return owner is not None and other is not None and not owner.lets(other.id)
+
+    return asks
+
+
+def _transfer(move: Move, found: World, plan_id: str, day: date, status: str) -> dict[str, Any]:
     names = found.names
     numbers = {key: round(float(number), 4) for key, number in move.reason.numbers.items()}
     interval = {"gain_low": round(move.gain_low, 4), "gain_high": round(move.gain_high, 4)}
@@ -186,7 +245,7 @@ def _transfer(move: Move, found: World, plan_id: str, day: date) -> dict[str, An
         "from_place_id": names.places[move.origin],
         "to_place_id": names.places[move.destination],
         "kind": "pick",
-        "status": "proposed",
+        "status": status,
         "plan_id": plan_id,
         "day": day,
         "gain_loans": move.gain,
@@ -196,22 +255,38 @@ def _transfer(move: Move, found: World, plan_id: str, day: date) -> dict[str, An
     }
 
 
-def _details(decided: Plan, names: Names) -> dict[str, Any]:
+def _details(network: Network, decided: Plan, names: Names) -> dict[str, Any]:
     """Return what the page shows of a plan beside its moves."""
+    known = {one.id: one.value for one in figures().values()}
     return {
         "gap": decided.gap,
         "move_price": decided.prices.move,
+        "staff_minute_price": decided.prices.staff_minute,
+        "van_hour_price": decided.prices.van_hour,
         "rounds": decided.rounds,
         "seconds": dict(decided.seconds),
         "lost_to_owners": decided.lost_to_owners,
+        "lost_to_lots": decided.lost_to_lots,
+        "held_back": len(decided.held_back),
         "refused": {why: len(rows) for why, rows in decided.refused.items()},
-        "shortfalls": [
-            {**asdict(one), "place": names.places[one.place], "cls": names.classes[one.cls] if one.cls >= 0 else None}
-            for one in decided.shortfalls
-        ],
+        "floors": [_floor(one, names) for one in decided.floors],
+        "floors_unset": [asdict(one) for one in floors.unset(network, known)],
         "purchases": [{"title": names.titles[one.title], "worth": one.worth} for one in decided.purchases],
-        "weeding": [{"copy": names.copies[one.copy], "worth": one.worth} for one in decided.weeding],
+        "weeding": [
+            {
+                "copy": names.copies[one.copy],
+                "title": names.titles[one.title],
+                "place": names.places[one.place],
+                "worth": one.worth,
+            }
+            for one in decided.weeding
+        ],
     }
+
+
+def _floor(floor: Floor, names: Names) -> dict[str, Any]:
+    cls = names.classes[floor.cls] if floor.cls >= 0 else None
+    return {**asdict(floor), "place": names.places[floor.place], "cls": cls}
 
 
 # --- 2. Which vans carry it -------------------------------------------------------------------------------------------
@@ -259,8 +334,11 @@ def _call_off_what_was_left(connection: Connection, day: date, now: datetime) ->
     """Cancel what nobody approved, picked or sent, so that it is decided anew and holds no room in crates."""
     ours = transfers.c.kind.in_(["pick", "placement"])
     not_approved = transfers.c.status.in_(["proposed", "approved"]) & (transfers.c.day < day)
+    not_agreed = (transfers.c.status == "asked") & (transfers.c.day < day - CONSENT_WAIT)
     not_followed = (transfers.c.status == "ordered") & (transfers.c.created_at < now - ORDER_WAIT)
-    left = connection.execute(select(transfers.c.transfer_id).where(ours, not_approved | not_followed)).scalars()
+    left = connection.execute(
+        select(transfers.c.transfer_id).where(ours, not_approved | not_agreed | not_followed)
+    ).scalars()
     dispatch.cancel(connection, list(left), now)
 
 

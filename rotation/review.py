@@ -5,9 +5,9 @@ Whoever decides says which version of each hub's plan they saw. Two who decide a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, text, update
 
@@ -97,11 +97,32 @@ def decide(
     _must_be_as_seen(connection, plans, seen)
     changed = _runs_decided(connection, action, subject, plans)
     _plans_decided(connection, action, plans)
-    moved = _approve_transfers(connection, changed, at) if action is Action.APPROVE else 0
+    moved = _approve_transfers(connection, changed, plans, at) if action is Action.APPROVE else 0
     orders = order_day(connection, network, subject.day, at) if action is Action.APPROVE else 0
     outcome = Outcome(len(changed), moved, orders)
     _record(connection, action, subject, who, why.strip(), outcome)
     return outcome
+
+
+def answer_owner(connection: Connection, transfer_id: str, *, agreed: bool, who: str, at: datetime) -> None:
+    """Keep the answer of an owner who was asked whether a copy may go: it goes with tomorrow's plan, or stays.
+
+    Raises
+    ------
+    NothingThere
+        When no owner is asked about that transfer any more.
+    """
+    waiting = (transfers.c.transfer_id == transfer_id) & (transfers.c.status == "asked")
+    values: dict[str, Any] = (
+        {"status": "approved", "day": at.date() + timedelta(days=1)} if agreed else {"status": "cancelled"}
+    )
+    if not connection.execute(update(transfers).where(waiting).values(changed_at=at, **values)).rowcount:
+        raise NothingThere(transfer_id)
+    what = "agree" if agreed else "decline"
+    connection.execute(
+        insert(decisions), {"who": who, "what": what, "subject": f"transfer:{transfer_id}", "details": {}}
+    )
+    tell_pages(connection)
 
 
 def _locked(connection: Connection, subject: Subject) -> Sequence[Plan]:
@@ -174,13 +195,18 @@ def _status(action: Action, before: str, its_runs: set[str]) -> str:
     return "sent_back" if sent_back else "approved"
 
 
-def _approve_transfers(connection: Connection, run_ids: list[str], at: datetime) -> int:
-    """Approve what the runs carry."""
+def _approve_transfers(connection: Connection, run_ids: list[str], plans: Sequence[Plan], at: datetime) -> int:
+    """Approve what the runs carry, and what a hub whose day is approved picks from its own shelves for its evening's sorting."""
     carried = select(legs.c.transfer_id).where(legs.c.run_id.in_(run_ids))
+    in_the_house = (
+        select(legs.c.transfer_id)
+        .join(day_plans, (day_plans.c.day == legs.c.day) & (day_plans.c.hub_id == legs.c.from_place_id))
+        .where(day_plans.c.day_plan_id.in_([plan.day_plan_id for plan in plans]), day_plans.c.status == "approved")
+        .where(legs.c.kind == "sort", legs.c.position == 1)
+    )
+    taken = transfers.c.transfer_id.in_(carried) | transfers.c.transfer_id.in_(in_the_house)
     approved = connection.execute(
-        update(transfers)
-        .where(transfers.c.status == "proposed", transfers.c.transfer_id.in_(carried))
-        .values(status="approved", changed_at=at)
+        update(transfers).where(transfers.c.status == "proposed", taken).values(status="approved", changed_at=at)
     )
     return approved.rowcount
 

@@ -1,9 +1,18 @@
-"""Why a copy moved, moves, or does not: its transfers, newest first, each with the sentence of the numbers that decided it."""
+"""Why a copy moved or moves: its transfers, newest first, each with the sentence of its numbers; and why a title goes nowhere."""
 
 from typing import Any
 
 from sqlalchemy import Connection, select
 
+from config import Settings
+from rotation import night
+from rotation.network import Network
+from rotation.planner import rebalancing_settings, visited
+from rotation.rebalancing.outcome import Reason
+from rotation.rebalancing.plan import Known, why_not
+from rotation.store.clock import read_clock
+from rotation.store.engine import driver
+from rotation.store.snapshot import world
 from rotation.store.tables import copies, transfers
 from rotation.web.language import CHINESE, ENGLISH, language
 from rotation.web.reasons import sentence
@@ -14,8 +23,15 @@ OWN = {
 }
 
 
+COMING = ("proposed", "asked", "approved", "ordered", "picked", "sent")  # transfers that bring a copy
+
+
 class UnknownCopy(ValueError):
     """No copy of that id was ever heard of."""
+
+
+class NoNight(ValueError):
+    """Without a night there are no prices to judge by."""
 
 
 def of_copy(connection: Connection, copy_id: str) -> dict[str, Any]:
@@ -40,6 +56,40 @@ def of_copy(connection: Connection, copy_id: str) -> dict[str, Any]:
         "since": copy.occurred_at,
         "transfers": [_transfer(row) for row in rows],
     }
+
+
+def not_there(
+    connection: Connection, network: Network, settings: Settings, title_id: str, place_id: str
+) -> dict[str, Any]:
+    """Return why no copy of a title goes to a place, at the last night's prices, or the transfer that brings one.
+
+    Raises
+    ------
+    NoNight
+        When none has been planned yet.
+    """
+    coming = (transfers.c.title_id == title_id) & (transfers.c.to_place_id == place_id) & transfers.c.status.in_(COMING)
+    row = connection.execute(select(transfers).where(coming).order_by(transfers.c.created_at.desc())).first()
+    if row is not None:
+        return {"title": title_id, "place": place_id, **_transfer(row)}
+    reason = _reason_against(connection, network, settings, title_id, place_id)
+    told = {"code": str(reason.code), **{name: round(float(value), 4) for name, value in reason.numbers.items()}}
+    said = {code: sentence(told, language(code)) for code in (CHINESE, ENGLISH)}
+    return {"title": title_id, "place": place_id, "transfer": None, "why": said, "reason": told}
+
+
+def _reason_against(
+    connection: Connection, network: Network, settings: Settings, title_id: str, place_id: str
+) -> Reason:
+    known = night.last(connection)
+    if known is None:
+        raise NoNight("no night has been planned yet, so nothing has a price: `rotation plan` makes one")
+    now = read_clock(connection).now()
+    today = visited(network, now.astimezone(network.timezone).date())
+    found = world(driver(connection), network, now, history_weeks=settings.history_weeks, visited=today)
+    title, place = found.names.title_row.get(title_id, -1), found.names.place_row.get(place_id, -1)
+    chosen = rebalancing_settings(settings, found.season)
+    return why_not(found.snapshot, Known(*known.of(found.names)), title, place, chosen)
 
 
 def _transfer(row: Any) -> dict[str, Any]:

@@ -95,8 +95,8 @@ class Flow(NamedTuple):
     duals: Duals
 
 
-KINDS = ("quota", "fresh", "to_floor", "to_shelf", "above", "below", "in", "out", "grow", "shrink")
-SECTIONAL = 6  # the first six kinds have an arc a section and place, the others one a place
+KINDS = ("asked", "quota", "fresh", "to_floor", "to_shelf", "above", "below", "in", "out", "grow", "shrink")
+SECTIONAL = 7  # the first seven kinds have an arc a section and place, the others one a place
 
 
 @dataclass(slots=True)
@@ -130,6 +130,7 @@ def network(limits: Limits, settings: Settings) -> Network:
     hub, unlimited = np.full(places, 3 * size + 3 * places), np.full(size, NO_LIMIT)
     to_floor = np.minimum(limits.short, limits.room).ravel()
     arcs = [
+        (fresh, arrive, -settings.request_worth, limits.asked.ravel()),
         (fresh, arrive, -settings.fresh_bonus, limits.fresh.ravel()),
         (fresh, arrive, 0.0, unlimited),
         (arrive, np.tile(inward, sections), -settings.floor_bonus, to_floor),
@@ -278,12 +279,17 @@ def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
         wanting, bonus, np.where(full["to_shelf"], beyond, np.where(room["to_floor"] == 0, 0, np.maximum(beyond, 0)))
     )
     keep = np.where(room["above"] == 0, hurt, np.where(full["above"], np.clip(leave - (place + out_price), 0, hurt), 0))
-    paid = -net.grid(net.arcs.cost, "quota")
-    subsidy = np.where(full["quota"], np.clip(fresh - arrive, 0, paid), paid)
     return Duals(
         -place, in_price, out_price, np.maximum(-settled, 0), np.clip(settled, 0, bonus),
-        np.where(room["quota"] > 0, subsidy, 0.0), keep,
+        _subsidy(net, fresh - arrive, room, full), keep,
     )  # fmt: skip
+
+
+def _subsidy(net: Network, paid: Reals, room: dict[str, Int64s], full: dict[str, NDArray[np.bool_]]) -> Reals:
+    """Return what a fresh copy is paid: what is left of the dearest bonus that is not used up, else what the flow pays."""
+    quota, asked = (np.where(room[kind] > 0, -net.grid(net.arcs.cost, kind), 0.0) for kind in ("quota", "asked"))
+    least = np.where(full["quota"], 0.0, quota)
+    return np.where(full["asked"], np.clip(paid, least, np.maximum(quota, asked)), np.maximum(quota, asked))
 
 
 def make_room(net: Network, limits: Limits, left: Int64s) -> bool:
@@ -300,6 +306,7 @@ def opening_duals(net: Network, settings: Settings) -> Duals:
     """Return prices that are nowhere too high: only the floors' bonuses, no scarcity."""
     floor = np.where(net.grid(net.arcs.capacity, "to_floor") > 0, settings.floor_bonus, 0.0)
     quota = np.where(net.grid(net.arcs.capacity, "quota") > 0, settings.fresh_bonus, 0.0)
+    quota = np.where(net.grid(net.arcs.capacity, "asked") > 0, np.maximum(settings.request_worth, quota), quota)
     none = np.zeros(net.places)
     return Duals(none, none, none, np.zeros(floor.shape), floor, quota, np.zeros(floor.shape))
 
@@ -312,6 +319,7 @@ def scarcity(limits: Limits, duals: Duals, settings: Settings) -> float:
         (limits.room_total, duals.place),
         (limits.room, duals.room),
         (limits.fresh, settings.fresh_bonus - duals.subsidy),
+        (limits.asked, settings.request_worth - duals.subsidy),
         (limits.short, settings.floor_bonus - duals.floor),
         (limits.above, duals.kept),
     )

@@ -1,14 +1,26 @@
-"""What the prices of a night tell beside its moves: floors not met and why, what to buy, what to weed."""
+"""What the prices of a night tell beside its moves: what floors lack, why, and what they cost; what to buy, what to weed."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rotation.rebalancing import kernels
-from rotation.rebalancing.outcome import Prices, Shortfall, Suggestion
+from rotation.rebalancing.outcome import Floor, Prices, Suggestion
 from rotation.rebalancing.pairing import Paired
-from rotation.rebalancing.search import CHUNK_TITLES, Counts, Found, Picked, count, prices_of_arriving, value_of
+from rotation.rebalancing.search import (
+    CHUNK_TITLES,
+    Counts,
+    Found,
+    Picked,
+    count,
+    fresh_met,
+    prices_of_arriving,
+    value_of,
+)
 from rotation.rebalancing.snapshot import Floats, Settings, Snapshot, State
 from rotation.rebalancing.world import Tables
 
@@ -34,7 +46,7 @@ def prices(tables: Tables, found: Found, settings: Settings) -> Prices:
         room=by_class(duals.place + duals.room),
         in_copies=duals.in_copies.astype(np.float32),
         out_copies=duals.out_copies.astype(np.float32),
-        fresh=duals.subsidy.max(0, initial=0).astype(np.float32),
+        fresh=np.minimum(duals.subsidy, settings.fresh_bonus).max(0, initial=0).astype(np.float32),
         floor=by_class(duals.floor),
         title=_one_more(tables, found, settings),
         weight=tables.world.weight,
@@ -54,53 +66,65 @@ def _one_more(tables: Tables, found: Found, settings: Settings) -> Floats:
     return worth
 
 
-def shortfalls(
-    snapshot: Snapshot, tables: Tables, found: Found, paired: Paired, settings: Settings
-) -> tuple[Shortfall, ...]:
-    """Name each floor that was not met, and what stopped it."""
-    picked = Picked(paired.release[paired.release >= 0], paired.column)
-    counts = count(tables, found.out, found.into, picked)
+def floors(snapshot: Snapshot, tables: Tables, found: Found, paired: Paired, settings: Settings) -> tuple[Floor, ...]:
+    """Tell of each quota, set and shelf what it lacks, what stops it, and its price."""
+    counts = count(tables, found.out, found.into, Picked(paired.release[paired.release >= 0], paired.column))
     spare = _movable(tables, found) - counts.out_copies.sum(1)
-    return tuple(
-        _fresh_missing(tables, found, counts, spare) + _shelves_missing(snapshot, tables, found, counts, spare)
-    )
+    after = _After(snapshot, tables, found, counts, spare, settings)
+    return tuple(chain(_quotas(after), _sets(after), _shelves(after)))
 
 
-def _fresh_missing(tables: Tables, found: Found, counts: Counts, spare: NDArray[np.int64]) -> list[Shortfall]:
-    asked, met = tables.limits.fresh.sum(0), np.minimum(counts.fresh, tables.limits.fresh).sum(0)
-    return [
-        Shortfall(
-            int(b), -1, int(asked[b]), int(asked[b] - met[b]), _limit(tables, found, counts, spare, slice(None), int(b))
-        )
-        for b in np.flatnonzero(met < asked)
-    ]
+class _After(NamedTuple):
+    """The night after its plan. `spare` counts by section the copies that could leave and stay."""
+
+    snapshot: Snapshot
+    tables: Tables
+    found: Found
+    counts: Counts
+    spare: NDArray[np.int64]
+    settings: Settings
 
 
-def _shelves_missing(
-    snapshot: Snapshot, tables: Tables, found: Found, counts: Counts, spare: NDArray[np.int64]
-) -> list[Shortfall]:
-    short, section = tables.limits.short, tables.world.section
-    missing = short - np.minimum(counts.in_copies, short)
-    return [
-        Shortfall(
-            int(b), int(k), int(snapshot.places.class_floor[b, k]), int(missing[section[k], b]),
-            _limit(tables, found, counts, spare, int(section[k]), int(b)),
-        )
-        for b, k in np.argwhere((snapshot.places.class_floor > 0) & (missing[section].T > 0))
-    ]  # fmt: skip
+def _quotas(after: _After) -> Iterator[Floor]:
+    quota, subsidy = after.tables.limits.fresh, after.found.flow.duals.subsidy
+    asked, met = quota.sum(0), fresh_met(after.tables.limits, after.counts)[1].sum(0)
+    price = np.where(quota > 0, np.minimum(subsidy, after.settings.fresh_bonus), 0.0).max(0, initial=0)
+    for b in np.flatnonzero(asked > 0):
+        missing = int(asked[b] - met[b])
+        limit = _limit(after, slice(None), int(b)) if missing else ""
+        yield Floor("fresh", int(b), -1, int(asked[b]), missing, limit, float(price[b]))
 
 
-def _limit(tables: Tables, found: Found, counts: Counts, spare: NDArray[np.int64], section: int | slice, b: int) -> str:
-    """Return what stops another copy there: the day's intake, the room, no copy to send, or that all are worth more elsewhere.
+def _sets(after: _After) -> Iterator[Floor]:
+    asked, section = after.snapshot.asked, after.tables.world.section
+    met = fresh_met(after.tables.limits, after.counts)[0]
+    for b, k in np.argwhere(asked > 0) if asked is not None else ():
+        s = int(section[k])
+        missing = int(asked[b, k] - met[s, b]) if asked is not None else 0
+        limit = _limit(after, s, int(b)) if missing else ""
+        price = float(after.found.flow.duals.subsidy[s, b])
+        yield Floor("set", int(b), int(k), missing + int(met[s, b]), missing, limit, price)
 
-    `spare` counts by section the copies that could leave and stay.
-    """
-    duals, limits = found.flow.duals, tables.limits
-    if counts.in_copies[:, b].sum() >= limits.in_copies[b]:
+
+def _shelves(after: _After) -> Iterator[Floor]:
+    floor, section = after.snapshot.places.class_floor, after.tables.world.section
+    short = after.tables.limits.short
+    missing = short - np.minimum(after.counts.in_copies, short)
+    for b, k in np.argwhere(floor > 0):
+        s = int(section[k])
+        limit = _limit(after, s, int(b)) if missing[s, b] else ""
+        price = after.found.flow.duals.floor[s, b] + after.found.flow.duals.kept[s, b]
+        yield Floor("shelf", int(b), int(k), int(floor[b, k]), int(missing[s, b]), limit, float(price))
+
+
+def _limit(after: _After, section: int | slice, b: int) -> str:
+    """Return what stops another copy there: the day's intake, the room, no copy to send, or that all are worth more elsewhere."""
+    duals = after.found.flow.duals
+    if after.counts.in_copies[:, b].sum() >= after.tables.limits.in_copies[b]:
         return "in_copies"
     if duals.place[b] > SCARCE or np.any(duals.room[section, b] > SCARCE):
         return "room"
-    return "stock" if spare[section].sum() <= 0 else "worth"
+    return "stock" if after.spare[section].sum() <= 0 else "worth"
 
 
 def _movable(tables: Tables, found: Found) -> NDArray[np.int64]:

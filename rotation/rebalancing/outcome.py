@@ -71,17 +71,21 @@ class Prices:
     floor: Floats  # P x K: what one copy of a special-group shelf costs
     title: Floats  # T: one more copy of the title, wherever it is best; 0 where nothing was planned of it
     weight: Floats  # P: the equity weight that gains were multiplied with
+    staff_minute: float = 0.0  # one more minute of the staff's budget
+    van_hour: float = 0.0  # one more hour of the vans'
 
 
 @dataclass(frozen=True, slots=True)
-class Shortfall:
-    """A floor that was not met, and what stopped it."""
+class Floor:
+    """Copies that a place should get or have, how many are missing after the plan and what stops them, and what it costs."""
 
+    kind: str  # fresh: the place's quota; shelf: a special group's; set: asked for by a date
     place: int
-    cls: int  # -1: the fresh quota
+    cls: int  # -1: of any class
     asked: int
     missing: int
-    limit: str  # stock, room, in_copies, worth
+    limit: str  # stock, room, in_copies, worth; empty where nothing is missing
+    price: float  # loans that the last of its copies would bring elsewhere, or all that a copy is worth where some are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,11 @@ class Suggestion:
     worth: float
 
 
+def gap(value: float, bound: float) -> float:
+    """Return by how much of the bound the value may miss the best."""
+    return max(bound - value, 0.0) / bound if bound > 0 else 0.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The night's answer. `value` <= the best possible <= `bound`."""
@@ -103,7 +112,7 @@ class Plan:
     value: float
     bound: float
     gap: float  # (bound - value) / bound
-    shortfalls: tuple[Shortfall, ...]
+    floors: tuple[Floor, ...]
     purchases: tuple[Suggestion, ...]
     weeding: tuple[Suggestion, ...]
     unplaced: Ints  # homeless copies that no place can take
@@ -111,7 +120,13 @@ class Plan:
         str, NDArray[np.int64]
     ]  # rows of the snapshot that were not planned with, by what is wrong with them
     lost_to_owners: float  # value of what the circulation wanted and owners, or the way back, forbid
+    lost_to_lots: float  # value of moves to and from places whose lots would have been too small
     held_back: tuple[Move, ...]  # moves left undone at random, to be compared with those done
     rates: Rates
     seconds: Mapping[str, float]
     rounds: int
+
+    @property
+    def shortfalls(self) -> tuple[Floor, ...]:
+        """The floors that were not met."""
+        return tuple(floor for floor in self.floors if floor.missing)

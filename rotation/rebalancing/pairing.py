@@ -28,6 +28,7 @@ class Paired(NamedTuple):
     column: Rows
     unplaced: Rows  # homeless copies that no place takes
     lost: float  # value that no allowed pair could realise
+    stuck: Rows  # copies that were to leave, and found no place that they may go to
 
 
 def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -> Paired:
@@ -43,12 +44,13 @@ def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -
     copy, release, column = copy[source], release[source], picked.arrives
     chosen = _assign(snapshot, copy, into, column, settings)
     good = chosen >= 0
+    stuck = copy[~good & (release >= 0)]
     lost = out.value[release[~good & (release >= 0)]].sum() + into.value[np.setdiff1d(column, chosen[good])].sum()
     kept = _with_room(tables, out, into, release[good], chosen[good])
     copy, release, column = copy[good][kept], release[good][kept], chosen[good][kept]
     placed = copy[release < 0]
     waiting = np.flatnonzero(tables.usable & (snapshot.copies.state == State.HOMELESS))
-    return Paired(copy, release, column, np.setdiff1d(waiting, placed), max(float(lost), 0.0))
+    return Paired(copy, release, column, np.setdiff1d(waiting, placed), max(float(lost), 0.0), stuck)
 
 
 class _Pool:

@@ -187,11 +187,19 @@ def value_of(tables: Tables, out: Releases, into: Columns, picked: Picked, setti
 
 
 def floors_met(limits: Limits, counts: Counts, settings: Settings) -> float:
-    """Return the bonuses of a plan: fresh copies up to each quota, arrivals up to each floor, departures below it."""
+    """Return the bonuses of a plan: copies that sets ask for, of the other fresh ones up to each quota, arrivals up to each
+    floor, departures below it.
+    """
     floor = np.minimum(counts.in_copies, limits.short) - np.maximum(counts.out_copies - limits.above, 0)
-    return float(
-        settings.fresh_bonus * np.minimum(counts.fresh, limits.fresh).sum() + settings.floor_bonus * floor.sum()
-    )
+    asked, fresh = fresh_met(limits, counts)
+    worth = ((settings.request_worth, asked), (settings.fresh_bonus, fresh), (settings.floor_bonus, floor))
+    return float(sum(bonus * met.sum() for bonus, met in worth))
+
+
+def fresh_met(limits: Limits, counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many fresh copies meet what sets ask for, and how many of the others meet the quotas, S x P."""
+    asked = np.minimum(counts.fresh, limits.asked)
+    return asked, np.minimum(counts.fresh - asked, limits.fresh)
 
 
 def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Counts:
@@ -227,7 +235,7 @@ def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) ->
 
 def _suitors(tables: Tables, out: Releases, duals: Duals, price: float) -> tuple[Ints, Ints]:
     """Return columns for every floor and quota, of which the titles' own choices would meet only the most attractive."""
-    world, asked = tables.world, tables.limits.fresh + tables.limits.short
+    world, asked = tables.world, tables.limits.fresh + tables.limits.short + tables.limits.asked
     cells = np.flatnonzero(asked.ravel() > 0)
     row = np.full(asked.shape, -1)
     row.ravel()[cells] = np.arange(len(cells))

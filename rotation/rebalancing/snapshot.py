@@ -118,6 +118,10 @@ class Places:
     groups: Flags  # G x P: which places belong to a float group
     fresh_quota: Ints  # fresh copies it should get today (a floor)
     class_floor: Ints  # P x K copies of a class that should stand there (special-group shelves)
+    least_lot: Ints  # copies that come and go on a visit at least, or none (rooms that a keeper opens for it)
+    out_minutes: Floats  # of staff, to pick a copy and send it
+    in_minutes: Floats  # of staff, to receive and shelve one
+    van_minutes: Floats  # a copy's share of a van's time between here and the hub
 
     @classmethod
     def of(
@@ -136,15 +140,23 @@ class Places:
         groups: object = None,
         fresh_quota: object = 0,
         class_floor: object = 0,
+        least_lot: object = 0,
+        out_minutes: object = 2.5,
+        in_minutes: object = 0.5,
+        van_minutes: object = 0.3,
     ) -> "Places":
-        """Make columns of lists, arrays or single numbers; costs default to the prototype's mean of handling and transport."""
+        """Make columns of lists, arrays or single numbers; costs default to the prototype's mean of handling and transport.
+
+        Minutes default to the twin city's, and to an hour's round of a van that carries 20 crates of 10 copies.
+        """
         t = np.ascontiguousarray(tier, dtype=np.int32)
         n = len(t)
         return cls(
             t, np.asarray(column(n, population, np.float64), dtype=np.float64), _grid(n, classes, room), _ints(n, room_total),
             _ints(n, in_copies), _ints(n, out_copies), _floats(n, in_cost), _floats(n, out_cost), _ints(n, owner),
             np.zeros((0, n), np.bool_) if groups is None else np.ascontiguousarray(groups, dtype=np.bool_),
-            _ints(n, fresh_quota), _grid(n, classes, class_floor),
+            _ints(n, fresh_quota), _grid(n, classes, class_floor), _ints(n, least_lot),
+            _floats(n, out_minutes), _floats(n, in_minutes), _floats(n, van_minutes),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -192,6 +204,8 @@ class Settings:
     horizon_weeks: float = 8.0  # a moved copy is judged on two loan periods and a little more; gain is loans over it
     loan_weeks: float = 3.0  # how long a loan keeps a copy away: the usual period of four weeks, returns before its end
     budget_moves: int | None = None  # picks a day that staff and vans can do, met by the price; None: no limit
+    budget_staff_minutes: float | None = None  # of all places' staff for picks, met by a price of the minute
+    budget_van_hours: float | None = None  # for picks alone, met by a price of the hour
     move_price: float = 0.7  # loans a move must bring beyond its costs at least; best in the prototype's city
     fresh_bonus: float = 0.3  # loans that one missing fresh copy of a place's quota is worth, soft as all floors
     floor_bonus: float = 1.0  # loans that one missing copy of a special-group shelf is worth
@@ -233,6 +247,7 @@ class Snapshot:
     holds: Pairs = field(default_factory=Pairs.of)  # readers waiting for the title at the place
     left: Pairs = field(default_factory=Pairs.of)  # weeks since the title's last copy left the place
     requests: Pairs = field(default_factory=Pairs.of)  # copies of the title that a set asks for at the place
+    asked: Ints | None = None  # P x K copies that sets ask for of a class, of titles fresh at the place
     consent: Flags | None = None  # copy owner x place owner: may stand there without asking; None: everything may
     lane_cost: Floats | None = None  # P x P transport of a copy in loans; None: out_cost + in_cost tell all
 

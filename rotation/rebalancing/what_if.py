@@ -4,17 +4,20 @@ A change touches settings and the places' limits, nothing else, so both plans se
 differs between them is what the change does. Loans are counted without equity weights: weights may be what is changed.
 """
 
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rotation.rebalancing import kernels
 from rotation.rebalancing.outcome import Code, Move, Plan
 from rotation.rebalancing.plan import plan
 from rotation.rebalancing.snapshot import Places, Settings, Snapshot
 
+Lanes = Mapping[tuple[int, int], int]
 SHOWN_PLACES = 5  # places told of whose arrivals change most
 
 TEMPLATES = (
@@ -60,25 +63,39 @@ class Comparison:
     changed: Side
     arrivals: Mapping[int, int]  # copies more (or fewer) a day, for the places where that differs most
     horizon_weeks: float
+    lanes: tuple[Lanes, Lanes]  # copies by origin and destination, in the rows of each night
 
 
-def compare(snapshot: Snapshot, change: Change, settings: Settings | None = None, seed: int = 0) -> Comparison:
+def compare(
+    snapshot: Snapshot,
+    change: Change,
+    settings: Settings | None = None,
+    seed: int = 0,
+    *,
+    other: Snapshot | None = None,
+    rows: Sequence[int] | None = None,
+) -> Comparison:
     """Plan the night as it is and with `change`.
+
+    With `other`, the night as it would be has other places: `rows` tells at which of its rows each place of `snapshot` stands,
+    and the change names its rows.
 
     Raises
     ------
     ValueError
         When a change names a place that is not there, or a number below 0.
     """
-    chosen = settings or Settings()
-    _check(change, len(snapshot.places))
-    other = replace(snapshot, places=_places(snapshot.places, change))
-    before, after = plan(snapshot, chosen, seed), plan(other, _settings(chosen, change), seed)
+    chosen, would_be = settings or Settings(), other or snapshot
+    size = len(would_be.places)
+    _check(change, size)
+    there = replace(would_be, places=_places(would_be.places, change))
+    before, after = plan(snapshot, chosen, seed), plan(there, _settings(chosen, change), seed)
     return Comparison(
         _side(before, chosen),
         _side(after, chosen),
-        _arrivals(before, after, len(snapshot.places)),
+        _arrivals(before, after, np.arange(size) if rows is None else np.asarray(rows), size),
         chosen.horizon_weeks,
+        (_lanes(before), _lanes(after)),
     )
 
 
@@ -150,8 +167,12 @@ def _loans(moves: Collection[Move], settings: Settings) -> float:
     return last("rate_there", "copies_there", 0) - last("rate_here", "copies_here", 1)
 
 
-def _arrivals(before: Plan, after: Plan, places: int) -> dict[int, int]:
-    came = [np.bincount([move.destination for move in decided.moves], minlength=places) for decided in (before, after)]
-    more = came[1] - came[0]
+def _lanes(decided: Plan) -> Lanes:
+    return Counter((move.origin, move.destination) for move in decided.moves)
+
+
+def _arrivals(before: Plan, after: Plan, rows: NDArray[np.integer[Any]], places: int) -> dict[int, int]:
+    came, will_come = ([move.destination for move in decided.moves] for decided in (before, after))
+    more = np.bincount(will_come, minlength=places) - np.bincount(rows[np.array(came, np.int64)], minlength=places)
     most = np.argsort(-np.abs(more), kind="stable")[:SHOWN_PLACES]
     return {int(b): int(more[b]) for b in most if more[b]}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from rotation.demand import Rates
 from rotation.rebalancing import kernels, world
-from rotation.rebalancing.outcome import Code, Move, Plan, Prices, Reason
+from rotation.rebalancing.outcome import Code, Move, Prices, Reason
 from rotation.rebalancing.pairing import Paired
 from rotation.rebalancing.search import Found
 from rotation.rebalancing.snapshot import Pairs, Settings, Snapshot, State
@@ -147,11 +147,12 @@ def _codes(
     title, there = snapshot.copies.title[copy], found.into.place[column]
     section = w.section[w.cls[title]]
     asked = _looked_up(snapshot.requests, title, there, len(snapshot.places))
+    of_a_set = _meets_sets(tables, found, column, section, there, gain)
     waited = (numbers.waiting > 0) & (_bonus(w, title, there) >= settings.hold_worth)
     short_of = gain < found.price
     rules = (
         (waited, Code.READERS_WAIT),
-        (asked > numbers.copies_there, Code.REQUESTED),
+        ((asked > numbers.copies_there) | of_a_set, Code.REQUESTED),
         (snapshot.copies.state[copy] == State.HOMELESS, Code.NEW_STOCK),
         (short_of & (duals.floor[section, there] > 0), Code.FLOOR),
         (short_of & (found.into.fresh[column] == 1) & (duals.subsidy[section, there] > 0), Code.FRESH_QUOTA),
@@ -162,18 +163,31 @@ def _codes(
     return [rules[i][1] for i in first]
 
 
-def why_not_there(snapshot: Snapshot, plan: Plan, title: int, place: int, settings: Settings) -> Reason:
-    """Say why no copy of `title`, which is the snapshot's only one, goes to `place`."""
-    rates = Rates(
-        plan.rates.of_title[[title]], plan.rates.of_class, plan.rates.title_spread[[title]], plan.rates.class_spread
-    )
-    tables = world.tables(snapshot, rates, settings)
-    w = world.weighed(tables.world, plan.prices.weight)
-    numbers = _worth_there(w, plan.prices, place) | {"title": float(title), "place": float(place)}
+def _meets_sets(
+    tables: Tables, found: Found, column: Rows, section: Rows, there: Rows, gain: Reals
+) -> NDArray[np.bool_]:
+    """Return which moves fill the sets that ask for a class: of the fresh copies that come, those that gain least."""
+    asked = tables.limits.asked[section, there] * (found.into.fresh[column] == 1)
+    cell = section * np.int64(len(tables.world.weight)) + there
+    order = np.lexsort((gain, cell, asked == 0))
+    rank = np.empty(len(column), np.int64)
+    first = np.searchsorted(cell[order][: (asked > 0).sum()], cell[order])
+    rank[order] = np.arange(len(order)) - first
+    return np.asarray((asked > 0) & (rank < asked))
+
+
+def why_not_there(
+    snapshot: Snapshot, rates: Rates, prices: Prices, title: int, place: int, settings: Settings
+) -> Reason:
+    """Say why no copy of `title`, which is the snapshot's only one, goes to `place` at a night's rates and prices."""
+    its_own = Rates(rates.of_title[[title]], rates.of_class, rates.title_spread[[title]], rates.class_spread)
+    tables = world.tables(snapshot, its_own, settings)
+    w = world.weighed(tables.world, prices.weight)
+    numbers = _worth_there(w, prices, place) | {"title": float(title), "place": float(place)}
     allowed, group = w.masks[w.mask_row[0]][place], int(snapshot.titles.float_group[0])
     section = w.section[w.cls[0]]
     rules = (
-        (group >= 0 and not snapshot.places.groups[group, place] if group >= 0 else False, Code.NOT_IN_GROUP),
+        (group >= 0 and not snapshot.places.groups[group, place], Code.NOT_IN_GROUP),
         (snapshot.places.in_copies[place] <= 0, Code.NOT_SERVED),
         (not tables.free_copy.any() and not w.homeless[0], Code.NO_COPY_FREE),
         (not allowed, Code.NO_CONSENT),

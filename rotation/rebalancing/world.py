@@ -17,6 +17,10 @@ from rotation.rebalancing.snapshot import Copies, Flags, Floats, Ints, Settings,
 NO_LIMIT = 10**7  # copies: more than any city owns, small enough that sums and costs stay far inside 64 bits
 MOST_OWNERS = 62  # owners are bits of a 64-bit word
 COUNTED = (State.ON_SHELF, State.ON_LOAN, State.IN_TRANSIT, State.RESERVED)
+NOT_NEGATIVE = (
+    "in_copies", "out_copies", "fresh_quota", "class_floor", "least_lot", "population", "in_cost", "out_cost",
+    "out_minutes", "in_minutes", "van_minutes",
+)  # fmt: skip
 STANDING = (State.ON_SHELF, State.IN_TRANSIT, State.RESERVED)  # what takes shelf room, or will when it comes
 
 
@@ -59,6 +63,7 @@ class Limits(NamedTuple):
     fresh: NDArray[np.int64]  # the quota, shared among sections by what they lend there
     short: NDArray[np.int64]  # missing to the section's floor
     above: NDArray[np.int64]  # may leave before the floor is hurt; NO_LIMIT where there is none
+    asked: NDArray[np.int64]  # fresh copies that sets ask for, beyond the quota
 
 
 class Tables(NamedTuple):
@@ -89,6 +94,17 @@ def tables(snapshot: Snapshot, rates: Rates, settings: Settings) -> Tables:
     return Tables(world, _limits(snapshot, world, usable), free, usable, refused)
 
 
+def staying(tables: Tables, snapshot: Snapshot, copies: NDArray[np.int64]) -> Tables:
+    """Return the tables with some copies that may not leave after all."""
+    world, free_copy = tables.world, tables.free_copy.copy()
+    free_copy[copies] = False
+    width = max(len(world.weight), 1)
+    keys = np.repeat(np.arange(len(world.factor)), np.diff(world.ptr)) * width + world.place
+    cell = np.searchsorted(keys, snapshot.copies.title[copies].astype(np.int64) * width + snapshot.copies.place[copies])
+    free = np.maximum(world.free - np.bincount(cell, minlength=len(world.free)), 0).astype(np.int32)
+    return tables._replace(world=world._replace(free=free), free_copy=free_copy)
+
+
 def check(snapshot: Snapshot) -> None:
     """Refuse what no plan could be made of.
 
@@ -98,7 +114,7 @@ def check(snapshot: Snapshot) -> None:
         Naming the first row and column that is wrong, and what was expected.
     """
     places, titles = snapshot.places, snapshot.titles
-    for name in ("in_copies", "out_copies", "fresh_quota", "class_floor", "population", "in_cost", "out_cost"):
+    for name in NOT_NEGATIVE:
         _refuse_below(getattr(places, name), 0, f"place {{}} has {name} {{}}; it must not be negative")
     for name in ("room", "room_total"):
         _refuse_below(getattr(places, name), -1, f"place {{}} has {name} {{}}; expected copies, or -1 for no limit")
@@ -110,6 +126,10 @@ def check(snapshot: Snapshot) -> None:
     if len(titles) and titles.float_group.max() >= len(places.groups):
         raise ValueError(f"a title has float group {titles.float_group.max()}, but there are {len(places.groups)}")
     _check_owners(snapshot)
+    if snapshot.asked is not None and snapshot.asked.shape != (len(places), snapshot.classes):
+        raise ValueError(
+            f"sets ask for {snapshot.asked.shape}; expected {len(places)} places x {snapshot.classes} classes"
+        )
     if snapshot.lane_cost is not None and snapshot.lane_cost.shape != (len(places), len(places)):
         raise ValueError(f"lane costs are {snapshot.lane_cost.shape}; expected a square of {len(places)} places")
 
@@ -156,10 +176,14 @@ def _free(snapshot: Snapshot, usable: Flags, settings: Settings) -> Flags:
 
 
 def _sections(snapshot: Snapshot) -> Ints:
-    """Return the section of each class: classes with a limit or a floor anywhere have their own, the others share one."""
-    own = ((snapshot.places.room >= 0) | (snapshot.places.class_floor > 0)).any(axis=0)
+    """Return the section of each class: classes with a limit, a floor or a set anywhere have their own, the others share one."""
+    own = ((snapshot.places.room >= 0) | (snapshot.places.class_floor > 0) | (_asked(snapshot) > 0)).any(axis=0)
     rank = np.where(own, np.arange(1, snapshot.classes + 1), 0)
     return np.asarray(np.unique(rank, return_inverse=True)[1], dtype=np.int32)
+
+
+def _asked(snapshot: Snapshot) -> Ints:
+    return np.zeros_like(snapshot.places.class_floor) if snapshot.asked is None else snapshot.asked
 
 
 def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -200,6 +224,7 @@ def _limits(snapshot: Snapshot, world: World, usable: Flags) -> Limits:
         _quota_by_section(world, places.fresh_quota.astype(np.int64)),
         np.maximum(floor - stock, 0),
         np.where(floor > 0, np.maximum(stock - floor, 0), NO_LIMIT),
+        by_section(_asked(snapshot).astype(np.int64), section),
     )
 
 

@@ -83,8 +83,8 @@ def read(
 # --- Rows as arrays ---------------------------------------------------------------------------------------------------------
 
 _COPIES = """
-    SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, 0), c.fixed::int4,
-           date_part('epoch', c.occurred_at)
+    SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, -1), c.fixed::int4,
+           (c.occurred_at IS NOT DISTINCT FROM c.added_at)::int4, date_part('epoch', c.occurred_at)
     FROM rows_copies r JOIN copies c ON c.copy_id = r.id JOIN rows_states s ON s.id = c.state
     LEFT JOIN rows_titles t ON t.id = c.title_id LEFT JOIN rows_owners o ON o.id = c.owner_id
     LEFT JOIN rows_places p ON p.id =
@@ -96,6 +96,7 @@ _COPY_ROW: Fields = [
     ("state", "<i4"),
     ("owner", "<i4"),
     ("fixed", "<i4"),
+    ("unmoved", "<i4"),
     ("at_s", "<f8"),
 ]
 

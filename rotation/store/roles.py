@@ -48,7 +48,7 @@ ROLES: Mapping[str, Role] = {
         (
             Grant(APPEND, ("plans", "decisions", "outbox")),
             Grant(UPSERT, ("transfers", "shelf_prices", "settings", "clock")),
-            Grant(EDIT, ("rates", "day_plans", "runs", "stops", "legs")),
+            Grant(EDIT, ("rates", "day_plans", "runs", "stops", "legs", "wanted_places")),
             Grant("MAINTAIN", ANALYZED),
         ),
     ),
@@ -56,7 +56,7 @@ ROLES: Mapping[str, Role] = {
         ALL_TABLES,
         (
             Grant(APPEND, ("decisions", "outbox", "rejections")),
-            Grant(UPSERT, ("users", "tokens", "transfers", "counts")),
+            Grant(UPSERT, ("users", "tokens", "transfers", "counts", "sets")),
             Grant(EDIT, ("day_plans", "runs", "stops", "legs")),
         ),
     ),

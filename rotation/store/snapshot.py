@@ -6,22 +6,23 @@ of the movements' primary key, so that a stay and what ended it are neighbours a
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
+from rotation import floors, sets
+from rotation.demand import season_of_week
 from rotation.movements import State
-from rotation.network import Network, Place, Tier, distance_m
+from rotation.network import Network
 from rotation.rebalancing import snapshot as arrays
+from rotation.store.places import NOBODY, consent, groups_of_titles, new_stock, places_of
 from rotation.store.reading import STATES, Fields, Names, Read, Rows, fetched, read
 from rotation.store.stays import WEEK_S, Stays, arrived_weeks, exposure, idle_weeks, stays_of
 
 SORT_MEMORY_MB = 256  # sorts a million movements without a file
-HANDLING_LOANS = 0.04  # a copy's handling at one end, in loans: some 20 s of the staff time that a loan is worth
-PER_KM_LOANS = 0.005  # a copy's share of a kilometre between its place and the hub, in loans
 
 PLANNED_AS = {
     State.ON_SHELF: arrays.State.ON_SHELF,
@@ -43,11 +44,23 @@ class World:
     names: Names
     at: datetime
     read: Read
+    season: float = 1.0  # what the coming weeks are to the mean week
 
     def counted_at(self, copy_id: str, *, otherwise: int) -> int:
         """Return the row of the place whose shelf a copy counts on."""
         row = self.names.copy_row.get(copy_id)
         return otherwise if row is None else int(self.snapshot.copies.place[row])
+
+    def owner_of(self, owner_id: str | None) -> int:
+        """Return the row that consent is asked by for an owner's copies."""
+        return self.names.owners.index(owner_id) + 1 if owner_id in self.names.owners else NOBODY
+
+    def moved_from(self, copy_id: str) -> int:
+        """Return the row of the place that a copy was moved from so lately that it must not go back; -1: none."""
+        row, copies = self.names.copy_row.get(copy_id), self.snapshot.copies
+        if row is None or copies.moved_weeks[row] >= arrays.Settings().ping_pong_weeks:
+            return -1
+        return int(copies.came_from[row])
 
 
 def world(
@@ -57,13 +70,15 @@ def world(
     *,
     history_weeks: int,
     visited: Collection[str],
+    horizon_weeks: int = 8,
     last: World | None = None,
 ) -> World:
     """Read the world as it is at the network's time `at`; moves are possible between the places that are `visited`.
 
+    What left a place before the history begins counts as never held there: 104 weeks of it tell a title fresh as defined.
     With `last`, an earlier world of the same database and network, only copies touched since are read; the result is the same.
     """
-    now_s = at.timestamp()
+    now_s, day = at.timestamp(), at.astimezone(network.timezone).date()
     since_s = round(now_s - history_weeks * WEEK_S, 6)  # PostgreSQL's times are whole microseconds
     with connection.transaction():
         _freshen_statistics(connection)
@@ -72,14 +87,24 @@ def world(
         classes = fetched(connection, _TITLES, _TITLE_ROW)["class"]
         rows = _promised(connection, names, _listed(found.copies, classes))
         stays = stays_of(found.moves, since_s, now_s)
+        asked = _sets(connection, names, day)
+        cells = _Cells.of(rows, stays, len(names.places))
+        came = cells.fresh_since(network.instant(floors.quarter_began(day), 0).timestamp())
+        allowed = consent(network)
+        rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
+        copies = _copies(rows, stays, _moved(connection, names), now_s)
         snapshot = arrays.Snapshot(
-            titles=arrays.Titles.of(np.maximum(classes, 0)),
-            copies=_copies(rows, stays, _moved(connection, names), now_s),
-            places=_places(network, names, visited),
+            titles=arrays.Titles.of(np.maximum(classes, 0), groups_of_titles(network, names, classes)),
+            copies=_of_sets(connection, new_stock(network, names, rows, copies), names, visited, day),
+            places=places_of(connection, network, names, visited, rows, came, at),
             exposure=exposure(rows, stays, now_s),
             holds=_holds(connection),
+            left=cells.left(now_s),
+            requests=asked.titles,
+            consent=allowed,
+            asked=asked.classes,
         )
-    return World(snapshot, names, at, found)
+    return World(snapshot, names, at, found, _season(stays, since_s, at, horizon_weeks))
 
 
 # What has grown by a fifth since PostgreSQL looked: after a flood of history its plans would take hours.
@@ -102,13 +127,14 @@ _TITLE_ROW: Fields = [("class", "<i4")]
 _PROMISED = """
     SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1)
     FROM transfers t LEFT JOIN rows_places p ON p.id = t.to_place_id
-    WHERE t.status IN ('proposed', 'approved', 'ordered') ORDER BY t.copy_id, t.created_at DESC"""
+    WHERE t.status IN ('proposed', 'asked', 'approved', 'ordered') ORDER BY t.copy_id, t.created_at DESC"""
 _PROMISED_ROW: Fields = [("copy", "<i4"), ("to", "<i4")]
 
+# A copy whose move was held back rests like one that was moved, or tomorrow's night would undo the comparison.
 _MOVED = """
     SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1), date_part('epoch', t.changed_at)
-    FROM transfers t LEFT JOIN rows_places p ON p.id = t.from_place_id
-    WHERE t.status = 'received' AND t.kind IN ('pick', 'placement')
+    FROM transfers t LEFT JOIN rows_places p ON p.id = t.from_place_id AND t.status <> 'held_back'
+    WHERE (t.status = 'received' AND t.kind IN ('pick', 'placement')) OR t.status = 'held_back'
     ORDER BY t.copy_id, t.changed_at DESC"""
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
 
@@ -160,37 +186,95 @@ def _copies(rows: Rows, stays: Stays, moved: Rows, now_s: float) -> arrays.Copie
     )  # fmt: skip
 
 
-# --- Places and holds -------------------------------------------------------------------------------------------------------
+# --- Titles at places: what was held when ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """One row a title and place that held it within the history, ascending by `key` = title x places + place."""
+
+    key: NDArray[np.int64]
+    first_s: NDArray[np.float64]  # when it came
+    last_s: NDArray[np.float64]  # until when a copy was last there; now where one still counts there
+    coming: NDArray[np.int64]  # keys of what is on its way
+    width: int
+
+    @classmethod
+    def of(cls, rows: Rows, stays: Stays, places: int) -> "_Cells":
+        """Gather stays of all copies of a title at a place, on the shelf or lent from there."""
+        title = rows["title"].astype(np.int64)
+        key = title[stays.copy] * places + stays.place
+        known = np.flatnonzero((title[stays.copy] >= 0) & (stays.place >= 0) & ~stays.on_the_way)
+        order = known[np.argsort(key[known], kind="stable")]
+        keys, first = np.unique(key[order], return_index=True)
+        begin, end = (np.asarray(x[order], np.float64) for x in (stays.since_s, stays.until_s))
+        if len(keys):
+            begin, end = np.minimum.reduceat(begin, first), np.maximum.reduceat(end, first)
+        on_the_way = (rows["state"] == STATES.index(State.IN_TRANSIT)) & (title >= 0) & (rows["place"] >= 0)
+        return cls(keys, begin, end, np.unique(title[on_the_way] * places + rows["place"][on_the_way]), places)
+
+    def fresh_since(self, since_s: float) -> NDArray[np.int64]:
+        """Count by place the titles that came since then, or are on their way, and were not there before."""
+        came = np.concatenate([self.key[self.first_s >= since_s], np.setdiff1d(self.coming, self.key)])
+        return np.bincount(came % max(self.width, 1), minlength=self.width)
+
+    def left(self, now_s: float) -> arrays.Pairs:
+        """Return the weeks since the last copy left, where none is left."""
+        gone = self.last_s < now_s
+        title, place = np.divmod(self.key[gone], max(self.width, 1))
+        return arrays.Pairs.of(title, place, (now_s - self.last_s[gone]) / WEEK_S)
+
+
+def _season(stays: Stays, since_s: float, at: datetime, horizon_weeks: int) -> float:
+    """Compare the weeks ahead with the mean week, by the loans of whole weeks of the history."""
+    lent_s = stays.until_s[stays.lent]
+    weeks = int((at.timestamp() - since_s) // WEEK_S)
+    counted = np.bincount(((lent_s - since_s) // WEEK_S).astype(np.int64), minlength=weeks)[:weeks]
+    begun = [at - timedelta(weeks=weeks - week) for week in range(weeks + horizon_weeks)]
+    of_year = [day.isocalendar().week for day in begun]
+    told = np.flatnonzero(counted)  # a history that begins later has no loans before, and they tell nothing
+    first = int(told[0]) if len(told) else weeks
+    return season_of_week(counted[first:], of_year[first:weeks], of_year[weeks:])
+
+
+# --- Sets that were asked for ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Sets:
+    titles: arrays.Pairs
+    classes: arrays.Ints | None  # P x K
+
+
+def _sets(connection: Connection[Any], names: Names, day: date) -> _Sets:
+    """Return what open sets still ask for."""
+    asked = np.zeros((len(names.places), len(names.classes)), np.int32)
+    pairs: set[tuple[int, int]] = set()
+    for one in sets.still_open(connection, day):
+        place = names.place_row.get(one.place_id)
+        if place is None:
+            continue
+        pairs |= {(names.title_row[title], place) for title in one.titles or () if title in names.title_row}
+        if one.title_class in names.classes:
+            asked[place, names.classes.index(one.title_class)] += one.missing
+    title, at = np.array(sorted(pairs), np.int64).reshape(-1, 2).T
+    return _Sets(arrays.Pairs.of(title, at), asked if asked.any() else None)
+
+
+def _of_sets(
+    connection: Connection[Any], copies: arrays.Copies, names: Names, visited: Collection[str], day: date
+) -> arrays.Copies:
+    """Keep the copies of a set where it stands until its return; then they have no home, once a van can fetch them."""
+    placed = sets.placed(connection, day)
+    for copy, over in placed:
+        i = names.copy_row[copy]
+        if not over:
+            copies.fixed[i] = True
+        elif copies.state[i] == arrays.State.ON_SHELF and names.places[copies.place[i]] in visited:
+            copies.state[i] = arrays.State.HOMELESS
+    return copies
 
 
 def _holds(connection: Connection[Any]) -> arrays.Pairs:
     waiting = fetched(connection, _HOLDS, _PAIR_ROW)
     return arrays.Pairs.of(waiting["title"], waiting["place"], waiting["number"])
-
-
-def _places(network: Network, names: Names, visited: Collection[str]) -> arrays.Places:
-    places = [network.place[name] for name in names.places]
-    open_that_day = np.array([place.id in visited for place in places])
-    room = np.array([[place.shelf.get(c, -1 if not place.shelf else 0) for c in names.classes] for place in places])
-    trip = np.array([_trip_loans(network, place) for place in places])
-    daily = np.where(open_that_day, np.array([DAILY_COPIES[place.tier] for place in places]), 0)
-    return arrays.Places.of(
-        [list(Tier).index(place.tier) for place in places], [place.population for place in places],
-        classes=len(names.classes), room=room.reshape(len(places), -1), in_copies=daily, out_copies=daily,
-        in_cost=trip, out_cost=trip, fresh_quota=0,
-    )  # fmt: skip
-
-
-DAILY_COPIES = {
-    Tier.CENTRAL: 400,
-    Tier.DISTRICT: 200,
-    Tier.SUBDISTRICT: 80,
-    Tier.ROOM: 40,
-}  # what a place's staff can pick or shelve
-
-
-def _trip_loans(network: Network, place: Place) -> float:
-    hub = network.hub_of(place.id)
-    if hub is None or not place.located or not network.place[hub].located:
-        return HANDLING_LOANS
-    return HANDLING_LOANS + PER_KM_LOANS * distance_m(place, network.place[hub]) / 1000

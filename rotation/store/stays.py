@@ -23,6 +23,7 @@ class Stays:
     until_s: NDArray[np.float64]
     on_shelf: NDArray[np.bool_]
     lent: NDArray[np.bool_]
+    on_the_way: NDArray[np.bool_]
 
 
 def stays_of(moves: Rows, since_s: float, now_s: float) -> Stays:
@@ -34,6 +35,7 @@ def stays_of(moves: Rows, since_s: float, now_s: float) -> Stays:
     return Stays(
         copy.astype(np.int32), moves["place"].astype(np.int32), np.maximum(at_s, since_s), until_s.astype(np.float64),
         state == STATES.index(State.ON_SHELF), following == STATES.index(State.ON_LOAN),
+        state == STATES.index(State.IN_TRANSIT),
     )  # fmt: skip
 
 

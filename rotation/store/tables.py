@@ -289,9 +289,11 @@ transfers = Table(
         "status",
         Text,
         nullable=False,
-        comment="proposed, approved, ordered, picked, sent, received; declined, missed, cancelled, lost",
+        comment="proposed, approved, ordered, picked, sent, received; declined, missed, cancelled, lost; "
+        "held_back: left undone at random, to be compared with the others",
     ),
     Column("plan_id", Text),
+    Column("set_id", Text, comment="the set that asked for it"),
     Column("day", Date, comment="the day it is to be collected"),
     Column("gain_loans", Double),
     Column("reason", JSONB, nullable=False, comment="code and the numbers that decided it"),
@@ -301,6 +303,7 @@ transfers = Table(
     Index("transfers_by_copy", "copy_id"),
     Index("transfers_open", "status", "from_place_id"),
     Index("transfers_under_way", "title_id", postgresql_where=text("status IN ('ordered', 'picked', 'sent')")),
+    Index("transfers_of_sets", "set_id", postgresql_where=text("set_id IS NOT NULL")),
 )
 
 day_plans = Table(
@@ -377,6 +380,31 @@ decisions = Table(
     Column("subject", Text, nullable=False, comment="run, hub and day, or day"),
     Column("why", Text),
     Column("details", JSONB),
+)
+
+sets = Table(
+    "sets",
+    metadata,
+    Column("set_id", Text, primary_key=True),
+    Column("place_id", Text, nullable=False),
+    Column("titles", JSONB, comment="ids of titles, one copy of each; null where a class is asked for"),
+    Column("class", Text),
+    Column("copies", Integer, nullable=False, comment="how many in all"),
+    Column("due", Date, nullable=False, comment="to stand there by this day"),
+    Column("return_on", Date, comment="from this day on its copies go where they are worth most; null: they stay"),
+    Column("note", Text, nullable=False, server_default="", comment="what it is for"),
+    Column("asked_by", Text, nullable=False),
+    Column("asked_at", Instant, nullable=False, comment="the network's time"),
+    Column("cancelled_at", Instant),
+    comment="Sets asked for: an exhibition, a school's deposit, opening stock. A transfer of one names it.",
+)
+
+wanted_places = Table(
+    "wanted_places",
+    metadata,
+    Column("copy_id", Text, primary_key=True),
+    Column("place_id", Text, nullable=False),
+    comment="What stock.targets says of each copy that is wanted elsewhere than where it counts.",
 )
 
 alerts = Table(

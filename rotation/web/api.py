@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from rotation import review, status
-from rotation.web import balance, notices
+from rotation import review, sets, status
+from rotation.web import balance, night, notices
 from rotation.web import day as days
 from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
 from rotation.web.decide import LONGEST_WHY, refusal
@@ -89,6 +89,55 @@ def read_imbalance(
     """Return the levels that are out of balance, the worst first."""
     found = web.balance.levels(connection, web.network)
     return balance.matching(found, kind=kind, tier=tier, title_class=cls, place=place)
+
+
+@router.get("/night", responses={404: {"description": "No night was planned yet"}})
+def read_night(connection: Database, place: Plain = "") -> night.Night:
+    """Return the last night's prices, floors and lists, of one place if asked for."""
+    found = night.last(connection, place)
+    if found is None:
+        raise HTTPException(404, "no night")
+    return found
+
+
+@router.get("/sets")
+def read_sets(connection: Database) -> list[sets.Standing]:
+    """Return the sets that were asked for, and how far each has come."""
+    return sets.standing(connection)
+
+
+class AskedSet(BaseModel):
+    """A set: `titles`, or `copies` of a class that are new to the place."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    place: str = Field(max_length=200, pattern=NO_NUL)
+    due: date
+    titles: list[Annotated[str, Field(max_length=200, pattern=NO_NUL)]] = Field(default=[], max_length=sets.MOST_COPIES)
+    title_class: str | None = Field(default=None, alias="class", max_length=200, pattern=NO_NUL)
+    copies: int = Field(default=0, ge=0, le=sets.MOST_COPIES)
+    return_on: date | None = None
+    note: str = Field(default="", max_length=200, pattern=NO_NUL)
+
+
+@router.post("/sets", responses={400: {"description": "It cannot be, with the reason"}})
+def ask_set(web: Context, connection: Database, caller: CalledBy, asked: AskedSet) -> dict[str, str]:
+    """Ask for a set; the answer is its id."""
+    try:
+        wanted = sets.Asked(**asked.model_dump())
+        return {"set": sets.ask(connection, web.network, wanted, who=caller.name, at=network_now(connection))}
+    except sets.NotPossible as error:
+        raise HTTPException(400, str(error)) from error
+
+
+@router.post("/sets/{set_id}/cancel", responses={404: {"description": "No such set, or cancelled before"}})
+def cancel_set(connection: Database, set_id: Id) -> dict[str, str]:
+    """Gather no more of a set."""
+    try:
+        sets.cancel(connection, set_id, network_now(connection))
+    except sets.NotPossible as error:
+        raise HTTPException(404, str(error)) from error
+    return {"set": set_id}
 
 
 @router.get("/alerts")

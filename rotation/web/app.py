@@ -23,7 +23,21 @@ from starlette.middleware.sessions import SessionMiddleware
 from config import Settings, load
 from rotation import network as networks
 from rotation.store.engine import engine
-from rotation.web import account, api, decide, events_in, health, imbalance, lists, placement, sheet, shell, today
+from rotation.web import (
+    account,
+    api,
+    decide,
+    events_in,
+    health,
+    imbalance,
+    lists,
+    placement,
+    prices,
+    sets,
+    sheet,
+    shell,
+    today,
+)
 from rotation.web.balance import Recent
 from rotation.web.context import PasswordNeeded, SignInNeeded, Web, guard
 from rotation.web.live import Live
@@ -31,7 +45,7 @@ from rotation.web.permissions import unlisted
 from rotation.web.render import ASSETS, HERE, page
 from rotation.web.words import N_
 
-PAGES = (shell, today, imbalance, lists, decide, sheet, account, health, placement, events_in, api)
+PAGES = (shell, today, imbalance, lists, prices, sets, decide, sheet, account, health, placement, events_in, api)
 ROUTERS: tuple[APIRouter, ...] = tuple(module.router for module in PAGES)
 LARGEST_BODY_BYTES = 1_000_000  # of a form or a decision; batches of events have an edge of their own
 POOL = 12  # sync routes run in threads; two connections a request at most

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
@@ -48,6 +49,27 @@ def decide(
         status, message = refusal(error, language, web.network)
         return page(request, "refused.html", status, message=message, back=f"/today?day={day}", tab="today")
     return RedirectResponse(f"/today?day={day}" + (f"&hub={hub}" if hub and not run else ""), 303)
+
+
+@router.post("/transfers/{transfer_id}/owner", include_in_schema=False)
+def owner_answered(
+    request: Request,
+    web: Context,
+    connection: Database,
+    caller: CalledBy,
+    language: InLanguage,
+    transfer_id: str,
+    agreed: Annotated[Literal["yes", "no"], Form()],
+) -> Response:
+    """Keep what an owner answered who was asked whether a copy may go."""
+    at = network_now(connection).astimezone(web.network.timezone)
+    try:
+        review.answer_owner(connection, transfer_id, agreed=agreed == "yes", who=caller.name, at=at)
+    except review.NothingThere as error:
+        connection.rollback()
+        status, message = refusal(error, language, web.network)
+        return page(request, "refused.html", status, message=message, back=f"/transfers/{transfer_id}", tab="today")
+    return RedirectResponse(f"/transfers/{quote(transfer_id, safe='')}", 303)
 
 
 def refusal(error: Exception, language: Language, network: Network) -> tuple[int, str]:

@@ -68,6 +68,8 @@ STATUSES = {
     "declined": N_("Declined"),
     "cancelled": N_("Cancelled"),
     "lost": N_("Lost"),
+    "asked": N_("The owner is asked"),
+    "held_back": N_("Held back at random"),
 }
 TRANSFER_KINDS = {
     "pick": N_("Pick from the shelf"),
@@ -80,6 +82,8 @@ DECISIONS = {
     "send_back": N_("Sent back"),
     "lock": N_("Locked"),
     "move": N_("Moved"),
+    "agree": N_("The owner agreed"),
+    "decline": N_("The owner declined"),
 }
 LEGS = {
     "collect": N_("Collect"),
@@ -110,6 +114,11 @@ REJECTIONS = {
     Reason.UNKNOWN_CLASS: N_("This class is not in the network file. Add it there, then replay the event."),
     Reason.WRONG_HEADER: N_("A header says something else than the message."),
     Reason.REFUSED_BY_STORE: N_("The database refused the event."),
+}
+FLOORS = {
+    "fresh": N_("Fresh copies today"),
+    "shelf": N_("Special group's shelf"),
+    "set": N_("Set that was asked for"),
 }
 LIMITS = {
     "stock": N_("there is no more stock to move"),

@@ -13,7 +13,7 @@ from tests.e2e.web.conftest import DESK, PHONE, Open, Served
 from tests.web_city import DAY, demo
 
 AXE = Path("node_modules/axe-core/axe.min.js")
-PAGES = ("/today", "/imbalance", "/alerts", "/rejections", "/feeds", "/decisions", "/password")
+PAGES = ("/today", "/imbalance", "/alerts", "/rejections", "/feeds", "/prices", "/sets", "/decisions", "/password")
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
 HEADINGS = {

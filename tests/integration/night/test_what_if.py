@@ -9,11 +9,12 @@ from sqlalchemy import Engine, select
 
 from config import load
 from rotation.clock import standing_at
+from rotation.coverage import Added, changed, reach
 from rotation.rebalancing.what_if import Change
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import plans, transfers
-from rotation.what_if import beside_todays, capacities
+from rotation.what_if import additions, beside_todays, capacities
 from tests.integration.night.small_city import (
     LENT_IN_THE_ROOM_EVERY_MONTH,
     MONDAY,
@@ -50,6 +51,21 @@ def test_a_change_is_told_by_the_places_names_and_nothing_is_kept(city: Engine):
     assert f"{free['changed']['moves']:d} in all" in free["what"]["en"]
     with city.connect() as connection:
         assert connection.execute(select(plans)).all() == connection.execute(select(transfers)).all() == []
+
+
+def test_a_place_more_gets_copies_and_whom_it_reaches_is_told(city: Engine):
+    """The new room stands where nobody lives near a place yet, and takes over part of the room's residents."""
+    found = beside(city, added=[Added("lane", 30.034, 120.056)], moved={"branch": (30.021, 120.031)})
+    assert found["changed"]["residents"] == found["as_is"]["residents"] == 10_000
+    other = changed(NETWORK, [Added("lane", 30.034, 120.056)], {"branch": (30.021, 120.031)})
+    assert found["changed"]["within_15_minutes"] == reach(other, lived_in=NETWORK).within_15_minutes
+    assert found["arrivals"]["lane"] > 0
+    assert found["changed"]["kilometres"] > 0
+    with pytest.raises(ValueError, match="no place 'moon'"):
+        beside(city, moved={"moon": (30.0, 120.0)})
+    assert additions(["lane=30.1,120.2,room"]) == [Added("lane", 30.1, 120.2)]
+    with pytest.raises(ValueError, match="expected ID=LAT,LON"):
+        additions(["lane=here"])
 
 
 def test_a_place_that_is_not_there_and_a_capacity_that_is_none_are_refused(city: Engine):

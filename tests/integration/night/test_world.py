@@ -1,18 +1,21 @@
 """The night's world: what stands in the database, as arrays."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, insert, update
 
 from rotation.movements import State
+from rotation.network import Network, from_tables
 from rotation.rebalancing.snapshot import State as Planned
 from rotation.store.engine import driver, engine
 from rotation.store.snapshot import World, world
+from rotation.store.tables import copies, sets, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
 
-TITLES = {"c1": "t1", "c2": "t1", "c3": "t2"}
+TITLES = {"c1": "t1", "c2": "t1", "c3": "t2", "c5": "t3"}
 FACTS = [
     moved("c1", weeks_ago(20), State.ON_SHELF, "centre"),
     moved("c1", weeks_ago(16), State.ON_LOAN, "centre"),
@@ -21,6 +24,7 @@ FACTS = [
     moved("c2", weeks_ago(2), State.IN_TRANSIT, "centre", "room"),
     moved("c3", weeks_ago(90), State.ON_SHELF, "room"),
     moved("c4", weeks_ago(1), State.ON_SHELF, "room"),
+    moved("c5", weeks_ago(2), State.ON_SHELF, "branch"),
 ]
 
 
@@ -86,3 +90,157 @@ def test_an_empty_city_is_an_empty_world(database: str):
         found = world(driver(empty), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
     assert len(found.snapshot.copies) == 0
     assert len(found.snapshot.places) == 3
+
+
+# --- What the city set ------------------------------------------------------------------------------------------------
+
+
+def city(**changes: object) -> Network:
+    """The small city with other tables beside its own."""
+    return from_tables({**NETWORK.model_dump(by_alias=True, exclude_defaults=True), **changes}, "small.toml")
+
+
+def seen(connection: Connection, network: Network) -> World:
+    return world(driver(connection), network, MONDAY, history_weeks=52, visited=network.place)
+
+
+def at(night: World, place: str) -> int:
+    return night.names.place_row[place]
+
+
+def test_floors_are_what_the_city_promised_less_what_came_this_quarter(connection: Connection):
+    """On the second of March 61 of 90 days are over; t3 came to the branch in the quarter, and t1 is on its way to the room."""
+    promised = {"fresh_per_quarter": {"subdistrict": 9, "room": 3}, "special_shelf_share": 0.5}
+    special = [
+        {"id": "children", "name": "Children", "special_group": "children"},
+        {"id": "fiction", "name": "Fiction"},
+    ]
+    night = seen(connection, city(floors=promised, **{"class": special}))
+    places = night.snapshot.places
+    assert [int(places.fresh_quota[at(night, name)]) for name in ("centre", "branch", "room")] == [0, 7 - 1, 3 - 1]
+    assert places.class_floor[at(night, "room")].tolist() == [5, 0]
+
+
+def test_what_left_a_place_is_known_and_what_is_lent_from_there_has_not_left(connection: Connection, night: World):
+    left = night.snapshot.left
+    gone = {
+        (night.names.titles[t], night.names.places[p]): float(n)
+        for t, p, n in zip(left.title, left.place, left.number, strict=True)
+    }
+    assert gone == {("t1", "centre"): pytest.approx(2, abs=0.01)}
+
+
+def test_owners_keep_their_copies_where_they_have_not_consented(connection: Connection):
+    owners = [
+        {"id": "city", "name": "City", "lends_to": ["county"]},
+        {"id": "county", "name": "County"},
+        {"id": "school", "name": "School"},
+    ]
+    rows = [
+        place | {"owner": owner}
+        for place, owner in zip(
+            NETWORK.model_dump(by_alias=True, exclude_defaults=True)["place"], ("city", "county", "school"), strict=True
+        )
+    ]
+    night = seen(connection, city(owner=owners, place=rows))
+    consent, places = night.snapshot.consent, night.snapshot.places
+    assert consent is not None
+    mine = consent[night.snapshot.copies.owner[copy_row(night, "c1")]]
+    assert [bool(mine[places.owner[at(night, name)]]) for name in ("centre", "branch", "room")] == [True, True, False]
+
+
+def test_a_class_that_floats_in_a_group_keeps_to_it(connection: Connection):
+    night = seen(connection, city(float_group=[{"id": "north", "classes": ["children"], "places": ["room", "branch"]}]))
+    assert night.snapshot.titles.float_group.tolist() == [0, 0, 0]
+    assert [name for name in night.names.places if night.snapshot.places.groups[0, at(night, name)]] == [
+        "branch",
+        "room",
+    ]
+
+
+def transfer(connection: Connection, copy: str, to: str, status: str, **more: object) -> None:
+    row = {
+        "transfer_id": f"{copy}-{to}-{status}", "copy_id": copy, "from_place_id": "centre", "to_place_id": to, "kind": "pick",
+        "status": status, "reason": {}, "created_at": weeks_ago(3), "changed_at": weeks_ago(3),
+    }  # fmt: skip
+    connection.execute(insert(transfers), row | more)
+
+
+def test_a_place_that_refuses_picks_is_dearer_to_pick_from(connection: Connection, night: World):
+    for number in range(30):
+        transfer(connection, f"x{number}", "room", "declined" if number % 2 else "received", from_place_id="branch")
+    after = seen(connection, NETWORK).snapshot.places
+    before, branch = night.snapshot.places, at(night, "branch")
+    assert after.out_minutes[branch] == pytest.approx(2.5 / (1 - 16 / 50))
+    assert after.out_cost[branch] > before.out_cost[branch]
+    assert after.out_cost[at(night, "room")] == before.out_cost[at(night, "room")]
+
+
+def test_what_is_on_the_vans_already_takes_its_room(connection: Connection, night: World):
+    assert night.snapshot.places.in_copies[at(night, "branch")] == 80
+    connection.execute(
+        update(copies)
+        .where(copies.c.copy_id == "c2")
+        .values(to_place_id="branch", occurred_at=MONDAY - timedelta(hours=20))
+    )
+    assert seen(connection, NETWORK).snapshot.places.in_copies[at(night, "branch")] == 79
+
+
+# --- Sets -------------------------------------------------------------------------------------------------------------
+
+
+def asked_for(connection: Connection, set_id: str, due: int, **more: object) -> None:
+    row = {
+        "set_id": set_id,
+        "place_id": "branch",
+        "copies": 3,
+        "due": (MONDAY + timedelta(days=due)).date(),
+        "asked_by": "tests",
+        "asked_at": MONDAY,
+    }
+    connection.execute(insert(sets), row | more)
+
+
+def test_open_sets_ask_for_what_they_still_lack(connection: Connection):
+    asked_for(connection, "picture-books", 10, **{"class": "children"})
+    asked_for(connection, "far-off", 40, **{"class": "children"})
+    asked_for(connection, "exhibition", 3, titles=["t2", "t9"])
+    transfer(connection, "c3", "branch", "ordered", set_id="picture-books")
+    transfer(connection, "c4", "branch", "declined", set_id="picture-books")
+    night = seen(connection, NETWORK)
+    assert night.snapshot.asked is not None
+    assert night.snapshot.asked.tolist() == [[2, 0], [0, 0], [0, 0]]
+    asked = night.snapshot.requests
+    assert [(night.names.titles[t], night.names.places[p]) for t, p in zip(asked.title, asked.place, strict=True)] == [
+        ("t2", "branch")
+    ]
+
+
+@pytest.mark.parametrize(("days", "fixed", "state"), [(5, True, Planned.ON_SHELF), (-1, False, Planned.HOMELESS)])
+def test_a_set_stays_until_its_return_and_then_has_no_home(
+    connection: Connection, days: int, fixed: bool, state: Planned
+):
+    asked_for(connection, "deposit", -20, return_on=(MONDAY + timedelta(days=days)).date(), titles=["t1"])
+    transfer(connection, "c1", "branch", "received", set_id="deposit")
+    night = seen(connection, NETWORK)
+    row = copy_row(night, "c1")
+    assert (bool(night.snapshot.copies.fixed[row]), night.snapshot.copies.state[row]) == (fixed, state)
+
+
+def test_what_was_added_to_a_store_and_has_not_moved_since_waits_to_be_placed(connection: Connection):
+    tables = NETWORK.model_dump(by_alias=True, exclude_defaults=True)
+    store = {"id": "store", "name": "Store", "tier": "subdistrict", "kind": "store", "parent": "centre"}
+    about = {
+        "sequence": 0,
+        "source": "test",
+        "state": "on_shelf",
+        "place_id": "store",
+        "title_id": "t1",
+        "fixed": False,
+    }
+    for copy, at in (("new", weeks_ago(1)), ("back", weeks_ago(0))):
+        row = {"copy_id": copy, "event_id": copy, "occurred_at": at, "added_at": weeks_ago(1), "class": "children"}
+        connection.execute(insert(copies), about | row)
+    night = seen(connection, city(place=[*tables["place"], store]))
+    states = [night.snapshot.copies.state[copy_row(night, copy)] for copy in ("new", "back")]
+    assert states == [Planned.HOMELESS, Planned.ON_SHELF]

@@ -16,7 +16,18 @@ from rotation.web.permissions import Role
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn
 from tests.web_city import DAY
 
-PAGES = ("/today", "/imbalance", "/alerts", "/alerts?state=closed", "/rejections", "/feeds", "/decisions", "/password")
+PAGES = (
+    "/today",
+    "/imbalance",
+    "/alerts",
+    "/alerts?state=closed",
+    "/rejections",
+    "/feeds",
+    "/prices",
+    "/sets",
+    "/decisions",
+    "/password",
+)
 CHINESE = {"Accept-Language": "zh-CN"}
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 
@@ -41,7 +52,7 @@ def words_of(html: str) -> set[str]:
     return {piece.strip() for piece in re.split(r"<[^>]+>", body) if piece.strip()}
 
 
-@pytest.mark.parametrize("path", ["/alerts", "/feeds", "/rejections", "/decisions"])
+@pytest.mark.parametrize("path", ["/alerts", "/feeds", "/rejections", "/prices", "/sets", "/decisions"])
 def test_a_chinese_page_has_no_english_sentence(path: str, viewer: TestClient):
     english = {
         piece

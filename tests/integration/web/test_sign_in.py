@@ -198,7 +198,17 @@ def test_browsers_are_told_to_run_nothing_but_our_own(client: TestClient):
 
 def test_a_page_holds_no_inline_script_or_style(signed_in: SignedIn):
     browser = signed_in("dispatcher")
-    for path in ("/today", "/imbalance", "/alerts", "/rejections", "/feeds", "/decisions", "/password"):
+    for path in (
+        "/today",
+        "/imbalance",
+        "/alerts",
+        "/rejections",
+        "/feeds",
+        "/prices",
+        "/sets",
+        "/decisions",
+        "/password",
+    ):
         html = browser.get(path).text
         assert "<script>" not in html
         assert " style=" not in html

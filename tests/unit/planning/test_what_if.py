@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Pairs, Settings, Snapshot
+from rotation.rebalancing.snapshot import Pairs, Places, Settings, Snapshot
 from rotation.rebalancing.what_if import Change, compare, sentences
 from tests.unit.planning.test_plan import city, loans
 
@@ -49,6 +49,20 @@ def test_a_place_that_takes_in_half_as_much_gets_half_as_much():
     place, came = busiest(snapshot, free)
     assert came == 4
     assert compare(snapshot, Change(capacity={place: 0.5}), free).arrivals[place] == -2
+
+
+def test_where_the_other_night_has_its_places_in_other_rows_arrivals_are_told_by_those():
+    snapshot, free = night(), Settings(move_price=0.1)
+    rows = np.arange(6)[::-1].copy()
+    places = Places(*(getattr(snapshot.places, name)[..., rows] if name == "groups" else getattr(snapshot.places, name)[rows]
+                      for name in Places.__slots__))  # fmt: skip
+    turned = replace(
+        snapshot, places=places, copies=replace(snapshot.copies, place=rows[snapshot.copies.place].astype(np.int32)),
+        exposure=replace(snapshot.exposure, place=rows[snapshot.exposure.place].astype(np.int32)),
+    )  # fmt: skip
+    assert compare(snapshot, Change(), free, other=turned, rows=rows).arrivals == {}
+    place, came = busiest(turned, free)
+    assert compare(snapshot, Change(closed={place}), free, other=turned, rows=rows).arrivals[place] == -came
 
 
 def test_loans_are_those_of_the_shelves_after_less_those_before():

@@ -1,0 +1,166 @@
+"""Places as the night plans with them: what the network file promises and allows, and what the database has learnt of them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg import Connection
+
+from config.figures import figures
+from rotation import floors
+from rotation.movements import State
+from rotation.network import Kind, Network, Place, Tier, distance_m
+from rotation.rebalancing import snapshot as arrays
+from rotation.store.reading import STATES, Fields, Names, Rows, fetched
+from rotation.store.stays import WEEK_S
+
+HANDLING_LOANS = 0.04  # a copy's handling at one end, in loans: some 20 s of the staff time that a loan is worth
+PER_KM_LOANS = 0.005  # a copy's share of a kilometre between its place and the hub, in loans
+NOBODY = 0  # row of the owner that nobody told: such copies and places ask for no consent
+
+# Of those that were asked for: refused, and all.
+_PICKS = """
+    SELECT p.row, (count(*) FILTER (WHERE t.status = 'declined'))::int4, count(*)::int4
+    FROM transfers t JOIN rows_places p ON p.id = t.from_place_id
+    WHERE t.kind = 'pick' AND t.status IN ('declined', 'picked', 'sent', 'received')
+      AND t.created_at > to_timestamp(%s)
+    GROUP BY p.row"""
+_PICKS_ROW: Fields = [("place", "<i4"), ("refused", "<i4"), ("all", "<i4")]
+
+
+def consent(network: Network) -> arrays.Flags | None:
+    """Return whose copies may stand at whose places, asked for first or not; row and column NOBODY may all."""
+    if all("*" in owner.lends_to for owner in network.owners):
+        return None
+    allowed = np.ones((len(network.owners) + 1, len(network.owners) + 1), np.bool_)
+    for i, owner in enumerate(network.owners, 1):
+        allowed[i, 1:] = [owner.may_let(other.id) for other in network.owners]
+    return allowed
+
+
+def groups_of_titles(network: Network, names: Names, classes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return each title's float group, by its class; -1: everywhere."""
+    of_class = {cls: i for i, group in enumerate(network.float_groups) for cls in group.classes}
+    groups = np.array([*(of_class.get(cls, -1) for cls in names.classes), -1], np.int32)
+    return groups[classes]
+
+
+def new_stock(network: Network, names: Names, rows: Rows, copies: arrays.Copies) -> arrays.Copies:
+    """Count what was added to a store and has not moved since as without a home: it waits to be placed."""
+    stores = [names.place_row[place.id] for place in network.places if place.kind is Kind.STORE]
+    waits = np.isin(copies.place, stores) & (rows["unmoved"] != 0) & (copies.state == arrays.State.ON_SHELF)
+    copies.state[waits & ~copies.fixed] = arrays.State.HOMELESS
+    return copies
+
+
+PICKS_REMEMBERED_WEEKS = 26  # over which a place's refused picks are counted
+REFUSED_PRIOR, PICKS_PRIOR = 1.0, 20.0  # before any pick one in twenty is expected not to be found
+ARRIVES_WITHIN_S = 2 * 86_400  # what was sent within two days is on today's and tomorrow's vans; older is late or lost
+
+
+def places_of(
+    connection: Connection[Any],
+    network: Network,
+    names: Names,
+    visited: Collection[str],
+    rows: Rows,
+    came: NDArray[np.int64],
+    at: datetime,
+) -> arrays.Places:
+    places = [network.place[name] for name in names.places]
+    tiers = [list(Tier).index(place.tier) for place in places]
+    room = np.array([[place.shelf.get(c, -1 if not place.shelf else 0) for c in names.classes] for place in places])
+    trip = np.array([_trip_loans(network, place) for place in places])
+    daily = np.array([DAILY_COPIES[place.tier] if place.id in visited else 0 for place in places])
+    tries = 1 / (1 - _refused(connection, len(places), at))
+    minutes = np.array([STAFF_MINUTES[place.kind] for place in places]).reshape(-1, 2)
+    quotas, shelves = _floors(network, names, came, at)
+    return arrays.Places.of(
+        tiers, [place.population for place in places], classes=len(names.classes), room=room.reshape(len(places), -1),
+        in_copies=np.maximum(daily - _arriving(rows, len(places), at), 0), out_copies=daily, in_cost=trip,
+        out_cost=trip + HANDLING_LOANS * (tries - 1), owner=_owners(network, places), groups=_groups(network, names),
+        fresh_quota=quotas, class_floor=shelves, least_lot=[place.least_lot for place in places],
+        out_minutes=minutes[:, 0] * tries, in_minutes=minutes[:, 1], van_minutes=_van_minutes(network, places),
+    )  # fmt: skip
+
+
+def _floors(
+    network: Network, names: Names, came: NDArray[np.int64], at: datetime
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return today's quotas of fresh copies (P), and how full special shelves should be (P x K)."""
+    known = {one.id: one.value for one in figures().values()}
+    due = floors.fresh_due(network, known, at.astimezone(network.timezone).date())
+    quotas = np.array([due.get(place, 0) for place in names.places], np.int64)
+    shelves = np.zeros((len(names.places), len(names.classes)), np.int32)
+    for (place, cls), copies in floors.special_shelves(network, known).items():
+        shelves[names.place_row[place], names.classes.index(cls)] = copies
+    return np.maximum(quotas - came, 0), shelves
+
+
+def _refused(connection: Connection[Any], places: int, at: datetime) -> NDArray[np.float64]:
+    """Return the share of picks at each place that are refused, not found most of them."""
+    since_s = at.timestamp() - PICKS_REMEMBERED_WEEKS * WEEK_S
+    told = fetched(connection, _PICKS, _PICKS_ROW, since_s)
+    refused, picks = np.full(places, REFUSED_PRIOR), np.full(places, PICKS_PRIOR)
+    refused[told["place"]] += told["refused"]
+    picks[told["place"]] += told["all"]
+    return np.asarray(refused / picks)
+
+
+def _arriving(rows: Rows, places: int, at: datetime) -> NDArray[np.int64]:
+    """Count what is about to arrive at each place: the library system's own shipments and returns home come first."""
+    coming = (rows["state"] == STATES.index(State.IN_TRANSIT)) & (rows["place"] >= 0)
+    coming &= rows["at_s"] > at.timestamp() - ARRIVES_WITHIN_S
+    return np.bincount(rows["place"][coming], minlength=places)
+
+
+def _owners(network: Network, places: Sequence[Place]) -> list[int]:
+    row = {owner.id: i for i, owner in enumerate(network.owners, 1)}
+    return [row.get(place.owner or "", NOBODY) for place in places]
+
+
+def _groups(network: Network, names: Names) -> NDArray[np.bool_]:
+    within = [[place in group.places for place in names.places] for group in network.float_groups]
+    return np.array(within, np.bool_).reshape(len(network.float_groups), len(names.places))
+
+
+DAILY_COPIES = {
+    Tier.CENTRAL: 400,
+    Tier.DISTRICT: 200,
+    Tier.SUBDISTRICT: 80,
+    Tier.ROOM: 40,
+}  # what a place's staff can pick or shelve
+
+STAFF_MINUTES = {
+    Kind.STAFFED: (2.5, 0.5),
+    Kind.STORE: (2.0, 0.5),
+    Kind.ROOM: (3.0, 1.0),  # without a scanner: titles are ticked on a list
+    Kind.MACHINE: (1.0, 1.0),  # the driver empties and fills it, slot by slot
+    Kind.MOBILE_STOP: (1.0, 0.5),
+    Kind.SCHOOL: (3.0, 1.0),
+    Kind.ENTERPRISE: (3.0, 1.0),
+    Kind.WELFARE_HOME: (3.0, 1.0),
+}  # to pick and send a copy, and to receive and shelve one; the twin city's at staffed places
+
+
+def _trip_loans(network: Network, place: Place) -> float:
+    return HANDLING_LOANS + PER_KM_LOANS * _km_to_hub(network, place)
+
+
+def _km_to_hub(network: Network, place: Place) -> float:
+    hub = network.hub_of(place.id)
+    if hub is None or not place.located or not network.place[hub].located:
+        return 0.0
+    return distance_m(place, network.place[hub]) / 1000
+
+
+VAN_KM_H = 25.0  # on a round through a city, as the crow flies
+STOP_MINUTES = 5.0  # to park and to be signed for, as the courier's
+COPIES_A_STOP = 50  # that a stop hands over and takes, hold shipments included: two crates
+
+
+def _van_minutes(network: Network, places: Sequence[Place]) -> list[float]:
+    """Return a copy's share of the drive to its place and of the stop there; a round serves some, so half the way counts."""
+    return [(_km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]

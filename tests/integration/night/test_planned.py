@@ -1,0 +1,275 @@
+"""A planned night on a real database: sets and what fills them, owners who are asked, moves held back, wishes for lent copies."""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from config import Settings, load
+from rotation import field, night, sets
+from rotation.clock import standing_at
+from rotation.movements import State
+from rotation.network import Network, from_tables
+from rotation.owners import Balance, balances
+from rotation.planner import plan_night, rebalancing_settings
+from rotation.review import NothingThere, answer_owner
+from rotation.store.clock import set_clock
+from rotation.store.engine import engine
+from rotation.store.tables import copies, movements, outbox, plans, transfers
+from rotation.why import NoNight, not_there
+from tests.integration.night.small_city import (
+    LENT_IN_THE_ROOM_EVERY_MONTH,
+    MONDAY,
+    NETWORK,
+    NEVER_LENT_AT_THE_CENTRE,
+    moved,
+    weeks_ago,
+    write,
+)
+
+TODAY = MONDAY.date()
+MORNING = MONDAY - timedelta(hours=8)  # before the first van leaves
+FREE = {"move_price": 0.0, "fresh_bonus": 0.0, "floor_bonus": 0.0}
+COUNTY = {"id": "county", "name": "County"}
+
+
+def settings(**changes: Any) -> Settings:
+    chosen = {
+        "data_dir": Path("unused"),
+        "moves_per_day": 20,
+        "desk_chance": 1.0,
+        "planning": FREE,
+        "route_seconds": 0.2,
+    }
+    return load(**chosen | changes)
+
+
+@pytest.fixture
+def city(database: str) -> Iterator[Engine]:
+    """Nine copies of nine titles, one of them lent from the room."""
+    at = engine(database)
+    with at.begin() as connection:
+        facts = [
+            *LENT_IN_THE_ROOM_EVERY_MONTH,
+            *NEVER_LENT_AT_THE_CENTRE,
+            moved("c1", weeks_ago(1), State.ON_LOAN, "room"),
+        ]
+        write(connection, {f"c{number}": f"t{number}" for number in range(1, 10)}, facts)
+        set_clock(connection, standing_at(MONDAY))
+    yield at
+    at.dispose()
+
+
+def waits_at_the_branch(connection: Connection) -> None:
+    """A copy on its way from the branch to the centre: the hub has a run that day."""
+    row = {"state": "in_transit", "place_id": "branch", "to_place_id": "centre"}
+    connection.execute(update(copies).where(copies.c.copy_id == "c9").values(row))
+
+
+def test_what_a_hub_picks_from_its_own_shelves_is_ordered_with_its_day(city: Engine):
+    with city.begin() as connection:
+        waits_at_the_branch(connection)
+        set_clock(connection, standing_at(MORNING))
+    assert {(row.from_place_id, row.to_place_id, row.status) for row in planned(city)} == {
+        ("centre", "room", "ordered")
+    }
+
+
+def planned(city: Engine, network: Network = NETWORK, **changes: Any) -> list[Any]:
+    plan_night(city, network, settings(**changes), TODAY)
+    with city.connect() as connection:
+        return list(connection.execute(select(transfers).order_by(transfers.c.transfer_id)))
+
+
+def ask(city: Engine, **asked: Any) -> str:
+    with city.begin() as connection:
+        wanted = {"place": "branch", "due": TODAY + timedelta(days=3), **asked}
+        return sets.ask(connection, NETWORK, sets.Asked(**wanted), who="librarian", at=MONDAY)
+
+
+def standing(city: Engine) -> sets.Standing:
+    with city.connect() as connection:
+        (one,) = sets.standing(connection)
+    return one
+
+
+@pytest.mark.parametrize("wanted", [{"titles": ["t2", "t3", "t4"]}, {"title_class": "children", "copies": 3}])
+def test_a_set_is_planned_with_the_night_and_is_not_asked_for_twice(city: Engine, wanted: dict[str, Any]):
+    asked = ask(city, **wanted)
+    dear = {"planning": {"move_price": 1.0, "request_worth": 5.0}}
+    filling = [row for row in planned(city, **dear) if row.set_id == asked]
+    assert [(row.to_place_id, row.reason["code"]) for row in filling] == [("branch", "requested")] * 3
+    assert (standing(city).coming, standing(city).come) == (3, 0)
+    with city.connect() as connection:
+        assert sets.still_open(connection.connection.driver_connection, TODAY) == []
+
+
+def test_a_set_that_was_cancelled_is_not_gathered(city: Engine):
+    asked = ask(city, titles=["t2"])
+    with city.begin() as connection:
+        sets.cancel(connection, asked, MONDAY)
+    assert [row for row in planned(city) if row.set_id] == []
+    assert standing(city).cancelled
+    with pytest.raises(sets.NotPossible), city.begin() as connection:
+        sets.cancel(connection, asked, MONDAY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "part"),
+    [
+        ({"place": "moon", "titles": ["t1"]}, "no place 'moon'"),
+        ({"titles": ["t1"], "title_class": "children"}, "of titles or of a class"),
+        ({}, "of titles or of a class"),
+        ({"title_class": "maps", "copies": 3}, "no class 'maps'"),
+        ({"titles": ["t1", "t77"]}, "ever heard of: t77"),
+        ({"title_class": "children", "copies": 0}, "1 to 5000 copies, not 0"),
+        ({"titles": ["t1"], "due": date(2026, 1, 1)}, "due on 2026-01-01"),
+        ({"titles": ["t1"], "return_on": TODAY}, "before it is due"),
+    ],
+)
+def test_a_set_that_cannot_be_is_refused_with_a_sentence(city: Engine, asked: dict[str, Any], part: str):
+    with pytest.raises(sets.NotPossible, match=part):
+        ask(city, **asked)
+
+
+# --- Owners ---------------------------------------------------------------------------------------------------------------
+
+
+def owned(lends_to: list[str], asks: list[str]) -> Network:
+    """The small city, whose room belongs to the county."""
+    tables = NETWORK.model_dump(by_alias=True, exclude_defaults=True)
+    rooms = [place | {"owner": "county" if place["id"] == "room" else "city"} for place in tables["place"]]
+    city = {"id": "city", "name": "City", "lends_to": lends_to, "asks": asks}
+    return from_tables({**tables, "owner": [city, COUNTY], "place": rooms}, "small.toml")
+
+
+def to_the_room(rows: list[Any]) -> list[Any]:
+    return [row for row in rows if row.to_place_id == "room"]
+
+
+def test_copies_go_to_an_owner_who_was_not_consented_to_only_when_asked_and_agreed(city: Engine):
+    assert to_the_room(planned(city, owned(["city"], ["county"])))
+    with city.begin() as connection:
+        asked = connection.execute(select(transfers).where(transfers.c.to_place_id == "room")).all()
+        assert {row.status for row in asked} == {"asked"}
+        yes, no = asked[0].transfer_id, asked[1].transfer_id
+        answer_owner(connection, yes, agreed=True, who="librarian", at=MONDAY)
+        answer_owner(connection, no, agreed=False, who="librarian", at=MONDAY)
+        with pytest.raises(NothingThere):
+            answer_owner(connection, no, agreed=True, who="librarian", at=MONDAY)
+        set_clock(connection, standing_at(MORNING + timedelta(days=1)))
+        waits_at_the_branch(connection)
+    plan_night(city, owned(["city"], ["county"]), settings(), TODAY + timedelta(days=1))
+    with city.connect() as connection:
+        status = dict(connection.execute(select(transfers.c.transfer_id, transfers.c.status)).all())
+    assert (status[yes], status[no]) == ("ordered", "cancelled")
+
+
+def test_without_any_consent_nothing_goes_there(city: Engine):
+    assert not to_the_room(planned(city, owned(["city"], [])))
+
+
+def test_what_owners_owe_each_other_is_counted_from_where_copies_stand(city: Engine):
+    with city.connect() as connection:
+        connection.execute(update(copies).where(copies.c.copy_id.in_(["c2", "c3"])).values(place_id="room"))
+        connection.execute(update(copies).where(copies.c.copy_id == "c4").values(owner_id="county"))
+        assert balances(connection, owned(["*"], [])) == [Balance("city", "county", 3, 1)]
+        assert balances(connection, owned(["*"], []))[0].owed == 2
+
+
+# --- What moves bring -----------------------------------------------------------------------------------------------------
+
+
+def lent_in_the_room(copy: str, at: datetime) -> dict[str, Any]:
+    about = {"sequence": 0, "source": "test", "event_id": f"lent-{at}", "state": "on_loan", "place_id": "room"}
+    return {"copy_id": copy, "occurred_at": at, **about}
+
+
+def test_moves_held_back_are_kept_rest_and_are_compared_with_the_others(city: Engine):
+    rows = planned(city, held_back_share=0.5)
+    back = {row.copy_id for row in rows if row.status == "held_back"}
+    done = {row.copy_id for row in rows} - back
+    assert back
+    assert len(done) > 1
+    later = MONDAY + timedelta(weeks=9)
+    with city.begin() as connection:
+        assert field.measured(connection, weeks=8, now=MONDAY) is None
+        lent = [lent_in_the_room(copy, MONDAY + timedelta(weeks=week)) for copy in done for week in (1, 3, 8.5)]
+        connection.execute(insert(movements), lent)
+        found = field.measured(connection, weeks=8, now=later)
+        assert found is not None
+        assert (found.moved, found.held_back, found.a_move, found.half_width) == (len(done), len(back), 2.0, 0.0)
+        set_clock(connection, standing_at(MONDAY + timedelta(days=1)))
+    plan_night(city, NETWORK, settings(), TODAY + timedelta(days=1))
+    with city.connect() as connection:
+        again = connection.scalars(select(transfers.c.copy_id).where(transfers.c.day > TODAY)).all()
+    assert back.isdisjoint(again)
+
+
+# --- Wishes -----------------------------------------------------------------------------------------------------------------
+
+
+def wishes(city: Engine) -> dict[str, str | None]:
+    with city.connect() as connection:
+        told = connection.scalars(select(outbox.c.value).where(outbox.c.topic == "stock.targets").order_by(outbox.c.id))
+        return {message["copy"]: message["to"] for message in map(orjson.loads, told)}
+
+
+def test_lent_copies_wishes_are_published_once_and_taken_back(city: Engine):
+    with city.begin() as connection:
+        connection.execute(update(copies).where(copies.c.copy_id == "c9").values(state="on_loan"))
+    planned(city, publish_targets=True, moves_per_day=0)
+    assert wishes(city) == {"c9": "room"}
+    with city.begin() as connection:
+        connection.execute(outbox.delete())
+        connection.execute(update(copies).where(copies.c.copy_id == "c9").values(state="on_shelf"))
+        set_clock(connection, standing_at(MONDAY + timedelta(days=1)))
+    plan_night(city, NETWORK, settings(publish_targets=True, moves_per_day=0), TODAY + timedelta(days=1))
+    assert wishes(city) == {"c9": None}
+
+
+# --- Why not ----------------------------------------------------------------------------------------------------------------
+
+
+def test_why_a_title_does_not_go_to_a_place_is_told_at_the_last_nights_prices(city: Engine):
+    with city.connect() as connection, pytest.raises(NoNight):
+        not_there(connection, NETWORK, settings(), "t5", "room")
+    (coming, *_) = to_the_room(planned(city))
+
+    def against(title: str, place: str) -> dict[str, Any]:
+        with city.connect() as connection:
+            return not_there(connection, NETWORK, settings(), title, place)
+
+    assert against(coming.title_id, "room")["transfer"] == coming.transfer_id
+    assert against("t1", "branch")["reason"]["code"] == "no_copy_free"  # its one copy is lent
+    assert against("t99", "branch")["reason"]["code"] == "unknown"
+    assert against("t1", "branch")["why"]["zh"].startswith("没有可以调出的复本")
+
+
+# --- Settings and details -------------------------------------------------------------------------------------------------
+
+
+def test_any_setting_of_the_plan_can_be_set_by_its_name_and_no_other():
+    assert rebalancing_settings(settings(planning={"equity": 0.25})).equity == 0.25
+    with pytest.raises(ValueError, match="planning: equty is no setting"):
+        rebalancing_settings(settings(planning={"equty": 0.25}))
+
+
+def test_the_nights_prices_and_floors_are_kept_for_the_page_and_the_day(city: Engine):
+    tables = NETWORK.model_dump(by_alias=True, exclude_defaults=True)
+    promised = from_tables(
+        {**tables, "floors": {"fresh_per_quarter": {"subdistrict": 9, "room": "nobody-knows"}}}, "small.toml"
+    )
+    planned(city, promised, staff_minutes_per_day=3.0, planning={"move_price": 0.0})
+    with city.connect() as connection:
+        details = connection.scalars(select(plans.c.details)).one()
+        kept = night.last(connection)
+    (floor,) = details["floors"]
+    assert (floor["kind"], floor["place"], floor["cls"], floor["asked"]) == ("fresh", "branch", None, 7)
+    assert details["floors_unset"] == [{"floor": "fresh_per_quarter.room", "figure": "nobody-knows"}]
+    assert kept is not None
+    assert kept.prices.staff_minute == pytest.approx(details["staff_minute_price"]) != 0

@@ -1,0 +1,140 @@
+"""Floors, prices and lists of the last night on the page; sets asked for there; owners' answers."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, delete, insert, select, update
+
+from rotation.store.tables import decisions, plans, sets, shelf_prices, transfers
+from tests.integration.web.conftest import SignedIn
+from tests.web_city import DAY, demo
+
+CHINESE = {"Accept-Language": "zh-CN"}
+ROOM = demo().places[6].id
+FLOORS = [
+    {"kind": "fresh", "place": ROOM, "cls": None, "asked": 5, "missing": 2, "limit": "room", "price": 0.3},
+    {"kind": "shelf", "place": "central", "cls": "large-print", "asked": 40, "missing": 0, "limit": "", "price": 0.21},
+]
+DETAILS = {
+    "gap": 0.0003, "move_price": 0.83, "staff_minute_price": 0.045, "lost_to_owners": 0.0, "floors": FLOORS,
+    "floors_unset": [{"floor": "fresh_per_quarter.room", "figure": "rural-reading-room-titles"}],
+    "purchases": [{"title": "wanted-title", "worth": 1.75}],
+    "weeding": [{"copy": "old-copy", "title": "old-title", "place": ROOM, "worth": 0.01}],
+}  # fmt: skip
+LATER = DAY + timedelta(days=9)
+
+
+@pytest.fixture
+def night(engine: Engine) -> Iterator[None]:
+    """A night with prices."""
+    with engine.begin() as connection:
+        row = {
+            "plan_id": "priced",
+            "day": DAY,
+            "snapshot_at": "2026-03-12T04:00Z",
+            "seed": 1,
+            "moves": 12,
+            "seconds": 1.0,
+        }
+        connection.execute(insert(plans), row | {"value_loans": 99.5, "bound_loans": 99.6, "details": DETAILS})
+        priced = {"place_id": ROOM, "class": "children", "price_loans": 0.37, "plan_id": "priced"}
+        connection.execute(insert(shelf_prices), priced)
+    yield
+    with engine.begin() as connection:
+        connection.execute(delete(plans))
+        connection.execute(delete(shelf_prices))
+
+
+def test_without_a_night_the_page_says_so(signed_in: SignedIn):
+    assert "No night has been planned yet." in signed_in("viewer").get("/prices").text
+    assert signed_in("viewer").get("/api/night").status_code == 404
+
+
+def test_prices_floors_and_lists_stand_on_the_page_in_both_languages(signed_in: SignedIn, night: None):
+    viewer = signed_in("viewer")
+    english, chinese = viewer.get("/prices").text, viewer.get("/prices", headers=CHINESE).text
+    for said in ("0.83", "0.045", "0.37", "▼ 2", "wanted-title", "old-copy", "1.75", "rural-reading-room-titles"):
+        assert said in english, said
+        assert said in chinese, said
+    assert "there is no room on the shelf" in english
+    assert "特殊群体书架" in chinese
+    assert "每册调运至少带来" in chinese
+
+
+def test_prices_can_be_asked_for_one_place_and_as_json(signed_in: SignedIn, night: None):
+    viewer = signed_in("viewer")
+    assert "old-copy" not in viewer.get("/prices?place=central").text
+    answer = viewer.get(f"/api/night?place={ROOM}").json()
+    assert [floor["missing"] for floor in answer["floors"]] == [2]
+    assert answer["shelves"] == [{"place": ROOM, "cls": "children", "price": 0.37}]
+
+
+# --- Sets -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dispatcher(signed_in: SignedIn, engine: Engine) -> Iterator[TestClient]:
+    yield signed_in("dispatcher")
+    with engine.begin() as connection:
+        connection.execute(delete(sets))
+
+
+ASKED = {"place": ROOM, "due": str(LATER), "cls": "picture-books", "copies": "60", "titles": "", "note": "六一展览"}
+
+
+def test_a_set_is_asked_for_on_the_page_shown_and_cancelled(dispatcher: TestClient, engine: Engine):
+    assert dispatcher.post("/sets", data=ASKED).status_code == 303
+    html = dispatcher.get("/sets", headers=CHINESE).text
+    assert "六一展览" in html
+    assert "绘本" in html
+    with engine.connect() as connection:
+        (row,) = connection.execute(select(sets)).all()
+    assert (row.place_id, row.copies, row.due, row.return_on, row.asked_by) == (ROOM, 60, LATER, None, "dispatcher")
+    assert dispatcher.post(f"/sets/{row.set_id}/cancel").status_code == 303
+    assert "Cancelled" in dispatcher.get("/sets").text
+    assert dispatcher.post(f"/sets/{row.set_id}/cancel").status_code == 404
+
+
+def test_a_set_that_cannot_be_is_refused_in_the_reader_s_language(dispatcher: TestClient):
+    wrong = ASKED | {"return_on": str(LATER - timedelta(days=1))}
+    english, chinese = dispatcher.post("/sets", data=wrong), dispatcher.post("/sets", data=wrong, headers=CHINESE)
+    assert (english.status_code, chinese.status_code) == (400, 400)
+    assert "before it is due" in english.text
+    assert "不晚于到位日期" in chinese.text
+
+
+def test_the_api_asks_for_sets_too_and_who_only_looks_may_not(dispatcher: TestClient, signed_in: SignedIn):
+    body = {"place": ROOM, "due": str(LATER), "class": "picture-books", "copies": 10}
+    made = dispatcher.post("/api/sets", json=body)
+    assert made.status_code == 200
+    assert [one["set_id"] for one in dispatcher.get("/api/sets").json()] == [made.json()["set"]]
+    assert "no place" in dispatcher.post("/api/sets", json=body | {"place": "moon"}).json()["detail"]
+    assert signed_in("viewer").post("/api/sets", json=body).status_code == 403
+
+
+# --- Owners ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("agreed", "status"), [("yes", "approved"), ("no", "cancelled")])
+def test_an_owner_s_answer_is_given_on_the_transfer_s_page_once(
+    dispatcher: TestClient, engine: Engine, agreed: str, status: str
+):
+    which = transfers.c.transfer_id == f"plan-{DAY:%Y%m%d}-c0"
+    with engine.begin() as connection:
+        before = connection.execute(select(transfers.c.status, transfers.c.day).where(which)).one()
+        connection.execute(update(transfers).where(which).values(status="asked"))
+    address = f"/transfers/plan-{DAY:%Y%m%d}-c0"
+    assert "lends there only when asked" in dispatcher.get(address).text
+    assert dispatcher.post(f"{address}/owner", data={"agreed": agreed}).status_code == 303
+    assert dispatcher.post(f"{address}/owner", data={"agreed": agreed}).status_code == 404
+    with engine.begin() as connection:
+        row = connection.execute(select(transfers.c.status, transfers.c.day).where(which)).one()
+        assert row.status == status
+        assert (
+            connection.scalars(select(decisions.c.who).where(decisions.c.subject.like("transfer:%"))).first()
+            == "dispatcher"
+        )
+        connection.execute(update(transfers).where(which).values(status=before.status, day=before.day))
+        connection.execute(delete(decisions))
