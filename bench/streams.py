@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 import psutil
@@ -119,6 +119,7 @@ class Bench:
         self.bootstrap, self.url, self.folder, self.copies, self.runs = bootstrap, url, folder, copies, 0
         self.noop: float | None = None
         self.postgres_pid = 0
+        self.started: list[subprocess.Popen[bytes]] = []
 
     def fill(self, messages: Iterator[bytes]) -> str:
         """Put messages into new topics of their own and return their prefix."""
@@ -150,7 +151,11 @@ class Bench:
             prefix,
             str(self.folder),
         ]
-        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."})
+        return self._start(command, log, {"PYTHONPATH": "."})
+
+    def _start(self, command: list[str], log: IO[bytes], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+        self.started.append(subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment}))
+        return self.started[-1]
 
     def backends(self) -> list[int]:
         """Return the process ids of PostgreSQL."""
@@ -159,8 +164,8 @@ class Bench:
     def relay(self) -> subprocess.Popen[bytes]:
         """Start the relay."""
         log = (self.folder / "relay.log").open("ab")
-        environment = {**os.environ, "DATABASE_URL": self.url, "KAFKA_BOOTSTRAP": self.bootstrap}
-        return subprocess.Popen([sys.executable, "-m", "streams.relay"], stdout=log, stderr=log, env=environment)
+        environment = {"DATABASE_URL": self.url, "KAFKA_BOOTSTRAP": self.bootstrap}
+        return self._start([sys.executable, "-m", "streams.relay"], log, environment)
 
     def query(self, sql: str) -> Any:
         """Return the only value of a query."""
@@ -489,8 +494,11 @@ def main() -> None:
                 "disk": lambda: disk(bench),
                 "rebuild": lambda: rebuilt(bench, wanted.rebuild),
             }
-            for case in wanted.only.split(",") if wanted.only else cases:
-                cases[case]()
+            try:
+                for case in wanted.only.split(",") if wanted.only else cases:
+                    cases[case]()
+            finally:
+                _end(bench.started)  # those that a case which failed left behind
 
 
 if __name__ == "__main__":

@@ -78,7 +78,6 @@ class Writer:
         self._classes = frozenset(one.id for one in network.classes)
         self._reading = Reconnecting(database_url)
         self._writing = Reconnecting(database_url, facts.prepare_session)
-        self._seeking = Reconnecting(database_url)
         self._next: dict[int, int] = {}
         self._refused_before: Refusals = {}
         self.stopping = threading.Event()
@@ -101,13 +100,13 @@ class Writer:
         """Return where each partition must be read from; `begin_anew` forgets what this worker believed of all others."""
         if begin_anew:
             self._next = {}
-        return self._retrying(lambda: self._read_positions(partitions, self._seeking))
+        return self._retrying(lambda: self._asked_anew(partitions))
 
     def close(self) -> None:
         """Close the connections."""
         self.stopping.set()
-        for connection in (self._reading, self._writing, self._seeking):
-            connection.close()
+        self._reading.close()
+        self._writing.close()
 
     def _prepare(self, messages: Sequence[Message], connection: Reconnecting) -> Batch:
         ordered = tuple(sorted(messages, key=lambda message: message[:2]))
@@ -127,6 +126,14 @@ class Writer:
         if unknown:
             self._next.update(self._read_positions(sorted(unknown), self._writing))
         return {partition: self._next[partition] for partition in partitions}
+
+    def _asked_anew(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Ask on a connection of its own: a second rebalance asks while the first still does."""
+        connection = Reconnecting(self._url)
+        try:
+            return self._read_positions(partitions, connection)
+        finally:
+            connection.close()
 
     def _read_positions(self, partitions: Sequence[int], connection: Reconnecting) -> dict[int, int]:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""A worker that ends itself with -9 at one point of its third batch: `-m tests.worker_that_dies POINT BOOTSTRAP URL PREFIX DIR`.
+"""A worker that ends itself with -9 at one point of its first batch: `-m tests.worker_that_dies POINT BOOTSTRAP URL PREFIX DIR`.
 
 `before`: nothing of the batch is in the database; `inside`: all of it is, but for the commit; `after`: it is committed, and the
 worker has not heard of it.
@@ -18,17 +18,17 @@ from streams.worker import configure_logging, end, run
 from tests.streams_process import app
 
 POINTS = ("before", "inside", "after")
-FATAL_BATCH = 3
+FATAL_BATCH = 1
 
 
 def dying_before(step: Callable[..., Any]) -> Callable[..., Any]:
     """Do the step until the fatal batch comes."""
     batches = itertools.count(1)
 
-    def done(*arguments: Any) -> Any:
+    def done(*arguments: Any, **more: Any) -> Any:
         if next(batches) == FATAL_BATCH:
             die()
-        return step(*arguments)
+        return step(*arguments, **more)
 
     return done
 
@@ -37,8 +37,8 @@ def dying_after(step: Callable[..., Any]) -> Callable[..., Any]:
     """Do the step, and with the fatal batch be gone at its end."""
     batches = itertools.count(1)
 
-    def done(*arguments: Any) -> Any:
-        result = step(*arguments)
+    def done(*arguments: Any, **more: Any) -> Any:
+        result = step(*arguments, **more)
         if next(batches) == FATAL_BATCH:
             die()
         return result
