@@ -22,6 +22,7 @@ from infra.messages import Message, ServerError
 from rotation import bootstrap
 from rotation import network as networks
 from rotation.adapters import librarieswest
+from rotation.alerts.rules import Thresholds, sweep
 from rotation.clock import standing_at
 from rotation.courier.day import solve_alone
 from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
@@ -33,6 +34,7 @@ from rotation.planner import alone
 from rotation.review import tell_pages
 from rotation.status import figures
 from rotation.store.clock import read_clock, set_clock
+from rotation.store.engine import driver
 from rotation.store.engine import engine as connect_to
 from rotation.store.tables import clock as clock_table
 from streams.topics import CIRCULATION_EVENTS
@@ -72,7 +74,15 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
         for fault in sent.faults:
             say(str(fault))
         _wait_until_applied(connected, engine, say)
+        _judge(connected, network, engine)
         return figures(engine, network.timezone) | {"files": sent.files, "events_sent": sent.events}
+
+
+def _judge(settings: Settings, network: Network, engine: Engine) -> None:
+    """Open and close the alerts of what is told: a worker waits a while before it judges days of the past."""
+    thresholds = Thresholds(overdue_days=settings.overdue_days, silent_hours=settings.silent_hours)
+    with engine.begin() as connection, driver(connection).cursor() as cursor:
+        sweep(cursor, network, thresholds)
 
 
 def _keep_network(settings: Settings, network: Network) -> None:
@@ -103,10 +113,10 @@ def _listening(settings: Settings, network: Network, say: Say) -> Iterator[tuple
         engine = bootstrap.prepared(connected, network)
         system.start_named("worker", "relay")
         yield connected, engine
-        time.sleep(SWEEP_S)
+        time.sleep(RELAY_S)
 
 
-SWEEP_S = 2.0  # the worker's last look at levels and overdue transfers
+RELAY_S = 2.0  # what the import opened is told before all of it stops
 
 
 def _advance_clock(engine: Engine, shown: list[librarieswest.Snapshot]) -> None:

@@ -249,7 +249,7 @@ def write(
     `trusting` copies to stand where their last movement put them; see `facts.add_movements`.
     """
     facts.stage(cursor, staged)
-    progress.advance(cursor, topics.events, spans)
+    progress.advance(cursor, topics.events, spans, rows.middle_at)
     moved, touched = _write_copies(cursor, rows, trusting=trusting)
     others = _write_others(cursor, rows)
     rejected = rejections.add(cursor, topics.events, rows.refused, topics.rejected)

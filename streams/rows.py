@@ -7,6 +7,7 @@ Within a batch as in the database: the same fact twice is a duplicate, an earlie
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
@@ -14,6 +15,7 @@ from psycopg.types.json import Jsonb
 from rotation.events import FACT_OF_TYPE, Edge, Event, Headers, Reason, Rejection, parse
 
 OWN = "own:"  # before the copy's id: a shipment of the library system that bears no id of its own
+LOOKED_AT = 100
 Row = tuple[Any, ...]
 Key = tuple[
     str, datetime, int, str, str
@@ -76,6 +78,13 @@ class Rows:
     refused: list[Refused] = field(default_factory=list)
     heard: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     duplicates: int = 0
+
+    @property
+    def middle_at(self) -> datetime | None:
+        """When the middle one of the events that move a copy happened; of many, some are looked at."""
+        moves = self.movements.rows
+        times = sorted(key[1] for key in islice(moves, 0, None, max(1, len(moves) // LOOKED_AT)))
+        return times[len(times) // 2] if times else None
 
 
 Refusals = Mapping[tuple[int, int], Collection[int]]  # partition, offset -> indexes of events that were refused before

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from psycopg import Cursor
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
 from rotation.network import Network
+from rotation.store import progress
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
 from streams.app import RotationApp
@@ -77,15 +77,16 @@ class Watcher:
 
     def _recount(self, places: Mapping[str, Touched]) -> None:
         with self._database.cursor() as cursor:
-            if _replaying(cursor):
-                self._swept = None  # a sweep is due as soon as the history is told
+            if progress.is_history(cursor, clock_by(cursor).now()):
+                self._swept = None  # what is half told is not judged; a sweep is due as soon as it is told
             else:
                 rules.recount(cursor, self._network, self._thresholds, places)
 
     def _sweep_if_due(self) -> None:
         with self._database.cursor() as cursor:
-            at = time.monotonic(), clock_by(cursor).now().timestamp()
-            if self._due(*at) and not _replaying(cursor):
+            now = clock_by(cursor).now()
+            at = time.monotonic(), now.timestamp()
+            if self._due(*at) and not progress.is_history(cursor, now):
                 rules.sweep(cursor, self._network, self._thresholds)
                 self._swept = at
 
@@ -93,16 +94,6 @@ class Watcher:
         if self._swept is None:
             return True
         return wall_s - self._swept[0] >= SWEEP_S or abs(network_s - self._swept[1]) >= SWEEP_NETWORK_S
-
-
-REPLAYING = """
-SELECT max(last_event_at) < %s - interval '1 day' AND max(last_heard_at) > now() - interval '5 seconds' FROM feeds
-"""
-
-
-def _replaying(cursor: Cursor[Any]) -> bool:
-    """Whether history is being read: events come in, and are of days ago. What is half told is not judged."""
-    return bool((cursor.execute(REPLAYING, (clock_by(cursor).now(),)).fetchone() or (False,))[0])
 
 
 def _told(step: Any, *arguments: Any) -> None:

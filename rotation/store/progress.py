@@ -48,8 +48,10 @@ def rewind(cursor: Cursor[Any], topic: str, partitions: Collection[int], at: dat
     )
 
 
-def advance(cursor: Cursor[Any], topic: str, spans: Sequence[Span]) -> None:
+def advance(cursor: Cursor[Any], topic: str, spans: Sequence[Span], middle_at: datetime | None = None) -> None:
     """Move each partition from its span's beginning to its end, and hold it until the transaction ends.
+
+    `middle_at` is when the middle one of the events happened, by which `is_history` knows what most of them are about.
 
     Raises
     ------
@@ -58,10 +60,24 @@ def advance(cursor: Cursor[Any], topic: str, spans: Sequence[Span]) -> None:
     """
     partitions, begins, ends, gaps = [list(column) for column in zip(*sorted(spans), strict=True)]
     cursor.execute(
-        "UPDATE progress p SET next_offset = v.last, gap_offsets = p.gap_offsets + v.gap"
+        "UPDATE progress p SET next_offset = v.last, gap_offsets = p.gap_offsets + v.gap, middle_at = %s, written_at = now()"
         " FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) v(part, first, last, gap)"
         " WHERE p.topic = %s AND p.partition = v.part AND p.next_offset = v.first",
-        (partitions, begins, ends, gaps, topic),
+        (middle_at, partitions, begins, ends, gaps, topic),
     )
     if cursor.rowcount != len(spans):
         raise StaleWorker(f"{topic}: {cursor.rowcount} of {len(spans)} partitions stand where this worker believed")
+
+
+def is_history(cursor: Cursor[Any], now: datetime) -> bool:
+    """Whether some partition is being told of days ago: its copies are not where they will be a moment later.
+
+    `now` is the network's time. A partition may be weeks behind another, so that each is asked.
+    """
+    cursor.execute(
+        "SELECT coalesce(bool_or(middle_at < %s - interval '1 day'), false) FROM progress"
+        " WHERE written_at > now() - interval '5 seconds'",
+        (now,),
+    )
+    (found,) = cursor.fetchone() or (False,)
+    return bool(found)

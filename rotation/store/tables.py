@@ -53,6 +53,8 @@ progress = Table(
         server_default="0",
         comment="offsets that Kafka itself no longer holds (retention, transactions): passed over, never silently",
     ),
+    Column("middle_at", Instant, comment="when the middle one of the last batch's events happened"),
+    Column("written_at", Instant, comment="when the last batch was written, by the wall clock"),
     comment="How far each partition is in the database; moved in the transaction that writes the batch.",
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import orjson
 import psycopg
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from rotation.events import CopyAdded, CopyReturned
 from rotation.store.audit import audit
+from rotation.store.progress import is_history
 from streams.apply import Stopped, Writer, Written
 from streams.rows import Message
-from tests.streams_world import batches, city, counts, disturbed, fold, history, standing, told
+from tests.streams_world import MONDAY, batches, city, counts, disturbed, fold, history, standing, told
 
 TABLES = (
     "movements, hold_facts, transfer_facts, crate_facts, copies, holds, crates, transfers, titles, rejections, counts, "
@@ -201,3 +203,19 @@ def test_workers_on_partitions_that_share_copies_do_not_lock_each_other_up(datab
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(run, (0, 1)))
     assert standing(database) == fold(events)
+
+
+def test_history_is_known_by_each_partition_and_only_while_it_is_told(writer: Writer, database: str) -> None:
+    """One partition may have come to today while another is weeks behind."""
+    old = orjson.dumps([told(CopyReturned(copy=f"c{n}", place="p1"), n) for n in range(9)])
+    late, today = told(CopyReturned(copy="late", place="p1"), 9), 3 * 24 * 60
+    new = orjson.dumps([late, *(told(CopyReturned(copy=f"d{n}", place="p1"), today + n) for n in range(9))])
+    now = MONDAY + timedelta(days=3, hours=1)
+    with psycopg.connect(database, autocommit=True) as connection:
+        writer.write(writer.prepare([Message(0, 0, new)]))
+        assert not is_history(connection.cursor(), now)
+        writer.write(writer.prepare([Message(1, 0, old)]))
+        writer.write(writer.prepare([Message(0, 1, new)]))
+        assert is_history(connection.cursor(), now)
+        connection.execute("UPDATE progress SET written_at = written_at - interval '6 seconds'")
+        assert not is_history(connection.cursor(), now)
