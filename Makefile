@@ -69,8 +69,9 @@ clean: ## Remove everything made here: environment, assets, caches, kept state (
 $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
 	@$(BIN)/python -c '' 2>/dev/null || { $(MAKE) --no-print-directory environment; }
 	@test -x $(BIN)/uv && $(BIN)/uv --version | grep -qF ' $(UV_VERSION)' || $(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --python $(BIN)/python --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
+	$(BIN)/python -m compileall -q rotation streams solver city config infra
 	$(BIN)/python -m infra.kafka
 	$(BIN)/python -m city warm
 	$(BIN)/python -m rotation.rebalancing
