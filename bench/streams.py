@@ -456,6 +456,26 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
         process.wait(10)
 
 
+def cases_of(bench: Bench, wanted: argparse.Namespace) -> dict[str, Callable[[], None]]:
+    """Return the cases by name, in the order in which they run."""
+    return {
+        "noop": lambda: noop(bench, min(wanted.events // 5, 100_000)),
+        "copies": lambda: new_copies(bench, wanted.events // 5),
+        "batches": lambda: batches_of_100(bench, wanted.events, moves, 10_000_000),
+        "anywhere": lambda: batches_of_100(bench, wanted.events, anywhere, 15_000_000),
+        "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
+        "two": lambda: two_workers(bench, wanted.events),
+        "latency500": lambda: latency(bench, 500, 10),
+        "latency5000": lambda: latency(bench, 5000, 100),
+        "alert500": lambda: alerts(bench, 500, 10),
+        "alert5000": lambda: alerts(bench, 5000, 100),
+        "restart": lambda: restart(bench, 0),
+        "restart2": lambda: restart(bench, 1),
+        "disk": lambda: disk(bench),
+        "rebuild": lambda: rebuilt(bench, wanted.rebuild),
+    }
+
+
 def main() -> None:
     """Run the cases in order."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -478,22 +498,7 @@ def main() -> None:
             bench.postgres_pid = postgres.pid
             fill(bench)
             admin.create(bench.client, topics=[STOCK_ALERTS])
-            cases: dict[str, Callable[[], None]] = {
-                "noop": lambda: noop(bench, min(wanted.events // 5, 100_000)),
-                "copies": lambda: new_copies(bench, wanted.events // 5),
-                "batches": lambda: batches_of_100(bench, wanted.events, moves, 10_000_000),
-                "anywhere": lambda: batches_of_100(bench, wanted.events, anywhere, 15_000_000),
-                "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
-                "two": lambda: two_workers(bench, wanted.events),
-                "latency500": lambda: latency(bench, 500, 10),
-                "latency5000": lambda: latency(bench, 5000, 100),
-                "alert500": lambda: alerts(bench, 500, 10),
-                "alert5000": lambda: alerts(bench, 5000, 100),
-                "restart": lambda: restart(bench, 0),
-                "restart2": lambda: restart(bench, 1),
-                "disk": lambda: disk(bench),
-                "rebuild": lambda: rebuilt(bench, wanted.rebuild),
-            }
+            cases = cases_of(bench, wanted)
             try:
                 for case in wanted.only.split(",") if wanted.only else cases:
                     cases[case]()

@@ -31,6 +31,11 @@ class Figure(BaseModel):
     date: str
 
 
+def known() -> dict[str, float | None]:
+    """Return every figure's value by its id; None: not known."""
+    return {figure.id: figure.value for figure in figures().values()}
+
+
 @cache
 def figures(folder: Path = FOLDER) -> dict[str, Figure]:
     """Return every figure by its id.

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from config import Settings
-from config.figures import figures
+from config.figures import known
 from config.kafka import client
 from rotation import dispatch, floors, night, past, sets, wanted
 from rotation.courier import store as courier
@@ -149,17 +149,7 @@ def _moves(
     """Decide the day's picks and keep them with the night's prices, unless that was done before."""
     row = connection.execute(select(plans).where(plans.c.day == day)).first()
     if row is None:
-        called, weeks, ahead = visited(network, day), settings.history_weeks, settings.horizon_weeks
-        found = world(
-            driver(connection),
-            network,
-            now,
-            history_weeks=weeks,
-            visited=called,
-            horizon_weeks=ahead,
-            last=memory.world,
-        )
-        memory.world = found
+        found = memory.world = nights_world(connection, network, settings, day, now, memory.world)
         chosen = rebalancing_settings(settings, found.season)
         decided = plan(found.snapshot, chosen, settings.seed)
         _keep(connection, network, day, found, decided, settings.seed)
@@ -174,6 +164,16 @@ def _moves(
         "value_loans": row.value_loans,
         "gap": 1 - row.value_loans / row.bound_loans if row.bound_loans else 0.0,
     }
+
+
+def nights_world(
+    connection: Connection, network: Network, settings: Settings, day: date, now: datetime, last: World | None = None
+) -> World:
+    """Read what a night plans the day with; of what `last` read, only what was touched since."""
+    return world(
+        driver(connection), network, now, history_weeks=settings.history_weeks, visited=visited(network, day),
+        horizon_weeks=settings.horizon_weeks, last=last,
+    )  # fmt: skip
 
 
 def visited(network: Network, day: date) -> frozenset[str]:
@@ -257,7 +257,6 @@ def _transfer(move: Move, found: World, plan_id: str, day: date, status: str) ->
 
 def _details(network: Network, decided: Plan, names: Names) -> dict[str, Any]:
     """Return what the page shows of a plan beside its moves."""
-    known = {one.id: one.value for one in figures().values()}
     return {
         "gap": decided.gap,
         "move_price": decided.prices.move,
@@ -270,7 +269,7 @@ def _details(network: Network, decided: Plan, names: Names) -> dict[str, Any]:
         "held_back": len(decided.held_back),
         "refused": {why: len(rows) for why, rows in decided.refused.items()},
         "floors": [_floor(one, names) for one in decided.floors],
-        "floors_unset": [asdict(one) for one in floors.unset(network, known)],
+        "floors_unset": [asdict(one) for one in floors.unset(network, known())],
         "purchases": [{"title": names.titles[one.title], "worth": one.worth} for one in decided.purchases],
         "weeding": [
             {

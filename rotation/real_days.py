@@ -80,9 +80,8 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
 
 def _judge(settings: Settings, network: Network, engine: Engine) -> None:
     """Open and close the alerts of what is told: a worker waits a while before it judges days of the past."""
-    thresholds = Thresholds(overdue_days=settings.overdue_days, silent_hours=settings.silent_hours)
     with engine.begin() as connection, driver(connection).cursor() as cursor:
-        sweep(cursor, network, thresholds)
+        sweep(cursor, network, Thresholds.of(settings))
 
 
 def _keep_network(settings: Settings, network: Network) -> None:

@@ -17,7 +17,8 @@ from rotation.store.tables import sets, titles, transfers
 
 LEAD_DAYS = 14  # before it is due a set begins to be gathered: two visits of the rooms that are visited once a week
 LATE_DAYS = 30  # after it was due what is missing of it is still sought, and after its return what is left of it
-COUNTED = ("proposed", "asked", "approved", "ordered", "picked", "sent", "received")  # transfers that fill a set
+COMING = ("proposed", "asked", "approved", "ordered", "picked", "sent")  # transfers that bring a copy
+COUNTED = (*COMING, "received")  # those that fill a set
 MOST_COPIES = 5_000  # of one set: an opening stock; more would be a branch's move, planned by itself
 
 
@@ -156,7 +157,7 @@ def cancel(connection: Connection, set_id: str, at: datetime) -> None:
 def standing(connection: Connection, *, limit: int = 200) -> list[Standing]:
     """Return the sets, those due last first."""
     come = func.count().filter(transfers.c.status == "received")
-    coming = func.count().filter(transfers.c.status.in_([status for status in COUNTED if status != "received"]))
+    coming = func.count().filter(transfers.c.status.in_(COMING))
     query = (
         select(sets, coming.label("coming"), come.label("come"))
         .join(transfers, transfers.c.set_id == sets.c.set_id, isouter=True)

@@ -12,11 +12,10 @@ from sqlalchemy import Connection
 from config import Settings
 from rotation.coverage import Added, changed, reach
 from rotation.network import Network, Tier, distance_m
-from rotation.planner import rebalancing_settings, visited
+from rotation.planner import nights_world, rebalancing_settings
 from rotation.rebalancing.what_if import Change, Lanes, compare, sentences
 from rotation.store.clock import read_clock
-from rotation.store.engine import driver
-from rotation.store.snapshot import World, world
+from rotation.store.snapshot import World
 
 
 def beside_todays(
@@ -73,9 +72,8 @@ def beside_todays(
 
 def _night(connection: Connection, network: Network, settings: Settings, now: datetime, on: date) -> World:
     """Read the world, and leave nothing of the reading behind."""
-    weeks = settings.history_weeks
     try:
-        return world(driver(connection), network, now, history_weeks=weeks, visited=visited(network, on))
+        return nights_world(connection, network, settings, on, now)
     finally:
         connection.rollback()
 

@@ -7,12 +7,11 @@ from sqlalchemy import Connection, select
 from config import Settings
 from rotation import night
 from rotation.network import Network
-from rotation.planner import rebalancing_settings, visited
+from rotation.planner import nights_world, rebalancing_settings
 from rotation.rebalancing.outcome import Reason
 from rotation.rebalancing.plan import Known, why_not
+from rotation.sets import COMING
 from rotation.store.clock import read_clock
-from rotation.store.engine import driver
-from rotation.store.snapshot import world
 from rotation.store.tables import copies, transfers
 from rotation.web.language import CHINESE, ENGLISH, language
 from rotation.web.reasons import sentence
@@ -21,9 +20,6 @@ OWN = {
     CHINESE: "图书馆系统自己的调运：预约或归还原馆。",
     ENGLISH: "A shipment of the library system's own: a hold, or a return home.",
 }
-
-
-COMING = ("proposed", "asked", "approved", "ordered", "picked", "sent")  # transfers that bring a copy
 
 
 class UnknownCopy(ValueError):
@@ -85,8 +81,7 @@ def _reason_against(
     if known is None:
         raise NoNight("no night has been planned yet, so nothing has a price: `rotation plan` makes one")
     now = read_clock(connection).now()
-    today = visited(network, now.astimezone(network.timezone).date())
-    found = world(driver(connection), network, now, history_weeks=settings.history_weeks, visited=today)
+    found = nights_world(connection, network, settings, now.astimezone(network.timezone).date(), now)
     title, place = found.names.title_row.get(title_id, -1), found.names.place_row.get(place_id, -1)
     chosen = rebalancing_settings(settings, found.season)
     return why_not(found.snapshot, Known(*known.of(found.names)), title, place, chosen)

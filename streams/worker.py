@@ -57,8 +57,7 @@ def app_of(settings: Settings) -> RotationApp:
         raise SystemExit("no database: start `rotation run`, or set DATABASE_URL")
     url, network = settings.database_url.get_secret_value(), networks.read(settings.network_file())
     app = create(client(settings), url, network, settings.data_dir)
-    thresholds = watch.Thresholds(overdue_days=settings.overdue_days, silent_hours=settings.silent_hours)
-    watch.attach(app, url, network, thresholds)
+    watch.attach(app, url, network, watch.Thresholds.of(settings))
     if settings.metrics_port:
         serve_figures(app, url, settings.metrics_host, settings.metrics_port)
     return app

@@ -17,6 +17,18 @@ from rotation.store.clock import set_clock
 DAY = date(2026, 3, 12)  # a Thursday
 DEMO = Path(__file__).parent.parent / "config/networks/demo.toml"
 REASONS = ("readers_wait", "borrowed_more", "stale_here", "goes_home", "floor")
+PAGES = (  # that a person who signed in may open
+    "/today",
+    "/imbalance",
+    "/alerts",
+    "/alerts?state=closed",
+    "/rejections",
+    "/feeds",
+    "/prices",
+    "/sets",
+    "/decisions",
+    "/password",
+)
 SPEED_M_S = 6.0
 WHY = {"verdict": "no_room", "van": "van-gudu-1", "blocks": [{"cause": "window", "amount": 1130, "unit": "s"}]}
 NUMBERS = {

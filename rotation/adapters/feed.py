@@ -4,6 +4,7 @@ An adapter is a pure translation from the library system's records, of which it 
 comes in. Ids and times follow from the record: told again after a crash, nothing has a second effect.
 """
 
+import csv
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +21,17 @@ BATCH_EVENTS = 100
 ACK_S = 30.0
 T = TypeVar("T")
 Told = dict[str, Any]  # one CloudEvent
+
+
+def records(reader: Iterator[list[str]]) -> Iterator[list[str] | csv.Error]:
+    """Yield each record of a csv.reader, or what it says of one that it cannot read; it goes on behind that."""
+    while True:
+        try:
+            yield next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield error
 
 
 class Refusal(NamedTuple):

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from rotation.adapters.feed import records
 from rotation.events import CopyAdded, TransferReceived, TransferSent, cloud_event
 from rotation.network import WEEKDAYS, Fault, Network, from_tables
 
@@ -235,26 +236,16 @@ def parse_snapshot(lines: Iterable[str], file: str) -> Snapshot:
     next(reader, None)
     rows: Counter[Row] = Counter()
     faults: list[Fault] = []
-    for line, values in enumerate(_each(reader), 2):
-        wrong = ("line", values) if isinstance(values, str) else _wrong(values)
-        if wrong:
+    for line, values in enumerate(records(reader), 2):
+        if isinstance(values, csv.Error):
+            faults.append(Fault(file, line, "line", str(values)))
+        elif wrong := _wrong(values):
             faults.append(Fault(file, line, *wrong))
         else:
             rows[Row(*values)] += 1
     if not rows:
         raise ValueError(f"{file}: no line with {', '.join(Row._fields)}")
     return Snapshot(date.fromisoformat(max(row.date_transited for row in rows)), rows, tuple(faults))
-
-
-def _each(reader: Iterator[list[str]]) -> Iterator[list[str] | str]:
-    """Yield each line's fields, or what the reader says of a line that is none."""
-    while True:
-        try:
-            yield next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield str(error)
 
 
 def _wrong(values: list[str]) -> tuple[str, str] | None:

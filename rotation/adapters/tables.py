@@ -18,7 +18,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from rotation.adapters import maps
-from rotation.adapters.feed import Refusal, Told, Translated, event, id_of, refusal
+from rotation.adapters.feed import Refusal, Told, Translated, event, id_of, records, refusal
 from rotation.events import FACT_OF_TYPE, CopyAdded, CopyCorrected, Fact, Reason, TransferSent
 from rotation.movements import State
 
@@ -146,8 +146,11 @@ def of_csv(lines: Iterable[str | Refusal], chosen: Map, edge: str) -> Iterator[R
     refused: list[Refusal] = []
     reader = csv.reader(_only_text(lines, refused), delimiter=chosen.delimiter)
     picker = None
-    for cells in _records(reader, refused, edge):
-        if picker is None:
+    for cells in records(reader):
+        if isinstance(cells, csv.Error):
+            at = reader.line_num
+            refused.append(refusal(edge, (0, at), Reason.DATA, f"line {at}", str(cells)))
+        elif picker is None:
             picker = Picker(cells, chosen, edge)
         elif any(cell.strip() for cell in cells):
             yield picker.row(reader.line_num, cells)
@@ -156,17 +159,6 @@ def of_csv(lines: Iterable[str | Refusal], chosen: Map, edge: str) -> Iterator[R
     yield from refused
     if picker is None:
         raise ValueError(f"{edge}: empty; the first line must name the columns")
-
-
-def _records(reader: Any, refused: list[Refusal], edge: str) -> Iterator[list[str]]:
-    """Yield the reader's records; one that it cannot read is refused, and it goes on behind it."""
-    while True:
-        try:
-            yield next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            refused.append(refusal(edge, (0, reader.line_num), Reason.DATA, f"line {reader.line_num}", str(error)))
 
 
 def of_json_lines(lines: Iterable[str | Refusal], chosen: Map, edge: str) -> Iterator[Row | Refusal]:

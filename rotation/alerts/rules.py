@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 from psycopg import Cursor
 
+from config import Settings
 from rotation.alerts import levels
 from rotation.alerts.levels import Verdict
 from rotation.network import Network, Tier
@@ -31,6 +32,11 @@ class Thresholds(NamedTuple):
 
     overdue_days: int = 21  # PINES searches for a copy after three weeks
     silent_hours: int = 16  # two days of opening
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Thresholds":
+        """Return what the city set."""
+        return cls(overdue_days=settings.overdue_days, silent_hours=settings.silent_hours)
 
 
 class Finding(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
-from config.figures import figures
+from config.figures import known
 from rotation import floors
 from rotation.movements import State
 from rotation.network import Kind, Network, Place, Tier, distance_m
@@ -90,11 +90,11 @@ def _floors(
     network: Network, names: Names, came: NDArray[np.int64], at: datetime
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return today's quotas of fresh copies (P), and how full special shelves should be (P x K)."""
-    known = {one.id: one.value for one in figures().values()}
-    due = floors.fresh_due(network, known, at.astimezone(network.timezone).date())
+    values = known()
+    due = floors.fresh_due(network, values, at.astimezone(network.timezone).date())
     quotas = np.array([due.get(place, 0) for place in names.places], np.int64)
     shelves = np.zeros((len(names.places), len(names.classes)), np.int32)
-    for (place, cls), copies in floors.special_shelves(network, known).items():
+    for (place, cls), copies in floors.special_shelves(network, values).items():
         shelves[names.place_row[place], names.classes.index(cls)] = copies
     return np.maximum(quotas - came, 0), shelves
 

@@ -48,7 +48,7 @@ def rewind(cursor: Cursor[Any], topic: str, partitions: Collection[int], at: dat
     )
 
 
-def advance(cursor: Cursor[Any], topic: str, spans: Sequence[Span], middle_at: datetime | None = None) -> None:
+def advance(cursor: Cursor[Any], topic: str, spans: Sequence[Span], middle_at: datetime | None) -> None:
     """Move each partition from its span's beginning to its end, and hold it until the transaction ends.
 
     `middle_at` is when the middle one of the events happened, by which `is_history` knows what most of them are about.

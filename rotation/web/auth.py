@@ -40,6 +40,11 @@ class Caller:
     must_change: bool = False
     is_machine: bool = False
 
+    @property
+    def decides(self) -> bool:
+        """Whether they are shown what decides: what they may do is judged again when they do it."""
+        return self.role in (Role.DISPATCHER, Role.ADMINISTRATOR)
+
 
 # --- First start ---------------------------------------------------------------
 

@@ -29,6 +29,13 @@ def client(kafka: str) -> dict[str, Any]:
     return {"bootstrap_servers": kafka.split(","), "security_protocol": "PLAINTEXT"}
 
 
+def send(kafka: str, topics: Topics, *messages: bytes) -> None:
+    sender = producer(client(kafka))
+    for value in messages:
+        sender.send(topics.events, value)
+    sender.close()
+
+
 def run(kafka: str, database: str, topics: Topics) -> list[rebuild.Difference]:
     return rebuild.rebuild(database, client(kafka), city(), lambda done, total: None, topics)
 
@@ -48,10 +55,7 @@ def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(
     events = history(21, 900, copies=100)
     too_early = told(CopyReturned(copy="c1", place="p5"), 999, MONDAY.replace(day=20))
     set_clock(database, 5)
-    sender = producer(client(kafka))
-    for value in [*batches(disturbed(events, 21), 21), orjson.dumps(too_early), b"no json"]:
-        sender.send(topics.events, value)
-    sender.close()
+    send(kafka, topics, *batches(disturbed(events, 21), 21), orjson.dumps(too_early), b"no json")
     run(kafka, database, topics)
     before, told_before = standing(database), counts(database)
     set_clock(database, 25)
@@ -63,9 +67,7 @@ def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(
 
 
 def test_a_rebuild_tells_what_stood_otherwise(kafka: str, database: str, topics: Topics) -> None:
-    sender = producer(client(kafka))
-    sender.send(topics.events, orjson.dumps(history(23, 60)))
-    sender.close()
+    send(kafka, topics, orjson.dumps(history(23, 60)))
     run(kafka, database, topics)
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE copies SET place_id = 'p9' WHERE copy_id = 'c7'")
@@ -79,9 +81,7 @@ def test_a_rebuild_tells_what_stood_otherwise(kafka: str, database: str, topics:
 def test_the_audit_names_a_copy_that_is_not_where_its_movements_put_it(
     kafka: str, database: str, topics: Topics
 ) -> None:
-    sender = producer(client(kafka))
-    sender.send(topics.events, orjson.dumps(history(22, 60)))
-    sender.close()
+    send(kafka, topics, orjson.dumps(history(22, 60)))
     run(kafka, database, topics)
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE copies SET place_id = 'p9' WHERE copy_id = 'c7'")

@@ -14,20 +14,8 @@ from rotation.store.tables import day_plans, runs
 from rotation.web.app import create_app
 from rotation.web.permissions import Role
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn
-from tests.web_city import DAY
+from tests.web_city import DAY, PAGES
 
-PAGES = (
-    "/today",
-    "/imbalance",
-    "/alerts",
-    "/alerts?state=closed",
-    "/rejections",
-    "/feeds",
-    "/prices",
-    "/sets",
-    "/decisions",
-    "/password",
-)
 CHINESE = {"Accept-Language": "zh-CN"}
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 

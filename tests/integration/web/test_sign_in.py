@@ -16,6 +16,7 @@ from rotation.web import auth
 from rotation.web.app import create_app, secret_of
 from rotation.web.permissions import PERMISSIONS, Role, allowed
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn
+from tests.web_city import PAGES
 
 FILLED = {
     "{run_id}": "none",
@@ -198,17 +199,7 @@ def test_browsers_are_told_to_run_nothing_but_our_own(client: TestClient):
 
 def test_a_page_holds_no_inline_script_or_style(signed_in: SignedIn):
     browser = signed_in("dispatcher")
-    for path in (
-        "/today",
-        "/imbalance",
-        "/alerts",
-        "/rejections",
-        "/feeds",
-        "/prices",
-        "/sets",
-        "/decisions",
-        "/password",
-    ):
+    for path in PAGES:
         html = browser.get(path).text
         assert "<script>" not in html
         assert " style=" not in html
