@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -109,6 +110,16 @@ def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
         if len(batch) == size:
             yield orjson.dumps(batch if size > 1 else batch[0])
             batch = []
+
+
+def by_copy(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
+    """Messages of `size` events for the partitions in turn, a copy's all for one of them; what is over at the end is left out."""
+    dealt: list[list[dict[str, Any]]] = [[] for _ in range(PARTITIONS)]
+    for event in events:
+        dealt[int(event["data"]["copy"][1:]) % PARTITIONS].append(event)
+        if min(map(len, dealt)) >= size:
+            yield from (orjson.dumps(mine[:size]) for mine in dealt)
+            dealt = [mine[size:] for mine in dealt]
 
 
 class Bench:
@@ -244,14 +255,23 @@ def batches_of_100(bench: Bench, events: int, kind: Moves, begin: int) -> None:
 
 
 def two_workers(bench: Bench, events: int) -> None:
-    """A partition each."""
-    prefix = bench.fill(iter(()))
-    workers = [bench.worker("apply", prefix), bench.worker("apply", prefix)]
-    time.sleep(20)
-    bench.send(prefix, batched(moves(events, bench.copies, 20_000_000), 100))
-    drained = _drain(bench, workers, events)
-    bench.say("two workers, batches of 100, sender beside", events=events, **drained)
-    _end(workers)
+    """A partition each, first with every copy in one of them, as feeds that send a key deal them, then with copies in both.
+
+    Messages are made beforehand: those that wait would all go to the first worker to come.
+    """
+    for case, deal, first in (
+        ("a partition's copies are its own", by_copy, 20_000_000),
+        ("every copy in both partitions", batched, 25_000_000),
+    ):
+        messages, prefix = list(deal(moves(events, bench.copies, first), 100)), bench.fill(iter(()))
+        workers = [bench.worker("apply", prefix), bench.worker("apply", prefix)]
+        time.sleep(20)
+        sender = threading.Thread(target=bench.send, args=(prefix, iter(messages)))
+        sender.start()
+        drained = _drain(bench, workers, events - events // 100)
+        sender.join()
+        bench.say(f"two workers, batches of 100, sender beside, {case}", events=events, **drained)
+        _end(workers)
 
 
 def single_events(bench: Bench, events: int) -> None:
