@@ -9,17 +9,21 @@
 The idea: engines take turns on each problem, so that whatever else the machine does falls on all of them, and only the
 ratio within a turn counts. Each result is a line appended to bench/results/solver.jsonl when it is whole; what stands
 there is not run again, so a matrix can be stopped and gone on with at any time (`--again` runs our race anew).
+
+A peer whose search does not depend on its limit (`STEADY`) runs once, to the longest: what it had by 10 s of a minute is
+what ten seconds give. Where BENCH_LOCK names a file, each run holds it: benchmarks beside each other take turns.
 """
 
 import argparse
+import fcntl
 import json
 import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain, product
 from pathlib import Path
 from queue import Empty
@@ -42,7 +46,10 @@ COMMIT = run(
 ).stdout.strip()
 TINY = courier_day(6, seed=0)  # solved first by every process, so that imports are not counted
 WARM_S = 0.2
-GRACE_S = 0.3  # a plan that comes so late still counts: it was found in time and had to travel
+GRACE_S = 0.3  # a plan that comes so late after the end still counts: it was found in time and had to travel
+STEADY = ("pyvrp", "ortools")  # late acceptance over iterations; guided local search: time only ends them
+MODULES = {"ortools": "bench.gls"}  # of peers that are not what `solver.engines` has under the name
+OTHERS_TURN_S = 0.4  # between two runs under the lock
 
 
 def main() -> None:
@@ -51,17 +58,13 @@ def main() -> None:
         print(tables(_results()))
         return
     until = time.monotonic() + 60 * options.minutes
-    for case, seconds, seed in _turns(options):
-        if time.monotonic() > until:
-            return
-        _turn(case, seconds, seed, options)
-
-
-def _turns(options: argparse.Namespace) -> Iterator[tuple[Case, float, int]]:
-    """Yield seed by seed, so that a matrix that is stopped has a little of everything."""
     cases = [case for case in _cases(options) if re.search(options.match, case[0])]
-    for seed, seconds, case in product(range(1, options.seeds + 1), options.seconds, cases):
-        yield case, seconds, seed
+    for seed, case in product(range(1, options.seeds + 1), cases):
+        for engine, limits_s in _left(case[0], seed, options):
+            if time.monotonic() > until:
+                return
+            with _alone():
+                _run(case, seed, engine, limits_s)
 
 
 def _cases(options: argparse.Namespace) -> Iterator[Case]:
@@ -71,18 +74,36 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
     return chain(courier_days(sizes, options.instances), sets, real_day() if options.real_day or everything else ())
 
 
-def _turn(case: Case, time_s: float, seed: int, options: argparse.Namespace) -> None:
-    """Let the engines that have not yet solve the case, one after the other."""
+def _left(case: str, seed: int, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
+    """Yield what has yet to run on the case with this seed: engines, each with the limits that one run of it answers."""
+    mine = [one for one in _results() if (one["case"], one["seed"]) == (case, seed)]
+    commits = {(one["engine"], one["time_s"]): one["commit"] for one in mine}
+    for engine in (OURS, *(peer for peer in options.peers if seed == 1 or peer not in UNSEEDED)):
+        again = options.again and engine == OURS
+        limits_s = [one for one in sorted(options.seconds) if not _stands(commits.get((engine, one)), again)]
+        yield from ((engine, one) for one in ([limits_s] if engine in STEADY else [[one] for one in limits_s]) if one)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the file that BENCH_LOCK names, if it names one; then let others have it."""
+    path = os.environ.get("BENCH_LOCK")
+    if not path:
+        yield
+        return
+    with open(path, "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    time.sleep(OTHERS_TURN_S)
+
+
+def _run(case: Case, seed: int, engine: str, limits_s: Sequence[float]) -> None:
+    """Let an engine solve the case, and record what it had at each limit."""
     name, load = case
-    mine = [one for one in _results() if (one["case"], one["time_s"], one["seed"]) == (name, time_s, seed)]
-    commits = {one["engine"]: one["commit"] for one in mine}
-    engines = [OURS, *(peer for peer in options.peers if seed == 1 or peer not in UNSEEDED)]
-    left = [one for one in engines if not _stands(commits.get(one), options.again and one == OURS)]
-    instance = compiled(load()) if left else None
-    for engine in left:
-        assert instance is not None
-        asked = {"case": name, "time_s": time_s, "seed": seed, "engine": engine, "load": round(os.getloadavg()[0], 1)}
-        _record(asked | _solved(instance, engine, time_s, seed) | {"commit": COMMIT})
+    instance, asked = compiled(load()), {"case": name, "seed": seed, "engine": engine}
+    began_load = round(os.getloadavg()[0], 1)
+    for time_s, reached in zip(limits_s, _solved(instance, engine, limits_s, seed), strict=True):
+        _record(asked | {"time_s": time_s, "load": began_load} | reached | {"commit": COMMIT})
 
 
 def _stands(commit: str | None, again: bool) -> bool:
@@ -101,16 +122,30 @@ def _results() -> list[Result]:
     return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
 
 
-def _solved(instance: Instance, engine: str, time_s: float, seed: int) -> dict[str, Any]:
-    """Return what an engine reached; PyVRP gets two processes with two seeds, the others two threads or processes."""
+def _solved(instance: Instance, engine: str, limits_s: Sequence[float], seed: int) -> list[dict[str, Any]]:
+    """Return what an engine had at each limit, ascending, of one run to the last.
+
+    PyVRP gets two processes with two seeds, the others two threads or processes, where they can use them.
+    """
     seeds = [2 * seed, 2 * seed + 1] if engine == "pyvrp" else [seed]
-    runners = [_Runner(engine) for _ in seeds]
+    runners = [_Runner(MODULES.get(engine, engine)) for _ in seeds]
     began = time.monotonic()
     with ThreadPoolExecutor(len(seeds)) as pool:
-        limits = [Limits(time_s, None, CORES // len(seeds), one) for one in seeds]
-        plans = list(pool.map(_Runner.plan, runners, [instance] * len(seeds), limits))
+        limits = [Limits(limits_s[-1], None, CORES // len(seeds), one) for one in seeds]
+        found = list(pool.map(_Runner.plans, runners, [instance] * len(seeds), limits))
     wall_s, cpu_s = time.monotonic() - began, sum(runner.end() for runner in runners)
-    best = min((_judged(instance, plan) for plan in plans), key=lambda one: one.rank)
+    shares = [min(1.0, time_s / wall_s) for time_s in limits_s[:-1]] + [1.0]  # of the processor too: it is used evenly
+    bests = [min((_judged(instance, one, time_s) for one in found), key=lambda one: one.rank) for time_s in limits_s]
+    return [_told(best, wall_s * share, cpu_s * share) for best, share in zip(bests, shares, strict=True)]
+
+
+def _judged(instance: Instance, found: Sequence[tuple[float, Plan]], time_s: float) -> Evaluation:
+    """Judge the last plan that came within a limit."""
+    plan = next((plan for came_s, plan in reversed(found) if came_s <= time_s), [])
+    return evaluate(instance, Solution(runs=runs_of(instance, plan)))
+
+
+def _told(best: Evaluation, wall_s: float, cpu_s: float) -> dict[str, Any]:
     return {
         "wall_s": round(wall_s, 2),
         "cores": CORES,
@@ -122,22 +157,18 @@ def _solved(instance: Instance, engine: str, time_s: float, seed: int) -> dict[s
     }
 
 
-def _judged(instance: Instance, plan: Plan) -> Evaluation:
-    return evaluate(instance, Solution(runs=runs_of(instance, plan)))
-
-
 class _Runner:
     """A process that has its imports behind it, and runs one engine once."""
 
     def __init__(self, engine: str) -> None:
         self.engine, self.worker = engine, Worker()
-        self.plan(compiled(TINY), Limits(WARM_S, None, 1, 0))
+        self.plans(compiled(TINY), Limits(WARM_S, None, 1, 0))
         self.before_s = self._cpu_s()
 
-    def plan(self, instance: Instance, limits: Limits) -> Plan:
-        """Return the last plan that came within the limit."""
-        late, found = time.monotonic() + limits.time_s + GRACE_S, list[Plan]()
-        late += 20 if limits.time_s == WARM_S else 0  # imports
+    def plans(self, instance: Instance, limits: Limits) -> list[tuple[float, Plan]]:
+        """Return the plans in the order they came, each with its second; those just after the limit count as of it."""
+        began, found = time.monotonic(), list[tuple[float, Plan]]()
+        late = began + limits.time_s + GRACE_S + (20 if limits.time_s == WARM_S else 0)  # imports
         self.worker.start(Job(self.engine, instance, limits, None))
         with suppress(Empty):
             while answer := self.worker.answers.get(timeout=max(0.0, late - time.monotonic())):
@@ -145,8 +176,8 @@ class _Runner:
                     raise RuntimeError(answer.error)
                 if answer.kind == "done":
                     break
-                found.append(answer.plan)
-        return found[-1] if found else []
+                found.append((min(time.monotonic() - began, limits.time_s), answer.plan))
+        return found
 
     def _cpu_s(self) -> float:
         """Seconds of processor that the process and its ended children have had."""

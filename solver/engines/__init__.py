@@ -44,11 +44,11 @@ ENGINES: dict[str, str] = {
 
 
 def engine(name: str) -> Engine:
-    """Return the engine of this name; its library is imported only now.
+    """Return the engine of this name, or in the module of this name; its library is imported only now.
 
     Raises
     ------
-    KeyError
+    ModuleNotFoundError
         When there is none.
     """
-    return import_module(ENGINES[name])
+    return import_module(ENGINES.get(name, name))

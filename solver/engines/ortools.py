@@ -643,7 +643,7 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     begun = monotonic()
     model = build(instance)
     chosen = parameters(model, replace(limits, time_s=limits.time_s - (monotonic() - begun)))
-    watch = _Watch(model, report)
+    watch = Watch(model, report)
     model.routing.CloseModelWithParameters(chosen)
     model.routing.AddAtSolutionCallback(watch)
     start = _assignment(model, warm or (first_plan(instance) if _goes_both_ways(instance) else None))
@@ -672,7 +672,7 @@ def _assignment(model: Model, warm: Plan | None) -> Any:
     return model.routing.ReadAssignmentFromRoutes(routes, True)
 
 
-class _Watch:
+class Watch:
     """Hears of every plan that the search accepts and passes on those that cost less than all before."""
 
     def __init__(self, model: Model, report: Report) -> None:
