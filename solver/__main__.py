@@ -6,15 +6,17 @@ violations, 1 with some, 2 bad input.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from solver.check import Complaint, ProblemError, read
+from solver.check import Complaint, ProblemError, of_field, read
 from solver.compare import compare
 from solver.engines import ENGINES, Limits
 from solver.evaluate import evaluate
@@ -22,7 +24,7 @@ from solver.explain import explain
 from solver.formats import FORMATS, convert
 from solver.generate import courier_day
 from solver.instance import Instance, compiled
-from solver.problem import Slot, problem_schema
+from solver.problem import LARGEST, Problem, Slot, problem_schema
 from solver.solution import Evaluation, Solution
 from solver.solve import solve
 from solver.words import Language, say_complaint, say_explanation, say_violation
@@ -101,7 +103,7 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    problem = convert(_text(options.file), options.format)
+    problem = _converted(options.file, _text(options.file), options.format)
     _write(problem.model_dump(mode="json", exclude_defaults=True), options.output)
     return FEASIBLE
 
@@ -131,19 +133,26 @@ def _told(evaluation: Evaluation, language: Language) -> int:
 def _problem(name: str) -> Instance:
     """Read a problem, of a benchmark's format too."""
     text = _text(name)
-    return compiled(read(_json(name, text)) if text.lstrip().startswith(("{", "[")) else convert(text, None))
+    return compiled(read(_json(name, text)) if text.lstrip().startswith(("{", "[")) else _converted(name, text, None))
+
+
+def _converted(name: str, text: str, form: str | None) -> Problem:
+    try:
+        return convert(text, form)
+    except ProblemError as error:
+        raise _in_file(name, error.complaints, "") from error
 
 
 def _plan(name: str) -> Solution:
     try:
         return Solution.model_validate(_json(name, _text(name)))
     except ValidationError as error:
-        raise ProblemError([_of_plan(name, one) for one in error.errors()]) from error
+        raise _in_file(name, [of_field(one) for one in error.errors()], ": ") from error
 
 
-def _of_plan(name: str, error: Any) -> Complaint:
-    place = f"{name}: " + ".".join(map(str, error["loc"]))
-    return Complaint(place, error["type"], str(error["input"])[:80], error["msg"], error.get("ctx") or {})
+def _in_file(name: str, complaints: list[Complaint], between: str) -> ProblemError:
+    """Return the complaints, each with the file before its place."""
+    return ProblemError([replace(one, at=f"{name}{between}{one.at}".rstrip(": ")) for one in complaints])
 
 
 def _json(name: str, text: str) -> object:
@@ -158,9 +167,8 @@ def _text(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ProblemError(
-            [Complaint(name, "format", "unreadable", "a readable UTF-8 file", {"reason": str(error)})]
-        ) from error
+        reason = {"reason": getattr(error, "strerror", None) or str(error)}
+        raise ProblemError([Complaint(name, "unreadable", "nothing", "a readable UTF-8 file", reason)]) from error
 
 
 def _write(value: object, name: str) -> None:
@@ -178,10 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m solver", description="Courier routing that can say why.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     solving = _command(commands, "solve", _solve, "find a plan", plans=[])
-    solving.add_argument("--time-s", type=float, default=10.0, help="seconds to search (default 10)")
-    solving.add_argument("--iterations", type=int, help="search so far instead: repeatable with the same seed")
-    solving.add_argument("--threads", type=int, default=1, help="cores to use (default 1)")
-    solving.add_argument("--seed", type=int, default=0)
+    solving.add_argument("--time-s", type=_number(float, 0), default=10.0, help="seconds to search (default 10)")
+    solving.add_argument(
+        "--iterations", type=_number(int, 1), help="search so far instead: repeatable with the same seed"
+    )
+    solving.add_argument("--threads", type=_number(int, 1), default=1, help="cores to use (default 1)")
+    solving.add_argument("--seed", type=_number(int, 0), default=0)
     solving.add_argument("--engine", choices=sorted(ENGINES), default="race")
     solving.add_argument("--warm", metavar="PLAN", help="begin from this plan, and never end with a worse one")
     solving.add_argument("--quiet", action="store_true", help="no line for each better plan")
@@ -192,10 +202,32 @@ def _parser() -> argparse.ArgumentParser:
     converting.add_argument("--format", choices=sorted(FORMATS), help="default: as the file looks")
     schema = commands.add_parser("schema", help="print the JSON Schema of a problem")
     schema.set_defaults(run=_schema, language="en")
-    schema.add_argument("-o", "--output", default="-", metavar="FILE")
+    schema.add_argument("-o", "--output", type=_writable, default="-", metavar="FILE")
     warming = commands.add_parser("warm", help="compile the judge's loops, once: they are kept on disk")
     warming.set_defaults(run=_warm, language="en")
     return parser
+
+
+def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]:
+    """Return a reader of numbers from `least` to LARGEST."""
+
+    def read_number(text: str) -> float:
+        with suppress(ValueError):
+            if least <= (number := kind(text)) <= LARGEST:
+                return number
+        raise argparse.ArgumentTypeError(
+            f"{text}: a{' whole' * (kind is int)} number from {least} to {LARGEST} expected"
+        )
+
+    return read_number
+
+
+def _writable(name: str) -> str:
+    """Refuse a file that cannot be written before the search, not after it."""
+    path = Path(name)
+    if name != "-" and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
+        raise argparse.ArgumentTypeError(f"{name}: cannot be written")
+    return name
 
 
 def _command(
@@ -207,7 +239,12 @@ def _command(
     for plan in plans:
         parser.add_argument(plan, metavar="PLAN")
     parser.add_argument(
-        "-o", "--output", default="-", metavar="FILE", help="where the JSON goes (default: standard output)"
+        "-o",
+        "--output",
+        type=_writable,
+        default="-",
+        metavar="FILE",
+        help="where the JSON goes (default: standard output)",
     )
     parser.add_argument("--language", choices=("en", "zh"), default="en")
     return parser

@@ -60,7 +60,7 @@ def read(data: object) -> Problem:
     try:
         problem, complaints = Problem.model_validate(data), list[Complaint]()
     except ValidationError as error:
-        complaints = [_of_field(one) for one in error.errors(include_url=False)]
+        complaints = [of_field(one) for one in error.errors(include_url=False)]
         rest = _without_bad(data, error)
         raise ProblemError(complaints + (_judge(rest, _known(data, aside=True)) if rest else [])) from error
     complaints = check(problem)
@@ -83,14 +83,15 @@ def check(problem: Problem) -> list[Complaint]:
     return _judge(problem, _known(problem, aside=False))
 
 
-def _judge(problem: Problem, known: _Known) -> list[Complaint]:
-    return [complaint for one in CHECKS for complaint in one(problem, known)]
-
-
-def _of_field(error: Any) -> Complaint:
+def of_field(error: Any) -> Complaint:
+    """Return one of pydantic's errors as a complaint."""
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part not in _NESTED)
     given = error["input"] if error["type"] != "missing" else "nothing"
     return Complaint(path.lstrip("."), error["type"], _short(given), error["msg"], error.get("ctx") or {})
+
+
+def _judge(problem: Problem, known: _Known) -> list[Complaint]:
+    return [complaint for one in CHECKS for complaint in one(problem, known)]
 
 
 def _short(value: object) -> str:

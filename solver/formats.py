@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -37,20 +38,19 @@ class Customer:
 
 def solomon(text: str) -> Problem:
     """Read a file of Solomon's or of Gehring and Homberger's: what is delivered, in windows."""
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    vans, capacity = (_number(lines, _line_of(lines, "NUMBER") + 1, column) for column in (0, 1))
-    rows = lines[_line_of(lines, "CUST") + 1 :]
+    lines = _lines(text)
+    vans, capacity = _floats(lines[_line_of(lines, "NUMBER") + 1], 2)[:2]
     customers = [
         Customer(int(row[0]), row[1], row[2], deliver=int(row[3]), ready=row[4], due=row[5], service=row[6])
-        for row in (_floats(row, 7) for row in rows)
+        for row in (_floats(line, 7) for line in lines[_line_of(lines, "CUST") + 1 :])
     ]
-    return _problem(lines[0][0], customers, int(vans), int(capacity), by_vans=True)
+    return _problem(lines[0][1][0], customers, int(vans), int(capacity), by_vans=True)
 
 
 def li_lim(text: str) -> Problem:
     """Read a file of Li and Lim's: goods from one customer to another, in windows."""
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    vans, capacity = (_number(lines, 0, column) for column in (0, 1))
+    lines = _lines(text)
+    vans, capacity = _floats(lines[0], 2)[:2]
     customers = [
         Customer(
             int(row[0]),
@@ -64,7 +64,7 @@ def li_lim(text: str) -> Problem:
             pickup=int(row[7]),
             delivery=int(row[8]),
         )
-        for row in (_floats(row, 9) for row in lines[1:])
+        for row in (_floats(line, 9) for line in lines[1:])
     ]
     return _problem("li-lim", customers, int(vans), int(capacity), by_vans=True)
 
@@ -109,7 +109,7 @@ def convert(text: str, name: str | None) -> Problem:
     reader = FORMATS[name] if name else _recognised(text)
     try:
         return reader(text)
-    except (IndexError, KeyError, ValueError, StopIteration, OverflowError) as error:
+    except (IndexError, KeyError, ValueError, OverflowError) as error:
         if isinstance(error, ProblemError):
             raise
         raise _wrong("the lines and columns of such a file", str(error)) from error
@@ -123,43 +123,49 @@ def _recognised(text: str) -> Callable[[str], Problem]:
         return vrpspd
     if len(first) == 3 and _numeric(first):
         return li_lim
-    raise _wrong("JSON, or a file of Solomon, Gehring & Homberger, Li & Lim or VRPSPD", text[:40])
+    raise _wrong("JSON, or a file of Solomon, Gehring & Homberger, Li & Lim or VRPSPD", repr(text[:40]))
 
 
-def _wrong(expected: str, given: str) -> ProblemError:
-    return ProblemError([Complaint("", "format", given, expected, {"reason": expected})])
+def _wrong(expected: str, given: str, line: int = 0) -> ProblemError:
+    at = f":{line}" if line else ""
+    return ProblemError([Complaint(at, "format", given, expected, {"reason": expected})])
 
 
 # ---- parts of files
 
 
-def _line_of(lines: Sequence[Sequence[str]], word: str) -> int:
-    return next(number for number, line in enumerate(lines) if line[0].upper() == word)
+Line = tuple[int, list[str]]  # its number, and its words
 
 
-def _number(lines: Sequence[Sequence[str]], line: int, column: int) -> float:
-    return float(lines[line][column])
+def _lines(text: str) -> list[Line]:
+    """Return the lines that are not empty."""
+    return [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _line_of(lines: Sequence[Line], word: str) -> int:
+    found = [at for at, (_, words) in enumerate(lines[:-1]) if words[0].upper() == word]
+    if not found:
+        raise _wrong(f"a line that begins with {word}", f"{len(lines)} lines without")
+    return found[0]
 
 
 def _numeric(row: Sequence[str]) -> bool:
-    return all(re.fullmatch(r"-?\d+(\.\d+)?([eE][-+]?\d+)?", word) for word in row)
+    return all(re.fullmatch(r"-?\d+(\.\d*)?([eE][-+]?\d+)?", word) for word in row)
 
 
-def _floats(row: Sequence[str], columns: int) -> list[float]:
+def _floats(line: Line, columns: int) -> list[float]:
+    number, row = line
     if len(row) < columns or not _numeric(row):
-        raise _wrong(f"{columns} numbers in a line", " ".join(row))
+        raise _wrong(f"{columns} numbers in a line", repr(" ".join(row)), number)
     return [float(word) for word in row]
 
 
 def _section(text: str, name: str) -> dict[int, list[float]]:
     """Return the numbered lines of a section, by number."""
-    match = re.search(rf"^\s*{name}\s*:?\s*$((?:\n\s*-?[\d.].*)*)", text, re.MULTILINE)
-    rows = (
-        [[float(word) for word in line.split()] for line in match.group(1).splitlines() if line.strip()]
-        if match
-        else []
-    )
-    return {int(row[0]): row for row in rows}
+    lines = _lines(text)
+    after = [at + 1 for at, (_, words) in enumerate(lines) if words[0].rstrip(":") == name]
+    rows = takewhile(lambda line: line[1][0][0] in "-.0123456789", lines[after[0] :] if after else [])
+    return {int(row[0]): row for row in (_floats(line, 2) for line in rows)}
 
 
 # ---- customers into a problem

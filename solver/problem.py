@@ -30,20 +30,36 @@ _CLOCK = re.compile(r"^(\d{1,3}):([0-5]\d)(?::([0-5]\d))?$")
 
 
 def _clock(value: object) -> object:
-    """Read "08:30" or "08:30:15" as seconds from midnight ("26:00" is two in the next morning); leave the rest."""
-    match = _CLOCK.match(value) if isinstance(value, str) else None
-    if not match:
+    """Read "08:30" or "08:30:15" as seconds from midnight ("26:00" is two in the next morning); leave what is no text.
+
+    Raises
+    ------
+    PydanticCustomError
+        When a text says no time: "8" might be eight o'clock or eight seconds.
+    """
+    if not isinstance(value, str):
         return value
+    match = _CLOCK.match(value)
+    if not match:
+        raise PydanticCustomError("clock", 'a time of day such as "08:30", or seconds')
     hours, minutes, seconds = match.groups(default="0")
     return int(hours) * 3600 + int(minutes) * 60 + int(seconds)
 
 
 def _window(value: object) -> object:
-    """Read "08:30-12:00" or [30600, 43200] as a window; leave the rest."""
+    """Read "08:30-12:00" or [30600, 43200] as a window; leave the rest.
+
+    Raises
+    ------
+    PydanticCustomError
+        When there are not two ends.
+    """
+    if not isinstance(value, str | list | tuple):
+        return value
     parts = value.split("-") if isinstance(value, str) else value
-    if isinstance(parts, list | tuple) and len(parts) == 2:
-        return {"from_s": parts[0], "until_s": parts[1]}
-    return value
+    if len(parts) != 2:
+        raise PydanticCustomError("window_ends", 'two times such as "08:30-12:00" or [30600, 43200]')
+    return {"from_s": parts[0], "until_s": parts[1]}
 
 
 def _amount(value: object) -> int | dict[str, int]:

@@ -77,6 +77,8 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     },
 }
 
+NO_SUCH_VAN: dict[Language, str] = {"en": "there is no van {van}", "zh": "没有车辆 {van}"}
+
 VERDICTS: dict[Verdict, dict[Language, str]] = {
     Verdict.IMPOSSIBLE: {"en": "{id}: no van ever can. {why}", "zh": "{id}：任何车辆都无法服务。{why}"},
     Verdict.NO_ROOM: {
@@ -118,6 +120,11 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "model_type": {"en": "an object with fields expected", "zh": "应为带字段的对象"},
     "literal_error": {"en": "one of {expected} expected", "zh": "应为 {expected} 之一"},
     "amount": {"en": "{at}a whole number from 0 to 1000000000 expected", "zh": "{at}应为 0 到 1000000000 的整数"},
+    "clock": {"en": 'a time of day such as "08:30" expected, or seconds', "zh": '应为 "08:30" 这样的时刻，或秒数'},
+    "window_ends": {
+        "en": 'two times expected, such as "08:30-12:00" or [30600, 43200]',
+        "zh": '应为起止两个时刻，如 "08:30-12:00" 或 [30600, 43200]',
+    },
     "window_backward": {"en": "a window must not end before it begins", "zh": "时间窗的结束不能早于开始"},
     "matrix_shape": {"en": "rows of numbers expected, all of one length", "zh": "应为等长的数字行，不能有空格"},
     "matrix_cell": {
@@ -149,13 +156,15 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "done_order": {"en": "arrival, beginning, leaving in order expected, by now", "zh": "到达、开始、离开须依次且不晚于现在"},
     "started_late": {"en": "a run begins before now", "zh": "出发须早于现在"},
     "json": {"en": "JSON expected: {reason}", "zh": "应为 JSON：{reason}"},
-    "format": {"en": "{reason}", "zh": "文件格式不符：{reason}"},
+    "format": {"en": "{reason} expected", "zh": "文件格式不符，应为 {reason}"},
+    "unreadable": {"en": "a readable file expected: {reason}", "zh": "文件无法读取：{reason}"},
 }  # fmt: skip
 
 
 def say_violation(violation: Violation, language: Language = "en") -> str:
     """Say what is wrong in one sentence."""
-    return BROKEN[violation.cause][language].format(
+    unknown_van = violation.cause == Cause.UNKNOWN and violation.unit == "vans"
+    return (NO_SUCH_VAN if unknown_van else BROKEN[violation.cause])[language].format(
         van=violation.van or "",
         visit=violation.visit or "",
         **_numbers(violation.amount, violation.unit),

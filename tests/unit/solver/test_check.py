@@ -47,6 +47,8 @@ TWO_DEPOTS = [*GOOD["depots"], {"id": "b", "lat": 51, "lon": -2}]
 BAD = {
     "negative times": (changed("stops", 0, "windows", [[-5, 10]]), "stops[0].windows[0].from_s"),
     "a window that ends first": (changed("vans", 0, "shift", "17:00-08:00"), "vans[0].shift"),
+    "an hour that may be seconds": (changed("vans", 0, "shift", "8-16"), "vans[0].shift.from_s"),
+    "a window of three ends": (changed("stops", 0, "windows", ["08:00-09:00-10:00"]), "stops[0].windows[0]"),
     "no number": (changed("stops", 0, "service_s", "soon"), "stops[0].service_s"),
     "half a second": (changed("stops", 0, "service_s", 0.5), "stops[0].service_s"),
     "not a number": (changed("stops", 0, "lat", float("nan")), "stops[0].lat"),

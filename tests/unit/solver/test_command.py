@@ -112,7 +112,23 @@ def test_a_missing_file_and_a_plan_that_is_none_are_told(folder, capsys):
     assert main(["evaluate", "none.json", "plan.json"]) == 2
     (folder / "bad.json").write_text('{"runs": [{"visits": []}]}', encoding="utf-8")
     assert main(["evaluate", "day.json", "bad.json"]) == 2
-    assert "runs.0.van" in capsys.readouterr().err
+    assert "bad.json: runs[0].van" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option", ["--time-s=-1", "--time-s=nan", "--threads=0", "--iterations=-5", "--seed=x", "-o=no/such/plan.json"]
+)
+def test_an_option_out_of_range_is_told_before_any_search(folder, capsys, option):
+    with pytest.raises(SystemExit) as ended:
+        main(["solve", "day.json", option])
+    assert ended.value.code == 2
+    assert option.split("=")[0] in capsys.readouterr().err
+
+
+def test_a_van_that_is_not_in_the_problem_is_told_by_its_name(folder, capsys):
+    (folder / "plan.json").write_text('{"runs": [{"van": "w", "visits": ["a"]}]}', encoding="utf-8")
+    assert main(["evaluate", "day.json", "plan.json"]) == 1
+    assert json.loads(capsys.readouterr().out)["violations"][0]["sentence"] == "there is no van w"
 
 
 # ---- benchmark files
@@ -181,6 +197,16 @@ def test_files_that_are_broken_are_told(text):
         convert(text, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "form", "place"),
+    [(SOLOMON.replace("204", "x"), None, ":11"), (SPD.replace("3 4", "3 b"), None, ":6"), ("hello", "solomon", "")],
+)
+def test_a_broken_file_is_told_with_its_name_and_line(folder, capsys, text, form, place):
+    (folder / "set.txt").write_text(text, encoding="utf-8")
+    assert main(["convert", "set.txt", *(["--format", form] if form else [])]) == 2
+    assert capsys.readouterr().err.startswith(f"set.txt{place}: ")
+
+
 # ---- the search's process
 
 
@@ -216,7 +242,7 @@ def test_a_process_that_dies_is_told_and_the_next_search_has_a_new_one(monkeypat
 
 
 def test_what_an_engine_raises_is_told():
-    with pytest.raises(WorkerError, match="KeyError"):
+    with pytest.raises(WorkerError, match="ModuleNotFoundError"):
         list(plans(Job("none", compiled(day(stop(1))), Limits(1), None), 60))
 
 
