@@ -1,4 +1,4 @@
-"""`python -m solver`: solve, evaluate, explain, compare and convert problems and plans in files.
+"""`python -m solver`: solve, evaluate, explain, compare and convert problems and plans in files, and ask for their ways.
 
 The idea: JSON goes in and comes out, sentences go to standard error, and the exit code says the rest: 0 a plan without
 violations, 1 with some, 2 bad input.
@@ -25,6 +25,7 @@ from solver.formats import FORMATS, convert
 from solver.generate import courier_day
 from solver.instance import Instance, compiled
 from solver.problem import LARGEST, Problem, Slot, problem_schema
+from solver.roadmap import Kept, Osrm, Source, TravelError, Valhalla, with_travel
 from solver.solution import Evaluation, Solution
 from solver.solve import solve
 from solver.words import Language, say_complaint, say_explanation, say_violation
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(options))
     except ProblemError as error:
         return _refuse(error.complaints, options.language)
-    except WorkerError as error:
+    except (WorkerError, TravelError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
 
@@ -108,6 +109,15 @@ def _convert(options: argparse.Namespace) -> int:
     return FEASIBLE
 
 
+def _travel(options: argparse.Namespace) -> int:
+    source: Source = Osrm(options.osrm) if options.osrm else Valhalla(options.valhalla)
+    kept = Kept(source, Path(options.kept)) if options.kept else source
+    problem, name = with_travel(_read(options.file), kept, fall_back=options.or_straight_lines)
+    print(f"{len(problem.travel.places) if problem.travel else 0} places, ways by {name}", file=sys.stderr)
+    _write(problem.model_dump(mode="json", exclude_defaults=True), options.output)
+    return FEASIBLE
+
+
 def _schema(options: argparse.Namespace) -> int:
     _write(problem_schema(), options.output)
     return FEASIBLE
@@ -131,9 +141,13 @@ def _told(evaluation: Evaluation, language: Language) -> int:
 
 
 def _problem(name: str) -> Instance:
+    return compiled(_read(name))
+
+
+def _read(name: str) -> Problem:
     """Read a problem, of a benchmark's format too."""
     text = _text(name)
-    return compiled(read(_json(name, text)) if text.lstrip().startswith(("{", "[")) else _converted(name, text, None))
+    return read(_json(name, text)) if text.lstrip().startswith(("{", "[")) else _converted(name, text, None)
 
 
 def _converted(name: str, text: str, form: str | None) -> Problem:
@@ -200,12 +214,21 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "compare", _compare, "say what the second plan changes", plans=["plan", "other"])
     converting = _command(commands, "convert", _convert, "turn a benchmark's file into a problem", plans=[])
     converting.add_argument("--format", choices=sorted(FORMATS), help="default: as the file looks")
+    _travel_options(_command(commands, "travel", _travel, "put a routing service's ways into a problem", plans=[]))
     schema = commands.add_parser("schema", help="print the JSON Schema of a problem")
     schema.set_defaults(run=_schema, language="en")
     schema.add_argument("-o", "--output", type=_writable, default="-", metavar="FILE")
     warming = commands.add_parser("warm", help="compile the judge's loops, once: they are kept on disk")
     warming.set_defaults(run=_warm, language="en")
     return parser
+
+
+def _travel_options(parser: argparse.ArgumentParser) -> None:
+    service = parser.add_mutually_exclusive_group(required=True)
+    service.add_argument("--osrm", metavar="URL", help="such as http://127.0.0.1:5000")
+    service.add_argument("--valhalla", metavar="URL", help="such as http://127.0.0.1:8002")
+    parser.add_argument("--kept", type=_writable, metavar="FILE", help="keep the matrix; only new places are asked for")
+    parser.add_argument("--or-straight-lines", action="store_true", help="where the service fails; else it is an error")
 
 
 def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]:

@@ -35,7 +35,9 @@ class TravelError(RuntimeError):
 class Source(Protocol):
     """Whatever knows the way: asked for a whole matrix."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called where it fails or stands in."""
 
     def matrix(self, points: Sequence[Point]) -> Table:
         """Return metres and seconds between all points.

@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from solver import roadmap
+from solver.__main__ import main
 from solver.check import read
 from solver.evaluate import evaluate
 from solver.problem import Roads
@@ -168,3 +170,16 @@ def test_a_broken_file_of_kept_ways_is_written_anew(tmp_path):
     file.write_bytes(b"no zip")
     assert Kept(StraightLines(), file).matrix(POINTS)[0].shape == (3, 3)
     assert Kept(StraightLines(), file)._read()[0] == POINTS
+
+
+def test_the_command_puts_a_services_ways_into_a_problem(service, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("day.json").write_text(town().model_dump_json(exclude_defaults=True), encoding="utf-8")
+    assert main(["travel", "day.json", "--osrm", service, "--kept", "ways.npz", "-o", "roads.json"]) == 0
+    roads = read(json.loads(Path("roads.json").read_text(encoding="utf-8")))
+    assert evaluate(roads, plan("street")).totals.metres == pytest.approx(2 * 17_000, abs=2)
+    gone = ["travel", "day.json", "--valhalla", "http://127.0.0.1:9"]
+    assert main(gone) == 2
+    assert "valhalla: ConnectError" in capsys.readouterr().err
+    assert main([*gone, "--or-straight-lines"]) == 0
+    assert "straight lines" in capsys.readouterr().err
