@@ -65,7 +65,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # its own processes end with it, and hold no pipe of ours
+            process_group=0,  # its own end with it, and hold no pipe of ours; sessions would share the processor unequally
         )
         self.jobs = 0
         self.answers: Queue[Answer | None] = Queue()
