@@ -296,7 +296,7 @@ def _routes(connection: Connection, network: Network, settings: Settings, day: d
     ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
     if not {"ordered", "done"} & set(ordered):
         waiting = past.to_carry(connection, network, day)
-        with searching(settings) as search:
+        with searching(settings, settings.route_seconds) as search:
             planned = plan_day(network, day, waiting, now, search=search)
         courier.write_days(connection, planned, now)
         connection.commit()
@@ -305,9 +305,9 @@ def _routes(connection: Connection, network: Network, settings: Settings, day: d
 
 
 @contextmanager
-def searching(settings: Settings) -> Iterator[Solve]:
-    """Yield what solves a hub's problem: this process, or whichever solver worker is free."""
-    time_s, seed = settings.route_seconds, settings.seed
+def searching(settings: Settings, time_s: float) -> Iterator[Solve]:
+    """Yield what solves a hub's problem within `time_s`: this process, or whichever solver worker is free."""
+    seed = settings.seed
     if settings.solving == "here":
         yield partial(solve_alone, time_s=time_s, seed=seed)
         return

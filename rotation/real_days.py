@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import date
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,12 @@ from rotation import network as networks
 from rotation.adapters import librarieswest
 from rotation.alerts.rules import Thresholds, sweep
 from rotation.clock import standing_at
-from rotation.courier.day import solve_alone
 from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
 from rotation.courier.store import write_days
 from rotation.demonstration import all_applied
 from rotation.network import Network
 from rotation.past import mark, to_carry
-from rotation.planner import alone
+from rotation.planner import alone, searching
 from rotation.review import tell_pages
 from rotation.status import figures
 from rotation.store.clock import read_clock, set_clock
@@ -155,10 +153,8 @@ def schedule_days(
     begin = time.perf_counter()
     with engine.connect() as connection, alone(connection) if keep else nullcontext():
         waiting = to_carry(connection, network, first)
-        search = partial(
-            solve_alone, time_s=share_s(network, days, settings.route_seconds), seed=settings.seed, iterations=None
-        )
-        found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES)
+        with searching(settings, share_s(network, days, settings.route_seconds)) as search:
+            found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES)
         if keep:
             write_days(connection, as_plan(found), read_clock(connection).now())
             tell_pages(connection)

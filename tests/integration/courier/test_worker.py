@@ -148,7 +148,7 @@ def test_the_planner_asks_the_workers_where_the_setting_says_so(kafka: str):
     worker = threading.Thread(target=run, args=(client, stop), kwargs={"group": "night"})
     worker.start()
     settings = load(data_dir=Path("unused"), route_seconds=0.5, solving="workers", kafka_bootstrap=kafka)
-    with planner.searching(settings) as search:
+    with planner.searching(settings, settings.route_seconds) as search:
         assert evaluate(days(1)[0], search(days(1)[0])).feasible
     stop.set()
     worker.join()

@@ -9,8 +9,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, select, update
 
 from config.settings import KEPT_NETWORK, Settings, load
-from rotation import network, past
+from rotation import network, past, planner
 from rotation.clock import standing_at
+from rotation.courier.day import solve_alone
 from rotation.real_days import schedule_days
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
@@ -18,6 +19,8 @@ from rotation.store.tables import copies, day_plans, runs, transfers, users
 from rotation.web import auth
 from rotation.web.app import create_app
 from rotation.web.permissions import Role
+from solver.problem import Problem
+from solver.solution import Solution
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD
 from tests.unit.courier.town import MONDAY, TUESDAY, town
 
@@ -133,3 +136,25 @@ def test_without_keep_nothing_is_written(dispatcher: TestClient, settings: Setti
     schedule_days(engine, town(), settings, MONDAY, 2)
     with engine.connect() as connection:
         assert connection.execute(select(day_plans).order_by(day_plans.c.day_plan_id)).all() == before
+
+
+def test_solver_workers_schedule_where_the_setting_says_so(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    asked = list[str]()
+
+    class Near:
+        """Stands for the workers, whose own tests have Kafka."""
+
+        def __init__(self, *_: Any) -> None: ...
+
+        def __call__(self, problem: Problem) -> Solution:
+            asked.append(problem.name)
+            return solve_alone(problem, time_s=0.5, seed=1)
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(planner, "Workers", Near)
+    by_workers = settings.model_copy(update={"solving": "workers", "kafka_bootstrap": "unused:9092"})
+    report = schedule_days(engine, town(), by_workers, MONDAY, 1)
+    assert len(asked) >= len(report["hubs"]) > 0
