@@ -227,13 +227,24 @@ def _rows(
     instance: Instance, plan: dict[int, list[int]], nodes: list[int], *, apart: bool
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield the runs with the nodes at every place, and the run of the first van that stays in."""
-    vans = [van for van in range(len(instance.start)) if may_come(instance, van, nodes)]
+    tied = _vans_of_fellows(instance, plan, nodes)
+    vans = [van for van in range(len(instance.start)) if may_come(instance, van, nodes) and (not tied or van in tied)]
     idle = next((van for van in vans if van not in plan), None)
     for van in vans:
         if van in plan:
             yield from ((van, row) for row in insertions(instance, van, plan[van], nodes, apart=apart))
         elif van == idle:
             yield from ((van, with_breaks(instance, van, row)) for row in insertions(instance, van, [], nodes))
+
+
+def _vans_of_fellows(instance: Instance, plan: dict[int, list[int]], nodes: list[int]) -> set[int]:
+    """Return the vans that make visits which are locked together with these, on whichever van."""
+    number = instance.task_number
+    ties = [
+        {number[one] for one in lock.visits} for lock in instance.problem.locks if lock.order != "free" and not lock.van
+    ]
+    fellows = set[int]().union(*(tie for tie in ties if tie & set(nodes)))
+    return {van for van, run in plan.items() if fellows & set(run)} if fellows else set()
 
 
 def _costs(instance: Instance, plan: dict[int, list[int]]) -> dict[int, int]:

@@ -1,7 +1,7 @@
-"""Which of two plans is better, as engines' plans are compared by the hundred: what is wrong first, then cents.
+"""Which of two plans is better, as engines' plans are compared by the hundred: rules first, then what is left out, then cents.
 
 The idea: where nothing ties runs together, their own rules and costs add up to what the judge would say, in a part of the
-time.
+time. People's plans are compared by what they leave out first; an engine may leave work out, and never break a rule for it.
 """
 
 from solver.docks import taking_turns
@@ -10,20 +10,25 @@ from solver.evaluate import UNSERVED_WEIGHT, cost_of, evaluate
 from solver.instance import MANDATORY, Instance, runs_of
 from solver.rules import broken
 from solver.schedule import drive, table
-from solver.solution import Solution
+from solver.solution import Cause, Solution
+
+BROKEN_WEIGHT = 10**12  # of a rule broken by one: more than all of a large day's work of the highest priority left out
 
 
 def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
     """Compare plans of one problem by this: less is better."""
     if _tied(instance):
-        return evaluate(instance, Solution(runs=taking_turns(instance, runs_of(instance, plan)))).rank
+        judged = evaluate(instance, Solution(runs=taking_turns(instance, runs_of(instance, plan))))
+        wrong = sum(one.amount for one in judged.violations if one.cause is not Cause.UNSERVED)
+        return BROKEN_WEIGHT * wrong + judged.infeasibility, judged.cost_cents
     runs = drive(instance, *table(instance, plan))
     made = {int(instance.item[node]) for _, nodes in plan for node in nodes}
     missing = [item for item in range(len(instance.items)) if item not in made]
     forgone = instance.prize_cents[missing]
     wrong = sum(int(amounts.sum()) for amounts in broken(runs).values()) if plan else 0
     unserved = int((forgone == MANDATORY).sum())
-    return wrong + UNSERVED_WEIGHT * unserved, int(cost_of(runs).sum() + forgone[forgone != MANDATORY].sum())
+    cost_cents = int(cost_of(runs).sum() + forgone[forgone != MANDATORY].sum())
+    return BROKEN_WEIGHT * wrong + UNSERVED_WEIGHT * unserved, cost_cents
 
 
 def _tied(instance: Instance) -> bool:

@@ -170,6 +170,11 @@ class Evaluation:
         return not self.violations
 
     @property
+    def keeps_rules(self) -> bool:
+        """Whether nothing is wrong but that work is left out: all that an engine may do."""
+        return all(one.cause is Cause.UNSERVED for one in self.violations)
+
+    @property
     def cost_cents(self) -> int:
         return self.money.total
 

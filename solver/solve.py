@@ -7,6 +7,7 @@ is better, and told to whoever listens. So the result is never worse than the pl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from math import inf
 
 from solver.construct import completed, first_plan
@@ -20,6 +21,7 @@ from solver.worker import Job, plans
 
 OnBetter = Callable[[Solution, Evaluation], object]
 
+OWN = {"rotation": version("rotation")}  # judged and, where no engine was faster, planned by ourselves
 SLOW_TO_BEGIN = ("ortools",)  # engines that leave one waiting for a first plan
 PATIENCE_S = 0.5  # beyond its limit, before an engine that does not stop is ended: plans found in time have to travel
 
@@ -108,12 +110,19 @@ class _Best:
             runs=runs,
             engine=engine,
             seed=self.limits.seed,
-            versions=versions,
+            versions=OWN | versions,
             seconds=round(self.elapsed_s, 3),
             iterations=self.limits.iterations,
         )
         evaluation = evaluate(self.instance, solution)
-        if self.evaluation is None or evaluation.rank < self.evaluation.rank:
+        if self._is_better(evaluation):
             self.solution, self.evaluation = solution, evaluation
             if self.on_better and self.on_better(solution, evaluation) is False:
                 self.cancel.set()
+
+    def _is_better(self, new: Evaluation) -> bool:
+        """By rank; but an engine's plan that breaks a rule is refused where there is one that keeps them all."""
+        old = self.evaluation
+        if old and new.keeps_rules != old.keeps_rules:
+            return new.keeps_rules and (not self.warm or new.rank < old.rank)
+        return old is None or new.rank < old.rank

@@ -250,6 +250,7 @@ def test_every_solution_records_how_it_was_found():
     solution = solve(day(stop(1)), Limits(time_s=0.3, seed=7), engine="ortools")
     assert solution.engine in ("ortools", "construct")
     assert solution.seed == 7
+    assert "rotation" in solution.versions
 
 
 def test_set_up_compiles_what_a_first_day_needs():

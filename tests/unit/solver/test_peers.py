@@ -14,7 +14,9 @@ from solver.instance import MANDATORY, compiled, runs_of
 from solver.problem import Break, UnderWay, Window
 from solver.search import Until, first_penalties
 from solver.solution import Solution
+from solver.solve import solve
 from solver.team import Task, Team
+from tests.unit.solver.days import day, stop, van
 
 DAY = courier_day(12, seed=3)
 
@@ -85,3 +87,13 @@ def test_a_child_that_comes_late_is_not_waited_for_and_its_part_stays_as_it_was(
     with Team(instance, 1) as team:
         found = team.ask([[Task(Part.whole(instance), plan, Until(inf), seed=1)]], late=0.0)
     assert [one.plan for one in found] == [plan]
+
+
+def test_a_plan_that_breaks_a_rule_is_refused_where_another_keeps_them():
+    """VROOM knows nothing of locks: it would serve both of two stops that are locked together and fill more than a van."""
+    small = [van(capacity=5), van(id="w", capacity=5)]
+    lock = [{"visits": ["s1", "s2"], "order": "kept"}]
+    problem = day(stop(1, deliver=4), stop(2, deliver=4), vans=small, locks=lock)
+    assert len(plan_of(problem)) == 2
+    found = evaluate(problem, solve(problem, Limits(time_s=0.5), engine="vroom"))
+    assert [wrong.cause for wrong in found.violations] == ["unserved"]

@@ -20,9 +20,10 @@ from solver.problem import Break, Lock, Stop, UnderWay, Window
 from solver.rank import rank
 from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
-from solver.solution import Solution
+from solver.solution import Cause, Solution
 from solver.solve import solve
 from solver.team import Task
+from tests.unit.solver.days import day, stop, van
 
 DAY = compiled(courier_day(30, seed=5))
 EASY = [stop.model_copy(update={"windows": [], "prize_cents": None}) for stop in courier_day(30, seed=5).stops]
@@ -271,3 +272,12 @@ def test_a_stop_that_nobody_can_serve_is_left_and_the_rest_is_served():
     instance = compiled(day.model_copy(update={"stops": [*day.stops, huge]}))
     report = judged(instance, found("race", instance, Limits(iterations=240, threads=1))[-1])
     assert [wrong.visit for wrong in report.violations] == ["huge"]
+
+
+def test_work_is_left_out_rather_than_a_rule_broken_for_it():
+    """Two stops locked together fill more than a van: one is left, also by searches that know nothing of the lock."""
+    small = [van(capacity=5), van(id="w", capacity=5)]
+    lock = [{"visits": ["s1", "s2"], "order": "kept"}]
+    instance = compiled(day(stop(1, deliver=4), stop(2, deliver=4), stop(3, deliver=1), vans=small, locks=lock))
+    for plan in (first_plan(instance), found("race", instance, Limits(time_s=1.0, threads=1))[-1]):
+        assert [wrong.cause for wrong in judged(instance, plan).violations] == [Cause.UNSERVED]
