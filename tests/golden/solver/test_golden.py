@@ -21,7 +21,7 @@ from solver.solve import solve
 from solver.words import say_explanation, say_violation
 
 HERE = Path(__file__).parent
-NAMES = ["market_town", "two_hubs"]
+NAMES = ["market_town", "two_hubs", "river_city"]
 SCHEMA = Path(__file__).parents[3] / "docs" / "solver-problem.schema.json"
 
 
