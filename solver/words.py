@@ -77,6 +77,10 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     },
 }
 
+UNITS: dict[str, dict[Language, str]] = {
+    "crates": {"en": "crates", "zh": "箱"}
+}  # other dimensions are called as people call them
+
 NO_SUCH_VAN: dict[Language, str] = {"en": "there is no van {van}", "zh": "没有车辆 {van}"}
 
 VERDICTS: dict[Verdict, dict[Language, str]] = {
@@ -167,7 +171,7 @@ def say_violation(violation: Violation, language: Language = "en") -> str:
     return (NO_SUCH_VAN if unknown_van else BROKEN[violation.cause])[language].format(
         van=violation.van or "",
         visit=violation.visit or "",
-        **_numbers(violation.amount, violation.unit),
+        **_numbers(violation.amount, UNITS.get(violation.unit, {}).get(language, violation.unit)),
     )
 
 
