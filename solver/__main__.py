@@ -42,6 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.run(options))
     except ProblemError as error:
         return _refuse(error.complaints, options.language)
+    except MemoryError as error:
+        asked = Complaint("max_stops", "memory", "more", "what fits into memory", {"reason": str(error)})
+        return _refuse([asked], options.language)
     except (WorkerError, TravelError) as error:
         print(error, file=sys.stderr)
         return BAD_INPUT

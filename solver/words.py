@@ -161,6 +161,7 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "started_late": {"en": "a run begins before now", "zh": "出发须早于现在"},
     "json": {"en": "JSON expected: {reason}", "zh": "应为 JSON：{reason}"},
     "format": {"en": "{reason} expected", "zh": "文件格式不符，应为 {reason}"},
+    "memory": {"en": "no more than fits into memory expected: {reason}", "zh": "超出本机内存：{reason}"},
     "unreadable": {"en": "a readable file expected: {reason}", "zh": "文件无法读取：{reason}"},
 }  # fmt: skip
 

@@ -131,6 +131,15 @@ def test_a_van_that_is_not_in_the_problem_is_told_by_its_name(folder, capsys):
     assert json.loads(capsys.readouterr().out)["violations"][0]["sentence"] == "there is no van w"
 
 
+def test_more_places_than_memory_holds_are_told(folder, capsys, monkeypatch):
+    def too_large(problem):
+        raise MemoryError("Unable to allocate 74.5 GiB")
+
+    monkeypatch.setattr("solver.__main__.compiled", too_large)
+    assert main(["evaluate", "day.json", "plan.json"]) == 2
+    assert "max_stops" in capsys.readouterr().err
+
+
 # ---- benchmark files
 
 SOLOMON = """T1
