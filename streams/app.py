@@ -33,6 +33,24 @@ BUFFER_MESSAGES = (
     2048  # beyond it a partition's fetching pauses; large enough that the fetcher's pause of 1 s never comes
 )
 
+SETTINGS: Mapping[str, Any] = {
+    "broker_session_timeout": SESSION_TIMEOUT_S,
+    "broker_heartbeat_interval": HEARTBEAT_S,
+    "broker_request_timeout": 30.0,
+    "broker_max_poll_interval": 300.0,
+    "consumer_auto_offset_reset": "earliest",
+    "consumer_max_fetch_size": 4 << 20,
+    "stream_buffer_maxsize": BUFFER_MESSAGES,
+    "stream_wait_empty": False,
+    "topic_disable_leader": True,
+    "topic_allow_declare": False,
+    "store": "memory://",
+    "web_enabled": False,
+    "autodiscover": False,
+    "logging_config": None,
+    "loghandlers": [],
+}
+
 
 class OtherKafka(RuntimeError):
     """The topic ends before what was read of it: to go on would be to pass by what comes until then."""
@@ -74,27 +92,8 @@ def create(
     name: str = "rotation",
 ) -> RotationApp:
     """Return the app with `apply` attached; `name` is the consumer group."""
-    app = RotationApp(
-        name,
-        broker=brokers(client),
-        broker_credentials=credentials(client),
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=HEARTBEAT_S,
-        broker_request_timeout=30.0,
-        broker_max_poll_interval=300.0,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=4 << 20,
-        stream_buffer_maxsize=BUFFER_MESSAGES,
-        stream_wait_empty=False,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        store="memory://",
-        datadir=str(data_dir / name),
-        web_enabled=False,
-        autodiscover=False,
-        logging_config=None,
-        loghandlers=[],
-    )
+    own = {"broker": brokers(client), "broker_credentials": credentials(client), "datadir": str(data_dir / name)}
+    app = RotationApp(name, **own, **SETTINGS)
     app.transport = Transport(app.conf.broker, app, app.loop)
     app.sought_topic, app.client = topics.events, client
     app.writer = MeasuredWriter(database_url, network, gap_fetcher(client, topics.events), topics)
