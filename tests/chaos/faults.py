@@ -36,6 +36,7 @@ from streams.topics import STOCK_ALERTS, Topic
 from tests.chaos.levels import each_alert_once, end_of_alerts, set_targets
 from tests.chaos.small_disk import fill, relieve, small_disk
 from tests.chaos.standstill import Watch
+from tests.chaos.table import table
 from tests.streams_line import PARTITIONS, Line
 from tests.streams_process import topics
 from tests.streams_world import batches, counts, disturbed, fold, history, standing
@@ -53,6 +54,14 @@ BROKER_DISK_MB, POSTGRES_DISK_MB = 160 + MB_OF_EVENTS, 400 + MB_OF_EVENTS
 ORDERS = 200
 
 Fault = Callable[[Line, Kafka, Postgres, random.Random], None]
+ROWS: list[dict[str, Any]] = []  # of the scenarios that came to their end
+
+
+@pytest.fixture(scope="module", autouse=True)
+def report() -> Iterator[None]:
+    """Print the table when all is done."""
+    yield
+    print(f"\n{table(ROWS)}", flush=True)
 
 
 @pytest.fixture(scope="module")
@@ -285,9 +294,11 @@ def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folde
             ended.set()
             driver.join()
             line.until(lambda: _heard(line) >= sent, "all events", SETTLED_S)
-        print(json.dumps({"fault": fault.__name__, "events": sent, **counts(database), **watch.report()}), flush=True)
+        row: dict[str, Any] = {"fault": fault.__name__, "events": sent, **counts(database), **watch.report()}
+        ROWS.append(row)
         _compare(line, events, sent, bad)
-        print(json.dumps({"fault": fault.__name__, "alerts": _compare_alerts(line, begin)}), flush=True)
+        row["alerts"] = _compare_alerts(line, begin)
+        print(json.dumps(row), flush=True)
     finally:
         ended.set()
         line.close()
