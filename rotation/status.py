@@ -98,12 +98,15 @@ def _in_transit(connection: Connection, now: datetime, zone: ZoneInfo) -> dict[s
 
 
 def _feeds(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    silent = select(alerts.c.place_id).where(alerts.c.kind == "feed", alerts.c.closed_at.is_(None))
+    missed = set(connection.execute(silent).scalars())
     return [
         {
             "source": row.source,
             "events": row.events,
             "last_event_at": row.last_event_at.isoformat(),
             "behind_s": round((now - row.last_event_at).total_seconds(), 1),
+            "silent": row.source in missed,
         }
         for row in connection.execute(select(feeds).order_by(feeds.c.source))
     ]

@@ -1,12 +1,11 @@
 """Alerts, rejections, feeds and decisions: lists with filters."""
 
-from datetime import timedelta
 from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
 from rotation.web import day, notices
-from rotation.web.context import Context, Database, InLanguage, network_now
+from rotation.web.context import Database, InLanguage, network_now
 from rotation.web.language import Language
 from rotation.web.render import page, span
 from rotation.web.words import N_
@@ -50,7 +49,7 @@ def rejections(request: Request, connection: Database, reason: str = "") -> Resp
 
 
 @router.get("/feeds", include_in_schema=False)
-def feeds(request: Request, web: Context, connection: Database, language: InLanguage) -> Response:
+def feeds(request: Request, connection: Database, language: InLanguage) -> Response:
     """Show each source's last event and how far it is behind."""
     return page(
         request,
@@ -59,7 +58,6 @@ def feeds(request: Request, web: Context, connection: Database, language: InLang
         now=network_now(connection),
         found=lambda: notices.feeds_of(connection),
         counts=lambda: notices.counts_of(connection),
-        silent_after=timedelta(hours=web.settings.silent_hours),
         span=partial(span, language),
     )
 

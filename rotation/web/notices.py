@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from rotation.store.tables import alerts, counts, feeds, rejections
 
@@ -45,12 +45,13 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A source of events: its last event by its own time, and when it was heard last."""
+    """A source of events: its last event by its own time, when it was heard last, whether its silence is an open alert."""
 
     source: str
     last_event_at: datetime
     last_heard_at: datetime
     events: int
+    silent: bool
 
 
 def alerts_of(
@@ -111,9 +112,10 @@ def _readable(original: bytes) -> str:
 
 def feeds_of(connection: Connection) -> list[Feed]:
     """Return every source that was ever heard, by name."""
-    query = select(feeds.c.source, feeds.c.last_event_at, feeds.c.last_heard_at, feeds.c.events).order_by(
-        feeds.c.source
-    )
+    missed = (alerts.c.kind == "feed") & (alerts.c.place_id == feeds.c.source) & alerts.c.closed_at.is_(None)
+    query = select(
+        feeds.c.source, feeds.c.last_event_at, feeds.c.last_heard_at, feeds.c.events, exists().where(missed)
+    ).order_by(feeds.c.source)
     return [Feed(*row) for row in connection.execute(query)]
 
 

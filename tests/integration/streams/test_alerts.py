@@ -1,15 +1,18 @@
 """Alerts recounted from the copies: what opens them, what closes them, and that they are told of once."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
+from rotation import status
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
-from rotation.store.engine import connect
+from rotation.network import Network, from_tables
+from rotation.store.engine import connect, engine
+from rotation.web import notices
 from streams.watch import touched
 from tests.streams_world import MONDAY, city
 
@@ -37,9 +40,9 @@ def put(connection: psycopg.Connection[Any], number: int, place: str, since: dat
     )
 
 
-def sweep(connection: psycopg.Connection[Any]) -> Changes:
+def sweep(connection: psycopg.Connection[Any], network: Network = NETWORK) -> Changes:
     with connection.transaction(), connection.cursor() as cursor:
-        return rules.sweep(cursor, NETWORK, Thresholds())
+        return rules.sweep(cursor, network, Thresholds())
 
 
 def recount(connection: psycopg.Connection[Any], *places: str) -> Changes:
@@ -131,3 +134,25 @@ def test_notices_of_one_place_are_counted_together_and_an_older_relays_mean_all_
         b"no notice",
     ]
     assert touched(notices) == {"p1": Touched(frozenset({"fiction", "children"}), True), "p2": Touched(None, True)}
+
+
+def test_a_feed_that_is_silent_for_two_days_of_opening_is_an_alert_on_page_and_status_until_it_is_heard(
+    connection: Any, database: str
+) -> None:
+    room = {"id": "a", "name": "a", "tier": "room", "parent": "c", "hours": {"mon-fri": "09:00-17:00"}}
+    centre = {"id": "c", "name": "c", "tier": "central", "hub": {}}
+    told = {"network": {"id": "n", "name": "n", "timezone": "UTC"}, "class": [{"id": "fiction", "name": "fiction"}]}
+    van = {"id": "v", "hub": "c", "crates": 9}
+    network = from_tables({**told, "place": [centre, room], "van": [van]}, "n.toml")
+    said = (
+        "INSERT INTO feeds VALUES ('koha', %(at)s, now(), 1) ON CONFLICT (source) DO UPDATE SET last_event_at = %(at)s"
+    )
+    for days, heard, silent in ((1, 0, False), (3, 0, True), (3, 3, False)):
+        now, last = MONDAY + timedelta(days=days), MONDAY + timedelta(days=heard)
+        at(connection, now)
+        connection.execute(said, {"at": last})
+        sweep(connection, network)
+        with engine(database).connect() as looking:
+            (feed,), (row,) = notices.feeds_of(looking), status.figures(looking.engine, UTC)["feeds"]
+        assert (feed.silent, row["silent"], row["behind_s"]) == (silent, silent, 86400 * (days - heard))
+        assert bool(numbers(connection, "feed")) == silent
