@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Annotated, Any
@@ -449,16 +450,30 @@ def what_if(
 # --- Input ------------------------------------------------------------------------------------------------------------
 
 
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
+
+
 @app.command()
-def ingest(file: Annotated[Path, typer.Argument(help="JSON lines of CloudEvents, or - for standard input.")]) -> None:
+def ingest(
+    file: Annotated[Path, typer.Argument(help="JSON lines of CloudEvents, or - for standard input.")],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
     """Send events to Kafka; what cannot be sent is recorded with the rejections."""
+    from rotation import feeds
     from streams.ingest import ingest_lines
 
-    with _beside(kafka=True) as (settings, _, engine):
-        lines = sys.stdin.buffer if str(file) == "-" else file.open("rb")
-        with lines:
-            sent, refused = ingest_lines(lines, str(file), _kafka(settings), engine)
-        say(f"{sent} events sent, {refused} refused at once (see: rotation rejected list)")
+    with (
+        _beside(kafka=not dry_run) as (settings, network, engine),
+        sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines,
+    ):
+        if dry_run:
+            with engine.connect() as connection:
+                edge = feeds.edge_of(network, connection)
+            _print(feeds.show_lines(lines, file.name, edge, print).as_dict(), as_json, _pairs)
+        else:
+            sent, refused = ingest_lines(lines, file.name, _kafka(settings), engine)
+            say(f"{sent} events sent, {refused} refused at once (see: rotation rejected list)")
 
 
 @rejected_app.command("list")
@@ -496,16 +511,17 @@ def import_librarieswest(
         Path, typer.Argument(exists=True, file_okay=False, help="Folder with branches.csv, in_transit/ ...")
     ],
     until: Annotated[str | None, typer.Option(help="Stop after the file of this date, such as 2020-03-11.")] = None,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Load LibrariesWest's real days of March 2020 through Kafka, and show how things stand then."""
-    from rotation.real_days import import_days
+    from rotation.real_days import import_days, show_days
 
     with one_sentence():
-        _print(import_days(_settings(), folder, until, lambda text: say(text)), as_json, _pairs)
-
-
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
+        if dry_run:
+            _print(show_days(folder, until, print), as_json, _pairs)
+        else:
+            _print(import_days(_settings(), folder, until, lambda text: say(text)), as_json, _pairs)
 
 
 @import_app.command("table")
@@ -612,6 +628,7 @@ def sip2_proxy(
     page: Annotated[str, typer.Option(help="Address of the page, which answers for placement.")],
     token: Annotated[str, typer.Option(envvar="ROTATION_TOKEN", help="A desk's token; set it in the environment.")],
     listen: Annotated[str, typer.Option(help="host:port to listen on.")] = "127.0.0.1:6001",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be changed, and change nothing.")] = False,
 ) -> None:
     """Stand between sorters and the library system, and let placement direct what is checked in."""
     import asyncio
@@ -619,7 +636,8 @@ def sip2_proxy(
     from rotation.feeds import serve_sip2
 
     with one_sentence(), library_system():
-        asyncio.run(serve_sip2(listen, system, column_map, page, token, say))
+        show = partial(print, flush=True) if dry_run else None
+        asyncio.run(serve_sip2(listen, system, column_map, page, token, say, show))
 
 
 @sip2_app.command("item")

@@ -389,34 +389,35 @@ def parse(batch: bytes, edge: Edge, headers: Headers = ()) -> Iterator[Event | R
 def _all_good(batch: bytes, edge: Edge, latest: datetime) -> list[Event] | None:
     """Return the events of a batch in which nothing is wrong, as nearly all are: one call reads it, in a third of the time."""
     try:
-        members = _BATCH.validate_json(batch)
-        events = [Event(one.id, one.source, one.time.astimezone(UTC), one.sequence, one.data) for one in members]
+        told = _BATCH.validate_json(batch)
+        events = [Event(one.id, one.source, one.time.astimezone(UTC), one.sequence, one.data) for one in told]
     except (ValidationError, OverflowError):  # a time at the end of the calendar has no UTC
         return None
-    if any(map(_wrong_version, members)) or any(_wrong(one.time, one.fact, edge, latest) for one in events):
+    if any(map(_wrong_version, told)) or any(_wrong(one.time, one.fact, edge, latest) for one in events):
         return None
     return events or None
 
 
 def _one_by_one(batch: bytes, edge: Edge, headers: Headers, latest: datetime) -> Iterator[Event | Rejection]:
     """Find out what is wrong with which member."""
-    members, rejection = _members(batch, headers)
+    found, rejection = members(batch, headers)
     if rejection:
         yield rejection
-    for index, member in enumerate(members):
+    for index, member in enumerate(found):
         yield _event(index, member, edge, latest)
 
 
-def _members(batch: bytes, headers: Headers) -> tuple[list[Any], Rejection | None]:
+def members(batch: bytes, headers: Headers = ()) -> tuple[list[dict[str, Any]], Rejection | None]:
+    """Return the objects of a batch, which may be events, or why it is none."""
     try:
         value = orjson.loads(batch)
     except orjson.JSONDecodeError as error:
         return [], _unreadable(batch, error)
-    members = value if isinstance(value, list) else [value]
-    if not members or not all(isinstance(member, dict) for member in members):
+    found = value if isinstance(value, list) else [value]
+    if not found or not all(isinstance(member, dict) for member in found):
         return [], Rejection(0, Reason.NOT_A_BATCH, "", "expected an event or an array of events", batch)
     wrong = next((wrong for key, told in headers if (wrong := _wrong_header(key.lower(), told, value))), None)
-    return ([], Rejection(0, Reason.WRONG_HEADER, *wrong, batch)) if wrong else (members, None)
+    return ([], Rejection(0, Reason.WRONG_HEADER, *wrong, batch)) if wrong else (found, None)
 
 
 def _unreadable(batch: bytes, error: orjson.JSONDecodeError) -> Rejection:

@@ -4,15 +4,17 @@ A dry run goes the whole way, and shows at its end what would be sent instead of
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import httpx
+import orjson
 import pymysql
 from kafka import KafkaConsumer
 from sqlalchemy import Connection, Engine, Row, select
@@ -21,16 +23,16 @@ from config import Settings
 from config.kafka import client
 from config.settings import DEFAULTS
 from rotation.adapters import feed, folio, koha, sip2, tables
-from rotation.adapters.feed import Refusal, Refuse, Report, Tell, Told
+from rotation.adapters.feed import Refusal, Refuse, Report, Tell, Told, Translated
 from rotation.events import Edge
 from rotation.movements import State
 from rotation.network import Network
-from rotation.store import facts, rejections
+from rotation.store import rejections
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
 from rotation.store.kept import keep, kept
 from rotation.store.tables import copies
-from streams import admin
+from streams import admin, ingest
 from streams.clients import producer
 from streams.topics import CIRCULATION_EVENTS
 
@@ -88,8 +90,7 @@ def refuse_in(engine: Engine) -> Refuse:
         with engine.begin() as connection:
             cursor = driver(connection).cursor()
             for edge, position, one in refusals:
-                new = rejections.add(cursor, edge, [(*position, one)])
-                facts.add_counts(cursor, {"rejected": new})
+                rejections.add_at_edge(cursor, edge, one, position)
 
     return refuse
 
@@ -98,6 +99,19 @@ def edge_of(network: Network, connection: Connection) -> Edge:
     """Return what the worker checks events against now."""
     places, classes = frozenset(network.place), frozenset(one.id for one in network.classes)
     return Edge(places, classes, read_clock(connection).now())
+
+
+# --- Lines of events ----------------------------------------------------------------------------------------------------------
+
+
+def show_lines(lines: Iterable[bytes], name: str, edge: Edge, say: Say) -> Report:
+    """Show what `rotation ingest` would send, and what it or the worker would refuse; nothing is sent or kept."""
+
+    def translated() -> Iterator[Translated]:
+        for piece in ingest.pieces(lines, name):
+            yield from [piece] if isinstance(piece, Refusal) else orjson.loads(piece.value)
+
+    return feed.carry(feed.checked(translated(), edge, f"file:{name}"), *shown(say))
 
 
 # --- Tables -------------------------------------------------------------------------------------------------------------------
@@ -132,7 +146,7 @@ def import_table(
     with engine.connect() as connection:
         edge = edge_of(network, connection)
     translated = feed.checked(tables.translate(file, chosen, at), edge, f"file:{file.name}")
-    return feed.carry(translated, *carried)
+    return feed.carry(map(feed.in_its_file, translated), *carried)
 
 
 # --- FOLIO --------------------------------------------------------------------------------------------------------------------
@@ -235,15 +249,8 @@ def follow_koha(
     once: bool = False,
     keep: bool = True,
 ) -> Report:
-    """Carry Koha's rows on until `stop`, or `once` through all tables; the cursor follows what is carried."""
-    report = Report()
-
-    def known_of(ids: Sequence[str]) -> dict[str, koha.Known]:
-        rows = _copies(engine, ids)
-        return {
-            row.copy_id: koha.Known(State(row.state), row.place_id, row.title_id, row._mapping["class"]) for row in rows
-        }
-
+    """Carry Koha's rows on until `stop`, or `once` through all tables; with `keep` the cursors follow what is carried."""
+    report, known_of = Report(), partial(_known_to_koha, engine)
     while not stop.is_set():
         for source in koha.SOURCES:
             name = f"koha.{chosen.source}.{source.name}"
@@ -257,6 +264,13 @@ def follow_koha(
             break
         stop.wait(KOHA_POLL_S)
     return report
+
+
+def _known_to_koha(engine: Engine, ids: Sequence[str]) -> dict[str, koha.Known]:
+    return {
+        row.copy_id: koha.Known(State(row.state), row.place_id, row.title_id, row._mapping["class"])
+        for row in _copies(engine, ids)
+    }
 
 
 def koha_connection(url: str) -> Any:
@@ -290,8 +304,10 @@ def host_port(address: str) -> tuple[str, int]:
     return host, int(port)
 
 
-async def serve_sip2(listen: str, system: str, map_path: Path, page: str, token: str, say: Say) -> None:
-    """Serve the proxy until the process is stopped.
+async def serve_sip2(
+    listen: str, system: str, map_path: Path, page: str, token: str, say: Say, show: Say | None = None
+) -> None:
+    """Serve the proxy until the process is stopped; with `show` it shows what it would change, and changes nothing.
 
     Raises
     ------
@@ -301,7 +317,8 @@ async def serve_sip2(listen: str, system: str, map_path: Path, page: str, token:
     chosen = sip2.read_map(map_path)
     async with httpx.AsyncClient(base_url=page, headers={"authorization": f"Bearer {token}"}, timeout=1.0) as desk:
         ask = sip2.asking(desk, chosen)
-        proxy = sip2.Proxy(*host_port(system), ask, default_location=chosen.default_location)
+        shown = (lambda one: show(json.dumps(one._asdict(), ensure_ascii=False))) if show else None
+        proxy = sip2.Proxy(*host_port(system), ask, chosen.default_location, shown)
         server = await proxy.serve(*host_port(listen))
         say(f"SIP2 proxy on {listen}, library system {system}")
         async with server:

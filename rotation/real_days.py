@@ -18,14 +18,15 @@ from config import Settings, load
 from config.kafka import client
 from config.settings import DEFAULTS, KEPT_NETWORK
 from infra.messages import Message, ServerError
-from rotation import bootstrap
+from rotation import bootstrap, feeds
 from rotation import network as networks
-from rotation.adapters import librarieswest
+from rotation.adapters import feed, librarieswest
 from rotation.alerts.rules import Thresholds, sweep
 from rotation.clock import standing_at
 from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
 from rotation.courier.store import write_days
 from rotation.demonstration import all_applied
+from rotation.events import Edge
 from rotation.network import Network
 from rotation.past import mark, to_carry
 from rotation.planner import alone, searching
@@ -74,6 +75,25 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
         _wait_until_applied(connected, engine, say)
         _judge(connected, network, engine)
         return figures(engine, network.timezone) | {"files": sent.files, "events_sent": sent.events}
+
+
+def show_days(folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
+    """Show what `import_days` would send, and what of it the worker would refuse; nothing is sent or kept.
+
+    Raises
+    ------
+    ValueError, NetworkError
+        When the folder's tables or snapshots cannot be used.
+    """
+    network = librarieswest.network(folder, CHOICES)
+    shown = list(librarieswest.snapshots(folder, until))
+    edge = Edge(frozenset(network.place), frozenset(one.id for one in network.classes), shown[-1].clock)
+    told = librarieswest.happened(shown)
+    report = feed.carry(feed.checked(told, edge, librarieswest.SOURCE), *feeds.shown(say))
+    for snapshot in shown:
+        for fault in snapshot.faults:
+            say(str(fault))
+    return report.as_dict() | {"files": len(shown), "bad_lines": sum(len(snapshot.faults) for snapshot in shown)}
 
 
 def _judge(settings: Settings, network: Network, engine: Engine) -> None:

@@ -1,5 +1,9 @@
-"""Events from files to `circulation.events`, at the edge: gathered into batches; what the broker would not take is kept here."""
+"""Events from files to `circulation.events`, at the edge: gathered into batches; lines that hold no events are refused here.
 
+Of what is no event nobody knows which part names a reader: such a line is recorded by its place, without its bytes.
+"""
+
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -7,8 +11,9 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Engine
 
+from rotation.adapters.feed import Refusal
 from rotation.adapters.http import without_readers
-from rotation.events import MAX_BATCH_BYTES, Edge, Reason, Rejection, parse
+from rotation.events import MAX_BATCH_BYTES, Edge, Reason, Rejection, members, parse
 from rotation.network import Network
 from rotation.store import rejections
 from rotation.store.clock import clock_by
@@ -23,7 +28,7 @@ IN_FLIGHT = 500  # messages sent before their acknowledgements are awaited
 
 
 class Piece(NamedTuple):
-    """Bytes for one message, and how many lines of the file are in it."""
+    """A batch for one message, and how many lines of the file are in it."""
 
     value: bytes
     lines: int
@@ -34,15 +39,14 @@ def ingest_lines(
 ) -> tuple[int, int]:
     """Send JSON lines, each an event or a batch, in their order; return how many lines were sent and how many refused.
 
-    Lines that are no JSON are sent as they are and end in the rejections like any others; lines too large for the broker are
-    recorded there at once, with topic "file:NAME".
+    A refused line is recorded once, however often its file is read, with topic "file:NAME" and its number as offset.
     """
     sender, sent, refused = producer(client), 0, 0
     waiting: list[Any] = []
     try:
-        for piece in pieces(lines):
-            if isinstance(piece, Rejection):
-                _record(engine, f"file:{name}", piece)
+        for piece in pieces(lines, name):
+            if isinstance(piece, Refusal):
+                _record(engine, piece)
                 refused += 1
             else:
                 waiting.append(sender.send(topic, piece.value))
@@ -55,23 +59,23 @@ def ingest_lines(
     return sent, refused
 
 
-def pieces(lines: Iterable[bytes]) -> Iterator[Piece | Rejection]:
-    """Gather lines into batches; a line that is a batch itself, or no JSON, goes alone."""
+def pieces(lines: Iterable[bytes], name: str) -> Iterator[Piece | Refusal]:
+    """Gather lines into batches, in their order and without what could name a reader; a line that is a batch goes alone."""
     waiting: list[bytes] = []
     for number, line in enumerate(map(bytes.strip, lines), 1):
         if not line:
             continue
-        if len(line) > MAX_BATCH_BYTES:
-            yield Rejection(
-                number, Reason.TOO_LARGE, f"line {number}", f"{len(line)} bytes; at most {MAX_BATCH_BYTES}", line
-            )
-        elif not (event := _event(line)):
+        events, rejection = _events(line)
+        if rejection:
+            kept = rejection._replace(field=f"line {number}", original=b"")
+            yield Refusal(f"file:{name}", (zlib.crc32(line) >> 1, number), kept)
+        elif line.startswith(b"["):
             yield from _gathered(waiting)
-            yield Piece(_batch(line), 1)
+            yield Piece(b"[" + b",".join(events) + b"]", 1)
         else:
             if len(waiting) >= BATCH_EVENTS or sum(map(len, waiting)) + len(line) > BATCH_BYTES:
                 yield from _gathered(waiting)
-            waiting.append(event)
+            waiting += events
     yield from _gathered(waiting)
 
 
@@ -81,24 +85,13 @@ def _gathered(waiting: list[bytes]) -> Iterator[Piece]:
         waiting.clear()
 
 
-def _event(line: bytes) -> bytes:
-    """Return the line's one event without what could name a reader; empty where it holds none."""
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return b""
-    return _bare(value, line) if isinstance(value, dict) else b""
-
-
-def _batch(line: bytes) -> bytes:
-    """Return a line that is no single event: a batch without what could name a reader, or what it is."""
-    try:
-        members = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return line
-    if not isinstance(members, list) or not all(isinstance(one, dict) for one in members):
-        return line
-    return b"[" + b",".join(_bare(one, orjson.dumps(one)) for one in members) + b"]"
+def _events(line: bytes) -> tuple[list[bytes], Rejection | None]:
+    """Return the line's events, each without what could name a reader, or why there are none."""
+    if len(line) > MAX_BATCH_BYTES:
+        return [], Rejection(0, Reason.TOO_LARGE, "", f"{len(line)} bytes; at most {MAX_BATCH_BYTES}", b"")
+    found, rejection = members(line)
+    as_it_is = line if line.startswith(b"{") else None
+    return [_bare(event, as_it_is or orjson.dumps(event)) for event in found], rejection
 
 
 def _bare(event: dict[str, Any], as_it_is: bytes) -> bytes:
@@ -141,9 +134,9 @@ def _check(value: bytes, network: Network | None, now: datetime) -> None:
         raise rejections.StillWrong(wrong)
 
 
-def _record(engine: Engine, edge_name: str, rejection: Rejection) -> None:
+def _record(engine: Engine, one: Refusal) -> None:
     with engine.begin() as connection:
-        rejections.add_at_edge(driver(connection).cursor(), edge_name, rejection)
+        rejections.add_at_edge(driver(connection).cursor(), one.edge, one.rejection, one.position)
 
 
 def _acknowledged(waiting: list[Any]) -> None:

@@ -15,14 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from functools import cache
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 import orjson
 
-from rotation.adapters.feed import records
+from rotation.adapters.feed import in_batches, records
 from rotation.events import CopyAdded, TransferReceived, TransferSent, cloud_event
 from rotation.network import WEEKDAYS, Fault, Network, from_tables
 
@@ -249,14 +249,14 @@ def parse_snapshot(lines: Iterable[str], file: str) -> Snapshot:
 
 
 def _wrong(values: list[str]) -> tuple[str, str] | None:
-    """Return the field and what is wrong with it, if anything is."""
+    """Return the field and what is wrong with it, if anything is; the value is not quoted: it could be of another column."""
     if len(values) != len(Row._fields):
         return "line", f"expected {len(Row._fields)} fields, got {len(values)}"
     if not _is_day(values[0]):
-        return "date_transited", f"expected a date such as 2020-03-09, got {values[0][:LONGEST_ID]!r}"
+        return "date_transited", "expected a date such as 2020-03-09"
     for name, value in zip(Row._fields, values, strict=True):
         if not 0 < len(slug(value)) <= LONGEST_ID:
-            return name, f"expected letters or digits, up to {LONGEST_ID}, got {value[:LONGEST_ID]!r}"
+            return name, f"expected letters or digits, up to {LONGEST_ID}"
     return None
 
 
@@ -353,12 +353,15 @@ def snapshots(folder: Path, until: str | None = None) -> Iterator[Snapshot]:
     yield from map(read_snapshot, files[: last[-1] + 1])
 
 
-def batches(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Iterator[bytes]:
-    """Yield the events of consecutive snapshots as CloudEvents batches, from a ledger on that is brought along."""
+def happened(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the events of consecutive snapshots, from a ledger on that is brought along."""
     known = Ledger() if ledger is None else ledger
-    happened = chain.from_iterable(events(known, snapshot) for snapshot in snapshots)
-    while batch := list(islice(happened, BATCH_EVENTS)):
-        yield orjson.dumps(batch)
+    return chain.from_iterable(events(known, snapshot) for snapshot in snapshots)
+
+
+def batches(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Iterator[bytes]:
+    """Yield the same as CloudEvents batches."""
+    return map(orjson.dumps, in_batches(happened(snapshots, ledger), BATCH_EVENTS))
 
 
 def send(producer: Producer, topic: str, shown: Iterable[Snapshot]) -> Import:

@@ -237,6 +237,15 @@ class Placed(NamedTuple):
     sort_bin: str | None
 
 
+class Directed(NamedTuple):
+    """What placement would have a check-in response say."""
+
+    item: str
+    at: str
+    destination: str | None
+    sort_bin: str | None
+
+
 Ask = Callable[[str, str], Awaitable[Placed | None]]  # item, place's name in SIP2 -> answer; None: nothing to say
 
 
@@ -267,6 +276,7 @@ class Proxy:
     port: int
     ask: Ask
     default_location: str = ""
+    show: Callable[[Directed], None] | None = None  # a dry run: hears what would be changed, and nothing is
     answer_s: float = ANSWER_S
     passed: int = 0
     changed: int = 0
@@ -331,6 +341,9 @@ class Proxy:
                 return line
             placed = await self._placed(item, location)
             if placed is None:
+                return line
+            if self.show:
+                self.show(Directed(item, location, placed.destination, placed.sort_bin))
                 return line
             self.changed += 1
             return encode(directed(response, placed))[:-1] + line[-1:]

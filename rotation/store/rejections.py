@@ -70,14 +70,15 @@ def _told(
     return f"{topic}/{partition}/{offset}/{index}", {**at, "reason": reason, "field": field, "message": message}
 
 
-def add_at_edge(cursor: Cursor[Any], edge_name: str, rejection: Rejection) -> None:
-    """Record what never reached Kafka, such as a message too large for it; `edge_name` is "http" or "file:NAME".
+def add_at_edge(cursor: Cursor[Any], edge_name: str, rejection: Rejection, position: Position | None = None) -> None:
+    """Record and count what never reached Kafka; `edge_name` is "http", "file:NAME" and the like.
 
-    The position is a number of its own, so that the same file refused twice is recorded twice.
+    `position` is where it stands there, once and for all; without one it gets a number of its own each time.
     """
-    (number,) = cursor.execute("SELECT nextval(pg_get_serial_sequence('rejections', 'id'))").fetchone() or (0,)
-    new = add(cursor, edge_name, [(0, number, rejection)])
-    facts.add_counts(cursor, {"rejected": new})
+    if position is None:
+        (number,) = cursor.execute("SELECT nextval(pg_get_serial_sequence('rejections', 'id'))").fetchone() or (0,)
+        position = (0, number)
+    facts.add_counts(cursor, {"rejected": add(cursor, edge_name, [(*position, rejection)])})
 
 
 def listed(

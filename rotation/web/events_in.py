@@ -15,11 +15,12 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from config.kafka import client
-from rotation.adapters.http import BATCH, STRUCTURED, Allowance, check, places
+from rotation.adapters.http import BATCH, STRUCTURED, Allowance, Checked, check, places
 from rotation.events import MAX_BATCH_BYTES, Edge, Reason, Rejection
 from rotation.store import rejections
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
+from rotation.web.auth import Caller
 from rotation.web.context import CalledBy, Context, Web
 from rotation.web.permissions import Role
 from streams import clients
@@ -66,6 +67,7 @@ def allowance_of(request: Request) -> Allowance:
 
 
 ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "A dry run: what would be sent"},
     202: {"description": "What is good of it stands in Kafka; the places of what is not"},
     413: {"description": "More bytes than a message may have; send smaller batches"},
     415: {"description": "Neither structured nor batch CloudEvents"},
@@ -76,26 +78,42 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/events", status_code=202, responses=ANSWERS)
-def tell(request: Request, web: Context, caller: CalledBy, body: Annotated[bytes | None, Depends(body_of)]) -> Response:
-    """Take CloudEvents from a source."""
-    if body is None:
-        _record(
-            web, [Rejection(0, Reason.TOO_LARGE, "", f"from {caller.name}: more than {MAX_BATCH_BYTES} bytes", b"")]
-        )
-        return JSONResponse({"detail": f"at most {MAX_BATCH_BYTES} bytes; send smaller batches"}, 413)
+def tell(
+    request: Request,
+    web: Context,
+    caller: CalledBy,
+    body: Annotated[bytes | None, Depends(body_of)],
+    dry_run: bool = False,
+) -> Response:
+    """Take CloudEvents from a source; a dry run answers with what would be sent, and sends and keeps nothing."""
     kind = request.headers.get("content-type", "")
+    if body is None:
+        return _too_large(web, caller, dry_run)
     if kind.partition(";")[0].strip().lower() not in CONTENT_TYPES:
         raise HTTPException(415, f"expected {STRUCTURED} or {BATCH}")
     source = caller.name if caller.role is Role.SOURCE else None
-    good, refused, dropped = check(body, kind, _edge(web), source)
-    wait_s = allowance_of(request).wait_s(caller.name, len(good) + len(refused))
+    checked = check(body, kind, _edge(web), source)
+    wait_s = allowance_of(request).wait_s(caller.name, len(checked.good) + len(checked.refused))
     if wait_s:
         return JSONResponse({"detail": f"wait {wait_s:.1f} s"}, 429, {"Retry-After": str(ceil(wait_s))})
-    if good and not _sent(sender_of(web, request), good):
+    if dry_run:
+        return JSONResponse(_said(checked) | {"would_send": checked.good}, 200 if checked.good else 422)
+    if checked.good and not _sent(sender_of(web, request), checked.good):
         return JSONResponse({"detail": "Kafka does not answer; send the same again"}, 503, {"Retry-After": "5"})
-    _record(web, refused)
-    answer = {"accepted": len(good), "refused": list(places(refused)), "dropped_fields": dropped}
-    return JSONResponse(answer, 202 if good else 422)
+    _record(web, checked.refused)
+    return JSONResponse(_said(checked), 202 if checked.good else 422)
+
+
+def _too_large(web: Web, caller: Caller, dry_run: bool) -> Response:
+    if not dry_run:
+        message = f"from {caller.name}: more than {MAX_BATCH_BYTES} bytes"
+        _record(web, [Rejection(0, Reason.TOO_LARGE, "", message, b"")])
+    return JSONResponse({"detail": f"at most {MAX_BATCH_BYTES} bytes; send smaller batches"}, 413)
+
+
+def _said(checked: Checked) -> dict[str, Any]:
+    refused = list(places(checked.refused))
+    return {"accepted": len(checked.good), "refused": refused, "dropped_fields": checked.dropped}
 
 
 def _edge(web: Web) -> Edge:

@@ -14,12 +14,14 @@ from sqlalchemy import Engine
 from config.settings import load
 from rotation.adapters.http import BATCH, STRUCTURED, Allowance
 from rotation.network import write
-from rotation.web import auth
+from rotation.web import auth, events_in
 from rotation.web.app import create_app
 from rotation.web.permissions import Role
 from streams import admin
+from streams.apply import Writer
+from streams.rows import Message
 from streams.topics import CIRCULATION_EVENTS
-from tests.streams_world import MONDAY, city
+from tests.streams_world import MONDAY, city, counts
 from tests.unit.adapters.patron import CARD, NAME, named_in
 
 TOPIC = CIRCULATION_EVENTS.name
@@ -72,9 +74,12 @@ def source(kafka: str, database: str, engine: Engine, tmp_path: Path) -> TestCli
     return TestClient(app, headers={"Authorization": f"Bearer {token}"})
 
 
-def post(source: TestClient, body: Any, kind: str = BATCH) -> Any:
+def post(source: TestClient, body: Any, kind: str = BATCH, **query: str) -> Any:
     return source.post(
-        "/events", content=body if isinstance(body, bytes) else orjson.dumps(body), headers={"content-type": kind}
+        "/events",
+        params=query,
+        content=body if isinstance(body, bytes) else orjson.dumps(body),
+        headers={"content-type": kind},
     )
 
 
@@ -107,6 +112,41 @@ def test_what_cannot_be_taken_is_refused_and_sends_nothing(
     assert post(source, body, kind).status_code == status
     assert topic.read() == []
     assert status == 415 or "'http'" in everything()
+
+
+def test_a_dry_run_answers_with_what_would_be_sent_and_sends_and_keeps_nothing(
+    source: TestClient, topic: Topic, everything: Callable[[], str]
+) -> None:
+    answer = post(source, [lent(1, patron=CARD), lent(2, place="nowhere")], dry_run="true")
+    assert (answer.status_code, answer.json()["would_send"]) == (200, [lent(1)])
+    assert [one["index"] for one in answer.json()["refused"]] == [1]
+    refused = [post(source, body, dry_run="true").status_code for body in (b"{", b"[" + b" " * 1_000_001 + b"]")]
+    assert refused == [422, 413]
+    assert topic.read() == []
+    assert "'http'" not in everything()
+    assert named_in(answer.text) == []
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing after it runs."""
+
+
+def test_killed_between_sending_and_answering_the_same_sent_again_counts_once(
+    source: TestClient, topic: Topic, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer_of(*_: Any) -> None:
+        raise Killed
+
+    body = [lent(1), lent(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(events_in, "_said", answer_of)
+        with pytest.raises(Killed):
+            post(source, body)
+    assert post(source, body).status_code == 202
+    writer = Writer(database, city(), lambda *_: [])
+    writer.write(writer.prepare([Message(0, number, value) for number, value in enumerate(topic.read())]))
+    writer.close()
+    assert counts(database) == {"applied": 2, "duplicates": 2}
 
 
 def test_a_source_that_sends_too_much_is_told_when_to_go_on(source: TestClient, topic: Topic) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rotation.adapters import sip2
 from rotation.adapters.sip2 import Broken, Client, Message, Placed, Proxy, encode, parse
+from tests.unit.adapters import patron
 
 RESPONSE = b"101YNN20100623    165731AOBR1|AB1565921879|AQBR1|AJA Book|CTBR3|CV04|\r"
 FOR_A_HOLD = b"101YNY20100623    165731AOBR1|AB1565921879|AQBR1|AJA Book|CTBR3|CY373827|DAJane Doe|CV02|\r"
@@ -97,6 +98,12 @@ async def test_without_an_answer_the_response_passes_unchanged():
 
 async def test_a_response_to_no_known_place_passes_unchanged():
     assert await says(Placed("BR7", "12"), RESPONSE, request=PATRON_REQUEST) == RESPONSE
+
+
+async def test_a_dry_run_shows_what_would_be_changed_and_changes_nothing():
+    shown: list[sip2.Directed] = []
+    assert await says(Placed("BR7", "12"), RESPONSE, show=shown.append) == RESPONSE
+    assert shown == [("1565921879", "BR2", "BR7", "12")]
 
 
 @pytest.mark.parametrize("failure", ["raises", "silent"])
@@ -215,6 +222,33 @@ async def test_everything_else_passes_byte_by_byte_and_no_reader_stands_in_the_l
     await through(Proxy("127.0.0.1", system.port, at_br7), conversation)
     assert system.heard == [PATRON_REQUEST.rstrip(b"\r")]
     assert PATRON not in caplog.text
+
+
+async def test_no_reader_comes_from_client_or_proxy_into_a_question_a_log_an_error_or_a_dry_run(
+    caplog: pytest.LogCaptureFixture,
+):
+    """The system's answers name a reader in every field that may, in the right and in damaged messages alike."""
+    caplog.set_level(logging.DEBUG)
+    fields = ("AA", "AE", "AF", "AG", "BG", "CY", "DA", "AJ", "CH", "BD", "BE", "BF")
+    naming = b"".join(f"{name}{value}|".encode() for name in fields for value in patron.VALUES)
+    answers = (RESPONSE[:-1] + naming + b"\r", FOR_A_HOLD[:-1] + naming + b"\r", b"1" + naming + b"\r")
+    asked, shown = list[tuple[str, str]](), list[sip2.Directed]()
+
+    async def ask(item: str, location: str) -> Placed | None:
+        asked.append((item, location))
+        return Placed("BR7", "12")
+
+    said = [await Proxy("", 0, ask, "BR2", show).answer(line, {}) for line in answers for show in (shown.append, None)]
+    assert [naming in line for line in said] == [True] * 6
+    told = []
+    for answer in (answers[0], answers[2]):
+        with Client("127.0.0.1", System(lambda _, answer=answer: answer).port, timeout_s=0.05) as client:  # type: ignore[misc]
+            try:
+                told.append(repr(client.checkin("1565921879", "BR2")))
+            except sip2.NoAnswer as error:
+                told.append(str(error))
+    assert len(asked) == 2
+    assert patron.named_in(asked, shown, *told, caplog.text) == []
 
 
 async def test_with_placement_silent_the_response_is_on_within_100_ms_of_the_systems_own():
