@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from kafka import KafkaProducer
 from sqlalchemy import Engine, select
 
 from config import Settings, load
@@ -36,6 +35,7 @@ from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import driver
 from rotation.store.engine import engine as connect_to
 from rotation.store.tables import clock as clock_table
+from streams import clients
 from streams.topics import CIRCULATION_EVENTS
 
 CHOICES = (
@@ -67,7 +67,7 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
     with _listening(load(), network, say) as (connected, engine):
         _advance_clock(engine, shown)
         say(f"Sending {len(shown)} days through Kafka / 通过 Kafka 发送 {len(shown)} 天的数据")
-        producer = KafkaProducer(**client(connected), acks="all", enable_idempotence=True, linger_ms=20)
+        producer = clients.producer(client(connected), linger_ms=20)
         sent = librarieswest.send(producer, CIRCULATION_EVENTS.name, shown)
         producer.close()
         for fault in sent.faults:

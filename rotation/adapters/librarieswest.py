@@ -22,14 +22,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from rotation.adapters.feed import in_batches, records
+from rotation.adapters.feed import ACK_S, BATCH_EVENTS, in_batches, records
 from rotation.events import CopyAdded, TransferReceived, TransferSent, cloud_event
 from rotation.network import WEEKDAYS, Fault, Network, from_tables
 
 SOURCE = "librarieswest"
 TIMEZONE = ZoneInfo("Europe/London")
 END_OF_DAY = time(23, 59, 59)  # a snapshot shows a day's end; with it, "over 21 days" counts whole days
-BATCH_EVENTS = 100
 LONGEST_ID = 128  # of a place or class in an event
 DAY_COLUMNS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -365,11 +364,20 @@ def batches(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Iter
 
 
 def send(producer: Producer, topic: str, shown: Iterable[Snapshot]) -> Import:
-    """Send consecutive snapshots to a topic, wait until the broker has all of it, and say what was sent."""
+    """Send consecutive snapshots to a topic, wait until the broker has all of it, and say what was sent.
+
+    Raises
+    ------
+    KafkaError
+        When the broker did not take a batch; what is sent again has no second effect.
+    """
     shown = list(shown)
-    sent = events_sent = 0
-    for batch in batches(shown):
-        producer.send(topic, batch)
-        sent, events_sent = sent + 1, events_sent + len(orjson.loads(batch))
+    waiting, events_sent = [], 0
+    for batch in in_batches(happened(shown), BATCH_EVENTS):
+        waiting.append(producer.send(topic, orjson.dumps(batch)))
+        events_sent += len(batch)
     producer.flush()
-    return Import(len(shown), events_sent, sent, shown[-1].clock, tuple(chain.from_iterable(s.faults for s in shown)))
+    for one in waiting:
+        one.get(timeout=ACK_S)
+    faults = tuple(chain.from_iterable(snapshot.faults for snapshot in shown))
+    return Import(len(shown), events_sent, len(waiting), shown[-1].clock, faults)

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.errors import NotEnoughReplicasError
 
 from rotation.adapters.librarieswest import (
     Ledger,
@@ -118,11 +119,17 @@ def test_reading_the_same_files_again_makes_the_same_events_and_no_id_twice(show
 class Recorder:
     """Keeps what would have been sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, full: bool = False) -> None:
         self.sent: list[bytes] = []
+        self.full = full
 
-    def send(self, topic: str, value: bytes) -> None:
+    def send(self, topic: str, value: bytes) -> "Recorder":
         self.sent.append(value)
+        return self
+
+    def get(self, timeout: float) -> None:
+        if self.full:
+            raise NotEnoughReplicasError
 
     def flush(self) -> None:
         self.sent.append(b"flushed")
@@ -135,6 +142,11 @@ def test_the_sender_waits_for_the_broker_and_says_what_it_sent():
     assert (done.files, done.events, done.batches) == (2, 5, 1)
     new = ["copy.added", "transfer.sent"]
     assert kinds(orjson.loads(recorder.sent[0])) == [*new, "transfer.received", *new]
+
+
+def test_a_batch_that_the_broker_does_not_take_is_an_error():
+    with pytest.raises(NotEnoughReplicasError):
+        send(Recorder(full=True), "events", [shows(A_TO_B)])
 
 
 # --- The real data, where the machine has it --------------------------------------------------------------------------
