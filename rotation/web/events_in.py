@@ -16,7 +16,7 @@ from kafka.errors import KafkaError
 
 from config.kafka import client
 from rotation.adapters.http import BATCH, STRUCTURED, Allowance, Checked, check, places
-from rotation.events import MAX_BATCH_BYTES, Edge, Reason, Rejection
+from rotation.events import FACTS, MAX_BATCH_BYTES, Edge, Reason, Rejection
 from rotation.store import rejections
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
@@ -24,6 +24,7 @@ from rotation.web.auth import Caller
 from rotation.web.context import CalledBy, Context, Web
 from rotation.web.permissions import Role
 from streams import clients
+from streams.asyncapi import event_schema
 from streams.topics import CIRCULATION_EVENTS
 
 EDGE_NAME = "http"
@@ -76,8 +77,14 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     503: {"description": "Kafka or the database does not answer; send the same again"},
 }
 
+EVENT = {"oneOf": [event_schema(fact) for fact in FACTS]}
+BODY = {
+    "required": True,
+    "content": {STRUCTURED: {"schema": EVENT}, BATCH: {"schema": {"type": "array", "items": EVENT}}},
+}
 
-@router.post("/events", status_code=202, responses=ANSWERS)
+
+@router.post("/events", status_code=202, responses=ANSWERS, openapi_extra={"requestBody": BODY})
 def tell(
     request: Request,
     web: Context,

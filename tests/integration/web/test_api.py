@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from rotation.web import api, placement
+from rotation.web import api, events_in, placement
 from rotation.web.permissions import Role
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
@@ -16,7 +16,8 @@ EXAMPLES = 12
 
 described = FastAPI()
 described.include_router(api.router)
-described.include_router(placement.router, responses=api.ERRORS)
+for ours in (placement.router, events_in.router):
+    described.include_router(ours, responses=api.ERRORS)
 schema = schemathesis.openapi.from_dict(described.openapi())
 
 
@@ -35,3 +36,4 @@ def test_the_description_names_every_address_of_the_api():
         "/api/days/{day}",
         "/api/decisions",
     }
+    assert {"/events", "/placement"} <= described.openapi()["paths"].keys()
