@@ -279,8 +279,8 @@ def _staged(cursor: Cursor[Any], rows: Rows) -> list[Staged]:
 def _write_copies(cursor: Cursor[Any], rows: Rows, *, trusting: bool = True) -> tuple[facts.New, dict[str, Touched]]:
     if not rows.movements.rows:
         return NOTHING_NEW, {}
-    newest, all_ = len(rows.movements.newest), len(rows.movements.rows)
-    new, moved = facts.add_movements(cursor, newest, rows.movements.behind, newest < all_, trusting=trusting)
+    several = len(rows.movements.newest) < len(rows.movements.rows)
+    new, moved = facts.add_movements(cursor, rows.movements.behind, several, trusting=trusting)
     return new, _touched(moved, facts.list_copies(cursor) if rows.listings else set())
 
 

@@ -155,9 +155,9 @@ def _packed(cursor: SqlCursor, types: Sequence[str], rows: Iterable[Row]) -> byt
 
 
 def add_movements(
-    cursor: SqlCursor, newest: int, behind: Collection[Any], several: bool, *, trusting: bool = True
+    cursor: SqlCursor, behind: Collection[Any], several: bool, *, trusting: bool = True
 ) -> tuple[New, list[Moved]]:
-    """Add the staged movements, `newest` of which are the newest of their copy, and bring the copies to them.
+    """Add the staged movements, and bring the copies to the newest of each.
 
     `behind` are the identities of movements that came after a later one; `several` says that some copy moved more than once.
     Returns what was new, and what moved. A movement newer than its copy's last one stands nowhere yet, so that only the others
@@ -165,11 +165,12 @@ def add_movements(
     raised, and without `trusting` all are looked for.
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
-    moved = [Moved(*row) for row in cursor.execute(MOVE_COPIES if trusting else MOVE_COPIES_PUT_BACK)]
-    new = _copies(moved)
-    if new < newest:  # some are older than what is known, or known, or of copies never heard of
-        new += cursor.execute(INSERT_OTHER_MOVEMENTS).rowcount
-        moved += [Moved(*row) for row in cursor.execute(INSERT_COPIES)]
+    rows = [Moved(*row) for row in cursor.execute(MOVE_COPIES if trusting else MOVE_COPIES_PUT_BACK)]
+    moved = [row for row in rows if row.copies]
+    new, others = _copies(moved), [row.from_place for row in rows if not row.copies]
+    if others:  # older than what is known, or known, or of copies never heard of
+        new += cursor.execute(INSERT_OTHER_MOVEMENTS, (others,)).rowcount
+        moved += [Moved(*row) for row in cursor.execute(INSERT_COPIES, (others,))]
     return New(new + older.counted, new - _copies(moved) + older.late, set()), moved
 
 
@@ -182,7 +183,7 @@ def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
     return New(len(rows), sum(late or tuple(key) in behind for *key, _, late in rows), set())
 
 
-SAME = "(t.occurred_at, t.sequence, t.source, t.event_id) = (b.occurred_at, b.sequence, b.source, b.event_id)"
+# The last rows, of no copies, name those of the batch's copies that did not move: few, and looked at once more.
 MOVE_COPIES = f"""
 WITH moved AS (
     UPDATE copies t SET
@@ -193,16 +194,18 @@ WITH moved AS (
         old.place_id AS from_place, old.to_place_id AS was_awaited, t.class),
 added AS (INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM moved)
 SELECT from_place, place_id, was_awaited, to_place_id, class, count(*) FROM moved GROUP BY 1, 2, 3, 4, 5
+UNION ALL SELECT copy_id, '', NULL, NULL, NULL, 0 FROM (
+    SELECT copy_id FROM batch_movements WHERE newest EXCEPT SELECT copy_id FROM moved m) others
 """
 MOVE_COPIES_PUT_BACK = MOVE_COPIES.replace("FROM moved)", "FROM moved ON CONFLICT DO NOTHING)")
 INSERT_OTHER_MOVEMENTS = f"""
-INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE newest
-AND NOT EXISTS (SELECT FROM copies t WHERE t.copy_id = b.copy_id AND {SAME}) ON CONFLICT DO NOTHING
+INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest
+AND copy_id = ANY(%s) ON CONFLICT DO NOTHING
 """
 INSERT_COPIES = f"""
 WITH new AS (
     INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE newest
-    AND NOT EXISTS (
+    AND copy_id = ANY(%s) AND NOT EXISTS (
         SELECT FROM copies t WHERE t.copy_id = b.copy_id AND NOT {NEWER.replace("excluded.", "b.")})
     ON CONFLICT (copy_id) DO UPDATE SET
         occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
