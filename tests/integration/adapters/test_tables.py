@@ -76,3 +76,13 @@ def test_killed_in_the_middle_and_imported_again_every_copy_stands_once(
     assert named_in(everything()) == []
     with connect(database) as connection:
         assert audit(connection.cursor()) == []
+
+
+def test_another_mistake_at_the_same_line_of_a_later_file_of_that_name_is_recorded_too(
+    database: str, engine: Engine, applied: Ends, holdings: Path, chosen: Map
+) -> None:
+    text = holdings.read_text(encoding="utf-8")
+    for word in ("吃了", "吃了", "卖了"):
+        holdings.write_text(text.replace("吃了", word), encoding="utf-8")
+        feeds.import_table(engine, city(), applied, holdings, chosen, MONDAY)
+    assert counts(database)["rejected"] == 2
