@@ -198,14 +198,15 @@ UNION ALL SELECT copy_id, '', NULL, NULL, NULL, 0 FROM (
     SELECT copy_id FROM batch_movements WHERE newest EXCEPT SELECT copy_id FROM moved m) others
 """
 MOVE_COPIES_PUT_BACK = MOVE_COPIES.replace("FROM moved)", "FROM moved ON CONFLICT DO NOTHING)")
+OTHERS = "newest AND (copy_id IN (SELECT unnest(%s::text[]))) IS TRUE"  # hashed once; without IS TRUE a loop in a loop
 INSERT_OTHER_MOVEMENTS = f"""
-INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE newest
-AND copy_id = ANY(%s) ON CONFLICT DO NOTHING
+INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE {OTHERS}
+ON CONFLICT DO NOTHING
 """
 INSERT_COPIES = f"""
 WITH new AS (
-    INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE newest
-    AND copy_id = ANY(%s) AND NOT EXISTS (
+    INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE {OTHERS}
+    AND NOT EXISTS (
         SELECT FROM copies t WHERE t.copy_id = b.copy_id AND NOT {NEWER.replace("excluded.", "b.")})
     ON CONFLICT (copy_id) DO UPDATE SET
         occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
