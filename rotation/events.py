@@ -57,6 +57,7 @@ class CopyAdded(CopyFact):
     title: Text
     title_class: Text = Field(alias="class")
     title_name: Words | None = None
+    volume_of: Text | None = None  # the work of several volumes that the title is one of; its volumes stand together
     owner: Text | None = None
     fixed: bool = False  # reference stock and the like, which never leaves its place
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotation.demand import Rates
-from rotation.rebalancing import kernels, world
+from rotation.rebalancing import kernels, volumes, world
 from rotation.rebalancing.outcome import Code, Prices, Reason
 from rotation.rebalancing.snapshot import Settings, Snapshot
 from rotation.rebalancing.world import Tables
@@ -130,7 +130,9 @@ class Placer:
         kernels.marginals(known.rate, known.copies, w.horizon, w.loan, more)
         worth = more * w.weight * w.worth[title] + known.bonus + prices.floor[:, cls] + known.fresh * prices.fresh
         way, room = self._way(at), prices.room[:, cls] + self._crowding(cls)
-        net = np.where(self._fits(title, cls, at, home, owner, came_from), worth - way - room, UNFIT)
+        lack_it = self._sets_that_lack_it(tables, title, home)
+        may = lack_it | (known.bonus > 0) if lack_it.any() else np.ones(len(lack_it), bool)
+        net = np.where(self._fits(title, may, at, home, owner, came_from), worth - way - room, UNFIT)
         order = np.argsort(-net, kind="stable")[: ALTERNATIVES + 1]
         best = int(order[0])
         numbers = {
@@ -138,7 +140,7 @@ class Placer:
             "cost": float(way[best]), "room_price": float(room[best]), "value_here": float(net[at]),
             "value_home": float(net[home]) if home >= 0 else 0.0, "loss_here": float(worth[at]),
         }  # fmt: skip
-        code = _code(best, at, home, float(known.bonus[best]))
+        code = _code(best, at, home, float(known.bonus[best]), with_its_volumes=bool(lack_it[best]))
         others = tuple(Choice(int(b), float(net[b])) for b in order[1:] if net[b] > UNFIT)
         return Answer(best, float(net[best]), Reason(code, numbers), others)
 
@@ -159,6 +161,14 @@ class Placer:
         rate = w.factor[title] * w.of_class[w.cls[title]] * mult
         return _Title(np.maximum(copies, 0), np.asarray(rate, np.float64), bonus, fresh & (copies <= 0))
 
+    def _sets_that_lack_it(self, tables: Tables, title: int, home: int) -> NDArray[np.bool_]:
+        """Return where most of the other volumes of its work stand without it."""
+        others = volumes.volumes_of(self._snapshot, title)
+        if len(others) < 2:
+            return np.zeros(len(self._snapshot.places), bool)
+        counts = [self._of_title(tables, int(t), home if t == title else -1).copies for t in others]
+        return volumes.where_lacking(np.array(counts), int(np.searchsorted(others, title)))
+
     def _way(self, at: int) -> Reals:
         """Return handling and transport from here to every place; staying costs nothing."""
         places, lanes = self._snapshot.places, self._snapshot.lane_cost
@@ -172,20 +182,21 @@ class Placer:
         over = np.clip((fill - CROWDED_FROM) / (1 - CROWDED_FROM), 0, 1) * CROWDED_LOANS
         return np.where(room < 0, 0.0, over)
 
-    def _fits(self, title: int, cls: int, at: int, home: int, owner: int, came_from: int) -> NDArray[np.bool_]:
-        """Return where the copy may go: room, float group, owner's consent, not back at once; home and here if nowhere else."""
-        snapshot, places = self._snapshot, self._snapshot.places
+    def _fits(
+        self, title: int, may: NDArray[np.bool_], at: int, home: int, owner: int, came_from: int
+    ) -> NDArray[np.bool_]:
+        """Return where the copy `may` go: room, float group, owner's consent, not back at once; home and here if nowhere else."""
+        snapshot, places, cls = self._snapshot, self._snapshot.places, self._snapshot.titles.cls[title]
         total = self._standing.sum(1)
         fits = ((places.room[:, cls] < 0) | (self._standing[:, cls] < places.room[:, cls])) & (
             (places.room_total < 0) | (total < places.room_total)
         )
-        may = np.ones(len(places), bool)
         if (group := int(snapshot.titles.float_group[title])) >= 0:
-            may &= places.groups[group]
+            may = may & places.groups[group]
         if snapshot.consent is not None:
-            may &= snapshot.consent[owner][places.owner]
+            may = may & snapshot.consent[owner][places.owner]
         if 0 <= came_from < len(places) and came_from != at:
-            may[came_from] = False
+            may = may & (np.arange(len(places)) != came_from)
         if (fits & may).any():
             return np.asarray(fits & may)
         last = np.zeros(len(places), bool)
@@ -193,9 +204,11 @@ class Placer:
         return last
 
 
-def _code(best: int, at: int, home: int, bonus: float) -> Code:
+def _code(best: int, at: int, home: int, bonus: float, *, with_its_volumes: bool) -> Code:
     if bonus > 0:
         return Code.READERS_WAIT
+    if with_its_volumes:
+        return Code.ITS_VOLUMES
     if best == at:
         return Code.STAYS
     return Code.GOES_HOME if best == home else Code.BORROWED_MORE

@@ -147,6 +147,7 @@ def _add_copy_fact(rows: Rows, event: Event) -> bool:
             fact.place,
             fact.fixed,
             fact.title_name or "",
+            fact.volume_of or "",
         )
         rows.listings[fact.copy_id] = max(listing, rows.listings.get(fact.copy_id, listing))
     return _add_movement(rows, event)

@@ -65,6 +65,7 @@ class Columns(BaseModel):
     title: Names = ()
     title_class: Names = Field(default=(), alias="class")
     title_name: Names = Field(default=(), alias="name")
+    volume_of: Names = ()
     owner: Names = ()
     home: Names = ()
     added: Names = ()
@@ -340,6 +341,7 @@ def _added(row: Row, chosen: Map, time: datetime) -> Told:
             "title": values["title"],
             "class": title_class,
             "title_name": values.get("name", "")[:300] or None,
+            "volume_of": values.get("volume_of") or None,
             "owner": values.get("owner") or None,
         }
     )

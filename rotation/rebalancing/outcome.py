@@ -23,6 +23,7 @@ class Code(StrEnum):
     NEW_STOCK = "new_stock"
     STAYS = "stays"
     GOES_HOME = "goes_home"
+    ITS_VOLUMES = "its_volumes"
     NO_PRICES = "no_prices"
     # why not
     NO_COPY_FREE = "no_copy_free"

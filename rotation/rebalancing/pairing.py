@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from rotation.rebalancing import volumes
 from rotation.rebalancing.circulation import Columns, Releases
 from rotation.rebalancing.search import Found
 from rotation.rebalancing.snapshot import Settings, Snapshot, State
@@ -46,10 +47,13 @@ def pair(snapshot: Snapshot, tables: Tables, found: Found, settings: Settings) -
     good = chosen >= 0
     stuck = copy[~good & (release >= 0)]
     lost = out.value[release[~good & (release >= 0)]].sum() + into.value[np.setdiff1d(column, chosen[good])].sum()
-    kept = _with_room(tables, out, into, release[good], chosen[good])
-    copy, release, column = copy[good][kept], release[good][kept], chosen[good][kept]
+    copy, lead = volumes.with_followers(snapshot, copy[good])
+    release, column = release[good][lead], chosen[good][lead]
+    kept = _with_room(tables, out, into, release, column, lead, settings.budget_moves)
+    copy, release, column = copy[kept], release[kept], column[kept]
     placed = copy[release < 0]
     waiting = np.flatnonzero(tables.usable & (snapshot.copies.state == State.HOMELESS))
+    waiting, _ = volumes.with_followers(snapshot, waiting)
     return Paired(copy, release, column, np.setdiff1d(waiting, placed), max(float(lost), 0.0), stuck)
 
 
@@ -113,20 +117,38 @@ def _cost(snapshot: Snapshot, copy: Rows, place: NDArray[np.int32], settings: Se
     return np.asarray(lane + np.where(back | stays | no_consent, FORBIDDEN, 0.0))
 
 
-def _with_room(tables: Tables, out: Releases, into: Columns, release: Rows, column: Rows) -> NDArray[np.bool_]:
-    """Keep the moves for which there is room, now that some copies stay where they are: the least arrivals stay out."""
-    world, limits = tables.world, tables.limits
-    section = world.section[world.cls]
+def _with_room(
+    tables: Tables, out: Releases, into: Columns, release: Rows, column: Rows, lead: Rows, budget: int | None
+) -> NDArray[np.bool_]:
+    """Keep the moves for which there is room, now that some copies stay and some go with others: the least arrivals stay out.
+
+    Moves of one `lead` stay out together.
+    """
     kept = np.ones(len(column), bool)
     least = np.argsort(into.value[column], kind="stable")
     while True:
-        change = np.zeros(limits.short.shape, np.int64)
-        leaving = release[kept & (release >= 0)]
-        np.add.at(change, (section[into.title[column[kept]]], into.place[column[kept]]), 1)
-        np.add.at(change, (section[out.title[leaving]], out.place[leaving]), -1)
-        over = ((change > limits.room) & (limits.room < NO_LIMIT)) | (change.sum(0) > limits.room_total)
-        wrong = least[kept[least] & over[section[into.title[column[least]]], into.place[column[least]]]]
+        wrong = least[kept[least] & _over(tables, out, into, release, column, kept)[least]]
+        _, first = np.unique(into.place[column[wrong]], return_index=True)
+        if not len(wrong) and budget is not None and (kept & (release >= 0)).sum() > budget:
+            wrong, first = least[kept[least] & (release >= 0)[least]], np.zeros(1, np.int64)
         if not len(wrong):
             return kept
-        _, first = np.unique(into.place[column[wrong]], return_index=True)
-        kept[wrong[first]] = False
+        kept[np.isin(lead, lead[wrong[first]])] = False
+
+
+def _over(
+    tables: Tables, out: Releases, into: Columns, release: Rows, column: Rows, kept: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return the moves at whose ends more comes, or leaves, than may."""
+    limits, section = tables.limits, tables.world.section[tables.world.cls]
+    came, left = np.zeros(limits.short.shape, np.int64), np.zeros(limits.short.shape, np.int64)
+    there, picks = into.place[column], kept & (release >= 0)
+    origin = out.place[release[picks]]
+    np.add.at(came, (section[into.title[column[kept]]], there[kept]), 1)
+    np.add.at(left, (section[out.title[release[picks]]], origin), 1)
+    change = came - left
+    full = ((change > limits.room) & (limits.room < NO_LIMIT)) | (change.sum(0) > limits.room_total)
+    full |= came.sum(0) > limits.in_copies
+    over = full[section[into.title[column]], there]
+    over[picks] |= (left.sum(0) > limits.out_copies)[origin]
+    return np.asarray(over)

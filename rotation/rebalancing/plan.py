@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from rotation import demand
 from rotation.demand import Rates
-from rotation.rebalancing import effort, lists, lots, pairing, world
+from rotation.rebalancing import effort, lists, lots, pairing, volumes, world
 from rotation.rebalancing.outcome import Code, Floor, Move, Plan, Prices, Reason, Suggestion, gap
 from rotation.rebalancing.pairing import Paired
 from rotation.rebalancing.search import Found, search
-from rotation.rebalancing.snapshot import Copies, Pairs, Settings, Snapshot, Titles
+from rotation.rebalancing.snapshot import Copies, Flags, Ints, Pairs, Settings, Snapshot, Titles
 from rotation.rebalancing.why import moves, why_not_there
 from rotation.rebalancing.world import Tables
 
@@ -39,21 +39,23 @@ def plan(snapshot: Snapshot, settings: Settings | None = None, seed: int = 0) ->
 def _decide(snapshot: Snapshot, chosen: Settings, seed: int) -> Plan:
     seconds = dict[str, float]()
     world.check(snapshot)
+    first = volumes.first_volumes(snapshot)
+    seen = volumes.together(snapshot, first)
     with _timed(seconds, "rates"):
-        rates = demand.rates(snapshot, chosen)
+        rates = volumes.of_first(demand.rates(seen, chosen), first)
     with _timed(seconds, "tables"):
-        tables = world.tables(snapshot, rates, chosen)
+        tables = world.tables(seen, rates, chosen)
     with _timed(seconds, "circulation"):
         free = search(tables, chosen)
     with _timed(seconds, "pairs"):
-        tables, found, paired, value, in_lots = _best_for_owners(snapshot, tables, free, chosen)
+        tables, found, paired, value, in_lots = _best_for_owners(seen, tables, free, chosen)
     with _timed(seconds, "reasons"):
-        prices = lists.prices(tables, found, chosen)
-        proposed = moves(snapshot, tables, rates, found, paired, prices, chosen)
-    done, held_back = _held_back(proposed, chosen.held_back_share, seed)
+        prices = volumes.priced(lists.prices(tables, found, chosen), first)
+        proposed = volumes.told(moves(seen, tables, rates, found, paired, prices, chosen), snapshot, seen)
+    done, held_back = _held_back(proposed, seen, chosen.held_back_share, seed)
     with _timed(seconds, "lists"):
-        floors = lists.floors(snapshot, tables, found, paired, chosen)
-        purchases, weeding = lists.suggestions(snapshot, tables, prices, chosen)
+        floors = lists.floors(seen, tables, found, paired, chosen)
+        purchases, weeding = lists.suggestions(seen, tables, prices, chosen)
     return Plan(
         done, prices, value, max(free.bound, value), gap(value, free.bound), floors, purchases, weeding,
         paired.unplaced.astype(np.int32), tables.refused, max(in_lots - value, 0.0), max(free.value - in_lots, 0.0), held_back,
@@ -98,7 +100,8 @@ def why_not(
     planned = [move for move in plan.moves if move.title == title and move.destination == place]
     if planned:
         return Reason(Code.PLANNED, planned[0].reason.numbers)
-    only = _of_one_title(snapshot, title)
+    first = volumes.first_volumes(snapshot)
+    only, title = _of_one_title(volumes.together(snapshot, first), int(first[title])), int(first[title])
     return why_not_there(only, plan.rates, plan.prices, title, place, settings or Settings())
 
 
@@ -122,14 +125,28 @@ def _of_one_title(snapshot: Snapshot, title: int) -> Snapshot:
     columns = {name: getattr(copies, name)[mine] for name in Copies.__slots__}
     return replace(
         snapshot,
-        titles=Titles(titles.cls[[title]], titles.float_group[[title]], titles.worth[[title]]),
+        titles=Titles(*(getattr(titles, name)[[title]] for name in Titles.__slots__)),
         copies=Copies(**columns | {"title": np.zeros(int(mine.sum()), np.int32)}),
         holds=pairs(snapshot.holds), left=pairs(snapshot.left), requests=pairs(snapshot.requests),
+        goes_with=_renumbered(snapshot.goes_with, mine),
     )  # fmt: skip
 
 
-def _held_back(proposed: list[Move], share: float, seed: int) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
+def _renumbered(goes_with: Ints | None, mine: Flags) -> Ints | None:
+    if goes_with is None:
+        return None
+    row = np.append(np.cumsum(mine) - 1, -1).astype(np.int32)  # the last for who follows none
+    return row[goes_with[mine]]
+
+
+def _held_back(
+    proposed: list[Move], seen: Snapshot, share: float, seed: int
+) -> tuple[tuple[Move, ...], tuple[Move, ...]]:
+    """Draw moves to be left undone; a set's all or none."""
     back: NDArray[np.bool_] = np.random.default_rng(seed).random(len(proposed)) < share
+    if seen.goes_with is not None:
+        row = {move.copy: i for i, move in enumerate(proposed)}
+        back = back[[row.get(int(seen.goes_with[move.copy]), row[move.copy]) for move in proposed]]
     pairs = list(zip(proposed, back.tolist(), strict=True))
     return tuple(m for m, b in pairs if not b), tuple(m for m, b in pairs if b)
 

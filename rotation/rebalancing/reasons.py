@@ -44,6 +44,10 @@ TEMPLATES: Mapping[Code, tuple[str, str]] = {
         "回原处：在那里值{value_home:.2f}次借阅，留在这里值{value_here:.2f}次。",
         "It goes home: worth {value_home:.2f} loans there, {value_here:.2f} here.",
     ),
+    Code.ITS_VOLUMES: (
+        "同一部书的其余各卷在那里，缺这一卷。",
+        "The other volumes of its work stand there and lack it.",
+    ),
     Code.NO_PRICES: (
         "还没有当夜的价格，按设定处理。",
         "No night's prices are known yet, so it goes where the setting says.",
@@ -89,6 +93,7 @@ TEMPLATES: Mapping[Code, tuple[str, str]] = {
         "The title or the place is not known.",
     ),
 }
+TOGETHER = ("全套{volumes:.0f}卷一起走。", " The {volumes:.0f} volumes of its set go together.")
 
 
 class _Numbers(dict[str, float]):
@@ -99,4 +104,6 @@ class _Numbers(dict[str, float]):
 def sentence(reason: Reason, language: str = ZH) -> str:
     """Return the reason as one sentence in "zh" or "en"."""
     zh, en = TEMPLATES[reason.code]
+    if reason.numbers.get("volumes"):
+        zh, en = zh + TOGETHER[0], en + TOGETHER[1]
     return (zh if language == ZH else en).format_map(_Numbers(reason.numbers))

@@ -109,18 +109,27 @@ def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, se
     """Solve once within the budget, certify, and add what the titles would choose."""
     flow, price = _within_budget(tables.world, net, out, last, settings)
     duals = flow.duals
-    asked = ask(tables.world, out, duals, price, settings, LATER_COLUMNS, NEAR_LOANS)
+    asked = ask(tables.world, out, duals, price, settings, LATER_COLUMNS, NEAR_LOANS, volumes=tables.volumes)
     budget = (price - settings.move_price) * (settings.budget_moves or 0)
     bound = asked.total + circulation.scarcity(tables.limits, duals, settings) + budget
     picked = _cut(tables, out, last.into, flow, price, settings)
     counts = count(tables, out, last.into, picked)
-    found = Found(out, last.into, picked, flow, price, value_of(tables, out, last.into, picked, settings), bound, 0)
+    value = value_of(tables, out, last.into, _all_volumes(tables, out, last.into, picked), settings)
+    found = Found(out, last.into, picked, flow, price, value, bound, 0)
     more = circulation.columns(tables.world, *_foremost(asked, tables.limits), last.into)
     news = circulation.make_room(net, tables.limits, counts.out_copies) or len(more.title) > len(last.into.title)
     if bound < last.bound:
         return _Step(more, price, duals, circulation.REACH, bound, found, news)
     news |= last.reach < FARTHEST  # what was left out as out of reach may be what is lacking
     return _Step(more, price, last.near, last.reach * FARTHER, last.bound, found, news)
+
+
+def _all_volumes(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Picked:
+    """Return the plan with each row as often as volumes move with it."""
+    if tables.volumes is None:
+        return picked
+    leave, arrive = tables.volumes[out.title[picked.leaves]], tables.volumes[into.title[picked.arrives]]
+    return Picked(np.repeat(picked.leaves, leave), np.repeat(picked.arrives, arrive))
 
 
 def _foremost(asked: Asked, limits: Limits) -> tuple[Ints, Ints]:
@@ -146,8 +155,12 @@ def ask(
     most: int,
     margin: float,
     spread: float = 0.0,
+    volumes: Ints | None = None,
 ) -> Asked:
-    """Ask every title for its best matching at these prices, and for the columns that it would choose."""
+    """Ask every title for its best matching at these prices, and for the columns that it would choose.
+
+    Where several `volumes` move as one, the total counts each of them.
+    """
     fresh, arriving, leaving, ceiling = prices_of_arriving(world, duals)
 
     def chunk(lo: int) -> Asked:
@@ -160,7 +173,8 @@ def ask(
                 total, title, place, score,
             )  # fmt: skip
             if n <= room:
-                return Asked(float(total.sum()), title[:n].copy(), place[:n].copy(), score[:n].copy())
+                best = total.sum() if volumes is None else total @ volumes[lo:hi]
+                return Asked(float(best), title[:n].copy(), place[:n].copy(), score[:n].copy())
             room = n
 
     parts = _side_by_side(chunk, range(0, max(len(world.factor), 1), CHUNK_TITLES), settings.threads)

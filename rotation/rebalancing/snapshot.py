@@ -51,12 +51,13 @@ class Titles:
     cls: Ints  # class of the title, 0..K-1
     float_group: Ints  # row of Places.groups the title may move within; -1: everywhere
     worth: Floats  # what a loan of it counts for; 1 unless a city says otherwise
+    volume_of: Ints  # work of several volumes that it is one of; -1: it stands alone
 
     @classmethod
-    def of(cls, classes: object, float_group: object = -1, worth: object = 1.0) -> "Titles":
+    def of(cls, classes: object, float_group: object = -1, worth: object = 1.0, volume_of: object = -1) -> "Titles":
         """Make columns of lists, arrays or single numbers."""
         c = np.ascontiguousarray(classes, dtype=np.int32)
-        return cls(c, _ints(len(c), float_group), _floats(len(c), worth))
+        return cls(c, _ints(len(c), float_group), _floats(len(c), worth), _ints(len(c), volume_of))
 
     def __len__(self) -> int:
         return len(self.cls)
@@ -250,6 +251,7 @@ class Snapshot:
     asked: Ints | None = None  # P x K copies that sets ask for of a class, of titles fresh at the place
     consent: Flags | None = None  # copy owner x place owner: may stand there without asking; None: everything may
     lane_cost: Floats | None = None  # P x P transport of a copy in loans; None: out_cost + in_cost tell all
+    goes_with: Ints | None = None  # C: the copy of its set that a copy follows; -1: none (made by `volumes.together`)
 
     @property
     def classes(self) -> int:

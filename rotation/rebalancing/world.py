@@ -72,8 +72,9 @@ class Tables(NamedTuple):
     world: World
     limits: Limits
     free_copy: Flags  # C: may leave today
-    usable: Flags  # C: its title and place are known
+    usable: Flags  # C: its title and place are known, and it follows no other
     refused: Mapping[str, NDArray[np.int64]]
+    volumes: Ints | None = None  # T: copies that move as one; None: each alone
 
 
 def tables(snapshot: Snapshot, rates: Rates, settings: Settings) -> Tables:
@@ -85,13 +86,13 @@ def tables(snapshot: Snapshot, rates: Rates, settings: Settings) -> Tables:
         With one sentence when the snapshot contradicts itself.
     """
     check(snapshot)
-    usable, refused = _usable(snapshot)
-    free = _free(snapshot, usable, settings)
+    known, refused = _usable(snapshot)
+    usable, free = _leading(snapshot, known, _free(snapshot, known, settings))
     section = _sections(snapshot)
     world = _world(snapshot, rates, settings, usable, free, section)
     if settings.desk_chance < 1:
         world = _left_to_placement(world, settings)
-    return Tables(world, _limits(snapshot, world, usable), free, usable, refused)
+    return Tables(world, _limits(snapshot, world, known), free, usable, refused, _volumes(snapshot))
 
 
 def staying(tables: Tables, snapshot: Snapshot, copies: NDArray[np.int64]) -> Tables:
@@ -173,6 +174,23 @@ def _free(snapshot: Snapshot, usable: Flags, settings: Settings) -> Flags:
     if len(snapshot.places):
         free &= snapshot.places.out_copies[np.where(usable, copies.place, 0)] > 0
     return np.asarray(free)
+
+
+def _leading(snapshot: Snapshot, known: Flags, free: Flags) -> tuple[Flags, Flags]:
+    """Return the copies known and free without those that follow others; one that leads is as free as all that follow it."""
+    if snapshot.goes_with is None:
+        return known, free
+    alone = snapshot.goes_with < 0
+    np.logical_and.at(free, snapshot.goes_with[~alone], free[~alone])
+    return known & alone, free & alone
+
+
+def _volumes(snapshot: Snapshot) -> Ints | None:
+    if snapshot.goes_with is None:
+        return None
+    volumes, leads = np.ones(len(snapshot.titles), np.int32), snapshot.goes_with[snapshot.goes_with >= 0]
+    np.maximum.at(volumes, snapshot.copies.title[leads], 1 + np.bincount(leads, minlength=1)[leads].astype(np.int32))
+    return volumes
 
 
 def _sections(snapshot: Snapshot) -> Ints:

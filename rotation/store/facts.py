@@ -68,7 +68,8 @@ def prepare_session(cursor: SqlCursor) -> None:
     cursor.execute("ALTER TABLE batch_movements ADD COLUMN newest bool")
     cursor.execute(
         'CREATE TEMP TABLE IF NOT EXISTS batch_listings (copy_id text COLLATE "C", added_at timestamptz,'
-        " title_id text, class text, owner_id text, home_place_id text, fixed bool, title_name text) ON COMMIT DELETE ROWS"
+        " title_id text, class text, owner_id text, home_place_id text, fixed bool, title_name text,"
+        " volume_of text) ON COMMIT DELETE ROWS"
     )
     cursor.execute("SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
 
@@ -125,7 +126,7 @@ def staged_movements(cursor: SqlCursor, rows: Mapping[Any, Row], newest: Mapping
 def staged_listings(cursor: SqlCursor, listings: Mapping[str, Row]) -> Staged:
     """Pack what copy.added facts say of copies."""
     rows = [(copy, *listings[copy]) for copy in sorted(listings)]
-    return Staged("batch_listings", _packed(cursor, ["text", *LISTING_TYPES, "text"], rows))
+    return Staged("batch_listings", _packed(cursor, ["text", *LISTING_TYPES, "text", "text"], rows))
 
 
 def staged_facts(cursor: SqlCursor, facts: FactSet, rows: Mapping[Any, Row]) -> Staged:
@@ -224,11 +225,13 @@ def list_copies(cursor: SqlCursor) -> set[tuple[str, str]]:
 
 
 UPSERT_TITLES = """
-INSERT INTO titles AS t (title_id, class, name, told_at)
-SELECT DISTINCT ON (title_id) title_id, class, nullif(title_name, ''), added_at FROM batch_listings
-ORDER BY title_id, added_at DESC, class DESC, title_name DESC
-ON CONFLICT (title_id) DO UPDATE SET class = excluded.class, name = excluded.name, told_at = excluded.told_at
-WHERE (excluded.told_at, excluded.class, coalesce(excluded.name, '')) > (t.told_at, t.class, coalesce(t.name, ''))
+INSERT INTO titles AS t (title_id, class, name, told_at, volume_of)
+SELECT DISTINCT ON (title_id) title_id, class, nullif(title_name, ''), added_at, nullif(volume_of, '') FROM batch_listings
+ORDER BY title_id, added_at DESC, class DESC, title_name DESC, volume_of DESC
+ON CONFLICT (title_id) DO UPDATE SET class = excluded.class, name = excluded.name, told_at = excluded.told_at,
+    volume_of = excluded.volume_of
+WHERE (excluded.told_at, excluded.class, coalesce(excluded.name, ''), coalesce(excluded.volume_of, ''))
+    > (t.told_at, t.class, coalesce(t.name, ''), coalesce(t.volume_of, ''))
 """
 UPDATE_LISTINGS = f"""
 WITH listed AS (

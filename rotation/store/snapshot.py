@@ -84,7 +84,8 @@ def world(
         _freshen_statistics(connection)
         connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY_MB}MB'")
         names, found = read(connection, network, since_s, (last.names, last.read) if last else None)
-        classes = fetched(connection, _TITLES, _TITLE_ROW)["class"]
+        told = fetched(connection, _TITLES, _TITLE_ROW)
+        classes = told["class"]
         rows = _promised(connection, names, _listed(found.copies, classes))
         stays = stays_of(found.moves, since_s, now_s)
         asked = _sets(connection, names, day)
@@ -94,7 +95,9 @@ def world(
         rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
         copies = _copies(rows, stays, _moved(connection, names), now_s)
         snapshot = arrays.Snapshot(
-            titles=arrays.Titles.of(np.maximum(classes, 0), groups_of_titles(network, names, classes)),
+            titles=arrays.Titles.of(
+                np.maximum(classes, 0), groups_of_titles(network, names, classes), volume_of=told["work"]
+            ),
             copies=_of_sets(connection, new_stock(network, names, rows, copies), names, visited, day),
             places=places_of(connection, network, names, visited, rows, came, at),
             exposure=exposure(rows, stays, now_s),
@@ -121,8 +124,13 @@ def _freshen_statistics(connection: Connection[Any]) -> None:
 
 # --- Rows as arrays ---------------------------------------------------------------------------------------------------------
 
-_TITLES = "SELECT coalesce(c.row, -1) FROM rows_titles r LEFT JOIN rows_classes c ON c.id = r.class ORDER BY r.row"
-_TITLE_ROW: Fields = [("class", "<i4")]
+_TITLES = """
+    SELECT coalesce(c.row, -1), coalesce(w.row, -1)
+    FROM rows_titles r LEFT JOIN rows_classes c ON c.id = r.class LEFT JOIN (
+        SELECT title_id, (dense_rank() OVER (ORDER BY volume_of))::int4 AS row FROM titles WHERE volume_of IS NOT NULL) w
+        ON w.title_id = r.id
+    ORDER BY r.row"""
+_TITLE_ROW: Fields = [("class", "<i4"), ("work", "<i4")]
 
 _PROMISED = """
     SELECT DISTINCT ON (t.copy_id) t.copy_id, coalesce(p.row, -1)

@@ -188,6 +188,7 @@ titles = Table(
         server_default=text("'-infinity'"),
         comment="time of the copy.added that said so",
     ),
+    Column("volume_of", Text, comment="the work of several volumes that it is one of"),
 )
 
 copies = Table(

@@ -28,6 +28,7 @@ SHORT: Mapping[str, str] = {
     "new_stock": N_("New stock is sent where it is borrowed most."),
     "stays": N_("It stays: no other place is worth the way."),
     "goes_home": N_("It goes home."),
+    "its_volumes": N_("The other volumes of its work stand there and lack it."),
     "no_prices": N_("No night's prices are known yet, so it goes where the setting says."),
     "system": N_("A shipment of the library system's own: a hold, or a return home."),
     # why something is not served: rotation.courier
@@ -94,7 +95,7 @@ def sentence(reason: Mapping[str, Any], language: Language) -> str:
 def _said(reason: Mapping[str, Any], language: Language) -> str:
     code = str(reason.get("code", ""))
     if code in NUMBERS and NUMBERS[code] <= set(reason):
-        numbers = {name: float(reason[name]) for name in NUMBERS[code]}
+        numbers = {name: float(reason[name]) for name in {*NUMBERS[code], "volumes"} & set(reason)}
         return reasons.sentence(Reason(Code(code), numbers), language.code)
     return language.say(SHORT[code]) if code in SHORT else code
 

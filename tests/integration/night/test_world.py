@@ -12,7 +12,7 @@ from rotation.network import Network, from_tables
 from rotation.rebalancing.snapshot import State as Planned
 from rotation.store.engine import driver, engine
 from rotation.store.snapshot import World, world
-from rotation.store.tables import copies, sets, transfers
+from rotation.store.tables import copies, sets, titles, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
 
 TITLES = {"c1": "t1", "c2": "t1", "c3": "t2", "c5": "t3"}
@@ -53,6 +53,13 @@ def test_a_copy_in_transit_counts_where_it_goes(night: World):
 
 def test_an_unlisted_copy_has_no_title(night: World):
     assert night.snapshot.copies.title[copy_row(night, "c4")] == -1
+
+
+def test_volumes_of_one_work_are_known_as_such(connection: Connection):
+    connection.execute(update(titles).where(titles.c.title_id != "t2").values(volume_of="journey-to-the-west"))
+    night = world(driver(connection), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
+    one, alone, other = night.snapshot.titles.volume_of.tolist()
+    assert one == other >= 0 > alone
 
 
 def test_time_on_loan_and_on_the_road_is_no_exposure(night: World):

@@ -86,6 +86,16 @@ def test_a_copy_heard_of_before_it_was_added_is_unlisted_until_then(writer: Writ
     assert standing(database).copies["c1"][1] == "p2"
 
 
+def test_a_title_is_the_volume_that_it_was_last_told_to_be(writer: Writer, database: str) -> None:
+    first, then = (
+        told(CopyAdded(copy=f"c{at}", place="p1", title="t1", volume_of=work, **{"class": "fiction"}), at)
+        for at, work in ((4, "w1"), (5, "w2"))
+    )
+    apply(writer, [orjson.dumps(then), orjson.dumps(first)])
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT title_id, volume_of FROM titles").fetchall() == [("t1", "w2")]
+
+
 def test_a_batch_written_before_changes_nothing(writer: Writer, database: str) -> None:
     values = batches(history(2, 60), 2)
     apply(writer, values)

@@ -1,0 +1,197 @@
+"""Works of several volumes: a reader of the second volume needs the first at the same place, so a set moves whole or not at all.
+
+One copy of each volume at a place is a set. To the night a set is one copy of the work's first volume, lent as its volumes are on
+average, and the others go with it. What is left over of a broken set stays where it stands; a volume that comes over a desk, or
+has no home, goes where most of the others lack it.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rotation.demand import Rates
+from rotation.rebalancing.outcome import Move, Prices
+from rotation.rebalancing.snapshot import Exposure, Flags, Ints, Pairs, Snapshot, State, field_names
+
+Rows = NDArray[np.int64]
+
+
+def first_volumes(snapshot: Snapshot) -> Rows:
+    """Return each title's first volume: the first title of its work and class that has copies; itself where it is alone."""
+    titles, copies = snapshot.titles, snapshot.copies
+    first, held = np.arange(len(titles)), np.zeros(len(titles), bool)
+    if not (titles.volume_of >= 0).any():
+        return first
+    held[copies.title[_counted(snapshot)]] = True
+    mine = np.flatnonzero(held & (titles.volume_of >= 0))
+    work = titles.volume_of[mine].astype(np.int64) * snapshot.classes + titles.cls[mine]
+    _, head, row = np.unique(work, return_index=True, return_inverse=True)
+    first[mine] = mine[head[row]]
+    return first
+
+
+def together(snapshot: Snapshot, first: Rows) -> Snapshot:
+    """Return the snapshot with each set as one copy of its first volume, which the others follow (`goes_with`)."""
+    if (first == np.arange(len(first))).all():
+        return snapshot
+    copies, rows = snapshot.copies, _in_works(snapshot, first)
+    goes_with, whole = _sets(snapshot, first, rows)
+    part = rows[~whole & (copies.state[rows] != State.HOMELESS)]
+    fixed, title = copies.fixed.copy(), copies.title.copy()
+    fixed[part], title[goes_with >= 0] = True, copies.title[goes_with[goes_with >= 0]]
+    seen = snapshot.exposure
+    told = {name: getattr(seen, name) for name in field_names(seen)} | {"title": _of_first(first, seen.title)}
+    return _joining(replace(
+        snapshot, copies=replace(copies, title=title, fixed=fixed), exposure=Exposure(**told), goes_with=goes_with,
+        holds=_where_it_stands(snapshot, first), left=_least(snapshot.left, first), requests=_least(snapshot.requests, first),
+    ), snapshot, rows[~whole & (copies.state[rows] == State.HOMELESS)])  # fmt: skip
+
+
+def where_lacking(counts: NDArray[np.int64], volume: int) -> Flags:
+    """Return where most volumes stand that lack this one, nowhere where none does; `counts` is volumes x places."""
+    others = (counts > counts[volume]).sum(0)
+    return np.asarray((others > 0) & (others == others.max(initial=0)))
+
+
+def volumes_of(snapshot: Snapshot, title: int) -> Rows:
+    """Return the titles of the work that a title is a volume of, itself among them; none where it is alone."""
+    titles = snapshot.titles
+    if titles.volume_of[title] < 0:
+        return np.zeros(0, np.int64)
+    return np.flatnonzero((titles.volume_of == titles.volume_of[title]) & (titles.cls == titles.cls[title]))
+
+
+def with_followers(snapshot: Snapshot, copies: Rows) -> tuple[Rows, Rows]:
+    """Return the copies and those that go with them, and for each the row in `copies` of the one that leads it."""
+    if snapshot.goes_with is None:
+        return copies, np.arange(len(copies))
+    row = np.full(len(snapshot.copies), -1)
+    row[copies] = np.arange(len(copies))
+    follows = np.flatnonzero(snapshot.goes_with >= 0)
+    lead = row[snapshot.goes_with[follows]]
+    return np.r_[copies, follows[lead >= 0]], np.r_[np.arange(len(copies)), lead[lead >= 0]]
+
+
+def of_first(rates: Rates, first: Rows) -> Rates:
+    """Return the rates with those of the first volume for all of its work."""
+    return replace(rates, of_title=rates.of_title[first], title_spread=rates.title_spread[first])
+
+
+def priced(prices: Prices, first: Rows) -> Prices:
+    """Return the prices with what one more copy of the first volume is worth for all of its work."""
+    return replace(prices, title=prices.title[first])
+
+
+def told(moves: list[Move], snapshot: Snapshot, seen: Snapshot) -> list[Move]:
+    """Return moves under the copies' own titles, each of a set with how many volumes go together."""
+    if seen.goes_with is None:
+        return moves
+    lead = np.where(seen.goes_with >= 0, seen.goes_with, np.arange(len(seen.copies)))
+    number = np.bincount(lead, minlength=len(lead))[lead]
+    return [_told(move, int(snapshot.copies.title[move.copy]), int(number[move.copy])) for move in moves]
+
+
+def _told(move: Move, title: int, volumes: int) -> Move:
+    numbers = {**move.reason.numbers, "volumes": float(volumes)} if volumes > 1 else move.reason.numbers
+    return replace(move, title=title, reason=replace(move.reason, numbers=numbers))
+
+
+# --- Sets -----------------------------------------------------------------------------------------------------------------------
+
+
+def _counted(snapshot: Snapshot) -> Rows:
+    copies = snapshot.copies
+    known = (copies.title >= 0) & (copies.title < len(snapshot.titles))
+    known &= (copies.place >= 0) & (copies.place < len(snapshot.places)) & (copies.state != State.ABSENT)
+    return np.flatnonzero(known)
+
+
+def _volumes(first: Rows) -> Rows:
+    """Return of how many volumes each title's work has copies."""
+    return np.bincount(first, minlength=len(first))[first]
+
+
+def _in_works(snapshot: Snapshot, first: Rows) -> Rows:
+    rows = _counted(snapshot)
+    return rows[_volumes(first)[snapshot.copies.title[rows]] > 1]
+
+
+def _sets(snapshot: Snapshot, first: Rows, rows: Rows) -> tuple[Ints, Flags]:
+    """Return the copy that each copy follows (-1: none), and which of `rows` belong to a set.
+
+    The first copy of each volume makes the first set, and so on; those on the shelf and longest idle before the others.
+    """
+    copies = snapshot.copies
+    title, homeless = copies.title[rows].astype(np.int64), copies.state[rows] == State.HOMELESS
+    stand = np.stack([title, copies.place[rows], copies.owner[rows], homeless])
+    order = np.lexsort((rows, -copies.idle_weeks[rows], copies.state[rows], *stand[::-1]))
+    stand = stand[:, order]
+    new = np.flatnonzero(np.r_[True, (stand[:, 1:] != stand[:, :-1]).any(0)]) if len(rows) else order
+    nth = np.arange(len(rows)) - np.repeat(new, np.diff(np.r_[new, len(rows)]))
+    set_of = np.unique(np.vstack([first[stand[0]], stand[1:], nth]), axis=1, return_inverse=True)[1].reshape(-1)
+    whole = np.bincount(set_of)[set_of] == _volumes(first)[stand[0]]
+    leads = stand[0] == first[stand[0]]
+    leader, goes_with = np.full(len(rows), -1), np.full(len(copies), -1, np.int32)
+    leader[set_of[leads]] = rows[order][leads]
+    follows = whole & ~leads
+    goes_with[rows[order][follows]] = leader[set_of[follows]]
+    in_set = np.zeros(len(rows), bool)
+    in_set[order] = whole
+    return goes_with, in_set
+
+
+def _joining(seen: Snapshot, snapshot: Snapshot, strays: Rows) -> Snapshot:
+    """Let volumes without a home go where most of the others lack them, as if those places were their float group."""
+    titles, groups = seen.titles, list(seen.places.groups)
+    group = titles.float_group.copy()
+    for title in np.unique(snapshot.copies.title[strays]).tolist():
+        others = volumes_of(snapshot, title)
+        where = where_lacking(_standing(snapshot, others), int(np.flatnonzero(others == title)[0]))
+        where &= groups[group[title]] if group[title] >= 0 else True
+        if where.any():
+            group[title] = len(groups)
+            groups.append(where)
+    places = replace(seen.places, groups=np.array(groups, bool).reshape(len(groups), len(seen.places)))
+    return replace(seen, titles=replace(titles, float_group=group), places=places)
+
+
+def _standing(snapshot: Snapshot, titles: Rows) -> Rows:
+    """Count the copies of some titles that have a home, titles x places."""
+    rows, copies = _counted(snapshot), snapshot.copies
+    rows = rows[np.isin(copies.title[rows], titles) & (copies.state[rows] != State.HOMELESS)]
+    counts = np.zeros((len(titles), len(snapshot.places)), np.int64)
+    np.add.at(counts, (np.searchsorted(titles, copies.title[rows]), copies.place[rows]), 1)
+    return counts
+
+
+# --- What is known of titles, as known of their first volumes -------------------------------------------------------------------
+
+
+def _of_first(first: Rows, title: Ints) -> Ints:
+    known = (title >= 0) & (title < len(first))
+    return np.where(known, first[np.where(known, title, 0)], title).astype(np.int32)
+
+
+def _least(pairs: Pairs, first: Rows) -> Pairs:
+    """Return the least number of each work and place: weeks since its last volume left, or that it is asked for."""
+    title = _of_first(first, pairs.title)
+    order = np.lexsort((pairs.number, pairs.place, title))
+    title, place, number = title[order], pairs.place[order], pairs.number[order]
+    new = np.r_[True, (title[1:] != title[:-1]) | (place[1:] != place[:-1])][: len(title)]
+    return Pairs.of(title[new], place[new], number[new])
+
+
+def _where_it_stands(snapshot: Snapshot, first: Rows) -> Pairs:
+    """Return holds so that a set stays where a reader waits for one of its volumes; elsewhere the volume alone is fetched.
+
+    That is the library system's own shipment; the desk sends the volume back to its set afterwards.
+    """
+    holds, width = snapshot.holds, len(snapshot.places)
+    rows = _in_works(snapshot, first)
+    stands = np.unique(first[snapshot.copies.title[rows]] * width + snapshot.copies.place[rows])
+    title = _of_first(first, holds.title)
+    alone = title == holds.title
+    alone[alone] = _volumes(first)[title[alone].clip(0, len(first) - 1)] == 1
+    kept = alone | np.isin(title.astype(np.int64) * width + holds.place, stands)
+    return Pairs(title[kept], holds.place[kept], holds.number[kept])
