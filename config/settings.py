@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     )
     horizon_weeks: int = Field(ge=1, le=52, description="Over how many weeks a copy's expected loans count.")
     history_weeks: int = Field(ge=1, le=520, description="How many weeks of the past tell demand.")
+    local_first_days: int = Field(
+        ge=0, description="For so many days a hold is filled from its own district only; 0: from anywhere at once."
+    )
     cooldown_days: int = Field(ge=0, description="How long a moved copy stays before a plan may move it again.")
     route_seconds: float = Field(gt=0, description="Longest time a hub's routes may take to solve.")
     solving: Literal["here", "workers"] = Field(

@@ -1,7 +1,8 @@
 """Answers the desk, the sorter and the self-service machine: where does this returned copy go next?
 
 `placement` decides, from the last night's prices and the present levels; here it is given the world, its answer becomes
-a transfer like any other, and the same question gets the same answer until the copy has left.
+a transfer like any other, and the same question gets the same answer until the copy has left. A hub asks too: a copy that
+passes through goes on where it was going, or to a reader who has asked for its title since.
 """
 
 import logging
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select, text, update
@@ -17,18 +18,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
 from rotation import night
+from rotation.movements import State
 from rotation.network import Network
 from rotation.placement import Placer
 from rotation.planner import rebalancing_settings
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
 from rotation.store.snapshot import World, world
-from rotation.store.tables import copies, rates, transfers
+from rotation.store.tables import copies, holds, rates, transfers
 
 log = logging.getLogger(__name__)
 LOOK_S = 5.0  # how often a new night is looked for; at a simulated day of half a minute still within the first hour
 STALE_S = 900.0  # levels that others moved are read again at least so often
 OPEN = ("proposed", "approved", "ordered")  # a transfer that the copy has not left for yet
+OURS = ("pick", "placement")  # kinds of transfers; the library system's own shipments go on as it says
+REDIRECTED = "redirected"  # code of the reason
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class UnknownCopy(LookupError):
@@ -69,8 +74,9 @@ class Desk:
             now = clock.now()
             weeks, everywhere = self._settings.history_weeks, self._network.place
             found = world(
-                driver(connection), self._network, now, history_weeks=weeks, visited=everywhere, last=self._world
-            )
+                driver(connection), self._network, now, history_weeks=weeks, visited=everywhere, last=self._world,
+                local_first_days=self._settings.local_first_days,
+            )  # fmt: skip
             known = night.last(connection)
         rates, prices = known.of(found.names) if known else (None, None)
         plain = self._settings.placement_default
@@ -114,21 +120,48 @@ class Desk:
         copy = connection.execute(select(copies).where(copies.c.copy_id == copy_id)).first()
         if copy is None:
             raise UnknownCopy(copy_id)
-        given = _given_before(connection, copy_id, place_id)
+        now = read_clock(connection).now()
+        if self._passes_through(copy, place_id):
+            return self._sent_on(connection, copy, place_id, now)
+        given = _trapped(connection, copy, place_id) or _given_before(connection, copy_id, place_id)
         if given is not None:
             return given
-        direction = self._waited_for(connection, copy, place_id) or self._placed(copy, place_id)
-        if direction.to == place_id:
-            return direction
-        return _ordered(connection, copy, place_id, direction, read_clock(connection).now())
+        direction = self._waited_for(connection, copy, place_id, now) or self._placed(copy, place_id)
+        return direction if direction.to == place_id else _ordered(connection, copy, place_id, direction, now)
 
-    def _waited_for(self, connection: Connection, copy: Row[Any], place_id: str) -> Direction | None:
-        """A reader who waits comes first; the nearest hold in time that no other copy is on its way to."""
-        hold = connection.execute(_NEXT_HOLD, {"title": copy.title_id}).first() if copy.title_id else None
+    def _waited_for(self, connection: Connection, copy: Row[Any], place_id: str, now: datetime) -> Direction | None:
+        """A reader who waits comes first; the nearest hold in time that no other copy is on its way to.
+
+        In its first days a hold is filled from its own district only (`local_first_days`).
+        """
+        days = self._settings.local_first_days
+        near = self._network.district(place_id) if days else frozenset[str]()
+        asked = {
+            "title": copy.title_id, "copy": copy.copy_id, "near": sorted(near),
+            "asked_by": now - timedelta(days=days) if days else NEVER,
+        }  # fmt: skip
+        hold = connection.execute(_NEXT_HOLD, asked).first() if copy.title_id else None
         if hold is None:
             return None
         reason = {"code": "readers_wait", "waiting": hold.waiting, "hold": hold.hold_id}
         return Direction(hold.place_id, None, reason, 0.0)
+
+    def _passes_through(self, copy: Row[Any], place_id: str) -> bool:
+        is_hub = self._network.place[place_id].hub is not None
+        return is_hub and copy.state == State.IN_TRANSIT and copy.to_place_id not in (None, place_id)
+
+    def _sent_on(self, connection: Connection, copy: Row[Any], hub_id: str, now: datetime) -> Direction:
+        """Send a copy on as it was sent, or by the same transfer to a reader who waits; once redirected it goes there."""
+        sent = connection.execute(_SENT, {"copy": copy.copy_id}).first()
+        if sent is None or sent.kind not in OURS:
+            return Direction(copy.to_place_id, sent.transfer_id if sent else None, {"code": "system"}, 0.0)
+        waited = None if "hold" in sent.reason else self._waited_for(connection, copy, hub_id, now)
+        if waited is None:
+            return Direction(sent.to_place_id, sent.transfer_id, sent.reason, sent.gain_loans or 0.0)
+        reason = {**waited.reason, "code": REDIRECTED, "was": sent.to_place_id}
+        new = {"to_place_id": waited.to, "reason": reason, "set_id": None, "changed_at": now}
+        connection.execute(update(transfers).where(transfers.c.transfer_id == sent.transfer_id).values(new))
+        return Direction(waited.to, sent.transfer_id, reason, sent.gain_loans or 0.0)
 
     def _placed(self, copy: Row[Any], place_id: str) -> Direction:
         """Ask the night's prices; where they say nothing of the copy it goes home or stays, as set."""
@@ -148,13 +181,32 @@ class Desk:
         return Direction(to, None, {"code": "goes_home" if to != place_id else "stays"}, 0.0)
 
 
+# The library system's own shipments to a place fill its first holds.
 _NEXT_HOLD = text("""
-    SELECT h.hold_id, h.place_id, count(*) OVER () AS waiting
-    FROM holds h
-    WHERE h.title_id = :title AND h.type = 'hold.placed'
-      AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.reason->>'hold' = h.hold_id
-                      AND t.title_id = h.title_id AND t.status IN ('ordered', 'picked', 'sent'))
-    ORDER BY h.occurred_at, h.hold_id LIMIT 1""")
+    WITH waits AS (
+        SELECT h.hold_id, h.place_id, h.occurred_at, count(*) OVER () AS waiting,
+               row_number() OVER (PARTITION BY h.place_id ORDER BY h.occurred_at, h.hold_id) AS nth
+        FROM holds h
+        WHERE h.title_id = :title AND h.type = 'hold.placed' AND coalesce(h.copy_id, :copy) = :copy
+          AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.reason->>'hold' = h.hold_id
+                          AND t.title_id = h.title_id AND t.status IN ('ordered', 'picked', 'sent')))
+    SELECT * FROM waits w
+    WHERE nth > (SELECT count(*) FROM transfers t WHERE t.title_id = :title AND t.status = 'sent'
+                 AND t.kind = 'shipment' AND t.to_place_id = w.place_id)
+      AND (place_id = ANY(:near) OR occurred_at <= :asked_by)
+    ORDER BY occurred_at, hold_id LIMIT 1""")
+_SENT = text("""
+    SELECT transfer_id, kind, to_place_id, reason, gain_loans FROM transfers
+    WHERE copy_id = :copy AND status = 'sent' ORDER BY changed_at DESC, transfer_id LIMIT 1""")
+
+
+def _trapped(connection: Connection, copy: Row[Any], place_id: str) -> Direction | None:
+    """A copy that stands on the hold shelf here stays for its reader; one whose hold is over is placed like any other."""
+    if copy.state != State.ON_HOLD_SHELF or copy.place_id != place_id:
+        return None
+    trapped_for = (holds.c.copy_id == copy.copy_id) & (holds.c.type == "hold.filled")
+    hold = connection.scalar(select(holds.c.hold_id).where(holds.c.title_id == copy.title_id, trapped_for))
+    return Direction(place_id, None, {"code": "readers_wait", "waiting": 1, "hold": hold}, 0.0) if hold else None
 
 
 def _given_before(connection: Connection, copy_id: str, place_id: str) -> Direction | None:

@@ -330,6 +330,23 @@ class Network(Strict):
             at = self.place[at].parent
         return None
 
+    def district(self, place_id: str) -> frozenset[str]:
+        """Return the places of a place's district: under the same district library, or under none as it is."""
+        return self._of_district[self._district_of(place_id)]
+
+    @cached_property
+    def _of_district(self) -> dict[str | None, frozenset[str]]:
+        mine: dict[str | None, set[str]] = {}
+        for place in self.place:
+            mine.setdefault(self._district_of(place), set()).add(place)
+        return {district: frozenset(places) for district, places in mine.items()}
+
+    def _district_of(self, place_id: str) -> str | None:
+        at: str | None = place_id
+        while at is not None and self.place[at].tier is not Tier.DISTRICT:
+            at = self.place[at].parent
+        return at
+
     def instant(self, day: date, seconds_of_day: int) -> datetime:
         """Return the aware instant of a local time of day, `seconds_of_day` after midnight on the wall clock."""
         hours, rest = divmod(min(seconds_of_day, 86_399), 3600)

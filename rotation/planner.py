@@ -172,7 +172,7 @@ def nights_world(
     """Read what a night plans the day with; of what `last` read, only what was touched since."""
     return world(
         driver(connection), network, now, history_weeks=settings.history_weeks, visited=visited(network, day),
-        horizon_weeks=settings.horizon_weeks, last=last,
+        horizon_weeks=settings.horizon_weeks, local_first_days=settings.local_first_days, last=last,
     )  # fmt: skip
 
 

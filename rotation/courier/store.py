@@ -29,13 +29,14 @@ CHANGEABLE = ("draft", "sent_back")  # of a plan or a run: nobody has approved i
 # crate's last scan is news beside the copy's own last movement.
 OPEN_TRANSFERS = text("""
 WITH wanted AS (
-    SELECT DISTINCT ON (copy_id) transfer_id, copy_id, from_place_id, to_place_id, kind, status
+    SELECT DISTINCT ON (copy_id) transfer_id, copy_id, from_place_id, to_place_id, kind, status,
+        reason ->> 'code' = 'redirected' AS redirected
     FROM transfers
     WHERE status IN ('proposed', 'approved', 'ordered', 'picked', 'sent') AND (day IS NULL OR day <= :day)
     ORDER BY copy_id, status = 'sent' DESC, created_at DESC, transfer_id),
 moving AS (
     SELECT c.copy_id, c.state, c.place_id, c.to_place_id, c.occurred_at, w.transfer_id, w.kind, w.status,
-        w.from_place_id, w.to_place_id AS wanted_place_id
+        w.from_place_id, w.to_place_id AS wanted_place_id, w.redirected
     FROM copies c LEFT JOIN wanted w USING (copy_id)
     WHERE c.state = 'in_transit' OR (w.transfer_id IS NOT NULL AND c.state IN ('on_shelf', 'picked'))),
 packed AS (
@@ -60,7 +61,7 @@ def open_transfers(connection: Connection, network: Network, day: date) -> list[
 
 def _open_transfer(row: Row[Any], network: Network) -> OpenTransfer | None:
     """Return a copy's transfer; None where its crate was handed over at its destination and only the check-in is missing."""
-    in_transit = row.state == "in_transit" and row.to_place_id is not None
+    in_transit = row.state == "in_transit" and row.to_place_id is not None and not row.redirected
     to_place = row.to_place_id if in_transit else row.wanted_place_id
     where, at, crate = _stands(row, network)
     if to_place is None or (where is Where.PLACE and at == to_place):

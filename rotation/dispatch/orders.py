@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Connection, Row, insert, select, update
 
 from rotation.network import Network
-from rotation.store.tables import day_plans, legs, outbox, runs, stops, transfers
+from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, transfers
 
 TOPIC = "transfer.orders"
 MORNING_SORT_S = 5 * 3600 + 1800  # 05:30: what came by trunk in the night is sorted before the first van leaves
@@ -59,9 +59,12 @@ Keyed = tuple[str, Message]
 
 
 def _picks(connection: Connection, day: date, at: datetime) -> Iterator[Keyed]:
+    """Order the day's picks, but no copy that was trapped for a hold since it was chosen: that pick is called off tomorrow."""
+    trapped = select(copies.c.copy_id).where(copies.c.state == "on_hold_shelf")
     ordered = connection.execute(
         update(transfers)
         .where(transfers.c.day <= day, transfers.c.kind == "pick", transfers.c.status == "approved")
+        .where(transfers.c.copy_id.not_in(trapped))
         .values(status="ordered", changed_at=at)
         .returning(*transfers.c)
     )

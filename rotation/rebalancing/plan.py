@@ -127,7 +127,7 @@ def _of_one_title(snapshot: Snapshot, title: int) -> Snapshot:
         snapshot,
         titles=Titles(*(getattr(titles, name)[[title]] for name in Titles.__slots__)),
         copies=Copies(**columns | {"title": np.zeros(int(mine.sum()), np.int32)}),
-        holds=pairs(snapshot.holds), left=pairs(snapshot.left), requests=pairs(snapshot.requests),
+        holds=pairs(snapshot.holds), local=pairs(snapshot.local), left=pairs(snapshot.left), requests=pairs(snapshot.requests),
         goes_with=_renumbered(snapshot.goes_with, mine),
     )  # fmt: skip
 

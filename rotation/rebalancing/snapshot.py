@@ -246,6 +246,7 @@ class Snapshot:
     copies: Copies
     exposure: Exposure
     holds: Pairs = field(default_factory=Pairs.of)  # readers waiting for the title at the place
+    local: Pairs = field(default_factory=Pairs.of)  # of them, those who are to be served from their own district as yet
     left: Pairs = field(default_factory=Pairs.of)  # weeks since the title's last copy left the place
     requests: Pairs = field(default_factory=Pairs.of)  # copies of the title that a set asks for at the place
     asked: Ints | None = None  # P x K copies that sets ask for of a class, of titles fresh at the place

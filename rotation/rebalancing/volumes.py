@@ -44,7 +44,8 @@ def together(snapshot: Snapshot, first: Rows) -> Snapshot:
     told = {name: getattr(seen, name) for name in field_names(seen)} | {"title": _of_first(first, seen.title)}
     return _joining(replace(
         snapshot, copies=replace(copies, title=title, fixed=fixed), exposure=Exposure(**told), goes_with=goes_with,
-        holds=_where_it_stands(snapshot, first), left=_least(snapshot.left, first), requests=_least(snapshot.requests, first),
+        holds=replace(snapshot.holds, title=_of_first(first, snapshot.holds.title)), local=_local(snapshot, first),
+        left=_least(snapshot.left, first), requests=_least(snapshot.requests, first),
     ), snapshot, rows[~whole & (copies.state[rows] == State.HOMELESS)])  # fmt: skip
 
 
@@ -182,16 +183,18 @@ def _least(pairs: Pairs, first: Rows) -> Pairs:
     return Pairs.of(title[new], place[new], number[new])
 
 
-def _where_it_stands(snapshot: Snapshot, first: Rows) -> Pairs:
-    """Return holds so that a set stays where a reader waits for one of its volumes; elsewhere the volume alone is fetched.
+def _local(snapshot: Snapshot, first: Rows) -> Pairs:
+    """Return who is served from their own district: all who wait for a volume, since no set is fetched for one of its volumes.
 
-    That is the library system's own shipment; the desk sends the volume back to its set afterwards.
+    The volume alone is the library system's own shipment; the desk sends it back to its set afterwards.
     """
-    holds, width = snapshot.holds, len(snapshot.places)
-    rows = _in_works(snapshot, first)
-    stands = np.unique(first[snapshot.copies.title[rows]] * width + snapshot.copies.place[rows])
-    title = _of_first(first, holds.title)
-    alone = title == holds.title
-    alone[alone] = _volumes(first)[title[alone].clip(0, len(first) - 1)] == 1
-    kept = alone | np.isin(title.astype(np.int64) * width + holds.place, stands)
-    return Pairs(title[kept], holds.place[kept], holds.number[kept])
+    holds, local = snapshot.holds, snapshot.local
+    of_work, alone = _in_work(first, holds.title), ~_in_work(first, local.title)
+    columns = (np.r_[getattr(holds, name)[of_work], getattr(local, name)[alone]] for name in field_names(holds))
+    title, place, number = columns
+    return Pairs.of(_of_first(first, title), place, number)
+
+
+def _in_work(first: Rows, title: Ints) -> Flags:
+    known = (title >= 0) & (title < len(first))
+    return np.asarray(known & (_volumes(first)[np.where(known, title, 0)] > 1))

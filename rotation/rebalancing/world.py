@@ -304,15 +304,17 @@ def _cells(snapshot: Snapshot, settings: Settings, usable: Flags, free: Flags) -
     age = np.zeros(len(held), np.float32)
     np.maximum.at(age, which, copies.arrived_weeks[counted])
     standing_now = np.bincount(which, copies.state[counted] != State.ON_LOAN, len(held))
-    left, holds, requests = (_summed(p, snapshot) for p in (snapshot.left, snapshot.holds, snapshot.requests))
-    keys = distinct(np.concatenate([held, left[0], holds[0], requests[0]]))
+    pairs = snapshot.left, snapshot.holds, snapshot.requests, snapshot.local
+    left, holds, requests, local = (_summed(p, snapshot) for p in pairs)
+    keys = distinct(np.concatenate([held, left[0], holds[0], requests[0], local[0]]))
     at = np.searchsorted(keys, held)
     there, free_here, present = (np.zeros(len(keys)) for _ in range(3))
     there[at], present[at], free_here[at] = number, standing_now, leaving
     mult, fresh = _absent_mult(keys, left, settings)
     mult[at], fresh[at] = fading(age, settings), 0
     waiting, asked = _onto(keys, holds), _onto(keys, requests)
-    bonus = settings.hold_worth * (waiting > present) + settings.request_worth * (asked > there)
+    from_afar = waiting - _onto(keys, local)
+    bonus = settings.hold_worth * (from_afar > present) + settings.request_worth * (asked > there)
     staying = np.clip(free_here - waiting, 0, None)  # what readers wait for here stays here
     return _Cells(keys, there.astype(np.int32), staying.astype(np.int32), mult, bonus.astype(np.float32), fresh)
 

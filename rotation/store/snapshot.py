@@ -22,6 +22,7 @@ from rotation.store.places import NOBODY, consent, groups_of_titles, new_stock, 
 from rotation.store.reading import STATES, Fields, Names, Read, Rows, fetched, read
 from rotation.store.stays import WEEK_S, Stays, arrived_weeks, exposure, idle_weeks, stays_of
 
+DAY_S = 86_400.0
 SORT_MEMORY_MB = 256  # sorts a million movements without a file
 
 PLANNED_AS = {
@@ -71,10 +72,12 @@ def world(
     history_weeks: int,
     visited: Collection[str],
     horizon_weeks: int = 8,
+    local_first_days: int = 0,
     last: World | None = None,
 ) -> World:
     """Read the world as it is at the network's time `at`; moves are possible between the places that are `visited`.
 
+    Holds that were placed in the last `local_first_days` are left to their own district.
     What left a place before the history begins counts as never held there: 104 weeks of it tell a title fresh as defined.
     With `last`, an earlier world of the same database and network, only copies touched since are read; the result is the same.
     """
@@ -94,6 +97,7 @@ def world(
         allowed = consent(network)
         rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
         copies = _copies(rows, stays, _moved(connection, names), now_s)
+        holds = _holds(connection, now_s - local_first_days * DAY_S)
         snapshot = arrays.Snapshot(
             titles=arrays.Titles.of(
                 np.maximum(classes, 0), groups_of_titles(network, names, classes), volume_of=told["work"]
@@ -101,7 +105,8 @@ def world(
             copies=_of_sets(connection, new_stock(network, names, rows, copies), names, visited, day),
             places=places_of(connection, network, names, visited, rows, came, at),
             exposure=exposure(rows, stays, now_s),
-            holds=_holds(connection),
+            holds=arrays.Pairs.of(holds["title"], holds["place"], holds["number"]),
+            local=arrays.Pairs.of(holds["title"], holds["place"], holds["young"]),
             left=cells.left(now_s),
             requests=asked.titles,
             consent=allowed,
@@ -147,10 +152,10 @@ _MOVED = """
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
 
 _HOLDS = """
-    SELECT t.row, p.row, count(*)::int4
+    SELECT t.row, p.row, count(*)::int4, (count(*) FILTER (WHERE h.occurred_at > to_timestamp(%s)))::int4
     FROM holds h JOIN rows_titles t ON t.id = h.title_id JOIN rows_places p ON p.id = h.place_id
     WHERE h.type = 'hold.placed' GROUP BY t.row, p.row ORDER BY t.row, p.row"""
-_PAIR_ROW: Fields = [("title", "<i4"), ("place", "<i4"), ("number", "<i4")]
+_HOLDS_ROW: Fields = [("title", "<i4"), ("place", "<i4"), ("number", "<i4"), ("young", "<i4")]
 
 
 def _listed(rows: Rows, classes: NDArray[np.int32]) -> Rows:
@@ -283,6 +288,6 @@ def _of_sets(
     return copies
 
 
-def _holds(connection: Connection[Any]) -> arrays.Pairs:
-    waiting = fetched(connection, _HOLDS, _PAIR_ROW)
-    return arrays.Pairs.of(waiting["title"], waiting["place"], waiting["number"])
+def _holds(connection: Connection[Any], young_s: float) -> Rows:
+    """Return how many wait for a title at a place, and how many of them since `young_s`."""
+    return fetched(connection, _HOLDS, _HOLDS_ROW, young_s)

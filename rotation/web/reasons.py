@@ -30,6 +30,7 @@ SHORT: Mapping[str, str] = {
     "goes_home": N_("It goes home."),
     "its_volumes": N_("The other volumes of its work stand there and lack it."),
     "no_prices": N_("No night's prices are known yet, so it goes where the setting says."),
+    "redirected": N_("A reader asked for it while it travelled; the hub sends it on there."),
     "system": N_("A shipment of the library system's own: a hold, or a return home."),
     # why something is not served: rotation.courier
     "no_van": N_("No run serves it that day; its crates wait for the next."),

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from rotation import dispatch
 from rotation.store.engine import engine
-from rotation.store.tables import day_plans, outbox, runs, stops, transfers
+from rotation.store.tables import copies, day_plans, outbox, runs, stops, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK
 
 DAY = date(2026, 3, 2)
@@ -69,6 +69,16 @@ def test_what_nobody_approved_is_not_ordered(connection: Connection):
 def test_a_pick_that_waited_for_its_place_to_open_is_ordered_with_the_day_that_carries_it(connection: Connection):
     approved_transfer(connection, "t", day=DAY - timedelta(days=1))
     assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
+
+
+def test_a_copy_trapped_for_a_hold_since_it_was_chosen_is_not_ordered(connection: Connection):
+    for name in ("free", "trapped"):
+        approved_transfer(connection, name)
+        state = {"free": "on_shelf", "trapped": "on_hold_shelf"}[name]
+        row = {"copy_id": f"copy-of-{name}", "occurred_at": MONDAY, "source": "test", "event_id": name}
+        connection.execute(insert(copies), row | {"state": state, "place_id": "centre"})
+    assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
+    assert [order["copy"] for order in told(connection)] == ["copy-of-free"]
 
 
 def test_a_run_is_told_with_its_stops_and_its_hub_sorts_twice_around_the_night(connection: Connection):

@@ -12,7 +12,7 @@ from rotation.network import Network, from_tables
 from rotation.rebalancing.snapshot import State as Planned
 from rotation.store.engine import driver, engine
 from rotation.store.snapshot import World, world
-from rotation.store.tables import copies, sets, titles, transfers
+from rotation.store.tables import copies, holds, sets, titles, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
 
 TITLES = {"c1": "t1", "c2": "t1", "c3": "t2", "c5": "t3"}
@@ -53,6 +53,22 @@ def test_a_copy_in_transit_counts_where_it_goes(night: World):
 
 def test_an_unlisted_copy_has_no_title(night: World):
     assert night.snapshot.copies.title[copy_row(night, "c4")] == -1
+
+
+def test_readers_of_the_first_days_are_told_apart(connection: Connection):
+    rows = [
+        {"hold_id": f"h{days}", "occurred_at": MONDAY - timedelta(days=days), "source": "test", "event_id": str(days),
+         "type": "hold.placed", "title_id": "t1", "place_id": "room"} for days in (1, 2, 4)
+    ]  # fmt: skip
+    connection.execute(insert(holds), rows)
+    connection.commit()
+
+    def waiting(days: int) -> tuple[list[float], list[float]]:
+        seen = world(driver(connection), NETWORK, MONDAY, history_weeks=52, visited=(), local_first_days=days).snapshot
+        return seen.holds.number.tolist(), seen.local.number.tolist()
+
+    assert waiting(0) == ([3], [0])
+    assert waiting(3) == ([3], [2])
 
 
 def test_volumes_of_one_work_are_known_as_such(connection: Connection):

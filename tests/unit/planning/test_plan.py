@@ -192,6 +192,7 @@ def test_what_must_stay_stays():
         {"fixed": np.ones(n, bool)},
         {"moved_weeks": np.full(n, 3, np.float32)},
         {"state": np.full(n, State.ON_LOAN, np.int8)},
+        {"state": np.full(n, State.RESERVED, np.int8)},
     ):
         assert not plan(replace(snapshot, copies=replace(snapshot.copies, **column)), EXACT).moves
 
@@ -202,6 +203,16 @@ def test_a_reader_who_waits_comes_first():
     elsewhere = replace(stock, place=np.where(stock.title == 0, 0, stock.place).astype(np.int32))
     moves = plan(replace(snapshot, copies=elsewhere), EXACT).moves
     assert [m.reason.code for m in moves if (m.title, m.destination) == (0, 3)] == [Code.READERS_WAIT]
+
+
+def test_in_its_first_days_a_hold_fetches_nothing_from_afar_and_keeps_what_is_there():
+    stock, quiet = Copies.of([0], [0]), Exposure.of([0, 0], [0, 1], [1, 1], [99, 99])
+    away = Snapshot(Titles.of([0]), Places.of([0, 0], 0, classes=1), stock, quiet, holds=Pairs.of([0], [1]))
+    assert [m.destination for m in plan(away, EXACT).moves] == [1]
+    assert not plan(replace(away, local=away.holds), EXACT).moves
+    wanted = replace(away, exposure=Exposure.of([0, 0], [0, 1], [1, 60], [99, 99]), holds=Pairs.of([0], [0]))
+    assert not plan(replace(wanted, local=wanted.holds), EXACT).moves
+    assert plan(replace(wanted, holds=Pairs.of()), EXACT).moves
 
 
 def test_what_readers_wait_for_where_it_stands_does_not_leave():
