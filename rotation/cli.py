@@ -404,6 +404,31 @@ def set_cancel(set_id: Annotated[str, typer.Argument(help="The set's id.")]) -> 
         say(f"{set_id} is not gathered any more")
 
 
+@app.command("visits")
+def list_visits(as_json: Json = False) -> None:
+    """List the visits by appointment that were announced from today on."""
+    from dataclasses import asdict
+
+    from rotation.store.clock import read_clock
+    from rotation.visits import coming
+
+    with _beside() as (_, network, engine), engine.connect() as connection:
+        today = read_clock(connection).now().astimezone(network.timezone).date()
+        columns = ("place_id", "day", "announced_at", "take", "bring")
+        _print([asdict(one) for one in coming(connection, today)], as_json, _table(*columns))
+
+
+@app.command("received")
+def crate_received(crate: Annotated[str, typer.Argument(help="The label on the crate.")]) -> None:
+    """Receive all copies of a crate, where nobody scans them one by one."""
+    from rotation.dispatch.receipts import receive
+    from rotation.store.clock import read_clock
+    from rotation.store.engine import driver
+
+    with _beside() as (_, _network, engine), engine.begin() as connection:
+        say(f"{receive(driver(connection), crate, read_clock(connection).now())} received")
+
+
 @app.command("what-if")
 def what_if(
     moves: Annotated[int | None, typer.Option(help="Moves a day.")] = None,

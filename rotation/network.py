@@ -171,6 +171,8 @@ class Place(Strict):
     shelf: dict[str, Annotated[int, Field(ge=0)]] = {}
     hub: Hub | None = None
     least_lot: int = Field(default=0, ge=0)
+    lead_days: int = Field(default=0, ge=0, le=60)
+    slots: int | None = Field(default=None, gt=0)
     default_hours: bool = False
 
     @field_validator("service_days")
@@ -185,6 +187,11 @@ class Place(Strict):
         if (self.lat is None) != (self.lon is None):
             raise ValueError("lat and lon go together")
         return self
+
+    @property
+    def by_appointment(self) -> bool:
+        """Whether a van calls only on days that were announced."""
+        return self.lead_days > 0
 
     @property
     def located(self) -> bool:

@@ -5,7 +5,7 @@ as it is.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -20,9 +20,8 @@ from sqlalchemy.exc import OperationalError
 from config import Settings
 from config.figures import known
 from config.kafka import client
-from rotation import dispatch, floors, night, past, sets, wanted
+from rotation import dispatch, floors, night, past, sets, visits, wanted
 from rotation.courier import store as courier
-from rotation.courier.calendar import Calendar
 from rotation.courier.day import Solve, plan_day, solve_alone
 from rotation.courier.worker import Workers
 from rotation.dispatch.following import close_days_before
@@ -170,16 +169,11 @@ def nights_world(
     connection: Connection, network: Network, settings: Settings, day: date, now: datetime, last: World | None = None
 ) -> World:
     """Read what a night plans the day with; of what `last` read, only what was touched since."""
-    return world(
-        driver(connection), network, now, history_weeks=settings.history_weeks, visited=visited(network, day),
+    found = world(
+        driver(connection), network, now, history_weeks=settings.history_weeks, visited=visits.planned_for(network, day),
         horizon_weeks=settings.horizon_weeks, local_first_days=settings.local_first_days, last=last,
     )  # fmt: skip
-
-
-def visited(network: Network, day: date) -> frozenset[str]:
-    """Return the places that a van can call at on a day."""
-    calendar = Calendar(network)
-    return frozenset(place for place in network.place if calendar.call(place, day))
+    return visits.credited(connection, network, found, day)
 
 
 def _keep(connection: Connection, network: Network, day: date, found: World, decided: Plan, seed: int) -> None:
@@ -204,12 +198,15 @@ def _keep(connection: Connection, network: Network, day: date, found: World, dec
     )
     night.keep(connection, plan_id, decided, found.names)
     open_sets, asks = sets.still_open(driver(connection), day), _asks(network, found)
+    decided_on = visits.Decided(plan_id, day, visits.planned_for(network, day))
+    on = {**dict.fromkeys(network.place, day), **decided_on.on}  # what has no home leaves whenever it can
     moved = [move for move in decided.moves if move.origin != move.destination]  # what has no home may stay
     rows = [
-        _transfer(move, found, plan_id, day, "asked" if asks(move) else "proposed")
+        _transfer(move, found, plan_id, on, "asked" if asks(move) else "proposed")
         | {"set_id": _set(open_sets, move, found)}
         for move in moved
-    ] + [_transfer(move, found, plan_id, day, "held_back") | {"set_id": None} for move in decided.held_back]
+    ] + [_transfer(move, found, plan_id, on, "held_back") | {"set_id": None} for move in decided.held_back]
+    visits.announce(connection, network, decided_on, found, rows)  # before its own moves wait too
     if rows:
         connection.execute(insert(transfers), rows)
 
@@ -234,7 +231,7 @@ def _asks(network: Network, found: World) -> Callable[[Move], bool]:
     return asks
 
 
-def _transfer(move: Move, found: World, plan_id: str, day: date, status: str) -> dict[str, Any]:
+def _transfer(move: Move, found: World, plan_id: str, on: Mapping[str, date], status: str) -> dict[str, Any]:
     names = found.names
     numbers = {key: round(float(number), 4) for key, number in move.reason.numbers.items()}
     interval = {"gain_low": round(move.gain_low, 4), "gain_high": round(move.gain_high, 4)}
@@ -247,7 +244,7 @@ def _transfer(move: Move, found: World, plan_id: str, day: date, status: str) ->
         "kind": "pick",
         "status": status,
         "plan_id": plan_id,
-        "day": day,
+        "day": on[names.places[move.origin]],
         "gain_loans": move.gain,
         "reason": {"code": str(move.reason.code), **interval, **numbers},
         "created_at": found.at,
@@ -296,8 +293,9 @@ def _routes(connection: Connection, network: Network, settings: Settings, day: d
     ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
     if not {"ordered", "done"} & set(ordered):
         waiting = past.to_carry(connection, network, day)
+        announced = visits.announced(connection, day)
         with searching(settings, settings.route_seconds) as search:
-            planned = plan_day(network, day, waiting, now, search=search)
+            planned = plan_day(network, day, waiting, now, search=search, announced=announced)
         courier.write_days(connection, planned, now)
         connection.commit()
     unserved = connection.execute(select(day_plans.c.unserved).where(day_plans.c.day == day)).scalars()

@@ -4,6 +4,7 @@ A call is possible where the receiving window, the shift of some van of the hub,
 Pure; asked thousands of times a plan, so each place and day is worked out once.
 """
 
+from collections.abc import Set
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
@@ -19,6 +20,8 @@ UNLOADING_S = 300  # after it: only what was collected
 
 _ROADS = Roads()
 
+Visits = Set[tuple[str, date]]  # places and days
+
 
 class Call(NamedTuple):
     """When service at a place may begin on a day: spans in seconds after local midnight, both ends included."""
@@ -32,10 +35,10 @@ class Call(NamedTuple):
 
 
 class Calendar:
-    """The days of a network."""
+    """The days of a network; with `announced`, places by appointment are visited on those days only."""
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
+    def __init__(self, network: Network, announced: Visits | None = None) -> None:
+        self.network, self.announced = network, announced
         self.vans = {hub.id: [van for van in network.vans if van.hub == hub.id] for hub in network.hubs}
         self.call = cache(self._call)
         self.hub = cache(network.hub_of)
@@ -43,7 +46,7 @@ class Calendar:
     def _call(self, place_id: str, day: date) -> Call | None:
         """Return when a van of the hub can begin service at a place on a day; None: not on that day."""
         place, hub_id = self.network.place[place_id], self.hub(place_id)
-        if hub_id is None or not place.located:
+        if hub_id is None or not place.located or not self._may_call(place, day):
             return None
         away_s = drive_s(self.network.place[hub_id], place)
         spans = tuple(
@@ -52,6 +55,9 @@ class Calendar:
             if (span := _within_a_shift(window, self.vans[hub_id], away_s)) is not None
         )
         return Call(spans) if spans else None
+
+    def _may_call(self, place: Place, day: date) -> bool:
+        return not place.by_appointment or self.announced is None or (place.id, day) in self.announced
 
     def next_visit(self, place_id: str, wanted: date, days: int) -> date | None:
         """Return the first day from `wanted` on, within `days`, on which a van can call."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from threading import Event, Timer
 
-from rotation.courier.calendar import Calendar
+from rotation.courier.calendar import Calendar, Visits
 from rotation.courier.crates import Crate, crates, direct, in_runs
 from rotation.courier.legs import Itinerary, Kind, Now, OpenTransfer, itineraries
 from rotation.courier.omissions import Omission, omissions
@@ -52,12 +52,14 @@ def plan_day(
     now: datetime,
     *,
     search: Solve,
+    announced: Visits | None = None,
     direct_fill_copies: int | None = None,
     worth_cents_per_copy_day: int | None = None,
 ) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
-    `search` solves a hub's problem: `solve_alone`, or the solver workers. Lanes of at least `direct_fill_copies` go direct;
+    `search` solves a hub's problem: `solve_alone`, or the solver workers. Places by appointment are visited on `announced` days
+    only; None: on any that their calendar allows. Lanes of at least `direct_fill_copies` go direct;
     None: all go through a hub. With `worth_cents_per_copy_day` a stop is served where its copies, times the days they have
     waited, are worth the way; None: every stop must be served.
 
@@ -68,7 +70,7 @@ def plan_day(
     """
     found = list(open_transfers)
     worth = None if worth_cents_per_copy_day is None else Worth(worth_cents_per_copy_day, _waited_days(found, now))
-    return plan_days(Calendar(network), [day], found, Now(day, now), search, direct_fill_copies, worth)
+    return plan_days(Calendar(network, announced), [day], found, Now(day, now), search, direct_fill_copies, worth)
 
 
 def _waited_days(open_transfers: Iterable[OpenTransfer], now: datetime) -> dict[str, int]:

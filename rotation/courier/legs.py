@@ -38,6 +38,7 @@ class Code(StrEnum):
     """Why a copy has no legs, or later ones: a closed list, each with its sentence in both languages."""
 
     CLOSED = "closed"  # numbers: place, from day, next possible day
+    NOT_ANNOUNCED = "not_announced"  # numbers: place by appointment, from day
     AFTER_CUTOFF = "after_cutoff"  # numbers: place, day of collection, day of the next sorting
     NO_COORDINATES = "no_coordinates"
     NO_HUB = "no_hub"
@@ -198,7 +199,8 @@ class _Walk:
     def _visit(self, kind: Kind, from_place: str, to_place: str, place: str, wanted: date) -> date:
         day = self.calendar.next_visit(place, wanted, LOOK_AHEAD_DAYS)
         if day is None:
-            raise _Blocked(Reason(Code.CLOSED, place, wanted))
+            by_appointment = self.calendar.network.place[place].by_appointment
+            raise _Blocked(Reason(Code.NOT_ANNOUNCED if by_appointment else Code.CLOSED, place, wanted))
         if day != wanted:
             self.delays.append(Reason(Code.CLOSED, place, wanted, day))
         self.legs.append(Leg(kind, from_place, to_place, day))

@@ -6,6 +6,7 @@ Each message is JSON with a `type`:
 - `order.run` (key: run): a van's stops in order, with the crates to hand over and to take
 - `order.sort` (key: hub): open the mixed crates, close crates by destination
 - `order.trunk` (key: from hub): the night's journey of the crates for another hub
+- `order.visit` (key: place): announces a visit by appointment days ahead, with what it takes and brings (`rotation.visits`)
 - `order.cancel` (key: transfer): do not
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, insert, select, update
 
-from rotation.network import Network
+from rotation.network import Kind, Network
 from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, transfers
 
 TOPIC = "transfer.orders"
@@ -32,8 +33,8 @@ def order_day(connection: Connection, network: Network, day: date, at: datetime)
     Runs inside the caller's transaction. `at` is the network's time.
     """
     written = [
-        *_picks(connection, day, at),
-        *_runs(connection, day),
+        *_picks(connection, network, day, at),
+        *_runs(connection, network, day),
         *_sorts(network, day, hubs := _newly_ordered_hubs(connection, day)),
         *_trunks(network, day, hubs),
     ]
@@ -58,7 +59,7 @@ def cancel(connection: Connection, transfer_ids: Iterable[str], at: datetime) ->
 Keyed = tuple[str, Message]
 
 
-def _picks(connection: Connection, day: date, at: datetime) -> Iterator[Keyed]:
+def _picks(connection: Connection, network: Network, day: date, at: datetime) -> Iterator[Keyed]:
     """Order the day's picks, but no copy that was trapped for a hold since it was chosen: that pick is called off tomorrow."""
     trapped = select(copies.c.copy_id).where(copies.c.state == "on_hold_shelf")
     ordered = connection.execute(
@@ -69,10 +70,10 @@ def _picks(connection: Connection, day: date, at: datetime) -> Iterator[Keyed]:
         .returning(*transfers.c)
     )
     for row in sorted(ordered, key=lambda row: row.transfer_id):
-        yield row.transfer_id, _pick(row)
+        yield row.transfer_id, _pick(network, row)
 
 
-def _pick(row: Row[Any]) -> Message:
+def _pick(network: Network, row: Row[Any]) -> Message:
     return {
         "type": "order.pick",
         "transfer": row.transfer_id,
@@ -82,16 +83,21 @@ def _pick(row: Row[Any]) -> Message:
         "to": row.to_place_id,
         "day": row.day.isoformat(),
         "reason": row.reason,
+        "by": "driver" if _is_machine(network, row.from_place_id) else "staff",
     }
 
 
-def _runs(connection: Connection, day: date) -> Iterator[Keyed]:
+def _is_machine(network: Network, place: str) -> bool:
+    return place in network.place and network.place[place].kind is Kind.MACHINE
+
+
+def _runs(connection: Connection, network: Network, day: date) -> Iterator[Keyed]:
     ordered = connection.execute(
         update(runs).where(runs.c.day == day, runs.c.status == "approved").values(status="ordered").returning(*runs.c)
     )
     for run in sorted(ordered, key=lambda row: row.run_id):
         rows = connection.execute(select(stops).where(stops.c.run_id == run.run_id).order_by(stops.c.position))
-        yield run.run_id, _run(run, [_stop(connection, row) for row in rows])
+        yield run.run_id, _run(run, [_stop(connection, network, row) for row in rows])
 
 
 def _run(run: Row[Any], its_stops: list[Message]) -> Message:
@@ -107,7 +113,7 @@ def _run(run: Row[Any], its_stops: list[Message]) -> Message:
     }
 
 
-def _stop(connection: Connection, stop: Row[Any]) -> Message:
+def _stop(connection: Connection, network: Network, stop: Row[Any]) -> Message:
     crates = connection.execute(
         select(legs.c.crate_id)
         .where(
@@ -124,7 +130,16 @@ def _stop(connection: Connection, stop: Row[Any]) -> Message:
         "departs_at": stop.departs_at.isoformat(),
         "deliver": list(crates),
         "collect_crates": stop.collect_crates,
+        **({"take_out": _to_take_out(connection, stop)} if _is_machine(network, stop.place_id) else {}),
     }
+
+
+def _to_take_out(connection: Connection, stop: Row[Any]) -> list[str]:
+    """Return the copies that the driver takes out of a machine, which nobody else does."""
+    mine = (legs.c.run_id == stop.run_id) & (legs.c.kind == "collect") & (legs.c.from_place_id == stop.place_id)
+    picked = (transfers.c.kind == "pick") & transfers.c.status.in_(["approved", "ordered"])
+    query = select(transfers.c.copy_id).join(legs, legs.c.transfer_id == transfers.c.transfer_id).where(mine, picked)
+    return list(connection.scalars(query.order_by(transfers.c.copy_id)))
 
 
 def _newly_ordered_hubs(connection: Connection, day: date) -> list[str]:

@@ -86,7 +86,7 @@ def _best_for_owners(snapshot: Snapshot, tables: Tables, free: Found, chosen: Se
 
 
 def _realised(snapshot: Snapshot, tables: Tables, free: Found, chosen: Settings) -> _Realised:
-    tables, found = lots.in_lots(snapshot.places.least_lot, tables, free, chosen)
+    tables, found = lots.in_lots(snapshot.places, tables, free, chosen)
     paired = pairing.pair(snapshot, tables, found, chosen)
     return _Realised(tables, found, paired, lists.value(tables, found, paired, chosen), found.value)
 

@@ -120,6 +120,9 @@ class Places:
     fresh_quota: Ints  # fresh copies it should get today (a floor)
     class_floor: Ints  # P x K copies of a class that should stand there (special-group shelves)
     least_lot: Ints  # copies that come and go on a visit at least, or none (rooms that a keeper opens for it)
+    visit_price: (
+        Floats  # loans that a visit costs, beyond what waits for it already: its moves bring as much, or there are none
+    )
     out_minutes: Floats  # of staff, to pick a copy and send it
     in_minutes: Floats  # of staff, to receive and shelve one
     van_minutes: Floats  # a copy's share of a van's time between here and the hub
@@ -142,6 +145,7 @@ class Places:
         fresh_quota: object = 0,
         class_floor: object = 0,
         least_lot: object = 0,
+        visit_price: object = 0.0,
         out_minutes: object = 2.5,
         in_minutes: object = 0.5,
         van_minutes: object = 0.3,
@@ -157,7 +161,7 @@ class Places:
             _ints(n, in_copies), _ints(n, out_copies), _floats(n, in_cost), _floats(n, out_cost), _ints(n, owner),
             np.zeros((0, n), np.bool_) if groups is None else np.ascontiguousarray(groups, dtype=np.bool_),
             _ints(n, fresh_quota), _grid(n, classes, class_floor), _ints(n, least_lot),
-            _floats(n, out_minutes), _floats(n, in_minutes), _floats(n, van_minutes),
+            _floats(n, visit_price), _floats(n, out_minutes), _floats(n, in_minutes), _floats(n, van_minutes),
         )  # fmt: skip
 
     def __len__(self) -> int:

@@ -19,7 +19,7 @@ MOST_OWNERS = 62  # owners are bits of a 64-bit word
 COUNTED = (State.ON_SHELF, State.ON_LOAN, State.IN_TRANSIT, State.RESERVED)
 NOT_NEGATIVE = (
     "in_copies", "out_copies", "fresh_quota", "class_floor", "least_lot", "population", "in_cost", "out_cost",
-    "out_minutes", "in_minutes", "van_minutes",
+    "out_minutes", "in_minutes", "van_minutes", "visit_price",
 )  # fmt: skip
 STANDING = (State.ON_SHELF, State.IN_TRANSIT, State.RESERVED)  # what takes shelf room, or will when it comes
 

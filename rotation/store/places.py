@@ -82,6 +82,7 @@ def places_of(
         in_copies=np.maximum(daily - _arriving(rows, len(places), at), 0), out_copies=daily, in_cost=trip,
         out_cost=trip + HANDLING_LOANS * (tries - 1), owner=_owners(network, places), groups=_groups(network, names),
         fresh_quota=quotas, class_floor=shelves, least_lot=[place.least_lot for place in places],
+        room_total=[place.slots or -1 for place in places], visit_price=_visit_prices(network, places),
         out_minutes=minutes[:, 0] * tries, in_minutes=minutes[:, 1], van_minutes=_van_minutes(network, places),
     )  # fmt: skip
 
@@ -137,7 +138,7 @@ STAFF_MINUTES = {
     Kind.STAFFED: (2.5, 0.5),
     Kind.STORE: (2.0, 0.5),
     Kind.ROOM: (3.0, 1.0),  # without a scanner: titles are ticked on a list
-    Kind.MACHINE: (1.0, 1.0),  # the driver empties and fills it, slot by slot
+    Kind.MACHINE: (0.0, 0.0),  # nobody is there: the driver empties and fills it
     Kind.MOBILE_STOP: (1.0, 0.5),
     Kind.SCHOOL: (3.0, 1.0),
     Kind.ENTERPRISE: (3.0, 1.0),
@@ -157,10 +158,20 @@ def _km_to_hub(network: Network, place: Place) -> float:
 
 
 VAN_KM_H = 25.0  # on a round through a city, as the crow flies
+SLOT_MINUTES = 1.0  # of the driver, to open a slot of a machine, take or put a copy, and scan it
+LOANS_A_MINUTE = HANDLING_LOANS * 3  # as a copy's handling: 20 s of somebody's time
 STOP_MINUTES = 5.0  # to park and to be signed for, as the courier's
 COPIES_A_STOP = 50  # that a stop hands over and takes, hold shipments included: two crates
 
 
 def _van_minutes(network: Network, places: Sequence[Place]) -> list[float]:
     """Return a copy's share of the drive to its place and of the stop there; a round serves some, so half the way counts."""
-    return [(_km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
+    of_copies = [(_km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
+    slots = [SLOT_MINUTES if place.kind is Kind.MACHINE else 0.0 for place in places]
+    return [copies + slot for copies, slot in zip(of_copies, slots, strict=True)]
+
+
+def _visit_prices(network: Network, places: Sequence[Place]) -> list[float]:
+    """Return what a visit by appointment costs: the drive there and back, half of it shared, and the stop, in loans."""
+    minutes = [_km_to_hub(network, place) / VAN_KM_H * 60 + STOP_MINUTES for place in places]
+    return [LOANS_A_MINUTE * m if place.by_appointment else 0.0 for place, m in zip(places, minutes, strict=True)]

@@ -402,6 +402,18 @@ sets = Table(
     comment="Sets asked for: an exhibition, a school's deposit, opening stock. A transfer of one names it.",
 )
 
+visits = Table(
+    "visits",
+    metadata,
+    Column("place_id", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("announced_at", Instant, nullable=False, comment="the network's time"),
+    Column("plan_id", Text, nullable=False),
+    Column("take", Integer, nullable=False, comment="copies that the announced list has to fetch"),
+    Column("bring", Integer, nullable=False, comment="and to bring, with what was on its way"),
+    comment="Visits by appointment: a van calls at such a place on these days only.",
+)
+
 wanted_places = Table(
     "wanted_places",
     metadata,

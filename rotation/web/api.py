@@ -6,7 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from rotation import review, sets, status
+from rotation import review, sets, status, visits
+from rotation.dispatch import receipts
+from rotation.store.engine import driver
 from rotation.web import balance, night, notices
 from rotation.web import day as days
 from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
@@ -138,6 +140,21 @@ def cancel_set(connection: Database, set_id: Id) -> dict[str, str]:
     except sets.NotPossible as error:
         raise HTTPException(404, str(error)) from error
     return {"set": set_id}
+
+
+@router.get("/visits")
+def read_visits(web: Context, connection: Database) -> list[visits.Visit]:
+    """Return the announced visits from today on."""
+    return visits.coming(connection, network_now(connection).astimezone(web.network.timezone).date())
+
+
+@router.post("/crates/{crate_id}/received", responses={404: {"description": "No such crate was closed for a place"}})
+def receive_crate(connection: Database, crate_id: Id) -> dict[str, int]:
+    """Receive all copies of a crate where nobody scans them; the answer says how many."""
+    try:
+        return {"received": receipts.receive(driver(connection), crate_id, network_now(connection))}
+    except receipts.UnknownCrate as error:
+        raise HTTPException(404, str(error)) from error
 
 
 @router.get("/alerts")

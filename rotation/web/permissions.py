@@ -8,7 +8,7 @@ from types import MappingProxyType
 class Role(StrEnum):
     """What a person (the last three) or a machine's token (any) may do."""
 
-    DESK = "desk"  # asks where a returned copy goes, and nothing else
+    DESK = "desk"  # asks where a returned copy goes, receives crates, and nothing else
     SOURCE = "source"  # a library system: tells what happened, and nothing else
     VIEWER = "viewer"
     DISPATCHER = "dispatcher"
@@ -19,7 +19,7 @@ NOBODY_NEEDED = None  # open to whoever reaches the server
 ANY_PERSON = frozenset({Role.VIEWER, Role.DISPATCHER, Role.ADMINISTRATOR})
 DECIDES = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
 ADMINISTERS = frozenset({Role.ADMINISTRATOR})
-ASKS_PLACEMENT = frozenset({Role.DESK, Role.DISPATCHER, Role.ADMINISTRATOR})
+AT_THE_DESK = frozenset({Role.DESK, Role.DISPATCHER, Role.ADMINISTRATOR})
 TELLS_EVENTS = frozenset({Role.SOURCE, Role.ADMINISTRATOR})
 
 PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
@@ -73,7 +73,9 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "POST /api/sets": DECIDES,
         "POST /api/sets/{set_id}/cancel": DECIDES,
         "POST /api/decisions": DECIDES,
-        "POST /placement": ASKS_PLACEMENT,
+        "GET /api/visits": ANY_PERSON,
+        "POST /api/crates/{crate_id}/received": AT_THE_DESK,
+        "POST /placement": AT_THE_DESK,
         "POST /events": TELLS_EVENTS,
     }
 )

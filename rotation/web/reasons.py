@@ -35,6 +35,7 @@ SHORT: Mapping[str, str] = {
     # why something is not served: rotation.courier
     "no_van": N_("No run serves it that day; its crates wait for the next."),
     "closed": N_("The place is closed, or open only when no van can come."),
+    "not_announced": N_("Its next visit is not announced yet: what waits for it is not worth the way."),
     "after_cutoff": N_("It comes after the hub has sorted, and leaves a day later."),
     "no_coordinates": N_("The place has no coordinates, so that no van can be sent there."),
     "no_hub": N_("No hub serves the place."),

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from rotation import dispatch
+from rotation.network import Kind, Network
 from rotation.store.engine import engine
-from rotation.store.tables import copies, day_plans, outbox, runs, stops, transfers
+from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK
 
 DAY = date(2026, 3, 2)
@@ -21,9 +22,11 @@ def connection(database: str) -> Iterator[Connection]:
         yield one
 
 
-def approved_transfer(connection: Connection, name: str, *, status: str = "approved", day: date = DAY) -> None:
+def approved_transfer(
+    connection: Connection, name: str, *, status: str = "approved", day: date = DAY, origin: str = "centre"
+) -> None:
     row = {
-        "transfer_id": name, "copy_id": f"copy-of-{name}", "title_id": "t1", "from_place_id": "centre",
+        "transfer_id": name, "copy_id": f"copy-of-{name}", "title_id": "t1", "from_place_id": origin,
         "to_place_id": "room", "kind": "pick", "status": status, "day": day, "reason": {"code": "stale_here"},
         "created_at": MONDAY, "changed_at": MONDAY,
     }  # fmt: skip
@@ -79,6 +82,21 @@ def test_a_copy_trapped_for_a_hold_since_it_was_chosen_is_not_ordered(connection
         connection.execute(insert(copies), row | {"state": state, "place_id": "centre"})
     assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
     assert [order["copy"] for order in told(connection)] == ["copy-of-free"]
+
+
+def test_a_machine_is_filled_and_emptied_by_the_driver(connection: Connection):
+    machine = [
+        place.model_copy(update={"kind": Kind.MACHINE} if place.id == "room" else {}).model_dump()
+        for place in NETWORK.places
+    ]
+    network = Network.model_validate(NETWORK.model_dump(by_alias=True) | {"place": machine})
+    approved_run(connection)
+    approved_transfer(connection, "t", origin="room")
+    leg = {"transfer_id": "t", "position": 1, "kind": "collect", "from_place_id": "room", "to_place_id": "centre"}
+    connection.execute(insert(legs), leg | {"day": DAY, "run_id": "r"})
+    dispatch.order_day(connection, network, DAY, MONDAY)
+    pick, run, *_ = told(connection)
+    assert (pick["by"], run["stops"][0]["take_out"]) == ("driver", ["copy-of-t"])  # type: ignore[index]
 
 
 def test_a_run_is_told_with_its_stops_and_its_hub_sorts_twice_around_the_night(connection: Connection):

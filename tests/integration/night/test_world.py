@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, insert, update
 
 from rotation.movements import State
-from rotation.network import Network, from_tables
+from rotation.network import Kind, Network, from_tables
 from rotation.rebalancing.snapshot import State as Planned
 from rotation.store.engine import driver, engine
 from rotation.store.snapshot import World, world
@@ -69,6 +69,20 @@ def test_readers_of_the_first_days_are_told_apart(connection: Connection):
 
     assert waiting(0) == ([3], [0])
     assert waiting(3) == ([3], [2])
+
+
+def test_a_machine_has_slots_for_all_classes_and_takes_the_drivers_minutes_only(connection: Connection):
+    as_machine = {"kind": Kind.MACHINE, "slots": 5}
+    places = [p.model_copy(update=as_machine if p.id == "room" else {}).model_dump() for p in NETWORK.places]
+    network = Network.model_validate(NETWORK.model_dump(by_alias=True) | {"place": places})
+    before, after = (
+        world(driver(connection), one, MONDAY, history_weeks=52, visited=NETWORK.place).snapshot.places
+        for one in (NETWORK, network)
+    )
+    room = sorted(NETWORK.place).index("room")
+    assert (before.room_total[room], after.room_total[room]) == (-1, 5)
+    assert after.out_minutes[room] == after.in_minutes[room] == 0 < before.in_minutes[room]
+    assert after.van_minutes[room] == pytest.approx(before.van_minutes[room] + 1)
 
 
 def test_volumes_of_one_work_are_known_as_such(connection: Connection):

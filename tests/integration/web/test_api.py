@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import schemathesis
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
@@ -37,3 +38,10 @@ def test_the_description_names_every_address_of_the_api():
         "/api/decisions",
     }
     assert {"/events", "/placement"} <= described.openapi()["paths"].keys()
+
+
+def test_a_desk_receives_by_crate_and_is_told_of_a_label_that_nobody_closed(
+    app: FastAPI, token: Callable[[Role], dict[str, str]]
+):
+    answer = TestClient(app, headers=token(Role.DESK)).post("/api/crates/nobodys/received")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "no crate 'nobodys' was ever closed for a place")

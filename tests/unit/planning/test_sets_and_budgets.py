@@ -106,6 +106,21 @@ def test_where_no_lot_can_be_large_enough_nothing_moves():
     assert decided.lost_to_lots > 0
 
 
+def test_a_place_is_visited_when_what_moves_there_is_worth_the_way():
+    snapshot = stock()
+    free = plan(snapshot, EXACT)
+    place = int(handled(free).argmin())
+    worth = sum(m.gain - EXACT.move_price for m in free.moves if place in (m.origin, m.destination))
+
+    def at(price: float) -> np.ndarray:
+        prices = np.where(np.arange(4) == place, price, 0).astype(np.float32)
+        return handled(plan(replace(snapshot, places=replace(snapshot.places, visit_price=prices)), EXACT))
+
+    assert at(0.5 * worth)[place] == handled(free)[place] > 0
+    assert at(2 * worth)[place] == 0
+    assert at(2 * worth).sum() > 0
+
+
 # --- Budgets ------------------------------------------------------------------------------------------------------------------
 
 

@@ -29,8 +29,9 @@ def test_a_viewer_changes_nothing_but_the_own_password():
     assert {route for route in CHANGES if may(route, Role.VIEWER)} - OPEN_TO_ALL == {"POST /password"}
 
 
-def test_a_desk_asks_for_placement_and_sees_nothing():
-    assert {route for route in PERMISSIONS if may(route, Role.DESK)} - OPEN_TO_ALL == {"POST /placement"}
+def test_a_desk_asks_for_placement_receives_crates_and_sees_nothing():
+    of_desks = {"POST /placement", "POST /api/crates/{crate_id}/received"}
+    assert {route for route in PERMISSIONS if may(route, Role.DESK)} - OPEN_TO_ALL == of_desks
 
 
 @pytest.mark.parametrize("role", [Role.DISPATCHER, Role.ADMINISTRATOR])
