@@ -64,6 +64,15 @@ def city(database: str) -> Iterator[Engine]:
     at.dispose()
 
 
+def test_a_night_in_an_empty_city_plans_nothing(database: str):
+    at = engine(database)
+    with at.begin() as connection:
+        set_clock(connection, standing_at(MONDAY))
+    report = plan_night(at, NETWORK, settings(), TODAY)
+    assert (report.moves, report.gap, report.runs, report.orders) == (0, 0.0, 0, 0)
+    at.dispose()
+
+
 def waits_at_the_branch(connection: Connection) -> None:
     """A copy on its way from the branch to the centre: the hub has a run that day."""
     row = {"state": "in_transit", "place_id": "branch", "to_place_id": "centre"}

@@ -7,7 +7,7 @@ import pytest
 
 from rotation.placement import Placer
 from rotation.rebalancing.plan import Code, plan
-from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, Titles
+from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, State, Titles
 
 RATES = [0.9, 0.5, 0.3, 0.05]  # loans a week at the four places
 CHOSEN = Settings(equity=0.0)
@@ -75,6 +75,11 @@ def test_owners_and_float_groups_are_kept():
     places = replace(night().places, owner=np.array([0, 1, 0, 0], np.int32), groups=groups)
     owned = replace(night(), places=places, titles=Titles.of([0], 0), consent=np.eye(2, dtype=bool))
     assert desk(owned).place(0, 3, home=3).place == 2
+
+
+def test_a_return_to_a_city_whose_copies_are_all_lent_is_placed_like_any_other():
+    lent = replace(night(), copies=Copies.of([0, 0], [3, 0], State.ON_LOAN))
+    assert desk(lent).place(0, 3, home=3).place in {0, 1}
 
 
 @pytest.mark.parametrize(("plain", "place"), [("home", 1), ("stay", 2)])

@@ -91,6 +91,31 @@ def test_why_not_speaks_of_the_set():
     assert why_not(lent, plan(lent, EXACT), 0, WANTED, EXACT).code is Code.NO_COPY_FREE
 
 
+@pytest.mark.parametrize(
+    "copies",
+    [
+        Copies.of([], []),
+        Copies.of([0, 1], [IDLE, IDLE], State.ON_LOAN),
+        Copies.of([0, 1], [IDLE, IDLE], State.ABSENT),
+        Copies.of([0, 9, -1], [IDLE, IDLE, IDLE]),
+        Copies.of([0, 1], [IDLE, 9]),
+    ],
+    ids=["no copies", "all on loan", "all gone", "unknown titles", "unknown place"],
+)
+def test_a_work_of_which_nothing_can_move_gives_an_empty_plan(copies):
+    dear = replace(EXACT, move_price=5.0)
+    assert not plan(replace(work([]), copies=copies), dear).moves
+    empty = Snapshot(
+        Titles.of([], volume_of=[]), Places.of([], [], classes=1), Copies.of([], []), Exposure.of([], [], [], [])
+    )
+    assert not plan(empty, dear).moves
+
+
+def test_a_work_with_twenty_thousand_sets_gets_a_plan():
+    many = Copies.of(np.tile([0, 1], 20_000), np.repeat(IDLE, 40_000))
+    assert {(0, WANTED), (1, WANTED)} <= set(ends(plan(replace(work([]), copies=many), EXACT)))
+
+
 @given(st.integers(0, 10_000), st.integers(1, 6), st.integers(1, 9), st.integers(3, 14))
 @settings(max_examples=40, deadline=None)
 def test_sets_move_whole_within_every_limit_and_below_the_bound(seed, capacity, budget, room):
