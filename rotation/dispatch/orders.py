@@ -15,10 +15,10 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, text, update
 
 from rotation.network import Kind, Network
-from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, transfers
+from rotation.store.tables import day_plans, legs, outbox, runs, stops, transfers
 
 TOPIC = "transfer.orders"
 MORNING_SORT_S = 5 * 3600 + 1800  # 05:30: what came by trunk in the night is sorted before the first van leaves
@@ -59,13 +59,26 @@ def cancel(connection: Connection, transfer_ids: Iterable[str], at: datetime) ->
 Keyed = tuple[str, Message]
 
 
+# Copies that were trapped for a hold since they were chosen, and sets of volumes of which one is not on the shelf any more.
+_STAY = text("""
+    SELECT t.transfer_id FROM transfers t JOIN copies c ON c.copy_id = t.copy_id
+    WHERE t.kind = 'pick' AND t.status = 'approved' AND c.state = 'on_hold_shelf'
+    UNION SELECT t.transfer_id
+    FROM transfers t JOIN titles v ON v.title_id = t.title_id
+    JOIN transfers o ON o.status = 'approved'
+        AND (o.plan_id, o.from_place_id, o.to_place_id) = (t.plan_id, t.from_place_id, t.to_place_id)
+    JOIN titles w ON w.title_id = o.title_id AND w.volume_of = v.volume_of
+    JOIN copies c ON c.copy_id = o.copy_id AND c.state <> 'on_shelf'
+    WHERE t.kind = 'pick' AND t.status = 'approved'""")
+
+
 def _picks(connection: Connection, network: Network, day: date, at: datetime) -> Iterator[Keyed]:
-    """Order the day's picks, but no copy that was trapped for a hold since it was chosen: that pick is called off tomorrow."""
-    trapped = select(copies.c.copy_id).where(copies.c.state == "on_hold_shelf")
+    """Order the day's picks, but none that may not be made any more: those are called off tomorrow."""
+    stay = list(connection.scalars(_STAY))
     ordered = connection.execute(
         update(transfers)
         .where(transfers.c.day <= day, transfers.c.kind == "pick", transfers.c.status == "approved")
-        .where(transfers.c.copy_id.not_in(trapped))
+        .where(transfers.c.transfer_id.not_in(stay))
         .values(status="ordered", changed_at=at)
         .returning(*transfers.c)
     )

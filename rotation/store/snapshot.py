@@ -87,9 +87,8 @@ def world(
         _freshen_statistics(connection)
         connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY_MB}MB'")
         names, found = read(connection, network, since_s, (last.names, last.read) if last else None)
-        told = fetched(connection, _TITLES, _TITLE_ROW)
-        classes = told["class"]
-        rows = _promised(connection, names, _listed(found.copies, classes))
+        titles = fetched(connection, _TITLES, _TITLE_ROW)
+        rows = _promised(connection, names, _listed(found.copies, titles["class"]))
         stays = stays_of(found.moves, since_s, now_s)
         asked = _sets(connection, names, day)
         cells = _Cells.of(rows, stays, len(names.places))
@@ -97,21 +96,13 @@ def world(
         allowed = consent(network)
         rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
         copies = _copies(rows, stays, _moved(connection, names), now_s)
-        holds = _holds(connection, now_s - local_first_days * DAY_S)
+        holds, local = _holds(connection, now_s - local_first_days * DAY_S)
         snapshot = arrays.Snapshot(
-            titles=arrays.Titles.of(
-                np.maximum(classes, 0), groups_of_titles(network, names, classes), volume_of=told["work"]
-            ),
+            titles=_titles(network, names, titles), exposure=exposure(rows, stays, now_s), left=cells.left(now_s),
             copies=_of_sets(connection, new_stock(network, names, rows, copies), names, visited, day),
-            places=places_of(connection, network, names, visited, rows, came, at),
-            exposure=exposure(rows, stays, now_s),
-            holds=arrays.Pairs.of(holds["title"], holds["place"], holds["number"]),
-            local=arrays.Pairs.of(holds["title"], holds["place"], holds["young"]),
-            left=cells.left(now_s),
-            requests=asked.titles,
-            consent=allowed,
-            asked=asked.classes,
-        )
+            places=places_of(connection, network, names, visited, rows, came, at), consent=allowed,
+            holds=holds, local=local, requests=asked.titles, asked=asked.classes,
+        )  # fmt: skip
     return World(snapshot, names, at, found, _season(stays, since_s, at, horizon_weeks))
 
 
@@ -156,6 +147,11 @@ _HOLDS = """
     FROM holds h JOIN rows_titles t ON t.id = h.title_id JOIN rows_places p ON p.id = h.place_id
     WHERE h.type = 'hold.placed' GROUP BY t.row, p.row ORDER BY t.row, p.row"""
 _HOLDS_ROW: Fields = [("title", "<i4"), ("place", "<i4"), ("number", "<i4"), ("young", "<i4")]
+
+
+def _titles(network: Network, names: Names, told: Rows) -> arrays.Titles:
+    groups = groups_of_titles(network, names, told["class"])
+    return arrays.Titles.of(np.maximum(told["class"], 0), groups, volume_of=told["work"])
 
 
 def _listed(rows: Rows, classes: NDArray[np.int32]) -> Rows:
@@ -288,6 +284,8 @@ def _of_sets(
     return copies
 
 
-def _holds(connection: Connection[Any], young_s: float) -> Rows:
+def _holds(connection: Connection[Any], young_s: float) -> tuple[arrays.Pairs, arrays.Pairs]:
     """Return how many wait for a title at a place, and how many of them since `young_s`."""
-    return fetched(connection, _HOLDS, _HOLDS_ROW, young_s)
+    told = fetched(connection, _HOLDS, _HOLDS_ROW, young_s)
+    holds, young = (arrays.Pairs.of(told["title"], told["place"], told[name]) for name in ("number", "young"))
+    return holds, young

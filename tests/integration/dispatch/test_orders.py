@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select
 from rotation import dispatch
 from rotation.network import Kind, Network
 from rotation.store.engine import engine
-from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, transfers
+from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, titles, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK
 
 DAY = date(2026, 3, 2)
@@ -23,11 +23,17 @@ def connection(database: str) -> Iterator[Connection]:
 
 
 def approved_transfer(
-    connection: Connection, name: str, *, status: str = "approved", day: date = DAY, origin: str = "centre"
+    connection: Connection,
+    name: str,
+    *,
+    status: str = "approved",
+    day: date = DAY,
+    origin: str = "centre",
+    title: str = "t1",
 ) -> None:
     row = {
-        "transfer_id": name, "copy_id": f"copy-of-{name}", "title_id": "t1", "from_place_id": origin,
-        "to_place_id": "room", "kind": "pick", "status": status, "day": day, "reason": {"code": "stale_here"},
+        "transfer_id": name, "copy_id": f"copy-of-{name}", "title_id": title, "from_place_id": origin,
+        "to_place_id": "room", "kind": "pick", "status": status, "day": day, "reason": {"code": "stale_here"}, "plan_id": "p",
         "created_at": MONDAY, "changed_at": MONDAY,
     }  # fmt: skip
     connection.execute(insert(transfers), row)
@@ -82,6 +88,17 @@ def test_a_copy_trapped_for_a_hold_since_it_was_chosen_is_not_ordered(connection
         connection.execute(insert(copies), row | {"state": state, "place_id": "centre"})
     assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
     assert [order["copy"] for order in told(connection)] == ["copy-of-free"]
+
+
+def test_a_set_of_volumes_of_which_one_was_lent_since_is_not_ordered(connection: Connection):
+    for name, work in (("first", "w"), ("second", "w"), ("alone", None)):
+        approved_transfer(connection, name, title=name)
+        state = "on_loan" if name == "second" else "on_shelf"
+        row = {"copy_id": f"copy-of-{name}", "occurred_at": MONDAY, "source": "test", "event_id": name}
+        connection.execute(insert(copies), row | {"state": state, "place_id": "centre"})
+        connection.execute(insert(titles), {"title_id": name, "class": "children", "volume_of": work})
+    assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 1
+    assert [order["copy"] for order in told(connection)] == ["copy-of-alone"]
 
 
 def test_a_machine_is_filled_and_emptied_by_the_driver(connection: Connection):
