@@ -143,14 +143,18 @@ def _stop(connection: Connection, network: Network, stop: Row[Any]) -> Message:
         "departs_at": stop.departs_at.isoformat(),
         "deliver": list(crates),
         "collect_crates": stop.collect_crates,
-        **({"take_out": _to_take_out(connection, stop)} if _is_machine(network, stop.place_id) else {}),
+        **(
+            {"take_out": take_out} if (take_out := to_take_out(connection, network, stop.run_id, stop.place_id)) else {}
+        ),
     }
 
 
-def _to_take_out(connection: Connection, stop: Row[Any]) -> list[str]:
-    """Return the copies that the driver takes out of a machine, which nobody else does."""
-    mine = (legs.c.run_id == stop.run_id) & (legs.c.kind == "collect") & (legs.c.from_place_id == stop.place_id)
-    picked = (transfers.c.kind == "pick") & transfers.c.status.in_(["approved", "ordered"])
+def to_take_out(connection: Connection, network: Network, run_id: str, place_id: str) -> list[str]:
+    """Return the copies that the driver of a run takes out of a machine, where nobody else does; elsewhere none."""
+    if not _is_machine(network, place_id):
+        return []
+    mine = (legs.c.run_id == run_id) & (legs.c.kind == "collect") & (legs.c.from_place_id == place_id)
+    picked = (transfers.c.kind == "pick") & (transfers.c.status == "ordered")
     query = select(transfers.c.copy_id).join(legs, legs.c.transfer_id == transfers.c.transfer_id).where(mine, picked)
     return list(connection.scalars(query.order_by(transfers.c.copy_id)))
 

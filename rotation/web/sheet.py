@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Response
 from markupsafe import Markup
 from sqlalchemy import Connection
 
+from rotation.dispatch.orders import to_take_out
 from rotation.web import day
 from rotation.web.context import Context, Database, InLanguage, Web
 from rotation.web.language import Language
@@ -38,6 +39,7 @@ def sheet_html(connection: Connection, web: Web, language: Language, run_id: str
         .render(
             run=run,
             crates=crates,
+            take_out={stop.place_id: to_take_out(connection, web.network, run_id, stop.place_id) for stop in run.stops},
             code=code,
             style=style,
             van=_van(web, run),
