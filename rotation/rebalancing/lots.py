@@ -7,7 +7,7 @@ it is solved again until no lot is too small. The free night's bound holds for w
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.rebalancing.search import Found, count, search
+from rotation.rebalancing.search import Found, all_volumes, count, search
 from rotation.rebalancing.snapshot import Places, Settings
 from rotation.rebalancing.world import Tables
 
@@ -36,7 +36,7 @@ def closed(tables: Tables, places: Flags) -> Tables:
 
 
 def _too_small(places: Places, tables: Tables, found: Found, settings: Settings) -> Flags:
-    counts = count(tables, found.out, found.into, found.picked)
+    counts = count(tables, found.out, found.into, all_volumes(tables, found.out, found.into, found.picked))
     handled = counts.in_copies.sum(0) + counts.out_copies.sum(0)
     small = (handled > 0) & (handled < places.least_lot)
     return np.asarray(small | (handled > 0) & (worth(tables, found, settings) < places.visit_price))
@@ -44,7 +44,8 @@ def _too_small(places: Places, tables: Tables, found: Found, settings: Settings)
 
 def worth(tables: Tables, found: Found, settings: Settings) -> NDArray[np.float64]:
     """Return by place what the moves that come and go there are worth beyond their own price, floors met included."""
-    world, duals, picked = tables.world, found.flow.duals, found.picked
+    world, duals = tables.world, found.flow.duals
+    picked = all_volumes(tables, found.out, found.into, found.picked)
     leaves, arrives = found.out.title[picked.leaves], found.into.title[picked.arrives]
     there, section = found.into.place[picked.arrives], world.section[world.cls[arrives]]
     came = found.into.value[picked.arrives] + duals.floor[section, there]

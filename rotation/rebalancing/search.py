@@ -114,7 +114,7 @@ def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, se
     bound = asked.total + circulation.scarcity(tables.limits, duals, settings) + budget
     picked = _cut(tables, out, last.into, flow, price, settings)
     counts = count(tables, out, last.into, picked)
-    value = value_of(tables, out, last.into, _all_volumes(tables, out, last.into, picked), settings)
+    value = value_of(tables, out, last.into, all_volumes(tables, out, last.into, picked), settings)
     found = Found(out, last.into, picked, flow, price, value, bound, 0)
     more = circulation.columns(tables.world, *_foremost(asked, tables.limits), last.into)
     news = circulation.make_room(net, tables.limits, counts.out_copies) or len(more.title) > len(last.into.title)
@@ -124,7 +124,7 @@ def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, se
     return _Step(more, price, last.near, last.reach * FARTHER, last.bound, found, news)
 
 
-def _all_volumes(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Picked:
+def all_volumes(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Picked:
     """Return the plan with each row as often as volumes move with it."""
     if tables.volumes is None:
         return picked

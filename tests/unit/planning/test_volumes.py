@@ -67,6 +67,14 @@ def test_a_set_takes_the_room_of_all_its_volumes():
     assert len(plan(snapshot, replace(EXACT, budget_moves=2)).moves) == 2
 
 
+def test_every_volume_counts_for_a_lot_and_for_a_visit():
+    snapshot = work([IDLE, IDLE])
+    for lot, price, moves in ((2, 0.0, 2), (3, 0.0, 0), (0, 0.99, 2), (0, 1.01, 0)):
+        worth = plan(snapshot, EXACT).value
+        places = Places.of([0, 0, 0], 0, classes=1, least_lot=[0, lot, 0], visit_price=[0, price * worth, 0])
+        assert len(plan(replace(snapshot, places=places), EXACT).moves) == moves
+
+
 def test_a_set_stays_where_a_reader_waits_for_one_volume_and_is_not_fetched_for_one():
     assert not plan(replace(work([IDLE, IDLE]), holds=Pairs.of([1], [IDLE])), EXACT).moves
     away = replace(EXACT, move_price=9.0)
