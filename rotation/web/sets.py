@@ -1,4 +1,4 @@
-"""Sets: what was asked for, how far each has come, and the form to ask for another."""
+"""Sets: what was asked for, how far each has come, and the form to ask for another; and the visits that were announced."""
 
 from datetime import date
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from rotation import sets
-from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
+from rotation import sets, visits
+from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
 from rotation.web.render import page
 
 router = APIRouter(include_in_schema=False)
@@ -17,9 +17,9 @@ Day = Annotated[str, Form(pattern=r"^(\d{4}-\d\d-\d\d)?$")]
 
 
 @router.get("/sets")
-def listed(request: Request, connection: Database) -> Response:
+def listed(request: Request, web: Context, connection: Database) -> Response:
     """Show the sets."""
-    return _page(request, connection)
+    return _page(request, web, connection)
 
 
 @router.post("/sets")
@@ -44,20 +44,21 @@ def ask(
     try:
         sets.ask(connection, web.network, asked, who=caller.name, at=network_now(connection))
     except sets.NotPossible as wrong:
-        return _page(request, connection, wrong.say(language.code), 400)
+        return _page(request, web, connection, wrong.say(language.code), 400)
     return RedirectResponse("/sets", 303)
 
 
 @router.post("/sets/{set_id}/cancel")
-def cancel(request: Request, connection: Database, language: InLanguage, set_id: str) -> Response:
+def cancel(request: Request, web: Context, connection: Database, language: InLanguage, set_id: str) -> Response:
     """Gather no more of a set."""
     try:
         sets.cancel(connection, set_id, network_now(connection))
     except sets.NotPossible as wrong:
-        return _page(request, connection, wrong.say(language.code), 404)
+        return _page(request, web, connection, wrong.say(language.code), 404)
     return RedirectResponse("/sets", 303)
 
 
-def _page(request: Request, connection: Database, message: str = "", status: int = 200) -> Response:
-    found = sets.standing(connection)
-    return page(request, "sets.html", status, tab="sets", found=found, message=message, most=sets.MOST_COPIES)
+def _page(request: Request, web: Web, connection: Database, message: str = "", status: int = 200) -> Response:
+    announced = visits.coming(connection, network_now(connection).astimezone(web.network.timezone).date())
+    found, most = sets.standing(connection), sets.MOST_COPIES
+    return page(request, "sets.html", status, tab="sets", found=found, visits=announced, message=message, most=most)

@@ -1,13 +1,13 @@
 """Floors, prices and lists of the last night on the page; sets asked for there; owners' answers."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, insert, select, update
 
-from rotation.store.tables import decisions, plans, sets, shelf_prices, transfers
+from rotation.store.tables import decisions, plans, sets, shelf_prices, transfers, visits
 from tests.integration.web.conftest import SignedIn
 from tests.web_city import DAY, demo
 
@@ -95,6 +95,24 @@ def test_a_set_is_asked_for_on_the_page_shown_and_cancelled(dispatcher: TestClie
     assert dispatcher.post(f"/sets/{row.set_id}/cancel").status_code == 303
     assert "Cancelled" in dispatcher.get("/sets").text
     assert dispatcher.post(f"/sets/{row.set_id}/cancel").status_code == 404
+
+
+def test_announced_visits_are_shown_in_both_languages(dispatcher: TestClient, engine: Engine):
+    assert "Announced visits" not in dispatcher.get("/sets").text
+    with engine.begin() as connection:
+        visit = {
+            "place_id": ROOM,
+            "day": LATER,
+            "announced_at": datetime.now(UTC),
+            "plan_id": "p",
+            "take": 7,
+            "bring": 41,
+        }
+        connection.execute(insert(visits), visit)
+    english, chinese = dispatcher.get("/sets").text, dispatcher.get("/sets", headers=CHINESE).text
+    assert all(said in english for said in ("Announced visits", str(LATER), "41"))
+    assert "上门预告" in chinese
+    assert [(one["take"], one["bring"]) for one in dispatcher.get("/api/visits").json()] == [(7, 41)]
 
 
 def test_a_set_that_cannot_be_is_refused_in_the_reader_s_language(dispatcher: TestClient):
