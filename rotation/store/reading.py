@@ -64,32 +64,28 @@ class Read:
 def read(
     connection: Connection[Any], network: Network, since_s: float, last: tuple[Names, Read] | None
 ) -> tuple[Names, Read]:
-    """Read the copies that were touched since `last`, and number all ids in tables that go with the transaction.
+    """Read the copies that were touched since `last`, and number the network's and the titles' ids in tables that go with
+    the transaction.
 
     Movements before `since_s`, in seconds since 1970, are read only where they are their copy's last.
     """
     begin = _number(connection, "pg_snapshot_xmin(pg_current_snapshot())")
     _number_the_network(connection, network)
     if last and last[1].begin <= begin and last[1].since_s <= since_s:
-        connection.execute(_NUMBER_COPIES + _TOUCHED.format(begin=f"'{last[1].begin % _XID_ROUND}'::xid"))
-        names, found = _merged(connection, network, begin, since_s, *last)
+        connection.execute(_TOUCH.format(begin=f"'{last[1].begin % _XID_ROUND}'::xid"))
+        names, found = _merged(connection, network, begin, since_s, _TOUCHED, *last)
         if len(names.copies) <= _number(connection, "(SELECT count(*) FROM copies)"):
-            return names, found
-        connection.execute("DROP TABLE rows_copies")  # some copies are gone, which none ever should
-    connection.execute(_NUMBER_COPIES)
-    return _merged(connection, network, begin, since_s, _NO_NAMES, _NOTHING)
+            return names, found  # else some copies are gone, which none ever should
+    return _merged(connection, network, begin, since_s, _ALL, _NO_NAMES, _NOTHING)
 
 
 # --- Rows as arrays ---------------------------------------------------------------------------------------------------------
 
 _COPIES = """
-    SELECT coalesce(t.row, -1), coalesce(p.row, -1), s.row, coalesce(o.row, -1), c.fixed::int4,
-           (c.occurred_at IS NOT DISTINCT FROM c.added_at)::int4, date_part('epoch', c.occurred_at)
-    FROM rows_copies r JOIN copies c ON c.copy_id = r.id JOIN rows_states s ON s.id = c.state
-    LEFT JOIN rows_titles t ON t.id = c.title_id LEFT JOIN rows_owners o ON o.id = c.owner_id
-    LEFT JOIN rows_places p ON p.id =
-        CASE WHEN c.state IN ('in_transit', 'picked') THEN coalesce(c.to_place_id, c.place_id) ELSE c.place_id END
-    ORDER BY r.row"""
+    SELECT {copy}, {title}, {place}, {state}, {owner}, fixed::int4, (occurred_at IS NOT DISTINCT FROM added_at)::int4,
+           date_part('epoch', occurred_at)
+    FROM copies WHERE {some}"""
+_COUNTS_AT = "CASE WHEN state IN ('in_transit', 'picked') THEN coalesce(to_place_id, place_id) ELSE place_id END"
 _COPY_ROW: Fields = [
     ("title", "<i4"),
     ("place", "<i4"),
@@ -102,18 +98,17 @@ _COPY_ROW: Fields = [
 
 # Where a copy's last movement lies before the history, the copy's own row tells it.
 _MOVEMENTS = """
-    SELECT r.row, date_part('epoch', m.occurred_at), s.row, coalesce(p.row, -1)
-    FROM rows_copies r JOIN (
+    SELECT {copy}, date_part('epoch', occurred_at), {state}, {place} FROM (
         SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id FROM movements
         WHERE occurred_at >= to_timestamp(%s)
         UNION ALL SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id FROM copies
-        WHERE occurred_at < to_timestamp(%s)) m ON m.copy_id = r.id
-    JOIN rows_states s ON s.id = m.state LEFT JOIN rows_places p ON p.id = m.place_id
-    ORDER BY r.row, m.occurred_at, m.sequence, m.source, m.event_id"""
+        WHERE occurred_at < to_timestamp(%s)) m
+    WHERE {some}"""
+_IN_ORDER = "copy_id = ANY(%s) ORDER BY copy_id, occurred_at, sequence, source, event_id"
 _MOVEMENT_ROW: Fields = [("copy", "<i4"), ("at_s", "<f8"), ("state", "<i4"), ("place", "<i4")]
 
 
-def fetched(connection: Connection[Any], query: str, row: Fields, *parameters: float) -> Rows:
+def fetched(connection: Connection[Any], query: str, row: Fields, *parameters: Any) -> Rows:
     """Return a query's rows as one structured array; every column must be NOT NULL and as wide as `row` says.
 
     A message a row, as COPY sends them, took four times as long.
@@ -142,11 +137,12 @@ def _column(array: bytes | None, kind: str) -> NDArray[Any]:
 _NUMBER_TITLES = """
     CREATE TEMP TABLE rows_titles ON COMMIT DROP AS
     SELECT title_id AS id, class, (row_number() OVER (ORDER BY title_id COLLATE "C") - 1)::int4 AS row FROM titles"""
-_NUMBER_COPIES = """
-    CREATE TEMP TABLE rows_copies ON COMMIT DROP AS
-    SELECT copy_id AS id, (row_number() OVER (ORDER BY copy_id) - 1)::int4 AS row FROM copies c"""
-_TOUCHED = """
-    WHERE age(c.xmin) <= age({begin}) OR copy_id IN (SELECT copy_id FROM movements m WHERE age(m.xmin) <= age({begin}))"""
+_ALL = "true"
+_TOUCHED = "copy_id IN (SELECT copy_id FROM rows_touched)"
+_TOUCH = """
+    CREATE TEMP TABLE rows_touched ON COMMIT DROP AS SELECT copy_id FROM copies c
+    WHERE age(c.xmin) <= age({begin}) OR copy_id IN (SELECT copy_id FROM movements m WHERE age(m.xmin) <= age({begin}));
+    ANALYZE rows_touched"""
 _XID_ROUND = (
     2**32
 )  # of 64 bits a row's xmin keeps 32: a very old row may be taken for new and read again, never the reverse
@@ -171,8 +167,46 @@ def _ids_of(network: Network) -> dict[str, list[str]]:
     }
 
 
-def _numbered(connection: Connection[Any], name: str) -> list[str]:
-    return [row[0] for row in connection.execute(f"SELECT id FROM rows_{name} ORDER BY row")]
+@dataclass(frozen=True)
+class _Ids:
+    """Ids in the order of their rows, and their hashes, by which PostgreSQL names them: joins by text took most of the time."""
+
+    names: list[str]
+    hashes: NDArray[np.int64]  # ascending
+    row: NDArray[np.int64]  # of each hash
+    seed: int  # of the hashes, which are all different
+
+    def hashed(self, column: str) -> str:
+        """Return SQL for a column's hash; 0: it is null."""
+        return f"coalesce(hashtextextended({column}, {self.seed}), 0)"
+
+    def rows(self, hashes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the row of each hash; -1: it is none of these ids'."""
+        if not len(self.row):
+            return np.full(len(hashes), -1)
+        at = np.searchsorted(self.hashes, hashes).clip(max=len(self.row) - 1)
+        return np.where(self.hashes[at] == hashes, self.row[at], -1)
+
+
+def _ids(connection: Connection[Any], ids: str, seed: int = 0) -> _Ids:
+    """Return the ids that a query yields in order; of hashes that are alike another seed makes different ones."""
+    with connection.cursor(binary=True) as cursor:
+        columns = f"array_agg(char_length(id)), array_agg(hashtextextended(id, {seed})), string_agg(id, '')"
+        cursor.execute(f"SELECT {columns} FROM ({ids}) ids (id)")
+        found = cursor.pgresult
+        assert found
+        lengths, told = _column(found.get_value(0, 0), "<i4"), _column(found.get_value(0, 1), "<i8")
+        text = (found.get_value(0, 2) or b"").decode()
+    row = np.argsort(told, kind="stable")
+    hashes = told[row].astype(np.int64)
+    if (hashes[1:] == hashes[:-1]).any():
+        return _ids(connection, ids, seed + 1)
+    ends = np.cumsum(lengths).tolist()
+    return _Ids([text[begin:end] for begin, end in zip([0, *ends], ends, strict=False)], hashes, row, seed)
+
+
+def _numbered(connection: Connection[Any], name: str) -> _Ids:
+    return _ids(connection, f"SELECT id FROM rows_{name} ORDER BY row")
 
 
 def _number(connection: Connection[Any], expression: str) -> int:
@@ -184,17 +218,81 @@ def _number(connection: Connection[Any], expression: str) -> int:
 
 
 def _merged(
-    connection: Connection[Any], network: Network, begin: int, since_s: float, old_names: Names, old: Read
+    connection: Connection[Any],
+    network: Network,
+    begin: int,
+    since_s: float,
+    some: str,
+    old_names: Names,
+    old: Read,
 ) -> tuple[Names, Read]:
-    """Read the copies of rows_copies and put them in their places among the old ones."""
-    connection.execute("ANALYZE rows_copies")
-    ids, old_at, at = _in_one_order(old_names, _numbered(connection, "copies"))
-    names = Names(titles=_numbered(connection, "titles"), copies=ids, **_ids_of(network))
+    """Read some of the copies, by an SQL condition, and put them in their places among the old ones."""
+    reader = _Reader(connection, some)
+    ids, old_at, at = _in_one_order(old_names, reader.copies.names)
+    names = Names(titles=reader.titles.names, copies=ids, **_ids_of(network))
     copies = np.empty(len(ids), _COPY_ROW)
-    copies[old_at], copies[at] = _retitled(old.copies, old_names, names), fetched(connection, _COPIES, _COPY_ROW)
-    moves = fetched(connection, _MOVEMENTS, _MOVEMENT_ROW, since_s, since_s)
+    copies[old_at], copies[at] = _retitled(old.copies, old_names, names), reader.listed()
+    moves = reader.moved(since_s)
     moves["copy"] = at[moves["copy"]]
     return names, Read(begin, since_s, copies, _spliced(old.moves, old_at, moves, at, since_s))
+
+
+class _Reader:
+    """Some copies and their movements, with rows for ids."""
+
+    def __init__(self, connection: Connection[Any], some: str) -> None:
+        self.connection, self.some = connection, some
+        self.copies = _ids(connection, f"SELECT copy_id FROM copies WHERE {some} ORDER BY copy_id")
+        self.titles, self.places, self.states, self.owners = (
+            _numbered(connection, name) for name in ("titles", "places", "states", "owners")
+        )
+
+    def listed(self) -> Rows:
+        """Return the copies in the order of their ids."""
+        keys = {
+            "copy": self.copies,
+            "title": self.titles,
+            "place": self.places,
+            "state": self.states,
+            "owner": self.owners,
+        }
+        columns = {"copy": "copy_id", "title": "title_id", "place": _COUNTS_AT, "state": "state", "owner": "owner_id"}
+        hashed = {name: ids.hashed(columns[name]) for name, ids in keys.items()}
+        told = fetched(
+            self.connection,
+            _COPIES.format(**hashed, some=self.some),
+            [(name, "<i8") for name in keys] + _COPY_ROW[len(keys) - 1 :],
+        )
+        at = self.copies.rows(told["copy"])
+        rows = np.empty(len(self.copies.names), _COPY_ROW)
+        for name, _ in _COPY_ROW:
+            rows[name][at[at >= 0]] = (keys[name].rows(told[name]) if name in keys else told[name])[at >= 0]
+        return rows
+
+    def moved(self, since_s: float) -> Rows:
+        """Return the movements of each copy in their order; those at one instant are put in order by PostgreSQL."""
+        rows = self._movements(self.some, since_s, since_s)
+        rows = rows[np.lexsort((rows["at_s"], rows["copy"]))]
+        same = (rows["copy"][1:] == rows["copy"][:-1]) & (rows["at_s"][1:] == rows["at_s"][:-1])
+        tied = np.unique(rows["copy"][1:][same])
+        if len(tied):
+            names = [self.copies.names[copy] for copy in tied]
+            ordered = self._movements(_IN_ORDER, since_s, since_s, names)
+            rows = np.concatenate([rows[~np.isin(rows["copy"], tied)], ordered])
+            rows = rows[np.argsort(rows["copy"], kind="stable")]
+        return rows
+
+    def _movements(self, some: str, *parameters: Any) -> Rows:
+        keys = {"copy": self.copies, "state": self.states, "place": self.places}
+        hashed = {
+            "copy": self.copies.hashed("copy_id"), "state": self.states.hashed("state"), "place": self.places.hashed("place_id")
+        }  # fmt: skip
+        row: Fields = [(name, "<i8" if name in keys else kind) for name, kind in _MOVEMENT_ROW]
+        told = fetched(self.connection, _MOVEMENTS.format(**hashed, some=some), row, *parameters)
+        rows = np.empty(len(told), _MOVEMENT_ROW)
+        for name, _ in _MOVEMENT_ROW:
+            rows[name] = keys[name].rows(told[name]) if name in keys else told[name]
+        return rows[rows["copy"] >= 0]  # of those that came since their ids were read, none
 
 
 def _in_one_order(old: Names, some: Sequence[str]) -> tuple[Sequence[str], NDArray[np.int64], NDArray[np.int64]]:

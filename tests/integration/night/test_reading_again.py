@@ -94,13 +94,15 @@ def test_only_what_was_touched_is_read_again(
 
     def counting(connection: Any, query: str, *arguments: Any) -> reading.Rows:
         rows = fetched(connection, query, *arguments)
-        sizes[query] = len(rows)
+        sizes["movements" if "FROM movements" in query else "copies" if "FROM copies" in query else "others"] = len(
+            rows
+        )
         return rows
 
     monkeypatch.setattr(reading, "fetched", counting)
     again = read(module_database, 300, first)
-    assert sizes[reading._COPIES] == 1
-    assert 0 < sizes[reading._MOVEMENTS] < len(again.read.moves) / 4
+    assert sizes["copies"] == 1
+    assert 0 < sizes["movements"] < len(again.read.moves) / 4
 
 
 def test_what_was_being_written_while_the_world_was_read_is_read_the_next_time(module_database: str) -> None:
@@ -120,3 +122,30 @@ def test_copies_that_are_gone_are_gone_from_the_world(writer: Writer, module_dat
         connection.execute("DELETE FROM movements WHERE copy_id = 'c7'")
         connection.execute("DELETE FROM copies WHERE copy_id = 'c7'")
     assert_same(read(module_database, 300, first), read(module_database, 300))
+
+
+def test_movements_at_one_instant_come_in_the_order_of_their_keys(writer: Writer, module_database: str) -> None:
+    with psycopg.connect(module_database) as connection:
+        connection.execute(f"TRUNCATE {EMPTIED}")
+    writer.positions([0], begin_anew=True)
+    for offset, numbers in enumerate([(103, 101), (102, 100)]):  # the second batch stands before the first
+        at_once = [
+            told(CopyReturned(copy="c1", place=f"p{n - 99}"), n, MONDAY + timedelta(minutes=100)) for n in numbers
+        ]
+        write(writer, [orjson.dumps(at_once)], offset)
+    found, names = (one := read(module_database, 50)).read, one.names
+    assert [names.places[place] for place in found.moves["place"]] == ["p1", "p2", "p3", "p4"]
+
+
+ALIKE = """
+    CREATE FUNCTION hashtextextended(id text, seed int) RETURNS bigint LANGUAGE sql
+    RETURN CASE seed WHEN 0 THEN 7 ELSE -ascii(id) END"""
+
+
+def test_ids_of_which_hashes_are_alike_get_others(module_database: str) -> None:
+    with psycopg.connect(module_database) as connection:
+        connection.execute(ALIKE)
+        ids = reading._ids(connection, "VALUES ('a'), ('b')")
+        connection.rollback()
+    assert (ids.names, ids.seed) == (["a", "b"], 1)
+    assert ids.rows(np.array([-ord("b"), -ord("a"), 7])).tolist() == [1, 0, -1]
