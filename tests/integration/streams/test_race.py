@@ -1,4 +1,4 @@
-"""Two workers hear of a new copy at the same time: whichever commits last, its last movement stands."""
+"""Sessions of writers: two that hear of a new copy at the same time, and what one leaves behind from batch to batch."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from rotation.store.engine import connect
 from rotation.store.progress import Span
 from streams.apply import Topics, _staged, write
 from streams.rows import Message, rows_of
-from tests.streams_world import EDGE, fold, standing, told
+from tests.streams_world import EDGE, fold, history, standing, told
 
 FIRST, THEN = told(CopyReturned(copy="c1", place="p1"), 1), told(CopyLoaned(copy="c1", place="p2"), 2)
 
@@ -40,3 +40,16 @@ def test_a_copy_that_another_worker_adds_between_two_statements_has_its_last_mov
         with connection.cursor() as cursor:
             apply(cursor, 0, THEN)
     assert standing(database).copies == fold([FIRST, THEN]).copies
+
+
+def test_what_a_session_deletes_from_its_temporary_tables_does_not_pile_up(database: str) -> None:
+    rows = rows_of([Message(0, 0, orjson.dumps(history(1, 400, copies=400)))], EDGE)
+    with connect(database) as connection, connection.cursor() as cursor:
+        staged = _staged(cursor, rows)
+        facts.prepare_session(cursor)
+        for _ in range(40):
+            facts.stage(cursor, staged)
+            connection.commit()
+        found = cursor.execute("SELECT count(*), pg_relation_size('batch_movements') FROM batch_movements").fetchone()
+    assert found
+    assert (found[0], found[1] < 2 * facts.DEAD_ROWS_BYTES) == (400, True)
