@@ -670,6 +670,8 @@ def sip2_item(
     item: Annotated[str, typer.Argument(help="Barcode.")],
     system: Address,
     institution: Annotated[str, typer.Option()] = "",
+    user: Annotated[str, typer.Option(envvar="SIP2_USER", help="Where the system wants machines to log in.")] = "",
+    password: Annotated[str, typer.Option(envvar="SIP2_PASSWORD", help="Set it in the environment.")] = "",
     as_json: Json = False,
 ) -> None:
     """Ask the library system where an item is: the simplest try whether SIP2 works."""
@@ -677,6 +679,8 @@ def sip2_item(
     from rotation.feeds import host_port
 
     with one_sentence(), library_system(), Client(*host_port(system), institution) as client:
+        if user and not client.login(user, password):
+            _end(f"the library system does not let {user} in", FAILED)
         _print(client.item_information(item)._asdict(), as_json, _pairs)
 
 
