@@ -20,9 +20,12 @@ from rotation.rebalancing.world import Tables
 CROWDED_FROM = 0.9  # of a shelf's room: above it each copy makes finding and shelving harder
 CROWDED_LOANS = 0.25  # what a copy costs on a shelf that is full to the last place; as in the prototype's city
 ALTERNATIVES = 3  # next best places told with an answer
-UNFIT = -1e9  # value of a place where the copy may not go
+UNFIT = float(kernels.NEVER)  # value of a place where the copy may not go
+NOTHING_SINCE = np.zeros((0, 2), np.int64)
+TOLD = ("value_there", "cost", "room_price", "rate_there", "copies_there")  # what is said of the best place, by offer
 
 Reals = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +44,6 @@ class Answer:
     value: float
     reason: Reason
     alternatives: tuple[Choice, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Title:
-    """What is known of one title at every place now."""
-
-    copies: NDArray[np.int64]
-    rate: Reals
-    bonus: Reals
-    fresh: NDArray[np.bool_]
 
 
 class Placer:
@@ -76,6 +69,7 @@ class Placer:
         self._tables: Tables | None = None
         self._since: dict[int, dict[int, int]] = {}  # copies of a title at a place, more than the snapshot has
         self._standing = world.standing(snapshot, world.STANDING)
+        self._lanes = np.zeros((0, 0), np.float32) if snapshot.lane_cost is None else snapshot.lane_cost
         if rates is not None and prices is not None:
             self._tables = world.tables(snapshot, rates, settings or Settings())
 
@@ -124,84 +118,70 @@ class Placer:
     def _best(
         self, tables: Tables, prices: Prices, title: int, at: int, home: int, owner: int, came_from: int
     ) -> Answer:
-        known = self._of_title(tables, title, home)
-        w, cls = tables.world, int(tables.world.cls[title])
-        more = np.empty(len(w.weight))
-        kernels.marginals(known.rate, known.copies, w.horizon, w.loan, more)
-        worth = more * w.weight * w.worth[title] + known.bonus + prices.floor[:, cls] + known.fresh * prices.fresh
-        way, room = self._way(at), prices.room[:, cls] + self._crowding(cls)
-        lack_it = self._sets_that_lack_it(tables, title, home)
-        may = lack_it | (known.bonus > 0) if lack_it.any() else np.ones(len(lack_it), bool)
-        net = np.where(self._fits(title, may, at, home, owner, came_from), worth - way - room, UNFIT)
+        offers = self._offers(tables, prices, title, at, home, self._may(title, at, owner, came_from))
+        net, lack_it = offers[kernels.NET], self._sets_that_lack_it(tables, title, home)
+        if lack_it.any():
+            net[~lack_it & (offers[kernels.BONUS] <= 0)] = UNFIT
         order = np.argsort(-net, kind="stable")[: ALTERNATIVES + 1]
+        if net[order[0]] <= UNFIT:
+            order = np.array([home if home >= 0 else at])  # nowhere is room: it goes home, or stays
         best = int(order[0])
-        numbers = {
-            "value_there": float(worth[best]), "rate_there": float(known.rate[best]), "copies_there": float(known.copies[best]),
-            "cost": float(way[best]), "room_price": float(room[best]), "value_here": float(net[at]),
-            "value_home": float(net[home]) if home >= 0 else 0.0, "loss_here": float(worth[at]),
+        told: dict[str, float] = dict(zip(TOLD, offers[:, best].tolist(), strict=False))
+        numbers = told | {
+            "value_here": float(net[at]), "value_home": float(net[home]) if home >= 0 else 0.0,
+            "loss_here": float(offers[kernels.WORTH, at]),
         }  # fmt: skip
-        code = _code(best, at, home, float(known.bonus[best]), with_its_volumes=bool(lack_it[best]))
-        others = tuple(Choice(int(b), float(net[b])) for b in order[1:] if net[b] > UNFIT)
-        return Answer(best, float(net[best]), Reason(code, numbers), others)
+        code = _code(best, at, home, float(offers[kernels.BONUS, best]), with_its_volumes=bool(lack_it[best]))
+        others = tuple(
+            Choice(b, value)
+            for b, value in zip(order[1:].tolist(), net[order[1:]].tolist(), strict=True)
+            if value > UNFIT
+        )
+        return Answer(best, told["value_there"] - told["cost"] - told["room_price"], Reason(code, numbers), others)
 
-    def _of_title(self, tables: Tables, title: int, home: int) -> _Title:
-        """Return the title's present everywhere, without the copy in hand."""
-        w = tables.world
-        cells = slice(w.ptr[title], w.ptr[title + 1])
-        size, at = len(w.weight), w.place[cells]
-        copies, bonus, mult = np.zeros(size, np.int64), np.zeros(size), np.full(size, w.novelty)
-        fresh = np.ones(size, bool)
-        copies[at], bonus[at], mult[at], fresh[at] = w.copies[cells], w.bonus[cells], w.mult[cells], w.fresh[cells] == 1
-        for place, change in self._since.get(title, {}).items():
-            copies[place] += change
-            if change > 0:
-                bonus[place], fresh[place] = 0.0, False
-        if home >= 0:
-            copies[home] -= 1
-        rate = w.factor[title] * w.of_class[w.cls[title]] * mult
-        return _Title(np.maximum(copies, 0), np.asarray(rate, np.float64), bonus, fresh & (copies <= 0))
+    def _offers(self, tables: Tables, prices: Prices, title: int, at: int, home: int, may: Flags) -> Reals:
+        """Return what every place offers for the copy, a row each as in `kernels.offers`."""
+        places = self._snapshot.places
+        since = self._since.get(title)
+        more = np.array(list(since.items()), np.int64) if since else NOTHING_SINCE
+        offers = np.empty((kernels.OFFERS, len(places)))
+        kernels.offers(
+            tables.world, title, at, home, more, self._standing, places.room, places.room_total, may, self._lanes,
+            prices.room, prices.floor, prices.fresh, CROWDED_FROM, CROWDED_LOANS, offers,
+        )  # fmt: skip
+        return offers
 
-    def _sets_that_lack_it(self, tables: Tables, title: int, home: int) -> NDArray[np.bool_]:
+    def _sets_that_lack_it(self, tables: Tables, title: int, home: int) -> Flags:
         """Return where most of the other volumes of its work stand without it."""
         others = volumes.volumes_of(self._snapshot, title)
         if len(others) < 2:
             return np.zeros(len(self._snapshot.places), bool)
-        counts = [self._of_title(tables, int(t), home if t == title else -1).copies for t in others]
+        counts = [self._copies(tables, int(t), home if t == title else -1) for t in others]
         return volumes.where_lacking(np.array(counts), int(np.searchsorted(others, title)))
 
-    def _way(self, at: int) -> Reals:
-        """Return handling and transport from here to every place; staying costs nothing."""
-        places, lanes = self._snapshot.places, self._snapshot.lane_cost
-        cost = places.out_cost[at] + places.in_cost.astype(np.float64) + (0.0 if lanes is None else lanes[at])
-        cost[at] = 0.0
-        return np.asarray(cost)
+    def _copies(self, tables: Tables, title: int, home: int) -> NDArray[np.int64]:
+        """Return how many copies of a title each place has now, without one in hand that counts at `home`."""
+        w = tables.world
+        cells = slice(w.ptr[title], w.ptr[title + 1])
+        copies = np.zeros(len(w.weight), np.int64)
+        copies[w.place[cells]] = w.copies[cells]
+        for place, change in self._since.get(title, {}).items():
+            copies[place] += change
+        if home >= 0:
+            copies[home] -= 1
+        return np.maximum(copies, 0)
 
-    def _crowding(self, cls: int) -> Reals:
-        room = self._snapshot.places.room[:, cls]
-        fill = self._standing[:, cls] / np.maximum(room, 1)
-        over = np.clip((fill - CROWDED_FROM) / (1 - CROWDED_FROM), 0, 1) * CROWDED_LOANS
-        return np.where(room < 0, 0.0, over)
-
-    def _fits(
-        self, title: int, may: NDArray[np.bool_], at: int, home: int, owner: int, came_from: int
-    ) -> NDArray[np.bool_]:
-        """Return where the copy `may` go: room, float group, owner's consent, not back at once; home and here if nowhere else."""
-        snapshot, places, cls = self._snapshot, self._snapshot.places, self._snapshot.titles.cls[title]
-        total = self._standing.sum(1)
-        fits = ((places.room[:, cls] < 0) | (self._standing[:, cls] < places.room[:, cls])) & (
-            (places.room_total < 0) | (total < places.room_total)
-        )
+    def _may(self, title: int, at: int, owner: int, came_from: int) -> Flags:
+        """Return where the copy may go, whatever room there is: float group, owner's consent, not back at once."""
+        snapshot, places = self._snapshot, self._snapshot.places
+        may = np.ones(len(places), bool)
         if (group := int(snapshot.titles.float_group[title])) >= 0:
-            may = may & places.groups[group]
+            may &= places.groups[group]
         if snapshot.consent is not None:
-            may = may & snapshot.consent[owner][places.owner]
+            may &= snapshot.consent[owner][places.owner]
         if 0 <= came_from < len(places) and came_from != at:
-            may = may & (np.arange(len(places)) != came_from)
-        if (fits & may).any():
-            return np.asarray(fits & may)
-        last = np.zeros(len(places), bool)
-        last[home if home >= 0 else at] = True
-        return last
+            may[came_from] = False
+        return may
 
 
 def _code(best: int, at: int, home: int, bonus: float, *, with_its_volumes: bool) -> Code:

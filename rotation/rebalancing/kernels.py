@@ -324,3 +324,46 @@ def potentials(price: Array, tail: Array, head: Array, capacity: Array, cost: Ar
         if not changed:
             return sweep + 1
     return sweeps
+
+
+WORTH, WAY, ROOM, RATE, COPIES, BONUS, NET = range(7)  # rows of `offers`
+OFFERS = 7
+
+
+@compiled
+def offers(
+    w: Any, t: int, at: int, home: int, since: Array, standing: Array, room: Array, room_total: Array, may: Array, lanes: Array,
+    room_price: Array, floor: Array, fresh_price: Array, crowded_from: float, crowded_loans: float, out: Array,
+) -> None:  # fmt: skip
+    """Write to `out` (OFFERS x P) what each place offers for one more copy of title `t`; NET is NEVER where it may not go.
+
+    `since`: rows of a place and how many copies more it has than `w` knows. `home`: where the copy in hand still counts (-1:
+    nowhere). `lanes`: transport by origin and destination, or empty. `standing`: copies by place and class; a shelf filled from
+    `crowded_from` on costs up to `crowded_loans`.
+    """
+    k, size = w.cls[t], len(w.weight)
+    copies, mult, fresh = np.zeros(size, np.int64), np.full(size, np.float64(w.novelty)), np.ones(size, np.bool_)
+    out[BONUS] = 0.0
+    for i in range(w.ptr[t], w.ptr[t + 1]):
+        b = w.place[i]
+        copies[b], mult[b], fresh[b], out[BONUS, b] = w.copies[i], w.mult[i], w.fresh[i] == 1, w.bonus[i]
+    for i in range(len(since)):
+        b = since[i, 0]
+        copies[b] += since[i, 1]
+        if since[i, 1] > 0:
+            out[BONUS, b], fresh[b] = 0.0, False
+    if home >= 0:
+        copies[home] -= 1
+    for b in range(size):
+        held = max(copies[b], 0)
+        rate = w.factor[t] * w.of_class[k, b] * mult[b]
+        paid = out[BONUS, b] + floor[b, k] + (fresh_price[b] if fresh[b] and copies[b] <= 0 else 0.0)
+        out[WORTH, b] = one_more(rate, held, w.horizon, w.loan) * w.weight[b] * w.worth[t] + paid
+        over = (standing[b, k] / max(room[b, k], 1) - crowded_from) / (1.0 - crowded_from)
+        out[ROOM, b] = room_price[b, k] + (0.0 if room[b, k] < 0 else min(max(over, 0.0), 1.0) * crowded_loans)
+        lane = lanes[at, b] if len(lanes) else np.float32(0.0)
+        out[WAY, b] = 0.0 if b == at else np.float64(w.out_cost[at]) + w.in_cost[b] + lane
+        out[RATE, b], out[COPIES, b] = rate, held
+        fits = room[b, k] < 0 or standing[b, k] < room[b, k]
+        fits = fits and (room_total[b] < 0 or standing[b].sum() < room_total[b])
+        out[NET, b] = out[WORTH, b] - out[WAY, b] - out[ROOM, b] if fits and may[b] else NEVER
