@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     van_hours_per_day: float | None = Field(
         default=None, ge=0, description="Budget of van hours for picks, met by a price of the hour; empty: none."
     )
+    loan_cents: int = Field(
+        ge=0,
+        description="What a loan is worth to the city, in cents; 200: of a book for 40 yuan that is lent twenty times. "
+        "A visit that only picks ask for must be worth its way, and what is not comes back to the plan; 0: all are made.",
+    )
     desk_chance: float = Field(
         ge=0,
         le=1,

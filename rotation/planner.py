@@ -7,21 +7,23 @@ as it is.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from functools import partial
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Engine, insert, select, text
+from sqlalchemy import Connection, Engine, delete, insert, select, text
 from sqlalchemy.exc import OperationalError
 
 from config import Settings
 from config.figures import known
 from config.kafka import client
-from rotation import dispatch, floors, night, past, sets, visits, wanted
+from rotation import dispatch, floors, night, past, rounds, sets, visits, wanted
+from rotation.beyond import beyond
 from rotation.courier import store as courier
+from rotation.courier.day import Plan as Routed
 from rotation.courier.day import Solve, plan_day, solve_alone
 from rotation.courier.worker import Workers
 from rotation.dispatch.following import close_days_before
@@ -33,10 +35,11 @@ from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, dec
 from rotation.sets import OpenSet
 from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
+from rotation.store.places import PER_KM_LOANS
 from rotation.store.planned import is_planned, note_planned
 from rotation.store.reading import Names
 from rotation.store.snapshot import World, world
-from rotation.store.tables import day_plans, plans, runs, transfers
+from rotation.store.tables import day_plans, legs, plans, runs, transfers
 from solver.engines import Limits
 
 PLANNER_LOCK = 7_276_005  # key of the advisory lock: one planner at a time in the whole network
@@ -45,6 +48,8 @@ ORDER_WAIT = timedelta(
     days=3
 )  # what no desk or place has done by then, a closed day and its neighbours, it will not do
 CONSENT_WAIT = timedelta(days=7)  # in which an owner who is asked may answer; then the copy is planned anew
+A_ROUNDS_SHARE = 0.25  # of the first routing's time, for each round after it
+CARRIED = ("proposed", "approved")  # statuses of picks that a day's vans are planned for
 PLAIN = RebalancingSettings()
 
 
@@ -113,15 +118,16 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date, 
         _call_off_what_was_left(connection, day, now)
         close_days_before(driver(connection).cursor(), day)
         begin = time.perf_counter()
-        planned = _moves(connection, network, settings, day, now, memory or Memory())
+        decided = _moves(connection, network, settings, day, now, memory or Memory())
         plan_s = time.perf_counter() - begin
-        unserved = _routes(connection, network, settings, day, now)
+        unserved = _routes(connection, network, settings, day, now, decided)
         routes_s = time.perf_counter() - begin - plan_s
         orders = _approve_and_order(connection, network, day, now) if settings.approval == "automatic" else 0
         note_planned(connection, day)
         tell_pages(connection)
         count = len(connection.execute(select(runs.c.run_id).where(runs.c.day == day)).all())
         connection.commit()
+        planned = _told(connection, day)
     return Report(day=day, plan_s=plan_s, routes_s=routes_s, runs=count, unserved=unserved, orders=orders, **planned)
 
 
@@ -142,21 +148,31 @@ def alone(connection: Connection) -> Iterator[None]:
 # --- 1. What should move ----------------------------------------------------------------------------------------------
 
 
+class _Decided(NamedTuple):
+    """What this night decided, and what it was decided from."""
+
+    found: World
+    chosen: RebalancingSettings
+    plan: Plan
+
+
 def _moves(
     connection: Connection, network: Network, settings: Settings, day: date, now: datetime, memory: Memory
-) -> dict[str, Any]:
-    """Decide the day's picks and keep them with the night's prices, unless that was done before."""
-    row = connection.execute(select(plans).where(plans.c.day == day)).first()
-    if row is None:
-        found = memory.world = nights_world(connection, network, settings, day, now, memory.world)
-        chosen = rebalancing_settings(settings, found.season)
-        decided = plan(found.snapshot, chosen, settings.seed)
-        _keep(connection, network, day, found, decided, settings.seed)
-        if settings.publish_targets:
-            plan_id = f"plan-{day:%Y%m%d}"
-            wanted.publish(driver(connection), plan_id, found, decided.rates, decided.prices, chosen)
-        connection.commit()
-        row = connection.execute(select(plans).where(plans.c.day == day)).one()
+) -> _Decided | None:
+    """Decide the day's picks and keep them with the night's prices; None where that was done before."""
+    if connection.execute(select(plans).where(plans.c.day == day)).first() is not None:
+        return None
+    found = memory.world = nights_world(connection, network, settings, day, now, memory.world)
+    chosen = rebalancing_settings(settings, found.season)
+    decided = _Decided(found, chosen, plan(found.snapshot, chosen, settings.seed))
+    _keep(connection, network, day, decided, settings)
+    _propose(connection, network, day, found, decided.plan)
+    return decided
+
+
+def _told(connection: Connection, day: date) -> dict[str, Any]:
+    """Return what the night's report tells of the day's plan."""
+    row = connection.execute(select(plans).where(plans.c.day == day)).one()
     return {
         "plan_id": row.plan_id,
         "moves": row.moves,
@@ -176,19 +192,18 @@ def nights_world(
     return visits.credited(connection, network, found, day)
 
 
-def _keep(connection: Connection, network: Network, day: date, found: World, decided: Plan, seed: int) -> None:
-    """Write a night's decision; its moves are proposed until someone, or the setting, approves the day.
-
-    Those to an owner who is asked first wait for that; those held back are kept to be compared with the others.
-    """
-    plan_id = f"plan-{day:%Y%m%d}"
+def _keep(connection: Connection, network: Network, day: date, made: _Decided, settings: Settings) -> None:
+    """Write a night's prices and figures, in place of those of the round before."""
+    found, chosen, decided = made
+    plan_id = _plan_id(day)
+    connection.execute(delete(plans).where(plans.c.plan_id == plan_id))
     connection.execute(
         insert(plans),
         {
             "plan_id": plan_id,
             "day": day,
             "snapshot_at": found.at,
-            "seed": seed,
+            "seed": settings.seed,
             "moves": len(decided.moves),
             "value_loans": decided.value,
             "bound_loans": decided.bound,
@@ -197,18 +212,40 @@ def _keep(connection: Connection, network: Network, day: date, found: World, dec
         },
     )
     night.keep(connection, plan_id, decided, found.names)
+    if settings.publish_targets:
+        wanted.publish(driver(connection), plan_id, found, decided.rates, decided.prices, chosen)
+
+
+def _plan_id(day: date) -> str:
+    return f"plan-{day:%Y%m%d}"
+
+
+def _propose(connection: Connection, network: Network, day: date, found: World, decided: Plan) -> None:
+    """Write a night's moves in place of the round before's; they are proposed until someone, or the setting, approves them.
+
+    Those to an owner who is asked first wait for that; those held back are kept to be compared with the others.
+    """
+    plan_id = _plan_id(day)
+    before = select(transfers.c.transfer_id).where(transfers.c.plan_id == plan_id)
+    connection.execute(delete(legs).where(legs.c.transfer_id.in_(before)))
+    connection.execute(delete(transfers).where(transfers.c.plan_id == plan_id))
     open_sets, asks = sets.still_open(driver(connection), day), _asks(network, found)
-    decided_on = visits.Decided(plan_id, day, visits.planned_for(network, day))
-    on = {**dict.fromkeys(network.place, day), **decided_on.on}  # what has no home leaves whenever it can
+    on = {**dict.fromkeys(network.place, day), **visits.planned_for(network, day)}  # what has no home leaves when it can
     moved = [move for move in decided.moves if move.origin != move.destination]  # what has no home may stay
     rows = [
         _transfer(move, found, plan_id, on, "asked" if asks(move) else "proposed")
         | {"set_id": _set(open_sets, move, found)}
         for move in moved
     ] + [_transfer(move, found, plan_id, on, "held_back") | {"set_id": None} for move in decided.held_back]
-    visits.announce(connection, network, decided_on, found, rows)  # before its own moves wait too
     if rows:
         connection.execute(insert(transfers), rows)
+
+
+def _announce(connection: Connection, network: Network, day: date, found: World) -> None:
+    """Announce the visits that the night decided on, with the moves that stand."""
+    decided_on = visits.Decided(_plan_id(day), day, visits.planned_for(network, day))
+    rows = connection.execute(select(transfers).where(transfers.c.plan_id == decided_on.plan_id)).mappings().all()
+    visits.announce(connection, network, decided_on, found, rows)
 
 
 def _set(open_sets: Sequence[OpenSet], move: Move, found: World) -> str | None:
@@ -254,6 +291,8 @@ def _transfer(move: Move, found: World, plan_id: str, on: Mapping[str, date], st
 
 def _details(network: Network, decided: Plan, names: Names) -> dict[str, Any]:
     """Return what the page shows of a plan beside its moves."""
+    ways = [(names.places[move.origin], names.places[move.destination]) for move in decided.moves]
+    more = beyond(network, ways, PER_KM_LOANS)
     return {
         "gap": decided.gap,
         "move_price": decided.prices.move,
@@ -263,6 +302,8 @@ def _details(network: Network, decided: Plan, names: Names) -> dict[str, Any]:
         "seconds": dict(decided.seconds),
         "lost_to_owners": decided.lost_to_owners,
         "lost_to_lots": decided.lost_to_lots,
+        "cost_of_crates": more.crates,
+        "cost_of_lanes": more.lanes,
         "held_back": len(decided.held_back),
         "refused": {why: len(rows) for why, rows in decided.refused.items()},
         "floors": [_floor(one, names) for one in decided.floors],
@@ -288,18 +329,80 @@ def _floor(floor: Floor, names: Names) -> dict[str, Any]:
 # --- 2. Which vans carry it -------------------------------------------------------------------------------------------
 
 
-def _routes(connection: Connection, network: Network, settings: Settings, day: date, now: datetime) -> int:
-    """Plan the day's runs for all that waits and all that was decided; a day that is ordered stays. Count the unserved."""
+def _routes(
+    connection: Connection, network: Network, settings: Settings, day: date, now: datetime, decided: _Decided | None
+) -> int:
+    """Plan the day's runs for all that waits and all that was decided; a day that is ordered stays. Count the unserved.
+
+    Picks that no van is worth sending for are decided anew, where it was decided tonight.
+    """
     ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
     if not {"ordered", "done"} & set(ordered):
-        waiting = past.to_carry(connection, network, day)
-        announced = visits.announced(connection, day)
         with searching(settings, settings.route_seconds) as search:
-            planned = plan_day(network, day, waiting, now, search=search, announced=announced)
-        courier.write_days(connection, planned, now)
-        connection.commit()
+            vans = _Vans(connection, network, settings, day, now, search)
+            first = vans.route()
+        if decided and settings.loan_cents:
+            with searching(settings, A_ROUNDS_SHARE * settings.route_seconds) as vans.search:
+                _with_the_vans(vans, decided, first)
+    if decided:
+        _announce(connection, network, day, decided.found)
+    connection.commit()
     unserved = connection.execute(select(day_plans.c.unserved).where(day_plans.c.day == day)).scalars()
     return sum(len(some) for some in unserved)
+
+
+@dataclass
+class _Vans:
+    """The day's routing, as often as it is asked; hubs whose crates are the same are not solved again."""
+
+    connection: Connection
+    network: Network
+    settings: Settings
+    day: date
+    now: datetime
+    search: Solve
+    worth: rounds.Worth = field(default_factory=dict)  # of the picks last routed
+    last: Routed | None = None
+
+    def route(self) -> Routed:
+        """Route all that waits and all that is decided, and write it in place of what was routed before."""
+        waiting = past.to_carry(self.connection, self.network, self.day)
+        self.worth = self._worth()
+        known = self.last.hubs if self.last else ()
+        self.last = plan_day(
+            self.network, self.day, waiting, self.now, search=self.search,
+            announced=visits.announced(self.connection, self.day), worth=self.worth, known=known,
+        )  # fmt: skip
+        courier.write_days(self.connection, self.last, self.now)
+        return self.last
+
+    def _worth(self) -> rounds.Worth:
+        if not self.settings.loan_cents:
+            return {}
+        of_plan = (transfers.c.day == self.day) & (transfers.c.kind == "pick") & transfers.c.status.in_(CARRIED)
+        columns = (transfers.c.transfer_id, transfers.c.reason["code"].astext, transfers.c.gain_loans)
+        picks = ((one, code, gain) for one, code, gain in self.connection.execute(select(*columns).where(of_plan)))
+        return rounds.worth(picks, self.settings.loan_cents)
+
+
+def _with_the_vans(vans: _Vans, decided: _Decided, routed: Routed) -> None:
+    """Decide anew without what no van will do, two or three rounds in all, and let the best of them stand."""
+    loan_cents, (found, chosen, _) = vans.settings.loan_cents, decided
+
+    def attempt(closed: rounds.Closed) -> rounds.Round:
+        snapshot = rounds.without(found.snapshot, closed, found.names.place_row)
+        other = plan(snapshot, chosen, vans.settings.seed)
+        _propose(vans.connection, vans.network, vans.day, found, other)
+        return rounds.judged(other, vans.route(), vans.worth, loan_cents)
+
+    first = rounds.judged(decided.plan, routed, vans.worth, loan_cents)
+    tried = rounds.together(first, lambda one: rounds.unvisited(one.routed, vans.worth, vans.network), attempt)
+    best = rounds.best(tried)
+    if best is not first:
+        _keep(vans.connection, vans.network, vans.day, decided._replace(plan=best.decided), vans.settings)
+    if best is not tried[-1]:
+        _propose(vans.connection, vans.network, vans.day, found, best.decided)
+        courier.write_days(vans.connection, best.routed, vans.now)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ it with its list where that, and what waits for the room already, is worth the w
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
@@ -75,9 +75,11 @@ def credited(connection: Connection, network: Network, found: World, day: date) 
     return replace(found, snapshot=replace(found.snapshot, places=replace(places, visit_price=left)))
 
 
-def _waiting(connection: Connection, network: Network, day: date) -> tuple[Counter[str], Counter[str]]:
-    """Count by place what is on its way there, and what waits there to be fetched."""
-    carried = open_transfers(connection, network, day)
+def _waiting(
+    connection: Connection, network: Network, day: date, without: Set[str] = frozenset()
+) -> tuple[Counter[str], Counter[str]]:
+    """Count by place what is on its way there, and what waits there to be fetched, but for some transfers."""
+    carried = [one for one in open_transfers(connection, network, day) if one.transfer_id not in without]
     return Counter(one.to_place for one in carried), Counter(one.at for one in carried if one.where is Where.PLACE)
 
 
@@ -88,7 +90,7 @@ def announce(
     rooms = {place: day for place, day in night.on.items() if network.place[place].by_appointment}
     if not rooms:
         return
-    to, there = _waiting(connection, network, night.day)
+    to, there = _waiting(connection, network, night.day, {one["transfer_id"] for one in moves})
     price = dict(zip(found.names.places, found.snapshot.places.visit_price.tolist(), strict=True))
     for place, day in rooms.items():
         take, bring = _list(moves, place, "from", "to"), _list(moves, place, "to", "from")

@@ -54,27 +54,23 @@ def plan_day(
     search: Solve,
     announced: Visits | None = None,
     direct_fill_copies: int | None = None,
-    worth_cents_per_copy_day: int | None = None,
+    worth: Worth | None = None,
+    known: Iterable[HubDay] = (),
 ) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
     `search` solves a hub's problem: `solve_alone`, or the solver workers. Places by appointment are visited on `announced` days
-    only; None: on any that their calendar allows. Lanes of at least `direct_fill_copies` go direct;
-    None: all go through a hub. With `worth_cents_per_copy_day` a stop is served where its copies, times the days they have
-    waited, are worth the way; None: every stop must be served.
+    only; None: on any that their calendar allows. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
+    A stop only for transfers that have a `worth` (cents) is served where they are worth the way; every other must be. A hub's
+    day that is `known` with the same crates is not solved again.
 
     Raises
     ------
     PlanRefused
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
-    found = list(open_transfers)
-    worth = None if worth_cents_per_copy_day is None else Worth(worth_cents_per_copy_day, _waited_days(found, now))
-    return plan_days(Calendar(network, announced), [day], found, Now(day, now), search, direct_fill_copies, worth)
-
-
-def _waited_days(open_transfers: Iterable[OpenTransfer], now: datetime) -> dict[str, int]:
-    return {one.transfer_id: max(0, (now - one.since).days) for one in open_transfers if one.since}
+    calendar = Calendar(network, announced)
+    return plan_days(calendar, [day], open_transfers, Now(day, now), search, direct_fill_copies, worth, known)
 
 
 def plan_days(
@@ -85,12 +81,13 @@ def plan_days(
     search: Solve,
     direct_fill_copies: int | None,
     worth: Worth | None = None,
+    known: Iterable[HubDay] = (),
 ) -> Plan:
     """Plan some consecutive days as `plan_day` does; direct crates that no run has room for go through their hub after all."""
     through = list(itineraries(open_transfers, calendar, now))
     found = through if direct_fill_copies is None else direct(through, calendar, direct_fill_copies)
     made = crates(found, calendar.network.network.copies_per_crate)
-    hubs = plan_hubs(calendar, days, made, search, worth=worth)
+    hubs = plan_hubs(calendar, days, made, search, known, worth)
     if left := _direct_left_out(made, hubs):
         found = [one if new.transfer.transfer_id in left else new for one, new in zip(through, found, strict=True)]
         made = crates(found, calendar.network.network.copies_per_crate)

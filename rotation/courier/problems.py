@@ -35,17 +35,8 @@ class Errand:
         return self.place
 
 
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """What leaving a stop out would forgo: so much a copy for each day that it has waited, so that none waits for ever."""
-
-    cents_per_copy_day: int
-    waited_days: Mapping[str, int]  # by transfer
-
-    def of(self, crates: Iterable[Crate]) -> int:
-        """Return what carrying these crates is worth."""
-        days = (1 + self.waited_days.get(transfer, 0) for crate in crates for transfer in crate.transfers)
-        return self.cents_per_copy_day * sum(days)
+Worth = Mapping[str, int]  # what leaving a transfer for another day would forgo, in cents, by its id
+VISITS_OF_A_COPY = 2  # one fetches it and one brings it: each is worth half of what carrying it is worth
 
 
 def hub_problem(
@@ -53,7 +44,7 @@ def hub_problem(
 ) -> Problem:
     """Return the routing problem of a hub's vans on a day; crates of other hubs or days, and of trunks, are left aside.
 
-    Without `worth` every stop must be served; with it, those that are worth the way.
+    Every stop must be served but those whose crates hold only transfers that have a `worth`: where they are worth the way.
 
     Raises
     ------
@@ -144,9 +135,17 @@ def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Wor
         deliver=len(errand.deliver),
         collect=len(errand.collect),
         due_s=_due_s(calendar, place.id, day) if errand.collect else None,
-        prize_cents=worth.of([*errand.deliver, *errand.collect]) if worth else None,
+        prize_cents=_prize([*errand.deliver, *errand.collect], worth or {}),
         priority=min(100, copies),
     )
+
+
+def _prize(crates: Iterable[Crate], worth: Worth) -> int | None:
+    """Return what visiting for these crates is worth, in cents; None where a transfer in them has to go."""
+    transfers = [transfer for crate in crates for transfer in crate.transfers]
+    if not all(transfer in worth for transfer in transfers):
+        return None
+    return sum(worth[transfer] for transfer in transfers) // VISITS_OF_A_COPY
 
 
 def _due_s(calendar: Calendar, place: str, day: date) -> int | None:

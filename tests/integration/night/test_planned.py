@@ -19,7 +19,7 @@ from rotation.planner import plan_night, rebalancing_settings
 from rotation.review import NothingThere, answer_owner
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
-from rotation.store.tables import copies, movements, outbox, plans, transfers
+from rotation.store.tables import copies, legs, movements, outbox, plans, transfers
 from rotation.why import NoNight, not_there
 from tests.integration.night.small_city import (
     LENT_IN_THE_ROOM_EVERY_MONTH,
@@ -92,6 +92,25 @@ def planned(city: Engine, network: Network = NETWORK, **changes: Any) -> list[An
     plan_night(city, network, settings(**changes), TODAY)
     with city.connect() as connection:
         return list(connection.execute(select(transfers).order_by(transfers.c.transfer_id)))
+
+
+@pytest.mark.parametrize(
+    ("loan_cents", "gives"), [(1, {"centre"}), (100_000, {"centre", "branch"}), (0, {"centre", "branch"})]
+)
+def test_a_visit_that_no_pick_is_worth_is_not_made_and_the_night_is_planned_without_it(
+    city: Engine, loan_cents: int, gives: set[str]
+):
+    with city.begin() as connection:
+        connection.execute(update(copies).where(copies.c.copy_id == "c9").values(place_id="branch"))
+        connection.execute(update(movements).where(movements.c.copy_id == "c9").values(place_id="branch"))
+        set_clock(connection, standing_at(MORNING))
+    rows = planned(city, loan_cents=loan_cents)
+    assert {row.from_place_id for row in rows} == gives
+    with city.connect() as connection:
+        told = connection.execute(select(plans.c.moves)).scalars().all()
+        of_moves = set(connection.execute(select(legs.c.transfer_id)).scalars())
+    assert told == [len(rows)]
+    assert of_moves == {row.transfer_id for row in rows}
 
 
 def ask(city: Engine, **asked: Any) -> str:

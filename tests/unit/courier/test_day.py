@@ -121,19 +121,23 @@ def test_a_place_that_opens_too_late_for_the_cut_off_is_served_by_a_later_van():
     assert {run.van for run in runs(found, "east") for stop in run.stops if stop.place == "late"} == {"e2"}
 
 
-def served_after(days_waited: int) -> tuple[set[str], list[str]]:
-    now = morning_of(MONDAY).at
-    slow = [replace(one, since=now - timedelta(days=days_waited)) for one in (waiting("mill", "quay"),)]
+def served_for(cents: int, *others: OpenTransfer) -> tuple[set[str], list[str]]:
+    pick = waiting("mill", "quay")
     found = plan_day(
-        town(), MONDAY, slow, now, search=partial(solve_alone, time_s=0.5, seed=1), worth_cents_per_copy_day=100
-    )
+        town(), MONDAY, [pick, *others], morning_of(MONDAY).at, search=partial(solve_alone, time_s=0.5, seed=1),
+        worth={pick.transfer_id: cents},
+    )  # fmt: skip
     verdicts = [stop.why["verdict"] for hub_day in found.hubs for stop in hub_day.unserved if stop.why]
     return {stop.place for run in runs(found, "east") for stop in run.stops}, verdicts
 
 
-def test_a_stop_waits_until_its_copies_are_worth_the_way():
-    assert served_after(0) == (set(), ["costs_more"])
-    assert served_after(150) == ({"mill"}, [])
+def test_a_stop_is_made_where_what_it_fetches_is_worth_the_way():
+    assert served_for(200) == (set(), ["costs_more"])
+    assert served_for(40_000) == ({"mill"}, [])
+
+
+def test_a_pick_goes_along_where_a_van_calls_anyway():
+    assert served_for(0, waiting("mill", "west", 2)) == ({"mill"}, [])
 
 
 def everyone_twice(problem: Problem) -> Solution:
