@@ -6,7 +6,7 @@ PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ASSETS := $(if $(wildcard package.json),node_modules/.installed)
-BENCHES := demonstration streams world demand planner routes solver solver_edits web sip2 twin
+BENCHES := demonstration streams world demand planner rounds routes solver solver_edits web sip2 twin
 RUFF_PATHS := rotation streams solver city config infra tests $(wildcard bench)
 
 .DEFAULT_GOAL := help

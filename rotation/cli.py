@@ -287,7 +287,7 @@ def why(copy: Annotated[str, typer.Argument(help="The copy's id.")], as_json: Js
     def show(answer: dict[str, Any]) -> None:
         _pairs({name: answer[name] for name in ("copy", "title", "state", "place", "since")})
         for one in answer["transfers"]:
-            said = f"{one['why']['zh']}\n{one['why']['en']}"
+            said = "\n".join(f"{one['why'][code]} {one['worth'][code]}" for code in ("zh", "en"))
             Console().print(f"\n{one['from']} → {one['to']} ({one['kind']}, {one['status']})\n{said}", highlight=False)
 
     with _beside() as (_, _network, engine), engine.connect() as connection:

@@ -14,7 +14,7 @@ from rotation.sets import COMING
 from rotation.store.clock import read_clock
 from rotation.store.tables import copies, transfers
 from rotation.web.language import CHINESE, ENGLISH, language
-from rotation.web.reasons import sentence
+from rotation.web.reasons import sentence, worth
 
 OWN = {
     CHINESE: "图书馆系统自己的调运：预约或归还原馆。",
@@ -97,6 +97,7 @@ def _transfer(row: Any) -> dict[str, Any]:
         "day": row.day,
         "gain_loans": row.gain_loans,
         "why": {code: _sentence(row.reason, code) for code in (CHINESE, ENGLISH)},
+        "worth": {code: worth(row.reason, row.gain_loans, language(code)) for code in (CHINESE, ENGLISH)},
         "reason": row.reason,
     }
 

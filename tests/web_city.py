@@ -25,6 +25,7 @@ PAGES = (  # that a person who signed in may open
     "/rejections",
     "/feeds",
     "/prices",
+    "/why-not",
     "/sets",
     "/decisions",
     "/password",

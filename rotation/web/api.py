@@ -6,8 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from rotation import review, sets, status, visits
+from rotation import review, sets, status, visits, what_if, why
+from rotation.coverage import Added
 from rotation.dispatch import receipts
+from rotation.network import Tier
+from rotation.rebalancing.what_if import Change
 from rotation.store.engine import driver
 from rotation.web import balance, night, notices
 from rotation.web import day as days
@@ -100,6 +103,65 @@ def read_night(connection: Database, place: Plain = "") -> night.Night:
     if found is None:
         raise HTTPException(404, "no night")
     return found
+
+
+@router.get("/why-not", responses={404: {"description": "No night was planned yet"}})
+def read_why_not(web: Context, title: Plain, place: Plain) -> dict[str, Any]:
+    """Return why no copy of a title goes to a place, at the last night's prices, or the transfer that brings it."""
+    try:
+        with web.engine.connect() as connection:
+            return why.not_there(connection, web.network, web.settings, title, place)
+    except why.NoNight as error:
+        raise HTTPException(404, str(error)) from error
+
+
+class Place(BaseModel):
+    """Where a place is, or would be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(max_length=200, pattern=NO_NUL)
+    lat: float = Field(ge=-90, le=90)
+    lon: float = Field(ge=-180, le=180)
+
+
+class NewPlace(Place):
+    """One that there is not yet."""
+
+    tier: Tier = Tier.ROOM
+
+
+class WhatIf(BaseModel):
+    """What would be different; left out: as it is. `capacity`: what a place takes in and gives away, times so much."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    moves: int | None = Field(default=None, ge=0, le=1_000_000)
+    move_price: float | None = Field(default=None, ge=0)
+    equity: float | None = Field(default=None, ge=0)
+    fresh_bonus: float | None = Field(default=None, ge=0)
+    floor_bonus: float | None = Field(default=None, ge=0)
+    capacity: dict[str, float] = Field(default={}, max_length=1000)
+    closed: list[str] = Field(default=[], max_length=1000)
+    added: list[NewPlace] = Field(default=[], max_length=100)
+    moved: list[Place] = Field(default=[], max_length=100)
+
+
+@router.post("/what-if", responses={400: {"description": "It cannot be, with the reason"}})
+def ask_what_if(web: Context, asked: WhatIf) -> dict[str, Any]:
+    """Plan today beside itself with a change and return both; takes seconds, and nothing is kept."""
+    change = Change(asked.moves, asked.move_price, asked.equity, asked.fresh_bonus, asked.floor_bonus)
+    places: dict[str, Any] = {
+        "capacity": asked.capacity,
+        "closed": asked.closed,
+        "added": [Added(one.id, one.lat, one.lon, one.tier) for one in asked.added],
+        "moved": {one.id: (one.lat, one.lon) for one in asked.moved},
+    }
+    try:
+        with web.engine.connect() as connection:
+            return what_if.beside_todays(connection, web.network, web.settings, change, **places)
+    except ValueError as error:
+        raise HTTPException(400, str(error)) from error
 
 
 @router.get("/sets")

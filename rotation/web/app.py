@@ -33,6 +33,7 @@ from rotation.web import (
     lists,
     placement,
     prices,
+    questions,
     sets,
     sheet,
     shell,
@@ -45,7 +46,22 @@ from rotation.web.permissions import unlisted
 from rotation.web.render import ASSETS, HERE, page
 from rotation.web.words import N_
 
-PAGES = (shell, today, imbalance, lists, prices, sets, decide, sheet, account, health, placement, events_in, api)
+PAGES = (
+    shell,
+    today,
+    imbalance,
+    lists,
+    prices,
+    questions,
+    sets,
+    decide,
+    sheet,
+    account,
+    health,
+    placement,
+    events_in,
+    api,
+)
 ROUTERS: tuple[APIRouter, ...] = tuple(module.router for module in PAGES)
 LARGEST_BODY_BYTES = 1_000_000  # of a form or a decision; batches of events have an edge of their own
 POOL = 12  # sync routes run in threads; two connections a request at most
@@ -107,6 +123,7 @@ async def _listening(app: FastAPI) -> AsyncIterator[None]:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+    app.state.web.works.close()
     app.state.web.engine.dispose()
 
 

@@ -17,6 +17,7 @@ from rotation.web.balance import Recent
 from rotation.web.language import Language, chosen
 from rotation.web.live import Live
 from rotation.web.permissions import allowed
+from rotation.web.work import Works
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Web:
     live: Live
     tries: auth.Tries = field(default_factory=auth.Tries)
     balance: Recent = field(default_factory=Recent)
+    works: Works = field(default_factory=Works)
 
 
 class SignInNeeded(Exception):

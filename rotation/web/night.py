@@ -63,6 +63,8 @@ class Night:
     van_hour_price: float
     lost_to_owners: float
     lost_to_lots: float
+    cost_of_crates: float  # beyond what the circulation charges, as cost_of_lanes: rotation.beyond
+    cost_of_lanes: float
     held_back: int
     floors: tuple[Floor, ...]
     floors_unset: tuple[Mapping[str, str], ...]
@@ -88,6 +90,8 @@ def last(connection: Connection, place: str = "") -> Night | None:
         van_hour_price=told.get("van_hour_price", 0.0),
         lost_to_owners=told["lost_to_owners"],
         lost_to_lots=told.get("lost_to_lots", 0.0),
+        cost_of_crates=told.get("cost_of_crates", 0.0),
+        cost_of_lanes=told.get("cost_of_lanes", 0.0),
         held_back=told.get("held_back", 0),
         floors=tuple(sorted(floors, key=lambda floor: (-floor.costs, -floor.missing, floor.place, floor.cls or ""))),
         floors_unset=tuple(told.get("floors_unset", ())),

@@ -36,6 +36,8 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "GET /rejections": ANY_PERSON,
         "GET /feeds": ANY_PERSON,
         "GET /prices": ANY_PERSON,
+        "GET /why-not": ANY_PERSON,
+        "GET /what-if": DECIDES,  # it plans the night twice
         "GET /sets": ANY_PERSON,
         "POST /sets": DECIDES,
         "POST /sets/{set_id}/cancel": DECIDES,
@@ -69,6 +71,8 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "GET /api/rejections": ANY_PERSON,
         "GET /api/feeds": ANY_PERSON,
         "GET /api/night": ANY_PERSON,
+        "GET /api/why-not": ANY_PERSON,
+        "POST /api/what-if": DECIDES,
         "GET /api/sets": ANY_PERSON,
         "POST /api/sets": DECIDES,
         "POST /api/sets/{set_id}/cancel": DECIDES,

@@ -102,6 +102,20 @@ def _said(reason: Mapping[str, Any], language: Language) -> str:
     return language.say(SHORT[code]) if code in SHORT else code
 
 
+WORTH = N_(
+    "It brings %(gain).2f expected loans, in eight of ten cases %(low).2f to %(high).2f. For it the day's next move was left "
+    "out, worth %(price).2f at most, and on the shelf there a copy worth %(room).2f."
+)
+
+
+def worth(reason: Mapping[str, Any], gain_loans: float | None, language: Language) -> str:
+    """Return a move's gain with its interval and what it displaced; empty where the night told none."""
+    if gain_loans is None or not {"gain_low", "gain_high", "price", "room_price"} <= reason.keys():
+        return ""
+    ends = {"low": reason["gain_low"], "high": reason["gain_high"]}
+    return language.say(WORTH, gain=gain_loans, price=reason["price"], room=reason["room_price"], **ends)
+
+
 def obstacle(why: Mapping[str, Any], language: Language) -> str:
     """Return what `solver.explain` found when serving it was tried: the verdict, and what blocks the van that comes nearest."""
     verdict = language.say(VERDICTS[why["verdict"]]) if why.get("verdict") in VERDICTS else ""

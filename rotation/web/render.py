@@ -24,6 +24,7 @@ from rotation.web.language import CHINESE, ENGLISH, Language, language
 HERE = Path(__file__).parent
 ASSETS = HERE.parent.parent / "node_modules"
 DAY_HOUR_MINUTE = {CHINESE: "M月d日 HH:mm", ENGLISH: "d MMM HH:mm"}
+MACROS = ("live", "decision_forms", "at_work", "places_choice", "why_not_form", "numbers")
 COLOURS = 10  # of runs, in app.css
 
 
@@ -37,9 +38,9 @@ def environment(code: str) -> Environment:
     )  # fmt: skip
     made.install_gettext_translations(spoken.messages, newstyle=True)  # type: ignore[attr-defined]
     made.globals.update(language=spoken, words=words, word=partial(words.word, spoken), colours=COLOURS)
-    macros: Any = made.get_template("macros.html").module
-    made.globals.update(live=macros.live, decision_forms=macros.decision_forms)  # a part alone runs no imports
     made.filters.update(quoted=partial(quote, safe=""), number=partial(_number, spoken), km=partial(_km, spoken))
+    macros: Any = made.get_template("macros.html").module
+    made.globals.update({name: getattr(macros, name) for name in MACROS})  # a part alone runs no imports
     return made
 
 

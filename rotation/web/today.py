@@ -16,7 +16,7 @@ from rotation.review import Subject
 from rotation.web import chart, geography
 from rotation.web import day as days
 from rotation.web.context import Context, Database, InLanguage, Web, network_now
-from rotation.web.reasons import obstacle, sentence
+from rotation.web.reasons import obstacle, sentence, worth
 from rotation.web.render import COLOURS, page
 
 router = APIRouter()
@@ -163,8 +163,9 @@ def transfer(request: Request, transfer_id: str, web: Context, connection: Datab
     found = days.transfer_of(connection, transfer_id)
     if found is None:
         raise HTTPException(404, "transfer")
-    reason = sentence(found[0].reason, language)
-    return page(request, "transfer.html", transfer=found[0], way=found[1], reason=reason, tab="today")
+    one, way = found
+    said = sentence(one.reason, language), worth(one.reason, one.gain_loans, language)
+    return page(request, "transfer.html", transfer=one, way=way, tab="today", reason=said[0], worth=said[1])
 
 
 @router.get("/today/map.json", include_in_schema=False)

@@ -126,6 +126,27 @@ LIMITS = {
     "in_copies": N_("no more copies can be taken in"),
     "worth": N_("every copy is worth more elsewhere"),
 }
+NUMBERS = {  # of reasons; rates are loans a week, the rest copies, weeks or expected loans
+    "waiting": N_("Readers waiting there"),
+    "copies_here": N_("Copies here"),
+    "copies_there": N_("Copies there"),
+    "rate_here": N_("Loans a week here"),
+    "rate_there": N_("Loans a week there"),
+    "idle_weeks": N_("Weeks on the shelf without a loan"),
+    "loss_here": N_("Loans lost here"),
+    "value_there": N_("Loans gained there"),
+    "value_here": N_("Worth here"),
+    "value_home": N_("Worth at home"),
+    "cost": N_("Handling and transport, in loans"),
+    "price": N_("What every move must bring"),
+    "prices": N_("Prices of shelf, intake and move"),
+    "room_price": N_("Price of shelf room there"),
+    "net": N_("What remains"),
+    "weight_here": N_("Weight of fairness here"),
+    "weight_there": N_("Weight of fairness there"),
+    "gain_low": N_("Gain, 10 % mark"),
+    "gain_high": N_("Gain, 90 % mark"),
+}
 
 
 def word(language: Language, words: Mapping[str, str], code: str) -> str:

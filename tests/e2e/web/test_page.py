@@ -9,11 +9,12 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import insert, select, text, update
 
 from rotation.store.tables import alerts, day_plans, runs, stops
+from tests import web_city
 from tests.e2e.web.conftest import DESK, PHONE, Open, Served
 from tests.web_city import DAY, demo
 
 AXE = Path("node_modules/axe-core/axe.min.js")
-PAGES = ("/today", "/imbalance", "/alerts", "/rejections", "/feeds", "/prices", "/sets", "/decisions", "/password")
+PAGES = (*(page for page in web_city.PAGES if "?" not in page), "/what-if")
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
 HEADINGS = {
@@ -187,3 +188,25 @@ def test_a_database_away_for_a_while_is_told_and_the_page_goes_on_without_reload
     expect(page.locator("tr", has_text="after-the-storm")).to_be_visible()
     expect(banner).to_be_hidden()
     assert page.evaluate("window.neverReloaded")
+
+
+def test_a_change_is_planned_beside_today_while_one_waits_and_drawn(open_as: Open):
+    page = open_as("dispatcher", "zh")
+    page.click("nav a[href='/what-if']")
+    page.fill("[name=moves]", "500")
+    page.select_option("[name=closed]", demo().places[6].id)
+    page.click("main button.primary")
+    expect(page.locator("#answer[data-answered]")).to_be_visible()
+    expect(page.locator("#answer rect")).to_have_count(18)
+    expect(page.locator("#answer")).to_contain_text("改变后")
+    expect(page.locator("[name=moves]")).to_have_value("500")
+    assert faults(page) == []
+
+
+def test_a_question_that_cannot_be_answered_says_so_where_one_waits(open_as: Open):
+    page = open_as("viewer")
+    page.goto("/imbalance")
+    page.fill("main [name=title]", "t-unheard")
+    page.select_option("main [name=place]", demo().places[6].id)
+    page.click("main form[action='/why-not'] button")
+    expect(page.locator("#answer")).to_contain_text("no night has been planned yet")
