@@ -140,10 +140,8 @@ class Rotation(Nobody):
             return None
         recently = self._week * DAYS_A_WEEK - returned["moved"] < self.settings.ping_pong_weeks * DAYS_A_WEEK
         came_from = np.where(recently, returned["came_from"], -1)
-        columns = (returned["title"], returned["back"], returned["home"], came_from)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        answers = [self._placer.place(t, at, home=home, came_from=came).place for t, at, home, came in rows]
-        return np.array(answers, np.int32)
+        answers = self._placer.places(returned["title"], returned["back"], returned["home"], came_from)
+        return answers.astype(np.int32)
 
     def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
         """Tell the desk where shelves have room again."""

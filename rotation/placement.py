@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from rotation.demand import Rates
 from rotation.rebalancing import kernels, volumes, world
@@ -92,6 +92,31 @@ class Placer:
             self._count(title, home, answer.place)
             self._standing[answer.place, self._snapshot.titles.cls[title]] += 1
         return answer
+
+    def places(
+        self, titles: ArrayLike, at_places: ArrayLike, homes: ArrayLike, came_from: ArrayLike
+    ) -> NDArray[np.int64]:
+        """Return where `place` would send copies, one after the other, of a city without owners and float groups."""
+        tables, prices, snapshot = self._tables, self._prices, self._snapshot
+        t, at, home, came = (np.asarray(column, np.int64) for column in (titles, at_places, homes, came_from))
+        if tables is None or prices is None or len(snapshot.places.groups) or snapshot.consent is not None:
+            rows = zip(*(column.tolist() for column in (t, at, home, came)), strict=True)
+            return np.array(
+                [self.place(t, at, home=home, came_from=came).place for t, at, home, came in rows], np.int64
+            )
+        distinct, row = np.unique(t, return_inverse=True)
+        since = np.zeros((len(distinct), len(snapshot.places)), np.int64)
+        for i, title in enumerate(distinct.tolist()):
+            known = self._since.get(title, {})
+            since[i, list(known)] = list(known.values())
+        answers = np.empty(len(t), np.int64)
+        kernels.places(
+            tables.world, t, row, at, home, came, since, self._standing, snapshot.places.room, snapshot.places.room_total,
+            self._lanes, prices.room, prices.floor, prices.fresh, CROWDED_FROM, CROWDED_LOANS, answers,
+        )  # fmt: skip
+        for title, origin, destination in zip(t.tolist(), home.tolist(), answers.tolist(), strict=True):
+            self._count(title, origin, destination)
+        return answers
 
     def lent(self, title: int, place: int) -> None:
         """Make room where a copy was lent: it left the shelf, and still counts at its place."""

@@ -367,3 +367,40 @@ def offers(
         fits = room[b, k] < 0 or standing[b, k] < room[b, k]
         fits = fits and (room_total[b] < 0 or standing[b].sum() < room_total[b])
         out[NET, b] = out[WORTH, b] - out[WAY, b] - out[ROOM, b] if fits and may[b] else NEVER
+
+
+@compiled
+def places(
+    w: Any, titles: Array, row: Array, ats: Array, homes: Array, came_from: Array, since: Array, standing: Array, room: Array,
+    room_total: Array, lanes: Array, room_price: Array, floor: Array, fresh_price: Array, crowded_from: float,
+    crowded_loans: float, answers: Array,
+) -> None:  # fmt: skip
+    """Write to `answers` the place of the best offer for each copy, counting each there before the next.
+
+    `row`: each copy's row of `since` (by title x P), which is counted on, as is `standing`.
+    """
+    size = len(w.weight)
+    out, may, more = np.empty((OFFERS, size)), np.ones(size, np.bool_), np.empty((size, 2), np.int64)
+    for i in range(len(titles)):
+        n, known = 0, since[row[i]]
+        for b in range(size):
+            if known[b] != 0:
+                more[n, 0], more[n, 1] = b, known[b]
+                n += 1
+        not_back = came_from[i] >= 0 and came_from[i] != ats[i]
+        if not_back:
+            may[came_from[i]] = False
+        offers(
+            w, titles[i], ats[i], homes[i], more[:n], standing, room, room_total, may, lanes, room_price, floor, fresh_price,
+            crowded_from, crowded_loans, out,
+        )  # fmt: skip
+        if not_back:
+            may[came_from[i]] = True
+        best = np.argmax(out[NET])
+        if out[NET, best] <= NEVER:
+            best = homes[i] if homes[i] >= 0 else ats[i]
+        if homes[i] >= 0:
+            known[homes[i]] -= 1
+        known[best] += 1
+        standing[best, w.cls[titles[i]]] += 1
+        answers[i] = best

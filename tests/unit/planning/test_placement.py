@@ -92,3 +92,13 @@ def test_an_unknown_title_goes_as_set_and_an_unknown_desk_is_refused():
     assert desk(night()).place(77, 2, home=1).place == 1
     with pytest.raises(ValueError, match="place 9"):
         desk(night()).place(0, 9)
+
+
+@pytest.mark.parametrize("consent", [None, np.ones((1, 1), bool)])
+def test_many_at_once_are_answered_as_one_after_the_other(consent: object):
+    tight = replace(night(room=[2, 1, 3, 9]), consent=consent, lane_cost=np.eye(4, dtype=np.float32)[::-1])
+    one_by_one, at_once = desk(tight), desk(tight)
+    rows = [(0, n % 4, (n * 3) % 5 - 1, (n * 7) % 5 - 1) for n in range(12)]
+    for half in (rows[:6], rows[6:]):
+        expected = [one_by_one.place(t, at, home=home, came_from=came).place for t, at, home, came in half]
+        assert at_once.places(*zip(*half, strict=True)).tolist() == expected
