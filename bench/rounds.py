@@ -73,7 +73,7 @@ class Day:
         first = self._attempt(rounds.Closed(), self.loan_cents)
         tried = rounds.together(
             first,
-            lambda one: rounds.unvisited(one.routed, self._worth(one.decided)),
+            lambda one: rounds.unvisited(one.routed, self._worth(one.decided), self.network),
             lambda closed: self._attempt(closed, self.loan_cents),
         )
         return rounds.best(tried), len(tried)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rotation.courier.day import Plan as Routed
+from rotation.network import Network
 from rotation.rebalancing.outcome import Code, Plan
 from rotation.rebalancing.snapshot import Snapshot
 
@@ -62,12 +63,18 @@ def best(rounds: Iterable[Round]) -> Round:
     return max(rounds, key=lambda one: one.remains_cents)
 
 
-def unvisited(routed: Routed, carried: Worth) -> Closed:
-    """Return what no van does: places not worth their visit give nothing; where a promise had to wait, nothing comes either."""
-    found = set()
-    for place, transfers in left_out(routed):
-        found |= {(End.LEAVES, place)} if transfers <= carried.keys() else {(End.LEAVES, place), (End.ARRIVES, place)}
-    return Closed(found)
+def unvisited(routed: Routed, carried: Worth, network: Network) -> Closed:
+    """Return what no van does, where one has left something out: the places that none calls at today give nothing.
+
+    That is more than what was left out: picks would only move on to the next place that no van is worth sending to. Where a
+    promise had to wait, nothing comes either.
+    """
+    left = list(left_out(routed))
+    called = {stop.place for hub_day in routed.hubs for run in hub_day.runs for stop in run.stops}
+    called |= {hub.id for hub in network.hubs} - {place for place, _ in left}
+    waits = {place for place, transfers in left if not transfers <= carried.keys()}
+    gives_nothing = (set(network.place) - called | {place for place, _ in left}) if left else set()
+    return Closed({(End.LEAVES, place) for place in gives_nothing} | {(End.ARRIVES, place) for place in waits})
 
 
 def left_out(routed: Routed) -> Iterator[tuple[str, set[str]]]:
