@@ -1,6 +1,7 @@
 """The night's plan at several sizes, and what others make of the same night: one JSON line each.
 
     python -m bench.planner [66k] [250k] [1M] [3M] [10M] [--seed 1] [--threads 1] [--budget MOVES] [--alone]
+    python -m bench.planner growth        250k with copies, titles and places apart a quarter and four times; a process each
 
 Floors and quotas are on. `seconds` is the whole plan, rates to lists, on a compiled planner; `cold_s` is the first plan of the
 process (compiling, where the compiled loops are not on disk). `peak_mb` is the process's highest, the drawn night included.
@@ -11,11 +12,13 @@ import json
 import platform
 import resource
 import subprocess
+import sys
 import time
 from dataclasses import replace
+from itertools import chain
 
 from bench import baselines
-from bench.snapshots import SIZES, Size, night
+from bench.snapshots import GROWTH, SIZES, Size, night
 from rotation import demand
 from rotation.rebalancing import circulation, world
 from rotation.rebalancing.plan import plan
@@ -78,6 +81,12 @@ def others(snapshot: Snapshot, bound: float, moves: int, size: Size, seed: int, 
         print(json.dumps(line | {"share_of_bound_pct": share, "commit": commit()}), flush=True)
 
 
+def grow(seed: int) -> None:
+    """Measure each size of the growth in a process of its own, so that none shows another's memory."""
+    for name in sorted({size.name for sizes in GROWTH.values() for size in sizes}):
+        subprocess.run([sys.executable, "-m", "bench.planner", name, "--alone", "--seed", str(seed)], check=True)
+
+
 def main() -> None:
     """Measure the sizes asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,13 +96,16 @@ def main() -> None:
     parser.add_argument("--budget", type=int)
     parser.add_argument("--alone", action="store_true", help="leave out the other policies, which take minutes at 10M")
     chosen = parser.parse_args()
+    if chosen.sizes == ["growth"]:
+        grow(chosen.seed)
+        return
     settings = Settings(threads=chosen.threads, budget_moves=chosen.budget, rounds=20)
     begin = time.perf_counter()
     plan(night(SMALL, 0), settings)
     print(
         json.dumps({"figure": "cold", "cold_s": round(time.perf_counter() - begin, 2), "commit": commit()}), flush=True
     )
-    for size in SIZES:
+    for size in {size.name: size for size in (*SIZES, *chain.from_iterable(GROWTH.values()))}.values():
         if size.name in chosen.sizes:
             gap = 0.0045 if size.name == "10M" else settings.gap
             measure(size, chosen.seed, replace(settings, gap=gap), alone=chosen.alone)

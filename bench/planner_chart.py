@@ -1,8 +1,9 @@
-"""How the night's time and memory grow with copies: two small charts from what `bench.planner` recorded, as one SVG.
+"""How the night's time and memory grow, from what `bench.planner` recorded, as one SVG: whole cities, and each number apart.
 
     python -m bench.planner_chart [bench/results/planner.jsonl]
 
-Both axes are logarithmic, so that growth in proportion is a line as steep as the grey one.
+A row of charts for cities that grow in everything, one each for copies, titles and places alone. Both axes are logarithmic, so
+that growth in proportion is a line as steep as the grey one.
 """
 
 import json
@@ -12,93 +13,126 @@ from math import log10
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.snapshots import GROWTH, SIZES
+
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs/pictures/planner-growth.svg"
 PANEL, HEIGHT, MARGIN = 380, 300, 56
-LEAST_COPIES, MOST_COPIES = 30_000, 20_000_000
+Line = dict[str, Any]
 
 
-class Panel(NamedTuple):
-    """One chart: a figure of each line, what its axis is called, its range, and its limits by size as asked."""
+class Axis(NamedTuple):
+    """What a row of charts goes over: the number, its range, and the names of the sizes that are its points."""
 
-    figure: str
+    over: str
+    least: float
+    most: float
+    sizes: frozenset[str]
+
+
+class Figure(NamedTuple):
+    """A column of charts: a figure of each line, its range, and its limits by size as asked."""
+
+    name: str
     label: str
     least: float
     most: float
     asked: dict[str, float]
 
 
-PANELS = (
-    Panel("cpu_s", "processor seconds", 0.1, 1_000, {"66k": 1, "1M": 30, "10M": 720}),  # 6 minutes on two cores
-    Panel("peak_mb", "memory, MB", 100, 20_000, {"66k": 400, "1M": 1_000, "10M": 8_000}),
+AXES = (
+    Axis("copies", 30_000, 20_000_000, frozenset(size.name for size in SIZES)),
+    Axis("copies", 30_000, 2_000_000, frozenset(size.name for size in GROWTH["copies"])),
+    Axis("titles", 10_000, 400_000, frozenset(size.name for size in GROWTH["titles"])),
+    Axis("places", 30, 1_500, frozenset(size.name for size in GROWTH["places"])),
 )
-Line = dict[str, Any]
+FIGURES = (
+    Figure("cpu_s", "processor seconds", 0.1, 1_000, {"66k": 1, "1M": 30, "10M": 720}),  # 6 minutes on two cores
+    Figure("peak_mb", "memory, MB", 100, 20_000, {"66k": 400, "1M": 1_000, "10M": 8_000}),
+)
 
 
 def latest(lines: Iterable[Line]) -> list[Line]:
-    """Return the last plan without a budget of each size, in order of copies."""
+    """Return the last plan without a budget of each size, in order of copies, titles and places."""
     plans = {line["size"]: line for line in lines if line["figure"] == "plan" and line["budget"] is None}
-    return sorted(plans.values(), key=lambda line: int(line["copies"]))
+    return sorted(plans.values(), key=lambda line: (line["copies"], line["titles"], line["places"]))
 
 
 def chart(plans: Sequence[Line]) -> str:
-    """Draw both panels side by side."""
-    width = PANEL * len(PANELS)
+    """Draw a row of charts for each axis along which there are at least two points."""
+    drawn = [(axis, of) for axis in AXES if len(of := [line for line in plans if line["size"] in axis.sizes]) > 1]
+    width, height = PANEL * len(FIGURES), HEIGHT * len(drawn)
     opening = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {HEIGHT}" font-family="sans-serif" font-size="12">'
-        f'<rect width="{width}" height="{HEIGHT}" fill="white"/>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
+        f'<rect width="{width}" height="{height}" fill="white"/>'
     )
-    drawn = [mark for i, panel in enumerate(PANELS) for mark in _panel(panel, plans, i * PANEL)]
-    return "\n".join([opening, *drawn, "</svg>\n"])
+    marks = [
+        mark
+        for row, (axis, of) in enumerate(drawn)
+        for column, figure in enumerate(FIGURES)
+        for mark in _panel(axis, figure, of, column * PANEL, row * HEIGHT)
+    ]
+    return "\n".join([opening, *marks, "</svg>\n"])
 
 
-def _panel(panel: Panel, plans: Sequence[Line], left: int) -> list[str]:
-    def x(copies: float) -> float:
-        return left + MARGIN + _share(copies, LEAST_COPIES, MOST_COPIES) * (PANEL - 1.4 * MARGIN)
+def _panel(axis: Axis, figure: Figure, plans: Sequence[Line], left: int, top: int) -> list[str]:
+    def x(number: float) -> float:
+        return left + MARGIN + _share(number, axis.least, axis.most) * (PANEL - 1.4 * MARGIN)
 
     def y(value: float) -> float:
-        return HEIGHT - MARGIN - _share(value, panel.least, panel.most) * (HEIGHT - 1.7 * MARGIN)
+        return top + HEIGHT - MARGIN - _share(value, figure.least, figure.most) * (HEIGHT - 1.7 * MARGIN)
 
-    found = [(x(line["copies"]), y(line[panel.figure]), f"{line[panel.figure]:,.4g}") for line in plans]
+    found = [(x(line[axis.over]), y(line[figure.name]), f"{line[figure.name]:,.4g}") for line in plans]
     path = " ".join(f"{a:.1f},{b:.1f}" for a, b, _ in found)
     dots = [f'<circle cx="{a:.1f}" cy="{b:.1f}" r="4" fill="#1f77b4"/>' for a, b, _ in found]
     said = [f'<text x="{a - 6:.1f}" y="{b - 8:.1f}" text-anchor="end">{text}</text>' for a, b, text in found]
-    asked = [
-        f'<path d="M{x(line["copies"]) - 9:.1f} {y(panel.asked[line["size"]]):.1f}h18" stroke="#d62728" stroke-width="2"/>'
-        for line in plans
-        if line["size"] in panel.asked
-    ]
-    each = plans[0][panel.figure] / plans[0]["copies"]
-    ends = [(n, n * each) for n in (max(LEAST_COPIES, panel.least / each), min(MOST_COPIES, panel.most / each))]
-    (x0, y0), (x1, y1) = ((x(copies), y(value)) for copies, value in ends)
-    slope = f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="#bbb" stroke-dasharray="4 4"/>'
     return [
-        *_axes(panel, x, y),
-        slope,
+        *_axes(axis, figure, x, y),
+        _slope(axis, figure, plans[0], x, y),
         f'<polyline points="{path}" fill="none" stroke="#1f77b4"/>',
         *dots,
         *said,
-        *asked,
+        *_asked(axis, figure, plans, x, y),
     ]
+
+
+def _asked(axis: Axis, figure: Figure, plans: Sequence[Line], x: Any, y: Any) -> list[str]:
+    """Mark the limits, on the chart of whole cities."""
+    limits = [(line, figure.asked[line["size"]]) for line in plans if axis is AXES[0] and line["size"] in figure.asked]
+    return [
+        f'<path d="M{x(line[axis.over]) - 9:.1f} {y(limit):.1f}h18" stroke="#d62728" stroke-width="2"/>'
+        for line, limit in limits
+    ]
+
+
+def _slope(axis: Axis, figure: Figure, first: Line, x: Any, y: Any) -> str:
+    each = first[figure.name] / first[axis.over]
+    ends = [(n, n * each) for n in (max(axis.least, figure.least / each), min(axis.most, figure.most / each))]
+    (x0, y0), (x1, y1) = ((x(number), y(value)) for number, value in ends)
+    return f'<path d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}" stroke="#bbb" stroke-dasharray="4 4"/>'
 
 
 def _share(value: float, least: float, most: float) -> float:
     return log10(value / least) / log10(most / least)
 
 
-def _axes(panel: Panel, x: Any, y: Any) -> list[str]:
-    bottom, left, right = y(panel.least), x(LEAST_COPIES), x(MOST_COPIES)
-    found = [f'<path d="M{left:.0f} {y(panel.most):.0f}V{bottom:.0f}H{right:.0f}" fill="none" stroke="#333"/>']
-    for copies, name in ((100_000, "100 k"), (1_000_000, "1 M"), (10_000_000, "10 M")):
-        found.append(f'<text x="{x(copies):.0f}" y="{bottom + 18:.0f}" text-anchor="middle">{name}</text>')
+def _axes(axis: Axis, figure: Figure, x: Any, y: Any) -> list[str]:
+    bottom, left, right = y(figure.least), x(axis.least), x(axis.most)
+    found = [f'<path d="M{left:.0f} {y(figure.most):.0f}V{bottom:.0f}H{right:.0f}" fill="none" stroke="#333"/>']
+    found += [
+        f'<text x="{x(number):.0f}" y="{bottom + 18:.0f}" text-anchor="middle">{number:,}</text>'
+        for number in (10**power for power in range(1, 8))
+        if axis.least <= number <= axis.most
+    ]
     powers = (10**power for power in range(-1, 5))
     found += [
         f'<text x="{left - 6:.0f}" y="{y(value) + 4:.0f}" text-anchor="end">{value:,g}</text>'
         for value in powers
-        if panel.least <= value <= panel.most
+        if figure.least <= value <= figure.most
     ]
-    words = f"{panel.label} over copies; red: asked; grey: in proportion"
-    return [*found, f'<text x="{left:.0f}" y="20">{words}</text>']
+    of = "whole cities, red: asked" if axis is AXES[0] else f"{axis.over} alone"
+    words = f"{figure.label} over {axis.over} ({of})"
+    return [*found, f'<text x="{left:.0f}" y="{y(figure.most) - 14:.0f}">{words}</text>']
 
 
 def main() -> None:

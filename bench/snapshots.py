@@ -136,3 +136,9 @@ SIZES = (
     Size("3M", 3_000_000, 800_000, 800),
     Size("10M", 10_000_000, 2_000_000, 1_200),
 )
+MIDDLE = Size("250k", 250_000, 60_000, 200)
+GROWTH = {  # the middle size with one of its three numbers a quarter and four times as large
+    "copies": (Size("copies/4", 62_500, 60_000, 200), MIDDLE, Size("copiesx4", 1_000_000, 60_000, 200)),
+    "titles": (Size("titles/4", 250_000, 15_000, 200), MIDDLE, Size("titlesx4", 250_000, 240_000, 200)),
+    "places": (Size("places/4", 250_000, 60_000, 50), MIDDLE, Size("placesx4", 250_000, 60_000, 800)),
+}

@@ -1,7 +1,7 @@
 """The twin city's comparison: every policy on the same readers, seeds apart from those that parameters were chosen on.
 
     python -m bench.twin --small          two seeds of a tenth of the city, as found: three minutes
-    python -m bench.twin --jobs 2         the whole; goes on where it was stopped (--limit SECONDS)
+    python -m bench.twin                  the whole, on all cores; goes on where it was stopped (--limit SECONDS)
     python -m bench.twin calibrate        lanes, days on the way and the week's rhythm beside LibrariesWest's
     python -m bench.twin report           docs/twin.md and its charts from bench/results
 
@@ -10,6 +10,7 @@ Each figure is a JSON line in bench/results/twin.jsonl: scenario, seed, policy, 
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -57,12 +58,13 @@ SMALL = Form("twin-small.jsonl", TENTH, 39, 13, (16,), 16, 2, ("as_found",))  # 
 
 
 class Job(NamedTuple):
-    """One city with its readers, and which policies meet them at which budgets."""
+    """One city with its readers, and the policy that meets them."""
 
     scenario: str
     seed: int
     form: Form
-    runs: tuple[tuple[str, int], ...]
+    policy: str
+    moves: int
 
 
 def main() -> None:
@@ -86,7 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--policies", nargs="*", default=list(POLICIES), help="only these")
     parser.add_argument("--scenarios", nargs="*", help="only these")
     parser.add_argument("--budgets", nargs="*", type=int, help="only these moves a week")
-    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default: one a core")
     parser.add_argument("--limit", type=float, default=float("inf"), help="begin nothing new after so many seconds")
     return parser.parse_args()
 
@@ -97,35 +99,30 @@ def compare(form: Form, options: argparse.Namespace) -> None:
     with ProcessPoolExecutor(options.jobs) as pool, file.open("a", encoding="utf-8") as out:
         pending = [pool.submit(partial(_run, end=end), job) for job in jobs(form, options, _done(file))]
         for finished in as_completed(pending):
-            for line in finished.result():
+            if line := finished.result():
                 print(json.dumps(line), flush=True)
                 out.write(json.dumps(line) + "\n")
                 out.flush()
 
 
 def jobs(form: Form, options: argparse.Namespace, done: set[tuple[Any, ...]]) -> Iterator[Job]:
-    """Yield a job a scenario, seed and policy, without what was done before; curves over budgets are drawn as found."""
+    """Yield what was not done before, a city at a time; curves over budgets are drawn as found."""
     for seed in SEEDS_REPORTED[: options.seeds or form.seeds]:
         for scenario in options.scenarios or form.scenarios:
             budgets = options.budgets or (form.budgets if scenario == "as_found" else (form.middle,))
             for name in options.policies:
                 at = (form.middle,) if name in WITHOUT_BUDGET else budgets
-                left = tuple((name, moves) for moves in at if (scenario, seed, name, moves) not in done)
-                if left:
-                    yield Job(scenario, seed, form, left)
+                left = (moves for moves in at if (scenario, seed, name, moves) not in done)
+                yield from (Job(scenario, seed, form, name, moves) for moves in left)
 
 
 def _done(file: Path) -> set[tuple[Any, ...]]:
     return {(r["scenario"], r["seed"], r["policy"], r["moves_a_week"]) for r in twin_report.lines(file)}
 
 
-def _run(job: Job, end: float) -> list[dict[str, Any]]:
-    """Run a job's policies; what would begin after `end` is left for another time."""
-    found: list[dict[str, Any]] = []
-    for name, moves in job.runs:
-        if time.monotonic() < end:
-            found.append(_measure(_laboratory(job.scenario, job.seed, job.form), job, name, moves))
-    return found
+def _run(job: Job, end: float) -> dict[str, Any] | None:
+    """Run a job; what would begin after `end` is left for another time."""
+    return _measure(_laboratory(job.scenario, job.seed, job.form), job) if time.monotonic() < end else None
 
 
 @lru_cache(1)
@@ -134,15 +131,15 @@ def _laboratory(scenario: str, seed: int, form: Form) -> Laboratory:
     return Laboratory(read(NETWORK), found, seed, form.size, form.weeks)
 
 
-def _measure(lab: Laboratory, job: Job, name: str, moves: int) -> dict[str, Any]:
+def _measure(lab: Laboratory, job: Job) -> dict[str, Any]:
     begun = time.process_time()
-    measured = lab.measure(POLICIES[name](lab, moves), job.form.warm_weeks)
+    measured = lab.measure(POLICIES[job.policy](lab, job.moves), job.form.warm_weeks)
     seconds = round(time.process_time() - begun, 2)
     about = {
         "scenario": job.scenario,
         "seed": job.seed,
-        "policy": name,
-        "moves_a_week": moves,
+        "policy": job.policy,
+        "moves_a_week": job.moves,
         "middle": job.form.middle,
     }
     return {**about, "copies": job.form.size.copies, "weeks": job.form.weeks, **measured, "processor_s": seconds}

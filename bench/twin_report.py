@@ -14,6 +14,7 @@ from city.laboratory import POLICIES, SCENARIOS, SEEDS_TUNED
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIDENCE = 0.95
 OURS = ("picks", "placement", "both")
+BEST, THAT_MOVE = "both", ("rota", "min_max", "proportional", "greedy")
 COLOURS = {
     "none": "#888", "floating": "#b59b00", "rota": "#8c564b", "min_max": "#e377c2", "proportional": "#ff7f0e",
     "greedy": "#2ca02c", "picks": "#17a2b8", "placement": "#1f77b4", "both": "#d62728", "oracle": "#000",
@@ -52,6 +53,7 @@ def report(measured: Sequence[Line], whole: bool, calibration: Sequence[Line]) -
     parts += [_scenario(s.name, [line for line in measured if line["scenario"] == s.name]) for s in SCENARIOS]
     parts += [
         _curves([line for line in measured if line["scenario"] == "as_found"]),
+        _at_equal_km([line for line in measured if line["scenario"] == "as_found"]),
         _calibration(calibration),
         _seconds(measured),
     ]
@@ -171,6 +173,30 @@ def _points(measured: Iterable[Line], metric: str) -> dict[str, list[tuple[int, 
         if x:
             points[policy].append((moves, float(np.mean(x)), float(np.mean(y))))
     return points
+
+
+def _at_equal_km(measured: Sequence[Line]) -> str:
+    """Set ours beside each other policy that moves, seed by seed, at the other's kilometres on our curve over the budget."""
+    rows = ["| policy | moves a week | of the seeds | loans of ours beside it |", "|---|---|---|---|"]
+    ours = [line for line in measured if line["policy"] == BEST]
+    if len({line["moves_a_week"] for line in ours}) < 2:
+        return ""
+    others = sorted({(line["policy"], line["moves_a_week"]) for line in measured if line["policy"] in THAT_MOVE})
+    for policy, moves in others:
+        of = {line["seed"]: line for line in measured if (line["policy"], line["moves_a_week"]) == (policy, moves)}
+        leads = [lead for line in of.values() if (lead := _lead(line, ours)) is not None]
+        said = _interval(leads) if leads else "off our curve"
+        rows.append(f"| {policy.replace('_', ' ')} | {moves} | {len(leads)} of {len(of)} | {said} |")
+    return f"## At equal kilometres, as found: *{BEST}* beside the others\n\n" + "\n".join(rows) + "\n"
+
+
+def _lead(line: Line, ours: Iterable[Line]) -> float | None:
+    """Return by how many per cent our loans at a policy's kilometres pass its own; None where our curve does not reach them."""
+    curve = sorted((one["copy_km"], one["loans"]) for one in ours if one["seed"] == line["seed"])
+    if not curve or not curve[0][0] <= line["copy_km"] <= curve[-1][0]:
+        return None
+    loans = np.interp(line["copy_km"], *zip(*curve, strict=True))
+    return 100 * (float(loans) / line["loans"] - 1)
 
 
 WIDTH, HEIGHT, MARGIN = 720, 420, 60
