@@ -96,10 +96,11 @@ class Placer:
     def places(
         self, titles: ArrayLike, at_places: ArrayLike, homes: ArrayLike, came_from: ArrayLike
     ) -> NDArray[np.int64]:
-        """Return where `place` would send copies, one after the other, of a city without owners and float groups."""
+        """Return where `place` would send copies one after the other; quick where no owners, groups or volumes bind them."""
         tables, prices, snapshot = self._tables, self._prices, self._snapshot
         t, at, home, came = (np.asarray(column, np.int64) for column in (titles, at_places, homes, came_from))
-        if tables is None or prices is None or len(snapshot.places.groups) or snapshot.consent is not None:
+        bound = len(snapshot.places.groups) or snapshot.consent is not None or (snapshot.titles.volume_of >= 0).any()
+        if tables is None or prices is None or bound:
             rows = zip(*(column.tolist() for column in (t, at, home, came)), strict=True)
             return np.array(
                 [self.place(t, at, home=home, came_from=came).place for t, at, home, came in rows], np.int64

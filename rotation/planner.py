@@ -230,7 +230,10 @@ def _propose(connection: Connection, network: Network, day: date, found: World, 
     connection.execute(delete(legs).where(legs.c.transfer_id.in_(before)))
     connection.execute(delete(transfers).where(transfers.c.plan_id == plan_id))
     open_sets, asks = sets.still_open(driver(connection), day), _asks(network, found)
-    on = {**dict.fromkeys(network.place, day), **visits.planned_for(network, day)}  # what has no home leaves when it can
+    on = {
+        **dict.fromkeys(network.place, day),
+        **visits.planned_for(network, day),
+    }  # what has no home leaves when it can
     moved = [move for move in decided.moves if move.origin != move.destination]  # what has no home may stay
     rows = [
         _transfer(move, found, plan_id, on, "asked" if asks(move) else "proposed")
@@ -244,7 +247,8 @@ def _propose(connection: Connection, network: Network, day: date, found: World, 
 def _announce(connection: Connection, network: Network, day: date, found: World) -> None:
     """Announce the visits that the night decided on, with the moves that stand."""
     decided_on = visits.Decided(_plan_id(day), day, visits.planned_for(network, day))
-    rows = connection.execute(select(transfers).where(transfers.c.plan_id == decided_on.plan_id)).mappings().all()
+    of_plan = select(transfers).where(transfers.c.plan_id == decided_on.plan_id).order_by(transfers.c.transfer_id)
+    rows = [dict(row) for row in connection.execute(of_plan).mappings()]
     visits.announce(connection, network, decided_on, found, rows)
 
 

@@ -66,14 +66,15 @@ def best(rounds: Iterable[Round]) -> Round:
 def unvisited(routed: Routed, carried: Worth, network: Network) -> Closed:
     """Return what no van does, where one has left something out: the places that none calls at today give nothing.
 
-    That is more than what was left out: picks would only move on to the next place that no van is worth sending to. Where a
-    promise had to wait, nothing comes either.
+    That is more than what was left out: picks would only move on to the next place that no van is worth sending to. Places by
+    appointment are decided on for another day. Where a promise had to wait, nothing comes either.
     """
     left = list(left_out(routed))
     called = {stop.place for hub_day in routed.hubs for run in hub_day.runs for stop in run.stops}
     called |= {hub.id for hub in network.hubs} - {place for place, _ in left}
     waits = {place for place, transfers in left if not transfers <= carried.keys()}
-    gives_nothing = (set(network.place) - called | {place for place, _ in left}) if left else set()
+    today = {place.id for place in network.places if not place.by_appointment}
+    gives_nothing = (today - called | {place for place, _ in left}) if left else set()
     return Closed({(End.LEAVES, place) for place in gives_nothing} | {(End.ARRIVES, place) for place in waits})
 
 
