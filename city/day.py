@@ -437,10 +437,10 @@ def _belong(w: Land, s: State, c: int, to: int, day: int, new: bool) -> None:
         s.pairs[t, old].own -= 1
         if s.pairs[t, old].own == 0:
             s.pairs[t, old].left = day
-        if s.copies[c].came_from == to and day - s.copies[c].moved < BACK_AGAIN_DAYS:
-            s.counts[BACK_AGAIN] += 1
-        s.copies[c].came_from, s.copies[c].moved = old, day
-        s.counts[REHOMED] += 1
+        if s.copies[c].place != to:  # where a reader brought it, it is no move
+            s.counts[BACK_AGAIN] += s.copies[c].came_from == to and day - s.copies[c].moved < BACK_AGAIN_DAYS
+            s.copies[c].came_from, s.copies[c].moved = old, day
+            s.counts[REHOMED] += 1
     if s.pairs[t, to].own == 0 and day - s.pairs[t, to].left > w.truth[0].forgotten_weeks * 7:
         s.pairs[t, to].arrived = day
     s.pairs[t, to].own += 1

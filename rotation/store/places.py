@@ -147,10 +147,11 @@ STAFF_MINUTES = {
 
 
 def _trip_loans(network: Network, place: Place) -> float:
-    return HANDLING_LOANS + PER_KM_LOANS * _km_to_hub(network, place)
+    return HANDLING_LOANS + PER_KM_LOANS * km_to_hub(network, place)
 
 
-def _km_to_hub(network: Network, place: Place) -> float:
+def km_to_hub(network: Network, place: Place) -> float:
+    """Return how far a place is from the hub that serves it, as the crow flies; 0 where one of them is not located."""
     hub = network.hub_of(place.id)
     if hub is None or not place.located or not network.place[hub].located:
         return 0.0
@@ -166,12 +167,12 @@ COPIES_A_STOP = 50  # that a stop hands over and takes, hold shipments included:
 
 def _van_minutes(network: Network, places: Sequence[Place]) -> list[float]:
     """Return a copy's share of the drive to its place and of the stop there; a round serves some, so half the way counts."""
-    of_copies = [(_km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
+    of_copies = [(km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
     slots = [SLOT_MINUTES if place.kind is Kind.MACHINE else 0.0 for place in places]
     return [copies + slot for copies, slot in zip(of_copies, slots, strict=True)]
 
 
 def _visit_prices(network: Network, places: Sequence[Place]) -> list[float]:
     """Return what a visit by appointment costs: the drive there and back, half of it shared, and the stop, in loans."""
-    minutes = [_km_to_hub(network, place) / VAN_KM_H * 60 + STOP_MINUTES for place in places]
+    minutes = [km_to_hub(network, place) / VAN_KM_H * 60 + STOP_MINUTES for place in places]
     return [LOANS_A_MINUTE * m if place.by_appointment else 0.0 for place, m in zip(places, minutes, strict=True)]
