@@ -127,4 +127,5 @@ def test_a_van_calls_on_announced_days_only(city: Engine):
 def test_what_waits_in_the_room_is_fetched_when_it_is_worth_a_visit(city: Engine):
     travels(city, "c2", "c3", "c4", place="room", to="branch")
     planned(city, moves_per_day=0)
+    planned(city, TODAY + timedelta(days=1), moves_per_day=0)  # a night announces when it has routed
     assert days_of_collection(city) == {THURSDAY}
