@@ -40,6 +40,7 @@ SEED = 1
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PLACES = tuple(f"p{number:03d}" for number in range(500))
 PARTITIONS = 2
+LATELY = 262_000_000  # number of an event on the clock's last day: where days ago are told, no level is judged
 POSTGRES = {
     "shared_buffers": "1GB",
     "max_wal_size": "4GB",
@@ -323,7 +324,7 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
             " ON CONFLICT DO NOTHING"
         )
     workers = [bench.worker("watch", prefix), bench.relay()]
-    _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, 70_000_000 + rate), size))
+    _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, LATELY + rate), size))
     bench.send(prefix, batched(_watched(CopyAdded, rate), 100))
     _wait(
         lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched' AND state = 'on_shelf'") == len(PLACES)
@@ -356,7 +357,7 @@ def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -
     """Send background events at a steady rate and the watched loans among them; return when each was sent, by place."""
     sender, begin, sent = producer(bench.client), time.time(), dict[str, float]()
     loans, pause = _watched(CopyLoaned, rate + 9), seconds / len(PLACES)
-    for number, message in enumerate(batched(moves(rate * seconds, bench.copies, 80_000_000 + rate), size)):
+    for number, message in enumerate(batched(moves(rate * seconds, bench.copies, LATELY + 1_000_000 + rate), size)):
         time.sleep(max(begin + number * size / rate - time.time(), 0))
         sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)
         while len(sent) < (time.time() - begin) / pause and (loan := next(loans, None)):
