@@ -296,6 +296,7 @@ def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folde
             line.until(lambda: _heard(line) >= sent, "all events", SETTLED_S)
         row: dict[str, Any] = {"fault": fault.__name__, "events": sent, **counts(database), **watch.report()}
         ROWS.append(row)
+        assert _held(line) == len(values), "the sender told Kafka a message twice, or not at all"
         _compare(line, events, sent, bad)
         row["alerts"] = _compare_alerts(line, begin)
         print(json.dumps(row), flush=True)
@@ -321,6 +322,14 @@ def _compare(line: Line, events: list[dict[str, Any]], sent: int, bad: int) -> N
     assert counts(line.url)["rejected"] == bad
     assert standing(line.url) == fold(events)
     line.until(lambda: _audited(line.url) == [], "an audit that finds nothing, the last alerts counted")
+
+
+def _held(line: Line) -> int:
+    """How many messages Kafka holds."""
+    reader, events = consumer(line.client), topics(line.prefix).events
+    ends = reader.end_offsets([TopicPartition(events, one) for one in reader.partitions_for_topic(events) or ()])
+    reader.close()
+    return sum(ends.values())
 
 
 def _audited(url: str) -> list[Difference]:
