@@ -230,26 +230,23 @@ def _propose(connection: Connection, network: Network, day: date, found: World, 
     connection.execute(delete(legs).where(legs.c.transfer_id.in_(before)))
     connection.execute(delete(transfers).where(transfers.c.plan_id == plan_id))
     open_sets, asks = sets.still_open(driver(connection), day), _asks(network, found)
-    on = {
-        **dict.fromkeys(network.place, day),
-        **visits.planned_for(network, day),
-    }  # what has no home leaves when it can
+    decided_on = visits.Decided(plan_id, day, visits.planned_for(network, day))
+    on = {**dict.fromkeys(network.place, day), **decided_on.on}  # what has no home leaves whenever it can
     moved = [move for move in decided.moves if move.origin != move.destination]  # what has no home may stay
     rows = [
         _transfer(move, found, plan_id, on, "asked" if asks(move) else "proposed")
         | {"set_id": _set(open_sets, move, found)}
         for move in moved
     ] + [_transfer(move, found, plan_id, on, "held_back") | {"set_id": None} for move in decided.held_back]
+    visits.announce(connection, network, decided_on, found, rows)  # before its own moves wait too
     if rows:
         connection.execute(insert(transfers), rows)
 
 
-def _announce(connection: Connection, network: Network, day: date, found: World) -> None:
-    """Announce the visits that the night decided on, with the moves that stand."""
-    decided_on = visits.Decided(_plan_id(day), day, visits.planned_for(network, day))
-    of_plan = select(transfers).where(transfers.c.plan_id == decided_on.plan_id).order_by(transfers.c.transfer_id)
-    rows = [dict(row) for row in connection.execute(of_plan).mappings()]
-    visits.announce(connection, network, decided_on, found, rows)
+def _tell_of_visits(connection: Connection, day: date) -> None:
+    """Tell rooms of the visits that the night announced, with the moves that stand."""
+    of_plan = select(transfers).where(transfers.c.plan_id == _plan_id(day)).order_by(transfers.c.transfer_id)
+    visits.tell(connection, _plan_id(day), [dict(row) for row in connection.execute(of_plan).mappings()])
 
 
 def _set(open_sets: Sequence[OpenSet], move: Move, found: World) -> str | None:
@@ -349,7 +346,7 @@ def _routes(
             with searching(settings, A_ROUNDS_SHARE * settings.route_seconds) as vans.search:
                 _with_the_vans(vans, decided, first)
     if decided:
-        _announce(connection, network, day, decided.found)
+        _tell_of_visits(connection, day)
     connection.commit()
     unserved = connection.execute(select(day_plans.c.unserved).where(day_plans.c.day == day)).scalars()
     return sum(len(some) for some in unserved)

@@ -5,14 +5,14 @@ it with its list where that, and what waits for the room already, is worth the w
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from rotation.courier.calendar import Calendar, Visits
 from rotation.courier.legs import Where
@@ -75,22 +75,21 @@ def credited(connection: Connection, network: Network, found: World, day: date) 
     return replace(found, snapshot=replace(found.snapshot, places=replace(places, visit_price=left)))
 
 
-def _waiting(
-    connection: Connection, network: Network, day: date, without: Set[str] = frozenset()
-) -> tuple[Counter[str], Counter[str]]:
-    """Count by place what is on its way there, and what waits there to be fetched, but for some transfers."""
-    carried = [one for one in open_transfers(connection, network, day) if one.transfer_id not in without]
+def _waiting(connection: Connection, network: Network, day: date) -> tuple[Counter[str], Counter[str]]:
+    """Count by place what is on its way there, and what waits there to be fetched."""
+    carried = open_transfers(connection, network, day)
     return Counter(one.to_place for one in carried), Counter(one.at for one in carried if one.where is Where.PLACE)
 
 
 def announce(
     connection: Connection, network: Network, night: Decided, found: World, moves: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Announce the visits that a night decided on, each with its list (`order.visit`); `moves` are rows of transfers."""
+    """Announce the visits that a night decides on, in place of those of its round before; `moves` are rows of transfers."""
+    connection.execute(delete(visits).where(visits.c.plan_id == night.plan_id))
     rooms = {place: day for place, day in night.on.items() if network.place[place].by_appointment}
     if not rooms:
         return
-    to, there = _waiting(connection, network, night.day, {one["transfer_id"] for one in moves})
+    to, there = _waiting(connection, network, night.day)
     price = dict(zip(found.names.places, found.snapshot.places.visit_price.tolist(), strict=True))
     for place, day in rooms.items():
         take, bring = _list(moves, place, "from", "to"), _list(moves, place, "to", "from")
@@ -98,9 +97,15 @@ def announce(
             row = {"place_id": place, "day": day, "announced_at": found.at, "plan_id": night.plan_id}
             numbers = {"take": len(take) + there[place], "bring": len(bring) + to[place]}
             connection.execute(insert(visits), row | numbers)
-            told = {"type": "order.visit", "place": place, "day": day.isoformat(), **numbers}
-            message = told | {"list": {"take": take, "bring": bring}}
-            connection.execute(insert(outbox), {"topic": TOPIC, "key": place, "value": orjson.dumps(message)})
+
+
+def tell(connection: Connection, plan_id: str, moves: Sequence[Mapping[str, Any]]) -> None:
+    """Tell each room of its visit that a night announced, with its list (`order.visit`), once the night's moves stand."""
+    for one in connection.execute(select(visits).where(visits.c.plan_id == plan_id).order_by(visits.c.place_id)).all():
+        told = {"type": "order.visit", "place": one.place_id, "day": one.day.isoformat()}
+        lists = {"take": _list(moves, one.place_id, "from", "to"), "bring": _list(moves, one.place_id, "to", "from")}
+        message = told | {"take": one.take, "bring": one.bring, "list": lists}
+        connection.execute(insert(outbox), {"topic": TOPIC, "key": one.place_id, "value": orjson.dumps(message)})
 
 
 def _list(moves: Iterable[Mapping[str, Any]], place: str, here: str, there: str) -> list[dict[str, str]]:
