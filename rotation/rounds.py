@@ -14,7 +14,7 @@ from rotation.network import Network
 from rotation.rebalancing.outcome import Code, Plan
 from rotation.rebalancing.snapshot import Snapshot
 
-FURTHER_ROUNDS = 2  # after the first: a third closed nothing more on bench.rounds' days
+FURTHER_ROUNDS = 2  # after the first; on the days of bench.rounds one was enough
 MAY_WAIT = (Code.BORROWED_MORE, Code.STALE_HERE)  # made for loans alone; floors, sets and readers who wait are promises
 
 
