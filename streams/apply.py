@@ -109,7 +109,10 @@ class Writer:
         self._writing.close()
 
     def _prepare(self, messages: Sequence[Message], connection: Reconnecting) -> Batch:
-        ordered = tuple(sorted(messages, key=lambda message: message[:2]))
+        each = {
+            message[:2]: message for message in messages
+        }  # a partition given back to us is read anew: some come twice
+        ordered = tuple(each[at] for at in sorted(each))
         return self._packed(ordered, rows_.rows_of(ordered, self._edge(connection), self._refused_before), connection)
 
     def _packed(self, messages: tuple[Message, ...], rows: Rows, connection: Reconnecting) -> Batch:
@@ -161,7 +164,10 @@ class Writer:
                 self._next = {}
 
     def _missed(self, begins: dict[int, int], messages: Sequence[Message]) -> list[Message]:
-        """Return messages that Kafka holds before or between these; none where all gaps are real ones."""
+        """Return messages that Kafka holds before or between these, after those of the same partition that come before them.
+
+        None where all gaps are real ones.
+        """
         ends = dict(begins)
         for message in messages:
             begin = ends[message.partition]
@@ -173,7 +179,8 @@ class Writer:
                     missed[0].offset,
                     message.partition,
                 )
-                return missed
+                before = [one for one in messages if one.partition == message.partition and one.offset < begin]
+                return before + missed
             ends[message.partition] = message.offset + 1
         return []
 

@@ -132,6 +132,26 @@ def test_a_gap_that_kafka_confirms_is_passed_and_counted(writer: Writer, databas
         assert connection.execute("SELECT next_offset, gap_offsets FROM progress").fetchall() == [(8, 7)]
 
 
+def test_what_was_passed_by_between_two_messages_of_a_batch_is_written_in_its_place(database: str) -> None:
+    values = [orjson.dumps(told(CopyReturned(copy=f"c{n}", place="p2"), n)) for n in range(6)]
+    held = [Message(0, offset, value) for offset, value in enumerate(values)]
+    writer = Writer(database, city(), lambda _, begin, end: held[begin : min(end, begin + 1)])  # one at a time
+    writer.write(writer.prepare([held[0], held[1], held[4], held[5]]))
+    writer.close()
+    assert counts(database) == {"applied": 6}
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT next_offset, gap_offsets FROM progress").fetchall() == [(6, 0)]
+
+
+def test_a_message_that_comes_twice_in_a_batch_is_written_once(writer: Writer, database: str) -> None:
+    values = [orjson.dumps(told(CopyReturned(copy=f"c{n}", place="p2"), n)) for n in range(3)]
+    messages = [Message(0, offset, value) for offset, value in enumerate(values)]
+    writer.write(writer.prepare([*messages, *messages[1:]]))  # as after a rebalance that gave the partition back
+    assert counts(database) == {"applied": 3}
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT next_offset, gap_offsets FROM progress").fetchall() == [(3, 0)]
+
+
 def test_a_gap_that_kafka_does_not_confirm_is_not_passed(database: str) -> None:
     def silent(*_: int) -> list[Message]:
         writer.stopping.set()
