@@ -29,6 +29,7 @@ from rotation import rounds
 from rotation.courier.calendar import Calendar
 from rotation.courier.day import Solve, plan_day, plan_days, solve_alone
 from rotation.courier.legs import Now, OpenTransfer, Where
+from rotation.courier.problems import Worth
 from rotation.network import Network, read
 from rotation.rebalancing.outcome import Move, Plan
 from rotation.rebalancing.plan import plan
@@ -86,7 +87,7 @@ class Day:
         routed = plan_day(self.network, DAY, waiting, self._now, search=self._search, worth=worth)
         return rounds.judged(decided, routed, worth, loan_cents)
 
-    def _worth(self, decided: Plan) -> rounds.Worth:
+    def _worth(self, decided: Plan) -> Worth:
         return rounds.worth(((_id(one), str(one.reason.code), one.gain) for one in decided.moves), self.loan_cents)
 
     def _picks(self, moves: Iterable[Move]) -> Iterator[OpenTransfer]:

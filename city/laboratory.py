@@ -15,7 +15,7 @@ from city.arrays_driver import DAYS_A_WEEK, Feed, Policy, Week, run
 from city.model import Ints, Records, Size, Truth, World, build, shelf_rooms
 from rotation.network import Network, Place, Tier
 from rotation.rebalancing.snapshot import Places, Settings
-from rotation.store.places import PER_KM_LOANS, km_to_hub
+from rotation.store.places import PER_KM_LOANS
 
 WARM_WEEKS, YEAR_WEEKS = 26, 52
 CHANGE_WEEK = WARM_WEEKS + 13  # when demand shifts
@@ -27,9 +27,8 @@ BUDGETS_A_WEEK = (40, 80, 160, 320)  # shelf moves: the curves' points; equal fo
 MIDDLE_BUDGET = 160  # where policies are compared at equal moves
 
 IN_OUT_BY_TIER = (400, 160, 60, 20)  # copies a week that desk and shelf can take in or give away
-HANDLING = (
-    0.05  # of a copy at either end, in loans; the way between there and the hub comes to it, as on the real network
-)
+# Of a copy at either end, in loans; the way between there and the hub comes to it, as on the real network.
+HANDLING = 0.05
 SPECIAL_SHELF = 0.4  # share of a special group's shelf that should be filled: the floor
 MINUTES_PICKED, MINUTES_CHECKED_IN = 2.5, 0.5  # of staff, for a copy
 STALE_WEEKS = 52.0
@@ -127,7 +126,7 @@ def seen_places(network: Network) -> Places:
     special = np.array([c.special_group is not None for c in network.classes])
     through = np.array(IN_OUT_BY_TIER)[tiers]
     floor = np.floor(room * special * SPECIAL_SHELF).astype(np.int32)
-    trip = HANDLING + PER_KM_LOANS * np.array([km_to_hub(network, place) for place in network.places])
+    trip = HANDLING + PER_KM_LOANS * np.array([network.km_to_hub(place.id) for place in network.places])
     return Places.of(
         tiers, [place.population for place in network.places], classes=len(network.classes), room=room,
         in_copies=through, out_copies=through, in_cost=trip, out_cost=trip, class_floor=floor,
@@ -240,9 +239,8 @@ def _stand(world: World, stand: NDArray[np.int64]) -> Ints:
 # --- Policies ---------------------------------------------------------------------------------------------------------------
 
 Make = Callable[[Laboratory, int], Policy]
-NIGHT_ROUNDS = (
-    2  # of column generation: on seed 0 the loans of eight (434,538 beside 434,550) in two thirds of the time
-)
+# Of column generation: on seed 0 the loans of eight (434,538 beside 434,550) in two thirds of the time.
+NIGHT_ROUNDS = 2
 
 
 def _rotation(picks: bool, desk: bool, oracle: bool = False) -> Make:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from rotation.network import Network, distance_m
+from rotation.network import Network
 
 Way = tuple[str, str]  # from place, to place
 
@@ -23,31 +23,15 @@ class Beyond(NamedTuple):
 def beyond(network: Network, ways: Iterable[Way], per_km_loans: float) -> Beyond:
     """Return what picks cost beyond their charge; `per_km_loans`: a copy's share of a kilometre of a full crate."""
     picks = list(ways)
-    km = _Hubs(network)
     packed = [Counter(place for place, _ in picks), Counter(place for _, place in picks)]
     empty = sum(
-        -copies % network.network.copies_per_crate * km.to_hub(place)
+        -copies % network.network.copies_per_crate * network.km_to_hub(place)
         for ends in packed
         for place, copies in ends.items()
     )
-    return Beyond(per_km_loans * empty, per_km_loans * sum(km.between(*way) for way in picks))
+    return Beyond(per_km_loans * empty, per_km_loans * sum(_between_hubs_km(network, *way) for way in picks))
 
 
-class _Hubs:
-    """Kilometres, 0 where a place or its hub has no coordinates."""
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-
-    def to_hub(self, place: str) -> float:
-        return self._km(place, self.network.hub_of(place))
-
-    def between(self, origin: str, destination: str) -> float:
-        hub = self.network.hub_of(origin)
-        return self._km(hub, self.network.hub_of(destination)) if hub else 0.0
-
-    def _km(self, one: str, other: str | None) -> float:
-        place = self.network.place
-        if other is None or not (place[one].located and place[other].located):
-            return 0.0
-        return distance_m(place[one], place[other]) / 1000
+def _between_hubs_km(network: Network, origin: str, destination: str) -> float:
+    hub = network.hub_of(origin)
+    return network.km(hub, network.hub_of(destination)) if hub else 0.0

@@ -247,7 +247,7 @@ def plan(
 
     with _beside() as (settings, network, engine):
         with engine.connect() as connection:
-            today = read_clock(connection).now().astimezone(network.timezone).date()
+            today = network.day_of(read_clock(connection).now())
         report = plan_night(engine, network, settings, day.date() if day else today)
         _print(asdict(report), as_json, _pairs)
 
@@ -413,7 +413,7 @@ def list_visits(as_json: Json = False) -> None:
     from rotation.visits import coming
 
     with _beside() as (_, network, engine), engine.connect() as connection:
-        today = read_clock(connection).now().astimezone(network.timezone).date()
+        today = network.day_of(read_clock(connection).now())
         columns = ("place_id", "day", "announced_at", "take", "bring")
         _print([asdict(one) for one in coming(connection, today)], as_json, _table(*columns))
 

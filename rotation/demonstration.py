@@ -159,7 +159,7 @@ class Demonstration:
     def _planned(self) -> bool:
         with self.engine.connect() as connection:
             clock = read_clock(connection)
-            today = clock.now().astimezone(self.network.timezone).date()
+            today = self.network.day_of(clock.now())
             return is_planned(connection, today)
 
     def _in_kafka(self) -> int:

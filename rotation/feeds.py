@@ -78,9 +78,7 @@ def shown(say: Say) -> Ends:
     def refuse(refusals: Sequence[Refusal]) -> None:
         for edge, _, one in refusals:
             words = {"refused": edge, "field": one.field, "reason": one.reason, "message": one.message}
-            kept = one.original.decode(
-                "utf-8", "replace"
-            )  # which event: without what could name a reader, as it would be kept
+            kept = one.original.decode("utf-8", "replace")  # without what could name a reader, as it would be kept
             say(json.dumps(words | ({"event": kept} if kept else {}), ensure_ascii=False))
 
     return Ends(tell, refuse)

@@ -330,12 +330,26 @@ class Network(Strict):
 
     def hub_of(self, place_id: str) -> str | None:
         """Return the hub that serves a place: itself or its nearest ancestor that sorts; None where there is none."""
+        return next((place.id for place in self.upward(place_id) if place.hub), None)
+
+    def upward(self, place_id: str) -> Iterator[Place]:
+        """Yield a place and those that it is under, the nearest first; no more than there are, should they go round."""
         at: str | None = place_id
-        for _ in range(len(self.places) + 1):
-            if at is None or self.place[at].hub:
-                return at
+        for _ in self.places:
+            if at is None:
+                return
+            yield self.place[at]
             at = self.place[at].parent
-        return None
+
+    def km(self, one: str, other: str | None) -> float:
+        """Return the kilometres between two places as the crow flies; 0 where one of them is not located, or there is none."""
+        if other is None or not (self.place[one].located and self.place[other].located):
+            return 0.0
+        return distance_m(self.place[one], self.place[other]) / 1000
+
+    def km_to_hub(self, place_id: str) -> float:
+        """Return how far a place is from the hub that serves it, as `km` does."""
+        return self.km(place_id, self.hub_of(place_id))
 
     def district(self, place_id: str) -> frozenset[str]:
         """Return the places of a place's district: under the same district library, or under none as it is."""
@@ -349,10 +363,11 @@ class Network(Strict):
         return {district: frozenset(places) for district, places in mine.items()}
 
     def _district_of(self, place_id: str) -> str | None:
-        at: str | None = place_id
-        while at is not None and self.place[at].tier is not Tier.DISTRICT:
-            at = self.place[at].parent
-        return at
+        return next((place.id for place in self.upward(place_id) if place.tier is Tier.DISTRICT), None)
+
+    def day_of(self, at: datetime) -> date:
+        """Return the date on the wall clock at an instant."""
+        return at.astimezone(self.timezone).date()
 
     def instant(self, day: date, seconds_of_day: int) -> datetime:
         """Return the aware instant of a local time of day, `seconds_of_day` after midnight on the wall clock."""

@@ -34,5 +34,5 @@ def to_carry(connection: Connection, network: Network, day: date) -> list[OpenTr
     waiting = open_transfers(connection, network, day)
     if not stands_still(connection):
         return waiting
-    last = read_clock(connection).network_at.astimezone(network.timezone).date()
-    return [one for one in waiting if one.since and one.since.astimezone(network.timezone).date() == last]
+    last = network.day_of(read_clock(connection).network_at)
+    return [one for one in waiting if one.since and network.day_of(one.since) == last]

@@ -25,6 +25,7 @@ from rotation.beyond import beyond
 from rotation.courier import store as courier
 from rotation.courier.day import Plan as Routed
 from rotation.courier.day import Solve, plan_day, solve_alone
+from rotation.courier.problems import Worth
 from rotation.courier.worker import Workers
 from rotation.dispatch.following import close_days_before
 from rotation.network import Network
@@ -362,7 +363,7 @@ class _Vans:
     day: date
     now: datetime
     search: Solve
-    worth: rounds.Worth = field(default_factory=dict)  # of the picks last routed
+    worth: Worth = field(default_factory=dict)  # of the picks last routed
     last: Routed | None = None
 
     def route(self) -> Routed:
@@ -377,7 +378,7 @@ class _Vans:
         courier.write_days(self.connection, self.last, self.now)
         return self.last
 
-    def _worth(self) -> rounds.Worth:
+    def _worth(self) -> Worth:
         if not self.settings.loan_cents:
             return {}
         of_plan = (transfers.c.day == self.day) & (transfers.c.kind == "pick") & transfers.c.status.in_(CARRIED)

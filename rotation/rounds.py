@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from rotation.courier.day import Plan as Routed
+from rotation.courier.problems import Worth
 from rotation.network import Network
 from rotation.rebalancing.outcome import Code, Plan
 from rotation.rebalancing.snapshot import Snapshot
@@ -26,7 +27,6 @@ class End(StrEnum):
 
 
 Closed = frozenset[tuple[End, str]]  # places that no pick leaves, or comes to, today
-Worth = Mapping[str, int]  # cents, by the id of each transfer that may wait
 
 
 class Round(NamedTuple):

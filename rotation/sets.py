@@ -104,7 +104,7 @@ def ask(connection: Connection, network: Network, asked: Asked, *, who: str, at:
     NotPossible
         When place, class or titles are not known, or the days or the number cannot be.
     """
-    today = at.astimezone(network.timezone).date()
+    today = network.day_of(at)
     _check(connection, network, asked, today)
     wanted = sorted(set(asked.titles))
     number = connection.scalar(

@@ -46,8 +46,7 @@ class Decided(NamedTuple):
 
 def announced(connection: Connection, since: date) -> Visits:
     """Return the places and days of the visits from a day on."""
-    rows = connection.execute(select(visits.c.place_id, visits.c.day).where(visits.c.day >= since))
-    return frozenset((row.place_id, row.day) for row in rows)
+    return frozenset((visit.place_id, visit.day) for visit in coming(connection, since))
 
 
 def coming(connection: Connection, since: date) -> list[Visit]:

@@ -45,7 +45,7 @@ def beside_todays(
         if place not in other.place:
             raise ValueError(f"the network has no place {place!r}; see its file for the ids")
     now = read_clock(connection).now()
-    on = day or now.astimezone(network.timezone).date()
+    on = day or network.day_of(now)
     as_it_is, as_it_would_be = _night(connection, network, settings, now, on), None
     if other is not network:
         as_it_would_be = _night(connection, other, settings, now, on)

@@ -81,7 +81,7 @@ def _reason_against(
     if known is None:
         raise NoNight("no night has been planned yet, so nothing has a price: `rotation plan` makes one")
     now = read_clock(connection).now()
-    found = nights_world(connection, network, settings, now.astimezone(network.timezone).date(), now)
+    found = nights_world(connection, network, settings, network.day_of(now), now)
     title, place = found.names.title_row.get(title_id, -1), found.names.place_row.get(place_id, -1)
     chosen = rebalancing_settings(settings, found.season)
     return why_not(found.snapshot, Known(*known.of(found.names)), title, place, chosen)

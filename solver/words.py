@@ -77,9 +77,8 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     },
 }
 
-UNITS: dict[str, dict[Language, str]] = {
-    "crates": {"en": "crates", "zh": "箱"}
-}  # other dimensions are called as people call them
+# Other dimensions are called as people call them.
+UNITS: dict[str, dict[Language, str]] = {"crates": {"en": "crates", "zh": "箱"}}
 
 NO_SUCH_VAN: dict[Language, str] = {"en": "there is no van {van}", "zh": "没有车辆 {van}"}
 

@@ -109,9 +109,8 @@ class Writer:
         self._writing.close()
 
     def _prepare(self, messages: Sequence[Message], connection: Reconnecting) -> Batch:
-        each = {
-            message[:2]: message for message in messages
-        }  # a partition given back to us is read anew: some come twice
+        # Of a partition that was given back to us some come twice.
+        each = {message[:2]: message for message in messages}
         ordered = tuple(each[at] for at in sorted(each))
         return self._packed(ordered, rows_.rows_of(ordered, self._edge(connection), self._refused_before), connection)
 

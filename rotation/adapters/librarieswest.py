@@ -358,11 +358,6 @@ def happened(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Ite
     return chain.from_iterable(events(known, snapshot) for snapshot in snapshots)
 
 
-def batches(snapshots: Iterable[Snapshot], ledger: Ledger | None = None) -> Iterator[bytes]:
-    """Yield the same as CloudEvents batches."""
-    return map(orjson.dumps, in_batches(happened(snapshots, ledger), BATCH_EVENTS))
-
-
 def send(producer: Producer, topic: str, shown: Iterable[Snapshot]) -> Import:
     """Send consecutive snapshots to a topic, wait until the broker has all of it, and say what was sent.
 

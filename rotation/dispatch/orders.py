@@ -136,6 +136,7 @@ def _stop(connection: Connection, network: Network, stop: Row[Any]) -> Message:
         .distinct()
         .order_by(legs.c.crate_id)
     ).scalars()
+    take_out = to_take_out(connection, network, stop.run_id, stop.place_id)
     return {
         "position": stop.position,
         "place": stop.place_id,
@@ -143,9 +144,7 @@ def _stop(connection: Connection, network: Network, stop: Row[Any]) -> Message:
         "departs_at": stop.departs_at.isoformat(),
         "deliver": list(crates),
         "collect_crates": stop.collect_crates,
-        **(
-            {"take_out": take_out} if (take_out := to_take_out(connection, network, stop.run_id, stop.place_id)) else {}
-        ),
+        **({"take_out": take_out} if take_out else {}),
     }
 
 

@@ -121,7 +121,7 @@ class Places:
     class_floor: Ints  # P x K copies of a class that should stand there (special-group shelves)
     least_lot: Ints  # copies that come and go on a visit at least, or none (rooms that a keeper opens for it)
     visit_price: (
-        Floats  # loans that a visit costs, beyond what waits for it already: its moves bring as much, or there are none
+        Floats  # loans that a visit costs, beyond what waits for it: its moves bring as much, or there are none
     )
     out_minutes: Floats  # of staff, to pick a copy and send it
     in_minutes: Floats  # of staff, to receive and shelve one

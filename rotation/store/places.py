@@ -11,7 +11,7 @@ from psycopg import Connection
 from config.figures import known
 from rotation import floors
 from rotation.movements import State
-from rotation.network import Kind, Network, Place, Tier, distance_m
+from rotation.network import Kind, Network, Place, Tier
 from rotation.rebalancing import snapshot as arrays
 from rotation.store.reading import STATES, Fields, Names, Rows, fetched
 from rotation.store.stays import WEEK_S
@@ -92,7 +92,7 @@ def _floors(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return today's quotas of fresh copies (P), and how full special shelves should be (P x K)."""
     values = known()
-    due = floors.fresh_due(network, values, at.astimezone(network.timezone).date())
+    due = floors.fresh_due(network, values, network.day_of(at))
     quotas = np.array([due.get(place, 0) for place in names.places], np.int64)
     shelves = np.zeros((len(names.places), len(names.classes)), np.int32)
     for (place, cls), copies in floors.special_shelves(network, values).items():
@@ -147,15 +147,7 @@ STAFF_MINUTES = {
 
 
 def _trip_loans(network: Network, place: Place) -> float:
-    return HANDLING_LOANS + PER_KM_LOANS * km_to_hub(network, place)
-
-
-def km_to_hub(network: Network, place: Place) -> float:
-    """Return how far a place is from the hub that serves it, as the crow flies; 0 where one of them is not located."""
-    hub = network.hub_of(place.id)
-    if hub is None or not place.located or not network.place[hub].located:
-        return 0.0
-    return distance_m(place, network.place[hub]) / 1000
+    return HANDLING_LOANS + PER_KM_LOANS * network.km_to_hub(place.id)
 
 
 VAN_KM_H = 25.0  # on a round through a city, as the crow flies
@@ -167,12 +159,16 @@ COPIES_A_STOP = 50  # that a stop hands over and takes, hold shipments included:
 
 def _van_minutes(network: Network, places: Sequence[Place]) -> list[float]:
     """Return a copy's share of the drive to its place and of the stop there; a round serves some, so half the way counts."""
-    of_copies = [(km_to_hub(network, place) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP for place in places]
-    slots = [SLOT_MINUTES if place.kind is Kind.MACHINE else 0.0 for place in places]
-    return [copies + slot for copies, slot in zip(of_copies, slots, strict=True)]
+    return [
+        (network.km_to_hub(place.id) / VAN_KM_H * 60 / 2 + STOP_MINUTES) / COPIES_A_STOP
+        + (SLOT_MINUTES if place.kind is Kind.MACHINE else 0.0)
+        for place in places
+    ]
 
 
 def _visit_prices(network: Network, places: Sequence[Place]) -> list[float]:
     """Return what a visit by appointment costs: the drive there and back, half of it shared, and the stop, in loans."""
-    minutes = [km_to_hub(network, place) / VAN_KM_H * 60 + STOP_MINUTES for place in places]
-    return [LOANS_A_MINUTE * m if place.by_appointment else 0.0 for place, m in zip(places, minutes, strict=True)]
+    return [
+        LOANS_A_MINUTE * (network.km_to_hub(place.id) / VAN_KM_H * 60 + STOP_MINUTES) if place.by_appointment else 0.0
+        for place in places
+    ]

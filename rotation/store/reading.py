@@ -81,11 +81,14 @@ def read(
 
 # --- Rows as arrays ---------------------------------------------------------------------------------------------------------
 
+# What is on its way counts where it goes.
 _COPIES = """
     SELECT {copy}, {title}, {place}, {state}, {owner}, fixed::int4, (occurred_at IS NOT DISTINCT FROM added_at)::int4,
            date_part('epoch', occurred_at)
-    FROM copies WHERE {some}"""
-_COUNTS_AT = "CASE WHEN state IN ('in_transit', 'picked') THEN coalesce(to_place_id, place_id) ELSE place_id END"
+    FROM (SELECT copy_id, title_id, state, owner_id, fixed, occurred_at, added_at,
+          CASE WHEN state IN ('in_transit', 'picked') THEN coalesce(to_place_id, place_id) ELSE place_id END AS place_id
+          FROM copies) c
+    WHERE {some}"""
 _COPY_ROW: Fields = [
     ("title", "<i4"),
     ("place", "<i4"),
@@ -229,12 +232,15 @@ def _merged(
     """Read some of the copies, by an SQL condition, and put them in their places among the old ones."""
     reader = _Reader(connection, some)
     ids, old_at, at = _in_one_order(old_names, reader.copies.names)
-    names = Names(titles=reader.titles.names, copies=ids, **_ids_of(network))
+    names = Names(titles=reader.ids["title"].names, copies=ids, **_ids_of(network))
     copies = np.empty(len(ids), _COPY_ROW)
     copies[old_at], copies[at] = _retitled(old.copies, old_names, names), reader.listed()
     moves = reader.moved(since_s)
     moves["copy"] = at[moves["copy"]]
     return names, Read(begin, since_s, copies, _spliced(old.moves, old_at, moves, at, since_s))
+
+
+_COLUMNS = {"copy": "copy_id", "title": "title_id", "place": "place_id", "state": "state", "owner": "owner_id"}
 
 
 class _Reader:
@@ -243,55 +249,36 @@ class _Reader:
     def __init__(self, connection: Connection[Any], some: str) -> None:
         self.connection, self.some = connection, some
         self.copies = _ids(connection, f"SELECT copy_id FROM copies WHERE {some} ORDER BY copy_id")
-        self.titles, self.places, self.states, self.owners = (
-            _numbered(connection, name) for name in ("titles", "places", "states", "owners")
-        )
+        self.ids = {"copy": self.copies} | {
+            name: _numbered(connection, f"{name}s") for name in _COLUMNS if name != "copy"
+        }
+        self.hashed = {name: ids.hashed(_COLUMNS[name]) for name, ids in self.ids.items()}
 
     def listed(self) -> Rows:
         """Return the copies in the order of their ids."""
-        keys = {
-            "copy": self.copies,
-            "title": self.titles,
-            "place": self.places,
-            "state": self.states,
-            "owner": self.owners,
-        }
-        columns = {"copy": "copy_id", "title": "title_id", "place": _COUNTS_AT, "state": "state", "owner": "owner_id"}
-        hashed = {name: ids.hashed(columns[name]) for name, ids in keys.items()}
-        told = fetched(
-            self.connection,
-            _COPIES.format(**hashed, some=self.some),
-            [(name, "<i8") for name in keys] + _COPY_ROW[len(keys) - 1 :],
-        )
-        at = self.copies.rows(told["copy"])
-        rows = np.empty(len(self.copies.names), _COPY_ROW)
-        for name, _ in _COPY_ROW:
-            rows[name][at[at >= 0]] = (keys[name].rows(told[name]) if name in keys else told[name])[at >= 0]
-        return rows
+        rows = self._rows(_COPIES, [("copy", "<i4"), *_COPY_ROW], self.some)
+        return rows[np.argsort(rows["copy"])][[name for name, _ in _COPY_ROW]]
 
     def moved(self, since_s: float) -> Rows:
         """Return the movements of each copy in their order; those at one instant are put in order by PostgreSQL."""
-        rows = self._movements(self.some, since_s, since_s)
+        rows = self._rows(_MOVEMENTS, _MOVEMENT_ROW, self.some, since_s, since_s)
         rows = rows[np.lexsort((rows["at_s"], rows["copy"]))]
         same = (rows["copy"][1:] == rows["copy"][:-1]) & (rows["at_s"][1:] == rows["at_s"][:-1])
         tied = np.unique(rows["copy"][1:][same])
         if len(tied):
             names = [self.copies.names[copy] for copy in tied]
-            ordered = self._movements(_IN_ORDER, since_s, since_s, names)
+            ordered = self._rows(_MOVEMENTS, _MOVEMENT_ROW, _IN_ORDER, since_s, since_s, names)
             rows = np.concatenate([rows[~np.isin(rows["copy"], tied)], ordered])
             rows = rows[np.argsort(rows["copy"], kind="stable")]
         return rows
 
-    def _movements(self, some: str, *parameters: Any) -> Rows:
-        keys = {"copy": self.copies, "state": self.states, "place": self.places}
-        hashed = {
-            "copy": self.copies.hashed("copy_id"), "state": self.states.hashed("state"), "place": self.places.hashed("place_id")
-        }  # fmt: skip
-        row: Fields = [(name, "<i8" if name in keys else kind) for name, kind in _MOVEMENT_ROW]
-        told = fetched(self.connection, _MOVEMENTS.format(**hashed, some=some), row, *parameters)
-        rows = np.empty(len(told), _MOVEMENT_ROW)
-        for name, _ in _MOVEMENT_ROW:
-            rows[name] = keys[name].rows(told[name]) if name in keys else told[name]
+    def _rows(self, query: str, row: Fields, some: str, *parameters: Any) -> Rows:
+        """Return a query's rows with rows of ids in place of their hashes."""
+        hashes: Fields = [(name, "<i8" if name in self.ids else kind) for name, kind in row]
+        told = fetched(self.connection, query.format(**self.hashed, some=some), hashes, *parameters)
+        rows = np.empty(len(told), row)
+        for name, _ in row:
+            rows[name] = self.ids[name].rows(told[name]) if name in self.ids else told[name]
         return rows[rows["copy"] >= 0]  # of those that came since their ids were read, none
 
 

@@ -81,7 +81,7 @@ def world(
     What left a place before the history begins counts as never held there: 104 weeks of it tell a title fresh as defined.
     With `last`, an earlier world of the same database and network, only copies touched since are read; the result is the same.
     """
-    now_s, day = at.timestamp(), at.astimezone(network.timezone).date()
+    now_s, day = at.timestamp(), network.day_of(at)
     since_s = round(now_s - history_weeks * WEEK_S, 6)  # PostgreSQL's times are whole microseconds
     with connection.transaction():
         _freshen_statistics(connection)

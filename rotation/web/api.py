@@ -14,7 +14,7 @@ from rotation.rebalancing.what_if import Change
 from rotation.store.engine import driver
 from rotation.web import balance, night, notices
 from rotation.web import day as days
-from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
+from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now, network_today
 from rotation.web.decide import LONGEST_WHY, refusal
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text holds anything else
@@ -207,7 +207,7 @@ def cancel_set(connection: Database, set_id: Id) -> dict[str, str]:
 @router.get("/visits")
 def read_visits(web: Context, connection: Database) -> list[visits.Visit]:
     """Return the announced visits from today on."""
-    return visits.coming(connection, network_now(connection).astimezone(web.network.timezone).date())
+    return visits.coming(connection, network_today(web, connection))
 
 
 @router.post("/crates/{crate_id}/received", responses={404: {"description": "No such crate was closed for a place"}})

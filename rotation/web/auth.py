@@ -20,7 +20,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from rotation.store.tables import tokens, users
-from rotation.web.permissions import Role
+from rotation.web.permissions import DECIDES, Role
 
 FIRST_ADMINISTRATOR = "admin"
 SHORTEST_PASSWORD = 10  # NIST SP 800-63B asks for at least 8; length counts, kinds of signs do not
@@ -43,7 +43,7 @@ class Caller:
     @property
     def decides(self) -> bool:
         """Whether they are shown what decides: what they may do is judged again when they do it."""
-        return self.role in (Role.DISPATCHER, Role.ADMINISTRATOR)
+        return self.role in DECIDES
 
 
 # --- First start ---------------------------------------------------------------

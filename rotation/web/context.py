@@ -121,4 +121,4 @@ def network_now(connection: Connection) -> datetime:
 
 def network_today(web: Web, connection: Connection) -> date:
     """Return the network's date."""
-    return network_now(connection).astimezone(web.network.timezone).date()
+    return web.network.day_of(network_now(connection))

@@ -68,12 +68,7 @@ def outline(network: Network, coordinates: str) -> dict[str, object]:
 
 def _area(network: Network, place: Place) -> str:
     """Return the district library above a place, or the topmost place."""
-    at = place
-    for _ in Tier:
-        if at.tier is Tier.DISTRICT or at.parent is None:
-            break
-        at = network.place[at.parent]
-    return at.id
+    return next(at.id for at in network.upward(place.id) if at.tier is Tier.DISTRICT or at.parent is None)
 
 
 def _around(at: Point, margin: float) -> Iterable[Point]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
+from rotation.status import SILENT
 from rotation.store.tables import alerts, counts, feeds, rejections
 
 ROWS = 200  # of a list on a page; what is older is reached by its filters
@@ -112,10 +113,8 @@ def _readable(original: bytes) -> str:
 
 def feeds_of(connection: Connection) -> list[Feed]:
     """Return every source that was ever heard, by name."""
-    missed = (alerts.c.kind == "feed") & (alerts.c.place_id == feeds.c.source) & alerts.c.closed_at.is_(None)
-    query = select(
-        feeds.c.source, feeds.c.last_event_at, feeds.c.last_heard_at, feeds.c.events, exists().where(missed)
-    ).order_by(feeds.c.source)
+    columns = (feeds.c.source, feeds.c.last_event_at, feeds.c.last_heard_at, feeds.c.events, SILENT)
+    query = select(*columns).order_by(feeds.c.source)
     return [Feed(*row) for row in connection.execute(query)]
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from rotation import sets, visits
-from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
+from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now, network_today
 from rotation.web.render import page
 
 router = APIRouter(include_in_schema=False)
@@ -59,6 +59,6 @@ def cancel(request: Request, web: Context, connection: Database, language: InLan
 
 
 def _page(request: Request, web: Web, connection: Database, message: str = "", status: int = 200) -> Response:
-    announced = visits.coming(connection, network_now(connection).astimezone(web.network.timezone).date())
+    announced = visits.coming(connection, network_today(web, connection))
     found, most = sets.standing(connection), sets.MOST_COPIES
     return page(request, "sets.html", status, tab="sets", found=found, visits=announced, message=message, most=most)

@@ -146,7 +146,7 @@ def today(
     """Show a day; without one, today or the next that is planned."""
     now = network_now(connection)
     if on is None:
-        on = days.day_shown(days.days(connection), now.astimezone(web.network.timezone).date())
+        on = days.day_shown(days.days(connection), web.network.day_of(now))
     view = Today(web, connection, on, now, wanted, hub)
 
     def because(reason: Mapping[str, Any]) -> str:

@@ -10,11 +10,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from kafka import KafkaProducer
 from sqlalchemy import Engine, text
 
-from rotation.adapters.librarieswest import Ledger, Snapshot, batches, network, read_snapshot, snapshot_files
+from rotation.adapters.feed import BATCH_EVENTS, in_batches
+from rotation.adapters.librarieswest import Ledger, Snapshot, happened, network, read_snapshot, snapshot_files
 from rotation.clock import standing_at
 from rotation.courier.legs import Where
 from rotation.courier.store import open_transfers
@@ -75,7 +77,7 @@ class Line:
         """Send what the snapshots say, shuffled and a twentieth of it twice; return the figures when all is applied."""
         with self.engine.begin() as connection:
             set_clock(connection, standing_at(shown[-1].clock))
-        said = list(batches(shown, ledger))
+        said = list(map(orjson.dumps, in_batches(happened(shown, ledger), BATCH_EVENTS)))
         said += said[: len(said) // 20]
         random.Random(7).shuffle(said)
         for batch in said:
