@@ -325,7 +325,7 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
         )
     workers = [bench.worker("watch", prefix), bench.relay()]
     _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, LATELY + rate), size))
-    bench.send(prefix, batched(_watched(CopyAdded, rate), 100))
+    bench.send(prefix, batched(_watched(CopyAdded, rate // 10), 100))
     _wait(
         lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched' AND state = 'on_shelf'") == len(PLACES)
     )
@@ -356,8 +356,10 @@ def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
 def _send_among(bench: Bench, prefix: str, rate: int, size: int, seconds: int) -> dict[str, float]:
     """Send background events at a steady rate and the watched loans among them; return when each was sent, by place."""
     sender, begin, sent = producer(bench.client), time.time(), dict[str, float]()
-    loans, pause = _watched(CopyLoaned, rate + 9), seconds / len(PLACES)
-    for number, message in enumerate(batched(moves(rate * seconds, bench.copies, LATELY + 1_000_000 + rate), size)):
+    loans, pause = _watched(CopyLoaned, rate // 10 + 9), seconds / len(PLACES)
+    for number, message in enumerate(
+        batched(moves(rate * seconds, bench.copies, LATELY + 1_000_000 + 10 * rate), size)
+    ):
         time.sleep(max(begin + number * size / rate - time.time(), 0))
         sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)
         while len(sent) < (time.time() - begin) / pause and (loan := next(loans, None)):

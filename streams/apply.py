@@ -263,10 +263,10 @@ def write(
     outbox.put(
         cursor, topics.touched, ((place, {"place": place, **touched[place].said()}) for place in sorted(touched))
     )
-    facts.add_counts(cursor, {name: count for name, count in written._asdict().items() if count})
-    facts.add_heard(cursor, rows.heard)
     if moved.counted:
         facts.hear_places(cursor)
+    facts.add_counts(cursor, {name: count for name, count in written._asdict().items() if count})
+    facts.add_heard(cursor, rows.heard)
     outbox.notify(cursor, "stock", touched, events=sum(written))
     return written
 

@@ -4,6 +4,7 @@ Nothing is added up from event to event, so nothing can drift: a missed notice i
 lock lets one recount at a time decide; a unique index allows one open alert of a kind for a place and class.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from statistics import median
@@ -84,6 +85,14 @@ class Count(NamedTuple):
     touched: Mapping[str, Touched]
 
 
+class OnShelf(NamedTuple):
+    """Copies on the shelf, by place and class and by place, and by place those that nobody has borrowed for long."""
+
+    of_class: Counter[tuple[str, str]]
+    copies: Counter[str]
+    idle: Counter[str]
+
+
 def recount(cursor: Cursor[Any], network: Network, thresholds: Thresholds, touched: Mapping[str, Touched]) -> Changes:
     """Count again what changed at some places, open and close their alerts, tell of it; in the caller's transaction."""
     count = _begin(cursor, network, thresholds, touched)
@@ -93,7 +102,7 @@ def recount(cursor: Cursor[Any], network: Network, thresholds: Thresholds, touch
 def sweep(cursor: Cursor[Any], network: Network, thresholds: Thresholds) -> Changes:
     """Count everything again, with the rules that time alone can trigger; alerts of what exists no more are closed."""
     count = _begin(cursor, network, thresholds, None)
-    return _settle(count, [finding for rule in RULES for finding in rule(count)], complete=True)
+    return _settle(count, list(_everything(count)), complete=True)
 
 
 def _begin(
@@ -107,13 +116,24 @@ def _begin(
 # --- The rules --------------------------------------------------------------------------------------------------------------
 
 
-def _levels(count: Count) -> Iterator[Finding]:
+def _count_shelves(count: Count) -> OnShelf:
+    """Count what stands on all shelves, in the one pass over the copies that a sweep makes."""
+    found = OnShelf(Counter(), Counter(), Counter())
+    for place, cls, copies, idle in count.cursor.execute(
+        "SELECT place_id, class, count(*), count(*) FILTER (WHERE occurred_at < %s - make_interval(days => %s)) FROM copies"
+        " WHERE state = 'on_shelf' GROUP BY 1, 2",
+        (count.now, levels.STALE_AFTER_DAYS),
+    ):
+        found.of_class[place, cls] = copies
+        found.copies[place] += copies
+        found.idle[place] += idle
+    return found
+
+
+def _levels(count: Count, shelves: OnShelf) -> Iterator[Finding]:
     """The shelf holds fewer or more copies of a class than its targets say."""
-    yield from _judged(count.cursor.execute(
-        "SELECT t.place_id, t.class, t.low, t.high, coalesce(c.level, 0) FROM targets t LEFT JOIN ("
-        " SELECT place_id, class, count(*) AS level FROM copies WHERE state = 'on_shelf' GROUP BY 1, 2) c"
-        " ON c.place_id = t.place_id AND c.class = t.class"
-    ).fetchall())  # fmt: skip
+    targets = count.cursor.execute("SELECT place_id, class, low, high FROM targets").fetchall()
+    yield from _judged((place, cls, low, high, shelves.of_class[place, cls]) for place, cls, low, high in targets)
 
 
 def _levels_of_some(count: Count) -> Iterator[Finding]:
@@ -161,24 +181,18 @@ def _overdue_of_some(count: Count) -> Iterator[Finding]:
         yield from _overdue(count._replace(places=awaiting))
 
 
-def _stale(count: Count) -> Iterator[Finding]:
+def _stale(shelves: OnShelf) -> Iterator[Finding]:
     """Most of a shelf has stood there unread."""
-    rows = count.cursor.execute(
-        "SELECT place_id, count(*), count(*) FILTER (WHERE occurred_at < %s - make_interval(days => %s)) FROM copies"
-        " WHERE state = 'on_shelf' GROUP BY 1",
-        (count.now, levels.STALE_AFTER_DAYS),
-    ).fetchall()
-    for place, on_shelf, idle in rows:
-        numbers = {"idle": idle, "on_shelf": on_shelf, "days": levels.STALE_AFTER_DAYS}
-        yield Finding("stale", place, "", levels.stale(idle, on_shelf), numbers)
+    for place, copies in shelves.copies.items():
+        idle = shelves.idle[place]
+        numbers = {"idle": idle, "on_shelf": copies, "days": levels.STALE_AFTER_DAYS}
+        yield Finding("stale", place, "", levels.stale(idle, copies), numbers)
 
 
-def _unfair(count: Count) -> Iterator[Finding]:
+def _unfair(count: Count, shelves: OnShelf) -> Iterator[Finding]:
     """A place's residents have far fewer copies within reach than others of its tier."""
-    rows = count.cursor.execute("SELECT place_id, count(*) FROM copies WHERE state = 'on_shelf' GROUP BY 1").fetchall()
-    on_shelf = {place: int(copies) for place, copies in rows}
-    inhabited = [place for place in count.network.places if place.population] if on_shelf else []
-    per_head = {place.id: on_shelf.get(place.id, 0) / place.population for place in inhabited}
+    inhabited = [place for place in count.network.places if place.population] if shelves.copies else []
+    per_head = {place.id: shelves.copies[place.id] / place.population for place in inhabited}
     peers = {tier: [per_head[place.id] for place in inhabited if place.tier == tier] for tier in Tier}
     for place in inhabited:
         middle, mine = median(peers[place.tier]), per_head[place.id]
@@ -226,7 +240,15 @@ def _feeds(count: Count) -> Iterator[Finding]:
         yield Finding("feed", source, "", levels.silent(hours, count.thresholds.silent_hours), numbers)
 
 
-RULES = (_levels, _overdue, _stale, _unfair, _silent, _feeds)
+def _everything(count: Count) -> Iterator[Finding]:
+    """Return what all rules say of all places."""
+    shelves = _count_shelves(count)
+    yield from _levels(count, shelves)
+    yield from _overdue(count)
+    yield from _stale(shelves)
+    yield from _unfair(count, shelves)
+    yield from _silent(count)
+    yield from _feeds(count)
 
 
 # --- Alerts that are open, and what the findings make of them ---------------------------------------------------------------

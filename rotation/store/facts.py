@@ -19,7 +19,7 @@ SqlCursor = Cursor[tuple[Any, ...]]
 ORDER = ("occurred_at", "sequence", "source", "event_id")
 ORDER_TYPES = ("timestamptz", "int4", "text", "text")
 SUBJECT_LOCKS = 64  # advisory locks that the subjects of one kind share: few enough for PostgreSQL's lock table
-LOCK_SPACE = 7_276
+LOCK_SPACES = {"transfer": 7_276, "crate": 7_277}  # apart: a writer takes a crate's while it holds some of transfers
 DEAD_ROWS_BYTES, DEAD_BATCHES = 512 * 1024, 4  # what deleting leaves in a temporary table before it gets a new file
 
 
@@ -200,7 +200,8 @@ WITH moved AS (
     UPDATE copies t SET
         occurred_at = b.occurred_at, sequence = b.sequence, source = b.source, event_id = b.event_id,
         state = b.state, place_id = b.place_id, to_place_id = b.to_place_id
-    FROM batch_movements b WHERE b.newest AND t.copy_id = b.copy_id AND {NEWER.replace("excluded.", "b.")}
+    FROM (SELECT * FROM batch_movements WHERE newest ORDER BY copy_id) b
+    WHERE t.copy_id = b.copy_id AND {NEWER.replace("excluded.", "b.")}
     RETURNING {", ".join("t." + name for name in MOVEMENTS.columns.split(", "))},
         old.place_id AS from_place, old.to_place_id AS was_awaited, t.class),
 added AS (INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM moved)
@@ -279,9 +280,9 @@ def _insert_new(facts: FactSet, which: str = "") -> str:
 def hold_subjects(cursor: SqlCursor, kind: str, subjects: Iterable[str]) -> None:
     """Keep other writers from recounting the same subjects until we end: the last to recount must see all facts."""
     cursor.execute(
-        "SELECT pg_advisory_xact_lock(%s, slot) FROM (SELECT DISTINCT abs(hashtext(%s || s)) %% %s AS slot"
+        "SELECT pg_advisory_xact_lock(%s, slot) FROM (SELECT DISTINCT abs(hashtext(s)) %% %s AS slot"
         " FROM unnest(%s::text[]) s ORDER BY 1) slots",
-        (LOCK_SPACE, kind, SUBJECT_LOCKS, list(subjects)),
+        (LOCK_SPACES[kind], SUBJECT_LOCKS, list(subjects)),
     )
 
 
