@@ -5,7 +5,7 @@ import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,12 @@ class RotationApp(faust.App):
     writer: Writer
     client: Client
 
+    def on_init_dependencies(self) -> Any:
+        """Go without Faust's own monitor: a fifth of a lone event's time, and our figures are the writer's."""
+        found = super().on_init_dependencies()
+        self.sensors.remove(self.monitor)
+        return found
+
     async def positions(self, partitions: list[int]) -> Mapping[int, int]:
         """Return the next offset that the database wants of each partition."""
         return await asyncio.get_running_loop().run_in_executor(None, self._positions, partitions)
@@ -110,7 +116,8 @@ def _attach_apply(app: RotationApp, topics: Topics) -> None:
         async for event in stream.events():
             if hand.full:
                 await hand.room()
-            hand.give(_message(event))
+            for one in (event, *_waiting(stream)):
+                hand.give(_message(one))
 
     app.on_before_shutdown.connect(hand.stop, weak=False)
 
@@ -193,6 +200,15 @@ class Hand:
         for thread in self._threads:
             thread.join(JOIN_S)
         self._writer.close()
+
+
+def _waiting(stream: Any) -> Iterator[Any]:
+    """Yield what waits behind the stream's last event, acknowledged: Faust lets everybody else take a turn before each."""
+    events = stream.channel.queue
+    while not events.empty():
+        event = events.get_nowait()
+        event.ack()
+        yield event
 
 
 def _message(event: Any) -> Message:
