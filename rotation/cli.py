@@ -617,7 +617,7 @@ def feed_folio_reconcile(
         chosen, stop = read_map(column_map), _stop_on_signals()
         with library_system(), feeds.opened(settings, engine, dry_run, print) as ends:
             while True:
-                report = feeds.reconcile_by_api(engine, url, (user, password), chosen, ends)
+                report = feeds.reconcile_by_api(engine, url, (user, password), chosen, ends, keep=not dry_run)
                 _print(report.as_dict(), as_json, _pairs)
                 if every_hours is None or stop.wait(every_hours * 3600):
                     return

@@ -6,7 +6,7 @@ A dry run goes the whole way, and shows at its end what would be sent instead of
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -155,7 +155,10 @@ def import_table(
 FOLIO_GROUP = "rotation-folio"
 POLL_MS = 500
 MOST_RECORDS = 500
-IDLE_POLLS = 8  # polls without anything after which a run that shall end has reached the end
+TOPICS_POLLS = 8  # polls after which FOLIO's Kafka can be said to hold no topic of its own
+SHARE_POLLS = (
+    120  # a reader that was killed holds its share of the group for 45 s; one that got none ends with nothing read
+)
 
 
 def follow_folio(
@@ -173,7 +176,7 @@ def follow_folio(
     """
     report, idle = Report(), 0
     reader.subscribe(pattern=folio.TOPIC_PATTERN)
-    while not stop.is_set() and not (to_the_end and idle >= IDLE_POLLS):
+    while not stop.is_set() and not (to_the_end and idle and _at_the_end(reader, idle)):
         records = [
             record for some in reader.poll(timeout_ms=POLL_MS, max_records=MOST_RECORDS).values() for record in some
         ]
@@ -184,6 +187,14 @@ def follow_folio(
         if commit:
             reader.commit()
     return report
+
+
+def _at_the_end(reader: KafkaConsumer, idle: int) -> bool:
+    """Return whether all partitions are read; without any, whether enough polls were waited for them."""
+    share = reader.assignment()
+    if not share:
+        return idle >= (SHARE_POLLS if reader.subscription() else TOPICS_POLLS)
+    return all(reader.position(one) >= end for one, end in reader.end_offsets(share).items())
 
 
 def folio_reader(arguments: Mapping[str, Any], group: str | None = FOLIO_GROUP) -> KafkaConsumer:
@@ -200,34 +211,57 @@ def _message(record: Any) -> folio.Message:
     )
 
 
-def reconcile_folio(engine: Engine, okapi: httpx.Client, chosen: folio.Map, carried: Ends) -> Report:
-    """Tell where FOLIO's items say otherwise than what is known; raises httpx.HTTPError where FOLIO does not answer."""
+RESUMED_WITHIN = timedelta(hours=1)  # later all that was told has long been applied, and FOLIO has gone on: begun anew
 
-    def now() -> datetime:
-        with engine.connect() as connection:
-            return read_clock(connection).now()
 
-    def known_of(ids: Sequence[str]) -> dict[str, folio.Known]:
-        return {
-            row.copy_id: folio.Known(
-                State(row.state), row.place_id, row.to_place_id, row.occurred_at, row.source, row.title_id is not None
-            )
-            for row in _copies(engine, ids)
-        }
+def reconcile_folio(
+    engine: Engine, okapi: httpx.Client, chosen: folio.Map, carried: Ends, *, keep: bool = True
+) -> Report:
+    """Tell where FOLIO's items say otherwise than what is known; raises httpx.HTTPError where FOLIO does not answer.
 
-    return feed.carry(folio.reconcile(okapi, chosen, known_of, now), *carried)
+    With `keep` the cursor follows what is carried: one that was killed goes on with its own instant, and so with the same ids.
+    """
+    report, name = Report(), f"folio.{chosen.source}.reconcile"
+    stand: Callable[[Any], None] = partial(keep_cursor, engine, name) if keep else lambda _: None
+    as_of, after = _reconciliation(engine, name)
+    stand((as_of.isoformat(), after))
+    for last, told in folio.reconcile(okapi, chosen, partial(_known_to_folio, engine), as_of, after):
+        feed.carry(told, *carried, report)
+        stand((as_of.isoformat(), last))
+    stand(None)
+    return report
+
+
+def _reconciliation(engine: Engine, name: str) -> tuple[datetime, str]:
+    """Return the instant and the last item of a reconciliation that did not come to its end; else those of a new one."""
+    with engine.connect() as connection:
+        now, begun = read_clock(connection).now(), kept(connection, name)
+    if begun and timedelta() <= now - datetime.fromisoformat(begun[0]) < RESUMED_WITHIN:
+        return datetime.fromisoformat(begun[0]), begun[1]
+    return now, folio.FIRST_ITEM
+
+
+def _known_to_folio(engine: Engine, ids: Sequence[str]) -> dict[str, folio.Known]:
+    return {
+        row.copy_id: folio.Known(
+            State(row.state), row.place_id, row.to_place_id, row.occurred_at, row.source, row.title_id is not None
+        )
+        for row in _copies(engine, ids)
+    }
 
 
 OKAPI_TIMEOUT_S = 60.0  # a page of 500 items takes FOLIO a second or two, under load ten times that
 
 
-def reconcile_by_api(engine: Engine, url: str, user: tuple[str, str], chosen: folio.Map, carried: Ends) -> Report:
+def reconcile_by_api(
+    engine: Engine, url: str, user: tuple[str, str], chosen: folio.Map, carried: Ends, *, keep: bool = True
+) -> Report:
     """Sign in to FOLIO and tell where its items say otherwise; raises httpx.HTTPError where it does not answer."""
     headers = {"x-okapi-tenant": chosen.tenant, "accept": "application/json"}
     with httpx.Client(base_url=url, headers=headers, timeout=OKAPI_TIMEOUT_S) as okapi:
         if user[0]:
             folio.sign_in(okapi, *user)
-        return reconcile_folio(engine, okapi, chosen, carried)
+        return reconcile_folio(engine, okapi, chosen, carried, keep=keep)
 
 
 def _copies(engine: Engine, ids: Sequence[str]) -> Sequence[Row[Any]]:

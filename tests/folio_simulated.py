@@ -13,7 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from kafka import KafkaAdminClient, KafkaProducer
+
 from rotation.adapters.folio import Map
+from streams import admin
+from streams.topics import Topic
 from tests.streams_world import PLACES
 from tests.unit.adapters.patron import CARD, NAME, PATRON_ID
 
@@ -189,6 +193,26 @@ class Folio:
         return found
 
 
+NAMES = ("circulation.loan", "circulation.check-in", "circulation.request", "inventory.item")
+
+
+@contextmanager
+def published(folio: Folio, kafka: str) -> Iterator[None]:
+    """Publish what FOLIO told to topics of its own, which go afterwards."""
+    prefix = f"folio.diku{uuid.uuid4().hex[:6]}"
+    client = {"bootstrap_servers": kafka.split(",")}
+    topics = [Topic(f"{prefix}.{name}", "", 3, -1, False, (), (), "") for name in NAMES]
+    admin.create(client, topics=topics)
+    producer = KafkaProducer(bootstrap_servers=kafka, compression_type="gzip")
+    for one in folio.disordered():
+        producer.send(f"{prefix}.{one.name}", one.value, key=one.key.encode(), headers=one.headers)
+    producer.close()
+    yield
+    remover = KafkaAdminClient(**client)
+    remover.delete_topics([topic.name for topic in topics])
+    remover.close()
+
+
 @contextmanager
 def rest(folio: Folio) -> Iterator[str]:
     """Serve the API's items and holdings, to those who signed in; yield its address."""
@@ -206,7 +230,7 @@ def rest(folio: Folio) -> Iterator[str]:
             elif address.path == "/item-storage/items":
                 self._answer(200, {"items": _after(folio, query)})
             else:
-                wanted = [{"id": f"holding-{n}", "instanceId": f"instance-{n}"} for n in range(100)]
+                wanted = [{"id": f"holding-{n}", "instanceId": f"instance-{n}"} for n in range(1000)]
                 self._answer(200, {"holdingsRecords": [one for one in wanted if f'"{one["id"]}"' in query["query"][0]]})
 
         def _answer(self, status: int, body: Any, headers: list[tuple[str, str]] = []) -> None:  # noqa: B006

@@ -1,46 +1,105 @@
-"""An adapter of files that is killed with -9 in the middle: `-m tests.sender_that_dies ADAPTER BOOTSTRAP URL TOPIC PATH`."""
+"""An adapter in a process of its own that is killed with -9 in the middle of what it reads at once.
 
+Some of that stands in Kafka then, of which the cursor does not tell yet; the rest was never sent.
+"""
+
+import multiprocessing
 import os
 import signal
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from kafka import KafkaProducer
+from sqlalchemy import Engine
 
-from rotation.adapters import librarieswest
+from config.settings import DEFAULTS
+from rotation import feeds
+from rotation.adapters import koha, librarieswest, tables
+from rotation.adapters.feed import to_kafka
+from rotation.feeds import Ends
 from rotation.store.engine import engine
-from streams.clients import producer
+from streams.clients import Client, producer
 from streams.ingest import ingest_lines
+from tests.folio_simulated import MAP
+from tests.streams_world import MONDAY, PLACES, city
 
-FATAL_MESSAGE = 4
+PATIENCE_S = 60.0
+SESSION_MS = 6_000  # the shortest that a broker allows: after it the dead adapter's share of its group goes to the next
+TABLE = tables.read_map(DEFAULTS.parent / "maps" / "interlib-stock.toml").model_copy(update={"encoding": "utf-8"})
+KOHA = koha.Map(branches={f"BR{place[1:]}": place for place in PLACES}, default_class="fiction")
 
 
-def send(adapter: str, bootstrap: str, url: str, topic: str, path: Path) -> None:
-    """Send the whole of a file of events, or of a folder of snapshots."""
-    client = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
+def send(adapter: str, bootstrap: str, url: str, topic: str, where: str) -> None:
+    """Send all that an adapter finds: `where` is a file, a folder, a consumer group, or the library system's address."""
+    client, store = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}, engine(url)
+    sender = producer(client)
     if adapter == "ingest":
-        with path.open("rb") as lines:
-            ingest_lines(lines, path.name, client, engine(url), topic)
+        with Path(where).open("rb") as lines:
+            ingest_lines(lines, Path(where).name, client, store, topic)
+    elif adapter == "librarieswest":
+        librarieswest.send(sender, topic, librarieswest.snapshots(Path(where)))
     else:
-        sender = producer(client)
-        librarieswest.send(sender, topic, librarieswest.snapshots(path))
-        sender.close()
+        ADAPTERS[adapter](client, store, Ends(to_kafka(sender, topic), feeds.refuse_in(store)), where, True)
+    sender.close()
+    store.dispose()
+
+
+def of_table(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
+    feeds.import_table(store, city(), ends, Path(where), TABLE, MONDAY)
+
+
+def of_folio(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
+    arguments = {**client, "session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": SESSION_MS // 3}
+    reader = feeds.folio_reader(arguments, where if keep else None)
+    feeds.follow_folio(reader, MAP, ends, Event(), to_the_end=True, commit=keep)
+    reader.close()
+
+
+def of_folios_api(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
+    feeds.reconcile_by_api(store, where, ("rotation", "secret"), MAP, ends, keep=keep)
+
+
+def of_koha(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
+    connection = feeds.koha_connection(where)
+    feeds.follow_koha(store, connection, KOHA, ends, Event(), once=True, keep=keep)
+    connection.close()
+
+
+ADAPTERS: dict[str, Callable[[Client, Engine, Ends, str, bool], None]] = {
+    "table": of_table,
+    "folio": of_folio,
+    "folio-reconcile": of_folios_api,
+    "koha": of_koha,
+}
 
 
 class Dying(KafkaProducer):  # type: ignore[misc]
     """Sees what it sent stand in Kafka, and is gone before the next."""
 
-    sent = 0
+    fatal_message, sent = 0, 0
 
     def send(self, *arguments: Any, **more: Any) -> Any:
         Dying.sent += 1
-        if Dying.sent == FATAL_MESSAGE:
+        if Dying.sent == Dying.fatal_message:
             self.flush()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().send(*arguments, **more)
 
 
-if __name__ == "__main__":
+def send_and_die(fatal_message: int, arguments: tuple[str, ...]) -> None:
+    """Send as a producer that does not live to send this message."""
+    Dying.fatal_message = fatal_message
     producer.__globals__["KafkaProducer"] = Dying
-    send(*sys.argv[1:-1], Path(sys.argv[-1]))
+    send(*arguments)
+
+
+def killed(fatal_message: int, *arguments: str) -> bool:
+    """Run that in a process of its own, forked from one that has imported all of this; return whether it was killed with -9."""
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([__name__])
+    process = server.Process(target=send_and_die, args=(fatal_message, arguments))
+    process.start()
+    process.join(PATIENCE_S)
+    return process.exitcode == -signal.SIGKILL

@@ -43,6 +43,7 @@ CHECK_IN_LEAD = timedelta(
     seconds=5
 )  # FOLIO logs a check-in after it moved the item: by some 100 ms, under load by seconds
 PAGE_ITEMS = 500
+FIRST_ITEM = "00000000-0000-0000-0000-000000000000"  # an id below all others
 LONGEST_MESSAGE_BYTES = 5_000_000  # FOLIO's own producers allow a request of some MB; larger is damage
 ON_THE_SHELF = frozenset({"Available", "Restricted"})
 RESERVED = frozenset({"Awaiting pickup", "Awaiting delivery", "Paged"})
@@ -396,21 +397,25 @@ class Known(NamedTuple):
 KnownOf = Callable[[Sequence[str]], Mapping[str, Known]]
 
 
-def reconcile(okapi: httpx.Client, chosen: Map, known_of: KnownOf, now: Callable[[], datetime]) -> Iterator[Translated]:
-    """Yield what FOLIO's items say otherwise than what is known here, page by page.
+def reconcile(
+    okapi: httpx.Client, chosen: Map, known_of: KnownOf, as_of: datetime, after: str = FIRST_ITEM
+) -> Iterator[tuple[str, list[Translated]]]:
+    """Yield what FOLIO's items say otherwise than what is known here, page by page, each with its last item's id.
 
-    `okapi` carries the address, the tenant and the token. What another source told later than FOLIO's own word stays.
+    `okapi` carries the address, the tenant and the token; `as_of` is the instant that it all is told for, before the first page
+    was asked for, and `after` where to go on. What another source told later than FOLIO's own word stays, and what is told
+    here of an item since `as_of`.
 
     Raises
     ------
     httpx.HTTPError
         When FOLIO does not answer, or refuses.
     """
-    for asked_at, items in pages(okapi, now):
+    for items in pages(okapi, after):
         known = known_of([str(item["id"]) for item in items])
         titles = _titles(okapi, [item for item in items if not _is_listed(known, item)])
-        for item in items:
-            yield from _mended(item, chosen, known.get(str(item["id"])), titles, asked_at)
+        told = (_mended(item, chosen, known.get(str(item["id"])), titles, as_of) for item in items)
+        yield str(items[-1]["id"]), [one for some in told for one in some]
 
 
 def sign_in(okapi: httpx.Client, user: str, password: str) -> None:
@@ -423,18 +428,16 @@ def sign_in(okapi: httpx.Client, user: str, password: str) -> None:
         okapi.headers["x-okapi-token"] = token
 
 
-def pages(okapi: httpx.Client, now: Callable[[], datetime]) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:
-    """Yield all items in the order of their ids, each page with the instant before it was asked for."""
-    last = "00000000-0000-0000-0000-000000000000"
+def pages(okapi: httpx.Client, after: str) -> Iterator[list[dict[str, Any]]]:
+    """Yield all items behind the one of that id, in the order of their ids."""
     while True:
-        asked_at = now()
-        query = f'id>"{last}" sortby id'
+        query = f'id>"{after}" sortby id'
         answer = okapi.get("/item-storage/items", params={"query": query, "limit": PAGE_ITEMS}).raise_for_status()
-        items = answer.json()["items"]
+        items = sorted(answer.json()["items"], key=lambda item: str(item["id"]))
         if not items:
             return
-        yield asked_at, items
-        last = max(str(item["id"]) for item in items)
+        yield items
+        after = str(items[-1]["id"])
 
 
 def _is_listed(known: Mapping[str, Known], item: Mapping[str, Any]) -> bool:
@@ -453,20 +456,20 @@ def _titles(okapi: httpx.Client, items: Sequence[Mapping[str, Any]]) -> dict[str
 
 
 def _mended(
-    item: Mapping[str, Any], chosen: Map, known: Known | None, titles: Mapping[str, str], asked_at: datetime
+    item: Mapping[str, Any], chosen: Map, known: Known | None, titles: Mapping[str, str], as_of: datetime
 ) -> Iterator[Translated]:
     title = titles.get(str(item.get("holdingsRecordId")))
-    identity = id_of("reconciled", item["id"], asked_at.isoformat())
+    identity = id_of("reconciled", item["id"], as_of.isoformat())
     try:
         fact = standing(item, chosen)
         if fact is None:
             return
         if title and (known is None or not known.listed):
             added = added_of(item, title, chosen)
-            yield event(added, chosen.source, asked_at, event_id=f"{identity}/added")
-        elif known and not _differs(fact, known, item, chosen):
+            yield event(added, chosen.source, as_of, event_id=f"{identity}/added")
+        elif known and (known.at > as_of or not _differs(fact, known, item, chosen)):
             return
-        yield event(fact, chosen.source, asked_at, event_id=f"{identity}/stands", sequence=1)
+        yield event(fact, chosen.source, as_of, event_id=f"{identity}/stands", sequence=1)
     except Unmapped as error:
         if not error.outside:
             kept = {"id": item["id"]}

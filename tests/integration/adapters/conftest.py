@@ -1,5 +1,6 @@
 """A database of the small city with the worker's own writer, and everything in it as text, to be searched for readers."""
 
+import uuid
 from collections.abc import Callable, Iterator
 
 import orjson
@@ -12,8 +13,10 @@ from rotation.clock import standing_at
 from rotation.feeds import Ends, refuse_in
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
+from streams import admin
 from streams.apply import Writer
 from streams.rows import Message
+from streams.topics import Topic
 from tests.streams_world import EDGE, city
 
 
@@ -50,3 +53,11 @@ def everything(database: str) -> Callable[[], str]:
         return "\n".join(str(row) for table in rows for row in table)
 
     return read
+
+
+@pytest.fixture
+def topic(kafka: str) -> str:
+    """Name of a topic of the test's own, of one partition."""
+    name = f"f{uuid.uuid4().hex[:8]}.events"
+    admin.create({"bootstrap_servers": kafka.split(",")}, topics=[Topic(name, "", 1, -1, False, (), (), "")])
+    return name

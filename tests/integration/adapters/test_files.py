@@ -3,10 +3,6 @@
 import csv
 import json
 import logging
-import signal
-import subprocess
-import sys
-import uuid
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,24 +16,14 @@ from rotation import feeds, real_days
 from rotation.adapters import librarieswest
 from rotation.adapters.librarieswest import Row
 from rotation.events import MAX_BATCH_BYTES, CopyReturned
-from rotation.store.audit import audit
-from rotation.store.engine import connect
-from streams import admin, clients
+from streams import clients
 from streams.apply import Writer
 from streams.rows import Message
-from streams.topics import Topic
-from tests.sender_that_dies import FATAL_MESSAGE, send
-from tests.streams_world import EDGE, city, counts, fold, history, standing, told
+from tests.sender_that_dies import send
+from tests.streams_world import EDGE, city, counts, history, told
 from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
 
 FACTS = orjson.loads(orjson.dumps(history(41, 900, copies=100)))
-
-
-@pytest.fixture
-def topic(kafka: str) -> str:
-    name = f"f{uuid.uuid4().hex[:8]}.events"
-    admin.create({"bootstrap_servers": kafka.split(",")}, topics=[Topic(name, "", 1, -1, False, (), (), "")])
-    return name
 
 
 def in_kafka(kafka: str, topic: str) -> list[Message]:
@@ -74,26 +60,6 @@ def west(folder: Path, *more: str) -> tuple[Path, list[dict[str, Any]]]:
             csv.writer(file).writerows([Row._fields, *rows])
             file.writelines(more)
     return folder, list(librarieswest.happened(librarieswest.snapshots(folder)))
-
-
-@pytest.mark.parametrize(("adapter", "made", "refused"), [("ingest", lines_of_events, 1), ("librarieswest", west, 0)])
-def test_killed_with_9_in_the_middle_and_started_again_nothing_is_lost_and_nothing_has_a_double_effect(
-    kafka: str, database: str, topic: str, tmp_path: Path, adapter: str, made: Any, refused: int
-) -> None:
-    path, events = made(tmp_path)
-    arguments = (adapter, kafka, database, topic)
-    killed = subprocess.run([sys.executable, "-m", "tests.sender_that_dies", *arguments, str(path)], timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    assert len(in_kafka(kafka, topic)) == FATAL_MESSAGE - 1
-    send(*arguments, path)
-    messages = in_kafka(kafka, topic)
-    apply(database, messages)
-    assert standing(database) == fold(events)
-    found = counts(database)
-    assert (found["applied"] + found["late"], found.get("rejected", 0)) == (len(events), refused)
-    assert found["duplicates"] == 100 * (FATAL_MESSAGE - 1)
-    with connect(database) as connection:
-        assert audit(connection.cursor()) == []
 
 
 def with_readers(folder: Path) -> Path:

@@ -3,50 +3,27 @@
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from threading import Event
 from typing import Any
 
 import psycopg
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer
 from sqlalchemy import Engine
 
 from rotation import feeds
 from rotation.feeds import Ends
 from rotation.store.audit import audit
 from rotation.store.engine import connect
-from streams import admin
-from streams.topics import Topic
-from tests.folio_simulated import MAP, TOKEN, Folio, rest
-from tests.streams_world import counts
+from tests.folio_simulated import MAP, TOKEN, Folio, published, rest
 from tests.unit.adapters.patron import named_in
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
-
-
-NAMES = ("circulation.loan", "circulation.check-in", "circulation.request", "inventory.item")
 
 
 @pytest.fixture
 def publish(kafka: str) -> Iterator[Callable[[Folio], None]]:
     """Publish what FOLIO told to topics of its own, which go with the test."""
-    prefix = f"folio.diku{uuid.uuid4().hex[:6]}"
-    client = {"bootstrap_servers": kafka.split(",")}
-    topics = [Topic(f"{prefix}.{name}", "", 3, -1, False, (), (), "") for name in NAMES]
-
-    def send(folio: Folio) -> None:
-        admin.create(client, topics=topics)
-        producer = KafkaProducer(bootstrap_servers=kafka, compression_type="gzip")
-        for one in folio.disordered():
-            producer.send(f"{prefix}.{one.name}", one.value, key=one.key.encode(), headers=one.headers)
-        producer.close()
-
-    yield send
-    remover = KafkaAdminClient(**client)
-    remover.delete_topics([topic.name for topic in topics])
-    remover.close()
+    with ExitStack() as topics:
+        yield lambda folio: topics.enter_context(published(folio, kafka))
 
 
 @pytest.fixture
@@ -110,32 +87,6 @@ def test_a_first_reconciliation_lists_all_items_with_their_titles(database: str,
     assert dict(rows) == {item["id"]: item["instanceId"] for item in folio.items.values()}
 
 
-def test_killed_between_telling_and_committing_and_started_again_nothing_is_lost_and_nothing_counts_twice(
-    database: str, applied: Ends, publish: Callable[[Folio], None], reader: Callable[[], Any]
-) -> None:
-    folio = Folio(4, lost=0.0, double=0.0)
-    folio.days(200)
-    publish(folio)
-    tells = 0
-
-    def tell(events: Any) -> None:
-        nonlocal tells
-        applied.tell(events)
-        tells += 1
-        if tells == 2:
-            raise Killed
-
-    consumer = reader()
-    with pytest.raises(Killed):
-        feeds.follow_folio(consumer, MAP, Ends(tell, applied.refuse), Event(), to_the_end=True)
-    consumer.close()
-    follow(reader, applied)
-    assert stands(database) == folio.truth()
-    assert counts(database)["duplicates"] > 0, "nothing was told twice: this test would show nothing"
-    with connect(database) as connection:
-        assert audit(connection.cursor()) == []
-
-
 def test_a_dry_run_reads_to_the_end_shows_what_it_would_send_and_leaves_the_groups_place(
     database: str, applied: Ends, publish: Callable[[Folio], None], kafka: str, reader: Callable[[], Any]
 ) -> None:
@@ -172,6 +123,6 @@ def test_no_reader_no_member_of_staff_and_no_token_stands_in_any_table_log_or_er
     shown: list[str] = []
     assert follow(reader, applied).refused
     with rest(folio) as url:
-        feeds.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, feeds.shown(shown.append))
+        feeds.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, feeds.shown(shown.append), keep=False)
     assert named_in(everything(), caplog.text, *shown) == []
     assert TOKEN not in everything() + caplog.text

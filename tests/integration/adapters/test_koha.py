@@ -166,29 +166,6 @@ def test_a_deleted_item_has_left_the_stock(database: str, engine: Engine, koha: 
     assert stands(database)["b008"] == ("withdrawn", "p1", None)
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
-
-
-def test_killed_between_telling_and_keeping_its_place_it_goes_on_without_loss_or_double_effect(
-    database: str, engine: Engine, koha: Any, applied: Ends
-) -> None:
-    expected, tells = a_week(koha), iter(range(100))
-
-    def tell(events: Any) -> None:
-        applied.tell(events)
-        if next(tells) in (0, 1):
-            raise Killed
-
-    for _ in range(2):
-        with pytest.raises(Killed):
-            follow(engine, koha, Ends(tell, applied.refuse))
-    follow(engine, koha, Ends(tell, applied.refuse))
-    assert stands(database) == expected
-    with connect(database) as connection:
-        assert audit(connection.cursor()) == []
-
-
 def test_a_dry_run_shows_what_it_would_send_and_keeps_no_place(engine: Engine, koha: Any) -> None:
     a_week(koha)
     shown: list[str] = []

@@ -12,8 +12,6 @@ from config.settings import DEFAULTS
 from rotation import feeds
 from rotation.adapters.tables import Map, read_map
 from rotation.feeds import Ends
-from rotation.store.audit import audit
-from rotation.store.engine import connect
 from tests.streams_world import MONDAY, city, counts
 from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
 
@@ -54,28 +52,15 @@ def test_a_dry_run_shows_what_it_would_send_and_refuse_and_keeps_nothing(
     assert stands(database) == counts(database) == {}
 
 
-class Killed(BaseException):
-    """Stands for kill -9: nothing after it runs."""
-
-
-def test_killed_in_the_middle_and_imported_again_every_copy_stands_once(
-    database: str, engine: Engine, applied: Ends, holdings: Path, chosen: Map, everything: Any
+def test_a_table_imported_twice_tells_each_copy_once_and_no_reader_comes_in(
+    database: str, applied: Ends, engine: Engine, holdings: Path, chosen: Map, everything: Any
 ) -> None:
-    def tell(events: Any) -> None:
-        applied.tell(events)
-        raise Killed
-
-    with pytest.raises(Killed):
-        feeds.import_table(engine, city(), Ends(tell, applied.refuse), holdings, chosen, MONDAY)
-    assert 0 < len(stands(database)) < COPIES
     for _ in range(2):
         feeds.import_table(engine, city(), applied, holdings, chosen, MONDAY)
     assert stands(database) == {f"{n:05}": [*PLACES.values()][n % 3] for n in range(COPIES)}
     told = counts(database)
     assert (told["applied"] + told["late"], told["rejected"]) == (2 * COPIES, 1)
     assert named_in(everything()) == []
-    with connect(database) as connection:
-        assert audit(connection.cursor()) == []
 
 
 def test_another_mistake_at_the_same_line_of_a_later_file_of_that_name_is_recorded_too(

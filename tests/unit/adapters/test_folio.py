@@ -1,18 +1,20 @@
 """FOLIO's messages: both envelopes and vocabularies, FOLIO's own examples, and noise."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation.adapters.feed import Refusal
-from rotation.adapters.folio import CHECK_IN_LEAD, Map, Message, translate
+from rotation.adapters.folio import CHECK_IN_LEAD, Known, Map, Message, reconcile, translate
 from rotation.events import Edge, Event, Reason, parse
+from rotation.movements import State
 from tests.folio_simulated import MAP, TOKEN
 from tests.needs import needs_data
 from tests.unit.adapters.patron import PATRON_ID, named_in
@@ -147,6 +149,19 @@ def test_a_location_that_the_map_puts_outside_the_network_is_passed_over():
 def test_everything_deleted_withdraws_nothing_but_is_told():
     [refused] = says("inventory.item", {"type": "DELETE_ALL", "tenant": "diku"})
     assert isinstance(refused, Refusal)
+
+
+@pytest.mark.parametrize(("told_after", "mended"), [(-1, 1), (1, 0)])
+def test_a_reconciliation_mends_what_was_told_before_it_began_and_leaves_what_was_told_since(
+    told_after: int, mended: int
+):
+    one = ITEM | {"status": {"name": "Available"}}
+    known = Known(State.ON_LOAN, "p1", None, AT + timedelta(seconds=told_after), MAP.source, True)
+    answers = iter([{"items": [one]}, {"items": []}])
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers)))
+    with httpx.Client(base_url="http://folio", transport=transport) as okapi:
+        pages = list(reconcile(okapi, MAP, lambda ids: dict.fromkeys(ids, known), AT))
+    assert [(last, len(told)) for last, told in pages] == [(one["id"], mended)]
 
 
 def test_tokens_and_readers_stand_in_no_refusal():
