@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 
 from streams import admin, relay
 from streams.clients import producer
-from streams.topics import STOCK_ALERTS, Topic
+from streams.topics import STOCK_ALERTS, TRANSFER_ORDERS, Topic
 from tests.streams_process import topics
 from tests.streams_world import counts
 
@@ -29,7 +29,7 @@ class Line:
         self.bootstrap, self.url, self.folder, self.prefix = bootstrap, url, folder, f"t{uuid.uuid4().hex[:8]}"
         self.client: dict[str, Any] = {"bootstrap_servers": bootstrap.split(","), "security_protocol": "PLAINTEXT"}
         wanted = [Topic(name, "", PARTITIONS, -1, False, (), (), "") for name in topics(self.prefix)]
-        admin.create(self.client, replication=replication, topics=[*wanted, STOCK_ALERTS])
+        admin.create(self.client, replication=replication, topics=[*wanted, STOCK_ALERTS, TRANSFER_ORDERS])
         self.workers: list[subprocess.Popen[bytes]] = []
         self.sender: KafkaProducer = producer(self.client)
         self.stop = threading.Event()
@@ -46,7 +46,14 @@ class Line:
         self.sender.flush()
 
     def relay(self) -> None:
-        threading.Thread(target=relay.run, args=(self.url, self.client, self.stop), daemon=True).start()
+        self.stop = threading.Event()
+        self.relaying = threading.Thread(target=relay.run, args=(self.url, self.client, self.stop), daemon=True)
+        self.relaying.start()
+
+    def end_relay(self) -> None:
+        """Let the relay end that ran until now."""
+        self.stop.set()
+        self.relaying.join()
 
     def heard(self) -> int:
         return sum(counts(self.url).values())

@@ -1,7 +1,8 @@
 """Three brokers, three workers, and one fault after the other: `make chaos`. `make test` has a short form.
 
 Each scenario sends its share of events (5 % twice, 5 % late, 1 % bad) while its fault happens; afterwards the database must equal
-the plain fold, every event must have one count, each alert must be opened and closed once, and the fault must have happened.
+the plain fold, every event must have one count, each alert must be opened and closed once, each order must have reached its topic
+and taken effect once, and the fault must have happened.
 CHAOS_EVENTS sets the events of a scenario.
 """
 
@@ -29,11 +30,12 @@ from infra.kafka import Broker, Kafka, embedded_kafka
 from infra.postgres import Postgres, embedded_postgres
 from rotation.store import migrate
 from rotation.store.audit import Difference, audit
+from rotation.store.clock import clock_by
 from rotation.store.engine import connect
-from streams import admin, relay
 from streams.clients import consumer
-from streams.topics import STOCK_ALERTS, Topic
+from streams.topics import STOCK_ALERTS, TRANSFER_ORDERS
 from tests.chaos.levels import each_alert_once, end_of_alerts, set_targets
+from tests.chaos.orders import DAYS, ORDERS, PICKS, Carriers, approve, copies, each_order_once, order
 from tests.chaos.small_disk import fill, relieve, small_disk
 from tests.chaos.standstill import Watch
 from tests.chaos.table import table
@@ -51,7 +53,6 @@ FULL_S = 15.0  # how long a disk stays full
 AWAY_S = 20.0 if EVENTS < 100_000 else 60.0  # how long PostgreSQL is away
 MB_OF_EVENTS = EVENTS // 1000  # a kilobyte an event: on each broker less, in the database with its indexes as much
 BROKER_DISK_MB, POSTGRES_DISK_MB = 160 + MB_OF_EVENTS, 400 + MB_OF_EVENTS
-ORDERS = 200
 
 Fault = Callable[[Line, Kafka, Postgres, random.Random], None]
 ROWS: list[dict[str, Any]] = []  # of the scenarios that came to their end
@@ -136,41 +137,21 @@ def partitions_and_workers_added(line: Line, kafka: Kafka, postgres: Postgres, d
 
 
 def relay_killed_between_send_and_mark(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
-    """Three relays die with everything sent and nothing marked; a fourth goes on. Each order is there, with one id."""
-    orders = f"{line.prefix}.orders"
-    admin.create(line.client, replication=3, topics=[Topic(orders, "", 1, -1, False, (), (), "")])
-    line.stop.set()  # the relay that ran until now
+    """Three relays die with everything sent and nothing marked; a fourth goes on: the second day's orders come four times."""
     with connect(line.url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO outbox (topic, key, value) SELECT %s, 'order-' || n, 'v' FROM generate_series(1, %s) n",
-            (orders, ORDERS),
-        )
+        line.until(lambda: _waiting(connection, TRANSFER_ORDERS.name) == 0, "the first day's orders told")
+        line.end_relay()
+        written = order(line.url, 1, clock_by(connection.cursor()).now())
         for _ in range(3):
             command = [sys.executable, "-m", "tests.relay_that_dies", line.bootstrap, line.url]
             assert subprocess.Popen(command, stderr=subprocess.DEVNULL).wait(60) == -signal.SIGKILL
-            assert _waiting(connection, orders) == ORDERS
-        line.stop = threading.Event()
-        line.relay()
-        line.until(lambda: _waiting(connection, orders) == 0, "orders marked as sent")
-    told = _told(line, orders)
-    assert len(told) >= 4 * ORDERS
-    assert len(set(told)) == len({key for key, _ in told}) == ORDERS
+            assert _waiting(connection, TRANSFER_ORDERS.name) == written > PICKS
+    line.relay()
 
 
 def _waiting(connection: psycopg.Connection[object], topic: str) -> int:
     (found,) = connection.execute("SELECT count(*) FROM outbox WHERE topic = %s", (topic,)).fetchone() or (0,)
     return int(str(found))
-
-
-def _told(line: Line, topic: str) -> list[tuple[bytes, bytes]]:
-    """Key and outbox id of every message of a topic of one partition."""
-    reader, whole = consumer(line.client), TopicPartition(topic, 0)
-    reader.assign([whole])
-    end, found = reader.end_offsets([whole])[whole], []
-    while len(found) < end:
-        found += [(r.key, dict(r.headers)[relay.ID_HEADER]) for some in reader.poll(500).values() for r in some]
-    reader.close()
-    return found
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -277,9 +258,10 @@ def test_nothing_is_lost_where_postgres_has_no_room_left(
 def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folder: Path) -> None:
     """Send the events while the fault happens; then compare everything."""
     line, draw = Line(kafka.bootstrap, database, folder, replication=3), random.Random(7)
-    events = history(7, EVENTS, copies=EVENTS // 20)
+    events = [*copies(), *history(7, EVENTS, copies=EVENTS // 20)]
     values, bad, sent = _to_send(events, draw)
-    set_targets(database, EVENTS // 20, EVENTS)
+    set_targets(database, EVENTS // 20, EVENTS, always=len(copies()))
+    carriers = Carriers(line, approve(line))
     begin, ended = end_of_alerts(line), threading.Event()
     try:
         for _ in range(WORKERS):
@@ -288,21 +270,35 @@ def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folde
         driver = threading.Thread(target=_drive, args=(line, values, ended))
         driver.start()
         line.until(lambda: _heard(line) > sent // 20, "a twentieth of the events")
+        carriers.start()
+        order(database, 0, carriers.at)
         with Watch(database, topics(line.prefix).events) as watch:
             fault(line, kafka, postgres, draw)
             watch.fault_ended()
+            order(database, 1, carriers.at)
             ended.set()
             driver.join()
+            _carried_out(line, carriers)
+            sent += len(carriers.scanned)
             line.until(lambda: _heard(line) >= sent, "all events", SETTLED_S)
         row: dict[str, Any] = {"fault": fault.__name__, "events": sent, **counts(database), **watch.report()}
         ROWS.append(row)
-        assert _held(line) == len(values), "the sender told Kafka a message twice, or not at all"
-        _compare(line, events, sent, bad)
-        row["alerts"] = _compare_alerts(line, begin)
-        print(json.dumps(row), flush=True)
+        assert _held(line) == len(values) + len(carriers.told), "the sender told Kafka a message twice, or not at all"
+        _compare(line, [*events, *carriers.scanned], sent, bad)
+        row["alerts"], row["orders"] = _compare_alerts(line, begin), each_order_once(line, carriers)
+        print(json.dumps(row | {"orders_told": len(carriers.told)}), flush=True)
+        assert fault is not relay_killed_between_send_and_mark or len(carriers.told) >= 4 * ORDERS // DAYS
     finally:
         ended.set()
+        carriers.over.set()
         line.close()
+
+
+def _carried_out(line: Line, carriers: Carriers) -> None:
+    """Wait until the relay has told all orders, and their scans are sent."""
+    with connect(line.url, autocommit=True) as connection:
+        line.until(lambda: _waiting(connection, TRANSFER_ORDERS.name) == 0, "all orders told")
+    carriers.finish()
 
 
 def _to_send(events: list[dict[str, Any]], draw: random.Random) -> tuple[list[bytes], int, int]:

@@ -16,9 +16,9 @@ ON_SHELF = 0.42  # the share of copies that stand on shelves, of the kinds of fa
 BAND = 4  # copies between too few and too many: levels of some fifty swing through it again and again
 
 
-def set_targets(url: str, copies: int, events: int) -> None:
-    """Watch all places closely, with the clock standing at the end of the history."""
-    low = round(ON_SHELF * copies / len(PLACES))
+def set_targets(url: str, copies: int, events: int, always: int) -> None:
+    """Watch all places closely, `always` copies never lent among them, with the clock standing at the end of the history."""
+    low = round((ON_SHELF * copies + always) / len(PLACES))
     with psycopg.connect(url) as connection:
         connection.execute("INSERT INTO targets SELECT p, 'fiction', %s, %s FROM unnest(%s::text[]) p",
                            (low, low + BAND, list(PLACES)))  # fmt: skip

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 HEAD = """\
-| Fault | Events | Lasted | Longest standstill | Recovered after | All applied after | Lost | Alerts, each once |
-|---|---|---|---|---|---|---|---|"""
+| Fault | Events | Lasted | Longest standstill | Recovered after | All applied after | Lost | Alerts, once | Orders, once |
+|---|---|---|---|---|---|---|---|---|"""
 COUNTS = ("applied", "late", "duplicates", "rejected")
 
 
@@ -25,6 +25,7 @@ def _row(row: Mapping[str, Any]) -> str:
         *seconds,
         str(lost),
         str(row.get("alerts", "FAILED")),
+        str(row.get("orders", "FAILED")),
     ]
     return f"| {' | '.join(cells)} |"
 

@@ -16,7 +16,8 @@ from rotation.store.audit import audit
 from rotation.store.engine import connect
 from streams import admin, recount, relay
 from streams.clients import consumer, gap_fetcher
-from streams.topics import Topic
+from streams.topics import TRANSFER_ORDERS, Topic
+from tests.chaos.orders import DAYS, ORDERS, Carriers, approve, copies, each_order_once, order
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
 from tests.streams_process import topics
 from tests.streams_world import batches, counts, disturbed, fold, history, standing, told
@@ -124,19 +125,24 @@ def _shortages(url: str) -> list[bool]:
     return [closed for (closed,) in rows]
 
 
-def test_what_the_relay_sent_and_did_not_mark_is_sent_again_with_the_same_key_and_id(line: Line) -> None:
-    topic = topics(line.prefix).rejected
+def test_orders_that_a_killed_relay_sent_and_did_not_mark_come_again_with_the_same_ids_and_take_effect_once(
+    line: Line,
+) -> None:
+    carriers = Carriers(line, approve(line))
+    line.send([orjson.dumps(copies())])
+    written = sum(order(line.url, number, carriers.at) for number in range(DAYS))
     with connect(line.url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO outbox (topic, key, value) SELECT %s, 'k' || n, 'v' FROM generate_series(1, 20) n", (topic,)
-        )
         killed = subprocess.run([sys.executable, "-m", "tests.relay_that_dies", line.bootstrap, line.url], timeout=60)
         assert killed.returncode == -signal.SIGKILL
-        assert relay.relay_once(connection, line.sender, [topic]) == 20
+        assert relay.relay_once(connection, line.sender, [TRANSFER_ORDERS.name]) == written
         assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
-    got = _read(line, topic, 40)
-    assert len(got) == 40
-    assert len({(key, ident) for key, ident in got}) == 20
+    line.start()
+    carriers.start()
+    carriers.finish()
+    assert len(carriers.told) == 2 * ORDERS
+    line.until(lambda: line.heard() == len(copies()) + len(carriers.scanned), "all scans")
+    assert each_order_once(line, carriers) == ORDERS
+    assert standing(line.url) == fold([*copies(), *carriers.scanned])
 
 
 def test_a_place_touched_again_before_anyone_was_told_is_told_of_once(line: Line) -> None:
