@@ -1,6 +1,7 @@
 """The same figures and decisions for machines: JSON under /api, described by /api/openapi.json, with a bearer token."""
 
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -16,6 +17,8 @@ from rotation.web import balance, night, notices
 from rotation.web import day as days
 from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now, network_today
 from rotation.web.decide import LONGEST_WHY, refusal
+from rotation.web.questions import BUSY, last_night, on_own
+from rotation.web.work import Busy
 
 NO_NUL = r"^[^\x00]*$"  # PostgreSQL's text holds anything else
 Plain = Annotated[str, Query(max_length=200, pattern=NO_NUL)]
@@ -23,6 +26,7 @@ Id = Annotated[str, Path(max_length=200, pattern=NO_NUL)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 On = Annotated[date, Path(alias="day")]
+RETRY_S = 60  # as the words say: as long as the few who wait may take
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body cannot be read"},
@@ -147,9 +151,15 @@ class WhatIf(BaseModel):
     moved: list[Place] = Field(default=[], max_length=100)
 
 
-@router.post("/what-if", responses={400: {"description": "It cannot be, with the reason"}})
-def ask_what_if(web: Context, asked: WhatIf) -> dict[str, Any]:
-    """Plan today beside itself with a change and return both; takes seconds, and nothing is kept."""
+WHAT_IF_ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "It cannot be, with the reason"},
+    429: {"description": "Others have asked and wait; Retry-After says when to ask again"},
+}
+
+
+@router.post("/what-if", responses=WHAT_IF_ERRORS)
+def ask_what_if(web: Context, language: InLanguage, asked: WhatIf) -> dict[str, Any]:
+    """Plan today beside itself with a change and return both; one question after the other, each in seconds; nothing is kept."""
     change = Change(asked.moves, asked.move_price, asked.equity, asked.fresh_bonus, asked.floor_bonus)
     places: dict[str, Any] = {
         "capacity": asked.capacity,
@@ -157,11 +167,16 @@ def ask_what_if(web: Context, asked: WhatIf) -> dict[str, Any]:
         "added": [Added(one.id, one.lat, one.lon, one.tier) for one in asked.added],
         "moved": {one.id: (one.lat, one.lon) for one in asked.moved},
     }
+    ask = partial(what_if.beside_todays, network=web.network, settings=web.settings, change=change, **places)
+    question = asked.model_dump_json(), on_own(web, last_night)
     try:
-        with web.engine.connect() as connection:
-            return what_if.beside_todays(connection, web.network, web.settings, change, **places)
+        piece = web.works.ask(question, partial(on_own, web, ask))
+        found: dict[str, Any] = piece.future.result()
+    except Busy as error:
+        raise HTTPException(429, language.say(BUSY), {"Retry-After": str(RETRY_S)}) from error
     except ValueError as error:
         raise HTTPException(400, str(error)) from error
+    return found
 
 
 @router.get("/sets")

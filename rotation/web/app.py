@@ -272,7 +272,9 @@ def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 403:
         health.REFUSED.labels(str(error.detail)).inc()
-    return _error(request, error.status_code, error.detail)
+    answer = _error(request, error.status_code, error.detail)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _invalid(request: Request, error: Exception) -> Response:

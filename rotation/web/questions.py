@@ -85,7 +85,7 @@ def _answered(
     if answer is None:
         return _page(request, template)
     try:
-        piece = web.works.ask((_question(request), _last_night(connection)), partial(_on_own, web, answer))
+        piece = web.works.ask((_question(request), last_night(connection)), partial(on_own, web, answer))
     except Busy:
         return _page(request, template, 503, wrong=language_of(request).say(BUSY))
     if not piece.future.done():
@@ -96,8 +96,8 @@ def _answered(
     return _page(request, template, answer=piece.future.result())
 
 
-def _on_own(web: Web, answer: Callable[[Connection], Any]) -> Any:
-    """Answer on a connection of its own, for the page's is gone by then; nothing is kept."""
+def on_own(web: Web, answer: Callable[[Connection], Any]) -> Any:
+    """Answer on a connection of its own, for a page's is gone by then; nothing is kept."""
     with web.engine.connect() as connection:
         return answer(connection)
 
@@ -107,7 +107,8 @@ def _question(request: Request) -> tuple[Any, ...]:
     return request.url.path, *asked
 
 
-def _last_night(connection: Connection) -> Any:
+def last_night(connection: Connection) -> Any:
+    """Return what tells a night's answers from another's."""
     return connection.scalar(select(func.max(plans.c.snapshot_at)))
 
 

@@ -1,9 +1,12 @@
 """Why not and what if on the page: asked by a form, worked at beside the page, answered in both languages; who may."""
 
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 from sqlalchemy import Engine, delete, insert, select
@@ -15,6 +18,7 @@ from tests.web_city import DAY, demo
 
 ROOM = demo().places[6].id
 CHINESE = {"Accept-Language": "zh-CN"}
+HELD_S = 1.0  # long enough that a question which waits for nobody would be answered
 
 
 def answered(browser: TestClient, address: str) -> Response:
@@ -96,6 +100,24 @@ def test_the_api_compares_too_and_who_only_looks_may_not(signed_in: SignedIn):
     viewer = signed_in("viewer")
     assert viewer.get("/what-if").status_code == viewer.post("/api/what-if", json={}).status_code == 403
     assert "/what-if" not in viewer.get("/prices").text
+
+
+def test_the_apis_question_waits_for_the_one_before_it_and_is_refused_where_too_many_wait(
+    app: FastAPI, signed_in: SignedIn
+):
+    dispatcher, works, free = signed_in("dispatcher"), app.state.web.works, threading.Event()
+    pieces = [works.ask(("held", n), lambda: free.wait(5)) for n in range(MOST_WAITING)]
+    refused = [dispatcher.post("/api/what-if", json={"moves": 7}, headers=one) for one in (CHINESE, {})]
+    assert [one.status_code for one in refused] == [429, 429]
+    assert [one.json()["detail"][:6] for one in refused] == ["其他人已提问", "Others"]
+    assert refused[0].headers["Retry-After"] == "60"
+    pieces[-1].future.cancel()
+    with ThreadPoolExecutor(1) as other:
+        made = other.submit(dispatcher.post, "/api/what-if", json={"moves": 7})
+        time.sleep(HELD_S)
+        assert not made.done()
+        free.set()
+        assert made.result(timeout=60).status_code == 200
 
 
 def test_the_same_question_is_answered_once_and_too_many_are_refused():
