@@ -10,7 +10,8 @@ from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from psycopg import Connection as Driver
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, Integer, cast, func, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from rotation.network import Network
 from rotation.store.tables import sets, titles, transfers
@@ -107,16 +108,22 @@ def ask(connection: Connection, network: Network, asked: Asked, *, who: str, at:
     today = network.day_of(at)
     _check(connection, network, asked, today)
     wanted = sorted(set(asked.titles))
-    number = connection.scalar(
-        select(func.count()).select_from(sets).where(sets.c.set_id.like(f"set-{today:%Y%m%d}-%"))
-    )
     row = {
-        "set_id": f"set-{today:%Y%m%d}-{(number or 0) + 1}", "place_id": asked.place, "titles": wanted or None,
-        "class": None if wanted else asked.title_class, "copies": len(wanted) or asked.copies, "due": asked.due,
-        "return_on": asked.return_on, "note": asked.note, "asked_by": who, "asked_at": at,
+        "place_id": asked.place, "titles": wanted or None, "class": None if wanted else asked.title_class,
+        "copies": len(wanted) or asked.copies, "due": asked.due, "return_on": asked.return_on, "note": asked.note,
+        "asked_by": who, "asked_at": at,
     }  # fmt: skip
-    connection.execute(insert(sets), row)
-    return str(row["set_id"])
+    return _kept(connection, f"set-{today:%Y%m%d}-", row)
+
+
+def _kept(connection: Connection, day: str, row: Mapping[str, Any]) -> str:
+    """Keep a set under the day's next number; one that others take meanwhile is theirs, by the table's key."""
+    number = cast(func.substr(sets.c.set_id, len(day) + 1), Integer)
+    while True:
+        last = connection.scalar(select(func.max(number)).where(sets.c.set_id.startswith(day)))
+        kept = insert(sets).values({**row, "set_id": f"{day}{(last or 0) + 1}"}).on_conflict_do_nothing()
+        if found := connection.scalar(kept.returning(sets.c.set_id)):
+            return str(found)
 
 
 def _check(connection: Connection, network: Network, asked: Asked, today: date) -> None:

@@ -1,6 +1,7 @@
 """A planned night on a real database: sets and what fills them, owners who are asked, moves held back, wishes for lent copies."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from tests.integration.night.small_city import (
 )
 
 TODAY = MONDAY.date()
+MEANWHILE_S = 0.5  # in which one who waited for nobody would have come to an end
 MORNING = MONDAY - timedelta(hours=8)  # before the first van leaves
 FREE = {"move_price": 0.0, "fresh_bonus": 0.0, "floor_bonus": 0.0}
 COUNTY = {"id": "county", "name": "County"}
@@ -134,6 +136,17 @@ def test_a_set_is_planned_with_the_night_and_is_not_asked_for_twice(city: Engine
     assert (standing(city).coming, standing(city).come) == (3, 0)
     with city.connect() as connection:
         assert sets.still_open(connection.connection.driver_connection, TODAY) == []
+
+
+def test_two_sets_that_are_asked_for_at_once_are_kept_under_two_numbers(city: Engine):
+    with city.connect() as one, ThreadPoolExecutor(1) as other:
+        wanted = sets.Asked(place="branch", due=TODAY + timedelta(days=3), titles=["t2"])
+        first = sets.ask(one, NETWORK, wanted, who="librarian", at=MONDAY)
+        second = other.submit(ask, city, titles=["t3"])
+        with pytest.raises(TimeoutError):
+            second.result(MEANWHILE_S)
+        one.commit()
+        assert [first[-2:], second.result(10)[-2:]] == ["-1", "-2"]
 
 
 def test_a_set_that_was_cancelled_is_not_gathered(city: Engine):
