@@ -1,13 +1,13 @@
 """The night as one min-cost circulation: copies flow out of shelves to their title and from the title to other shelves.
 
-    PLACE --> OUT --> LEAVE(s) --release--> title --receipt--> FRESH(s) --> ARRIVE(s) --> IN --> PLACE
-      ^ |                                     ^                  (or ARRIVE at once, where it is not fresh)
-      | +----> HUB -- homeless copies --------+
-      +------- HUB                       s: a shelf section of the place
+    PLACE --> OUT --> TAKE(s) --> LEAVE(s) --release--> title --receipt--> FRESH(s) --> ARRIVE(s) --> PUT(s) --> IN --> PLACE
+      ^ |                                                 ^                  (or ARRIVE at once, where it is not fresh)
+      | +----> HUB ------------ homeless copies ----------+
+      +------- HUB              PUT(s) --> TAKE(s): what comes stands where a copy left         s: a shelf section of the place
 
 Every limit is a capacity and every floor a cheaper arc, so integers come by themselves and node potentials are prices.
-A section's room counts what arrives against what is free and what left it in the round before; its price in the bound is paid
-back to what leaves, so that the bound holds for the room as it really is.
+What comes in the room of a copy that leaves passes by IN and OUT. Where a place so takes in or gives away more than it can,
+the most that may change places in each section is fixed for the rounds that follow, and the rest of the day's limits with it.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ from rotation.rebalancing.world import NO_LIMIT, Limits, World, distinct
 SCALE = 10_000  # costs in ten-thousandths of a loan: far below what an estimate can tell apart
 REACH_GUESSED = 0.3  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
 REACH = 0.1  # and at prices that a solution gave
+REACH_CERTAIN = 1.0  # and where the solution's own prices certify: what is left out sets no price of a full shelf
 ROUNDING = 1e-9  # loans: sums of prices that should cancel are off by less
+LONGEST_BRANCH = 4  # arcs from a title to its place: all of them carry nothing where the title stays
 SWEEPS = 5_000  # Bellman-Ford ends long before; a net against an endless loop
 
 T = TypeVar("T", bound=np.generic)
@@ -92,16 +94,22 @@ class Flow(NamedTuple):
 
     leaves: NDArray[np.bool_]  # by release
     arrives: NDArray[np.bool_]  # by column
+    came: Int64s  # P: through IN
+    left: Int64s  # P: through OUT
+    changed: Int64s  # S x P: came in the room of a copy that left
     duals: Duals
 
 
-KINDS = ("asked", "quota", "fresh", "to_floor", "to_shelf", "above", "below", "in", "out", "grow", "shrink")
-SECTIONAL = 7  # the first seven kinds have an arc a section and place, the others one a place
+KINDS = (
+    "asked", "quota", "fresh", "to_floor", "to_shelf", "room", "change", "taken", "above", "below",
+    "in", "out", "grow", "shrink",
+)  # fmt: skip
+SECTIONAL = 10  # the first ten kinds have an arc a section and place, the others one a place
 
 
 @dataclass(slots=True)
 class Network:
-    """The places' part of the circulation; only the capacity of sections with limited room changes between rounds."""
+    """The places' part of the circulation; only the capacities of places that change too much are lowered between rounds."""
 
     sections: int
     places: int
@@ -109,8 +117,8 @@ class Network:
 
     @property
     def nodes(self) -> int:
-        """FRESH, ARRIVE, LEAVE by section and place; IN, OUT, PLACE by place; the hub."""
-        return 3 * self.sections * self.places + 3 * self.places + 1
+        """FRESH, ARRIVE, PUT, TAKE, LEAVE by section and place; IN, OUT, PLACE by place; the hub."""
+        return 5 * self.sections * self.places + 3 * self.places + 1
 
     def grid(self, values: NDArray[T], kind: str) -> NDArray[T]:
         """Return a kind's part of a column over the place arcs, as S x P or 1 x P."""
@@ -125,18 +133,21 @@ def network(limits: Limits, settings: Settings) -> Network:
     sections, places = limits.short.shape
     size = sections * places
     cell, b = np.arange(size), np.arange(places)
-    fresh, arrive, leave = (cell + i * size for i in range(3))
-    inward, outward, place = (3 * size + b + i * places for i in range(3))
-    hub, unlimited = np.full(places, 3 * size + 3 * places), np.full(size, NO_LIMIT)
-    to_floor = np.minimum(limits.short, limits.room).ravel()
+    fresh, arrive, put, take, leave = (cell + i * size for i in range(5))
+    inward, outward, place = (5 * size + b + i * places for i in range(3))
+    hub, unlimited = np.full(places, 5 * size + 3 * places), np.full(size, NO_LIMIT)
+    changing = np.where(limits.room < NO_LIMIT, np.minimum(limits.in_copies, limits.out_copies), 0)
     arcs = [
         (fresh, arrive, -settings.request_worth, limits.asked.ravel()),
         (fresh, arrive, -settings.fresh_bonus, limits.fresh.ravel()),
         (fresh, arrive, 0.0, unlimited),
-        (arrive, np.tile(inward, sections), -settings.floor_bonus, to_floor),
-        (arrive, np.tile(inward, sections), 0.0, limits.room.ravel() - to_floor),
-        (np.tile(outward, sections), leave, 0.0, limits.above.ravel()),
-        (np.tile(outward, sections), leave, settings.floor_bonus, unlimited),
+        (arrive, put, -settings.floor_bonus, limits.short.ravel()),
+        (arrive, put, 0.0, unlimited),
+        (put, np.tile(inward, sections), 0.0, limits.room.ravel()),
+        (put, take, 0.0, changing.ravel()),
+        (np.tile(outward, sections), take, 0.0, unlimited),
+        (take, leave, 0.0, limits.above.ravel()),
+        (take, leave, settings.floor_bonus, unlimited),
         (inward, place, 0.0, limits.in_copies),
         (place, outward, 0.0, limits.out_copies),
         (place, hub, 0.0, limits.room_total),
@@ -187,7 +198,7 @@ def solve(
     waiting = world.homeless[titles]
     section = world.section[world.cls]
     size, hub = net.sections * net.places, net.nodes - 1
-    leave = 2 * size + section[out.title[r]] * net.places + out.place[r]
+    leave = 4 * size + section[out.title[r]] * net.places + out.place[r]
     arrive = np.where(into.fresh[c] == 1, 0, size) + section[into.title[c]] * net.places + into.place[c]
     own = np.arange(len(titles)) + net.nodes
     tail = np.concatenate([net.arcs.tail, leave, row[len(r) :], np.full(len(titles), hub)])
@@ -227,12 +238,25 @@ def _useful(
 
 
 def _min_cost_flow(tail: Int64s, head: Int64s, capacity: Int64s, cost: Int64s) -> Int64s:
-    solver = SimpleMinCostFlow()
-    arcs = solver.add_arcs_with_capacity_and_unit_cost(tail.astype(np.int32), head.astype(np.int32), capacity, cost)
+    solver, flow, some = SimpleMinCostFlow(), np.zeros(len(tail), np.int64), _carrying(tail, head, capacity)
+    arcs = solver.add_arcs_with_capacity_and_unit_cost(
+        tail[some].astype(np.int32), head[some].astype(np.int32), capacity[some], cost[some]
+    )
     status = solver.solve()
     if status != solver.OPTIMAL:
         raise RuntimeError(f"the circulation of {len(tail)} arcs ended with {status}")
-    return np.asarray(solver.flows(arcs), np.int64)
+    flow[some] = solver.flows(arcs)
+    return flow
+
+
+def _carrying(tail: Int64s, head: Int64s, capacity: Int64s) -> NDArray[np.bool_]:
+    """Return which arcs may carry anything: few do where the price lets few titles move, and the solver looks at all it has."""
+    some, nodes = capacity > 0, int(max(tail.max(initial=-1), head.max(initial=-1))) + 1
+    for _ in range(LONGEST_BRANCH):
+        entered, left = (np.zeros(nodes, bool) for _ in range(2))
+        entered[head[some]] = left[tail[some]] = True
+        some &= entered[tail] & left[head]
+    return np.asarray(some)
 
 
 def _flow(net: Network, flow: Int64s, potential: Reals, out: tuple[int, Int64s], into: tuple[int, Int64s]) -> Flow:
@@ -240,7 +264,8 @@ def _flow(net: Network, flow: Int64s, potential: Reals, out: tuple[int, Int64s],
     leaves, arrives = np.zeros(out[0], bool), np.zeros(into[0], bool)
     leaves[out[1]] = flow[fixed : fixed + len(out[1])] > 0
     arrives[into[1]] = flow[fixed + len(out[1]) : fixed + len(out[1]) + len(into[1])] > 0
-    return Flow(leaves, arrives, _duals(net, potential / SCALE, flow[:fixed]))
+    (came,), (left,), changed = (net.grid(flow[:fixed], kind) for kind in ("in", "out", "change"))
+    return Flow(leaves, arrives, came, left, changed, _duals(net, potential / SCALE, flow[:fixed]))
 
 
 def _potentials(
@@ -266,23 +291,22 @@ def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
     What nothing flows through costs what lies behind it; a bonus that is not used up is paid whole.
     """
     size, width = net.sections * net.places, net.places
-    fresh, arrive, leave = (price[i * size : (i + 1) * size].reshape(net.sections, width) for i in range(3))
-    inward, outward, place = (price[3 * size + i * width : 3 * size + (i + 1) * width] for i in range(3))
+    fresh, arrive, put, _, leave = (price[i * size : (i + 1) * size].reshape(net.sections, width) for i in range(5))
+    inward, outward, place = (price[5 * size + i * width : 5 * size + (i + 1) * width] for i in range(3))
     used, room = {k: net.grid(flow, k) for k in KINDS}, {k: net.grid(net.arcs.capacity, k) for k in KINDS}
     full = {k: used[k] >= room[k] for k in KINDS}
     bonus, hurt = -net.grid(net.arcs.cost, "to_floor"), net.grid(net.arcs.cost, "below")
     in_price = np.where(full["in"][0], np.maximum(place - inward, 0), 0)
     out_price = np.where(full["out"][0], np.maximum(outward - place, 0), 0)
-    beyond = arrive - (place - in_price)  # less than room in all and handling: the floor's bonus, or the section's room
+    shelf = np.where(full["room"], np.maximum(place - in_price - put, 0), 0)
     wanting = (room["to_floor"] > 0) & ~full["to_floor"]
-    settled = np.where(
-        wanting, bonus, np.where(full["to_shelf"], beyond, np.where(room["to_floor"] == 0, 0, np.maximum(beyond, 0)))
+    floor = np.where(
+        wanting, bonus, np.where(room["to_floor"] == 0, 0, np.clip(arrive - (place - in_price - shelf), 0, bonus))
     )
-    keep = np.where(room["above"] == 0, hurt, np.where(full["above"], np.clip(leave - (place + out_price), 0, hurt), 0))
-    return Duals(
-        -place, in_price, out_price, np.maximum(-settled, 0), np.clip(settled, 0, bonus),
-        _subsidy(net, fresh - arrive, room, full), keep,
-    )  # fmt: skip
+    kept = np.clip(leave - (place + out_price - shelf), 0, hurt)
+    keep = np.where(room["above"] == 0, hurt, np.where(full["above"], kept, 0))
+    subsidy = _subsidy(net, fresh - arrive, room, full)
+    return Duals(-place, in_price, out_price, shelf, floor, subsidy, keep)
 
 
 def _subsidy(net: Network, paid: Reals, room: dict[str, Int64s], full: dict[str, NDArray[np.bool_]]) -> Reals:
@@ -292,14 +316,17 @@ def _subsidy(net: Network, paid: Reals, room: dict[str, Int64s], full: dict[str,
     return np.where(full["asked"], np.clip(paid, least, np.maximum(quota, asked)), np.maximum(quota, asked))
 
 
-def make_room(net: Network, limits: Limits, left: Int64s) -> bool:
-    """Let as many more arrive in each section with limited room as `left` it (S x P); returns whether that changed anything."""
-    limited = limits.room < NO_LIMIT
-    capacity = net.grid(net.arcs.capacity, "to_shelf")
-    wanted = np.where(limited, limits.room - net.grid(net.arcs.capacity, "to_floor") + left, capacity)
-    changed = bool((wanted != capacity).any())
-    capacity[:] = wanted
-    return changed
+def within_limits(net: Network, limits: Limits, flow: Flow) -> bool:
+    """Fix how many may change places where more came or left than can be handled; returns whether that was anywhere."""
+    came, left = (through + flow.changed.sum(0) for through in (flow.came, flow.left))
+    over = (came > limits.in_copies) | (left > limits.out_copies)
+    share = np.minimum(limits.in_copies / np.maximum(came, 1), limits.out_copies / np.maximum(left, 1))
+    fixed = np.floor(flow.changed * share).astype(np.int64)
+    rest = fixed.sum(0)
+    for kind, most in (("change", fixed), ("in", limits.in_copies - rest), ("out", limits.out_copies - rest)):
+        capacity = net.grid(net.arcs.capacity, kind)
+        capacity[:] = np.where(over, most, capacity)
+    return bool(over.any())
 
 
 def opening_duals(net: Network, settings: Settings) -> Duals:

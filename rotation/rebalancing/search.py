@@ -26,6 +26,7 @@ SUITORS, SUITORS_MORE = 6, 30  # titles gathered for a floor: six times the copi
 OPENING_MARGIN = 0.1  # loans by which a choice may miss, for guesses are off
 LATER_COLUMNS = 60  # what each round adds for a title at most beyond its matching
 NEAR_LOANS = 0.02  # a later column that misses by less may be wanted once prices have moved a little
+NEAR_IN_BUDGET = 0.3  # within a budget few titles come near, and full shelves far apart hang on the same few moves
 OVERSHOOT = 0.02  # share of the budget that may be exceeded before the least moves are cut off
 FARTHER = 5.0  # times that the reach grows where a solution did not tighten the bound ...
 FARTHEST = 10.0  # ... until all is in reach, loans
@@ -107,19 +108,20 @@ class _Step(NamedTuple):
 
 def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, settings: Settings) -> _Step:
     """Solve once within the budget, certify, and add what the titles would choose."""
-    flow, price = _within_budget(tables.world, net, out, last, settings)
+    (flow, *fewer), price = _within_budget(tables.world, net, out, last, settings)
     duals = flow.duals
-    asked = ask(tables.world, out, duals, price, settings, LATER_COLUMNS, NEAR_LOANS, volumes=tables.volumes)
+    near = NEAR_LOANS if settings.budget_moves is None else NEAR_IN_BUDGET
+    asked = ask(tables.world, out, duals, price, settings, LATER_COLUMNS, near, volumes=tables.volumes)
     budget = (price - settings.move_price) * (settings.budget_moves or 0)
     bound = asked.total + circulation.scarcity(tables.limits, duals, settings) + budget
-    picked = _cut(tables, out, last.into, flow, price, settings)
-    counts = count(tables, out, last.into, picked)
-    value = value_of(tables, out, last.into, all_volumes(tables, out, last.into, picked), settings)
-    found = Found(out, last.into, picked, flow, price, value, bound, 0)
+    plans = [_cut(tables, out, last.into, solved, price, settings) for solved in (flow, *fewer)]
+    values = [value_of(tables, out, last.into, all_volumes(tables, out, last.into, plan), settings) for plan in plans]
+    best = int(np.argmax(values))
+    found = Found(out, last.into, plans[best], flow, price, values[best], bound, 0)
     more = circulation.columns(tables.world, *_foremost(asked, tables.limits), last.into)
-    news = circulation.make_room(net, tables.limits, counts.out_copies) or len(more.title) > len(last.into.title)
+    news = circulation.within_limits(net, tables.limits, flow) or len(more.title) > len(last.into.title)
     if bound < last.bound:
-        return _Step(more, price, duals, circulation.REACH, bound, found, news)
+        return _Step(more, price, duals, circulation.REACH, bound, found, True)
     news |= last.reach < FARTHEST  # what was left out as out of reach may be what is lacking
     return _Step(more, price, last.near, last.reach * FARTHER, last.bound, found, news)
 
@@ -321,27 +323,42 @@ def _at_rank(group: Rows, score: Reals, rank: Rows) -> Reals:
 
 def _within_budget(
     world: World, net: Network, out: Releases, last: _Start | _Step, settings: Settings
-) -> tuple[Flow, float]:
-    """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off."""
-    price, into = last.price, last.into
-    flow = circulation.solve(net, world, out, into, price, last.near, last.reach)
+) -> tuple[list[Flow], float]:
+    """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off.
+
+    The price is looked for among what is near; what it is worth then is solved with all that may set the price of a shelf.
+    Returned after it is the last solution with fewer moves: where copies change places in rings, few can be cut off alone.
+    """
+    flow = circulation.solve(net, world, out, last.into, last.price, last.near, last.reach)
     if settings.budget_moves is None:
-        return flow, price
-    low, high, over = settings.move_price, np.inf, None
+        return [flow], last.price
+    near, price, fewer = _price(world, net, out, last.into, flow, last.price, settings)
+    return [circulation.solve(net, world, out, last.into, price, near, circulation.REACH_CERTAIN), *fewer], price
+
+
+def _price(
+    world: World, net: Network, out: Releases, into: Columns, flow: Flow, price: float, settings: Settings
+) -> tuple[Duals, float, list[Flow]]:
+    """Return the price at which moves are just enough, or too many by little, with the other prices there.
+
+    Looked for from the `flow` at `price` on; the last solution that had too few comes along.
+    """
+    budget, low, high = settings.budget_moves or 0, settings.move_price, np.inf
+    over, fewer = None, list[Flow]()
     for _ in range(PRICE_STEPS):
         moves = int(flow.leaves.sum())
-        if _meets(moves, settings.budget_moves) or (moves < settings.budget_moves and price <= low):
-            return flow, price
-        if moves > settings.budget_moves:
-            low, over = price, (flow, price)
+        if _meets(moves, budget) or (moves < budget and price <= low):
+            return flow.duals, price, fewer
+        if moves > budget:
+            low, over = price, (flow.duals, price)
         else:
-            high = price
-        following = _next_price(world, out, into, flow, price, settings.budget_moves, low, high)
+            high, fewer = price, [flow]
+        following = _next_price(world, out, into, flow, price, budget, low, high)
         if abs(following - price) < 1 / circulation.SCALE:
             break
         price = following
         flow = circulation.solve(net, world, out, into, price, flow.duals)
-    return over or (flow, price)  # the last price at which there were too many: their least are cut off
+    return *(over or (flow.duals, price)), fewer
 
 
 def _meets(moves: int, budget: int) -> bool:
@@ -383,64 +400,82 @@ def _pairs(world: World, out: Releases, into: Columns, flow: Flow, price: float)
 
 
 def _cut(tables: Tables, out: Releases, into: Columns, flow: Flow, price: float, settings: Settings) -> Picked:
-    """Take out of a flow what sections have no room for after all, and the moves beyond the budget that bring least."""
+    """Take out of a flow what places cannot handle after all, and the moves beyond the budget that bring least."""
     picked = Picked(np.flatnonzero(flow.leaves), np.flatnonzero(flow.arrives))
     pairs = _pairs(tables.world, out, into, flow, price)
-    ledger = Ledger(tables, out, into, picked)
-    order = np.argsort(pairs.surplus, kind="stable")
-    cut = ledger.settle(pairs, order)
+    ledger = Ledger(tables, out, into, picked, pairs)
+    ledger.settle()
     if settings.budget_moves is not None:
-        cut |= ledger.trim(
-            pairs, [i for i in order.tolist() if i not in cut], len(order) - len(cut) - settings.budget_moves
+        ledger.trim(
+            np.argsort(_lost_without(tables.world, out, into, flow.duals, pairs), kind="stable"), settings.budget_moves
         )
-    rows = sorted(cut)
+    rows = sorted(ledger.cut)
     return Picked(np.setdiff1d(picked.leaves, pairs.leaves[rows]), np.setdiff1d(picked.arrives, pairs.arrives[rows]))
 
 
+def _lost_without(world: World, out: Releases, into: Columns, duals: Duals, pairs: Pairs) -> Reals:
+    """Return what is lost where a move alone is left undone: its surplus, and the price of the room that nobody takes then."""
+    section, came, left = world.section[world.cls], into.place[pairs.arrives], out.place[pairs.leaves]
+    room = duals.place + duals.room
+    there, here = room[section[into.title[pairs.arrives]], came], room[section[out.title[pairs.leaves]], left]
+    return np.asarray(pairs.surplus + duals.in_copies[came] + there - here + duals.out_copies[left])
+
+
 class Ledger:
-    """Free room by section and place while moves are taken out of a plan one by one."""
+    """What room and handling are left by place while moves are taken out of a plan one by one; negative where too much comes."""
 
-    def __init__(self, tables: Tables, out: Releases, into: Columns, picked: Picked) -> None:
+    def __init__(self, tables: Tables, out: Releases, into: Columns, picked: Picked, pairs: Pairs) -> None:
         """Begin with the plan whole."""
-        counts = count(tables, out, into, picked)
+        counts, limits = count(tables, out, into, picked), tables.limits
         net = counts.in_copies - counts.out_copies
-        self.free, self.free_total = tables.limits.room - net, tables.limits.room_total - net.sum(0)
-        self.section, self.out, self.into = tables.world.section[tables.world.cls], out, into
+        self.free, self.free_total = limits.room - net, limits.room_total - net.sum(0)
+        self.free_in = limits.in_copies - counts.in_copies.sum(0)
+        self.free_out = limits.out_copies - counts.out_copies.sum(0)
+        section = tables.world.section[tables.world.cls]
+        leaves, arrives = pairs.leaves, pairs.arrives
+        self.here, self.there = out.place[leaves].tolist(), into.place[arrives].tolist()
+        self.section = section[out.title[leaves]].tolist()
+        self.order = np.argsort(pairs.surplus, kind="stable").tolist()
+        self.cut: set[int] = set()
 
-    def settle(self, pairs: "Pairs", order: NDArray[np.int64]) -> set[int]:
-        """Take out the least arrivals wherever more came than there is room, until there is room everywhere."""
-        cut: set[int] = set()
-        while (self.free < 0).any() or (self.free_total < 0).any():
-            before = len(cut)
-            for i in order.tolist():
-                s, b = self.section[self.into.title[pairs.arrives[i]]], self.into.place[pairs.arrives[i]]
-                if i not in cut and (self.free[s, b] < 0 or self.free_total[b] < 0):
-                    self._undo(pairs, i)
-                    cut.add(i)
-            if len(cut) == before:
-                break
-        return cut
+    def settle(self) -> None:
+        """Take out the least moves wherever more comes or leaves than can, until all is within the limits everywhere."""
+        before = -1
+        while len(self.cut) > before and any(
+            (x < 0).any() for x in (self.free, self.free_total, self.free_in, self.free_out)
+        ):
+            before = len(self.cut)
+            for i in self.order:
+                if i not in self.cut and self._over(i):
+                    self._undo(i)
 
-    def trim(self, pairs: "Pairs", order: list[int], excess: int) -> set[int]:
-        """Take out the `excess` least moves whose copies still have room where they stand."""
-        cut: set[int] = set()
-        for i in order:
-            origin = self.out.place[pairs.leaves[i]]
-            s = self.section[self.out.title[pairs.leaves[i]]]
-            if len(cut) >= excess:
-                break
-            if self.free[s, origin] > 0 and self.free_total[origin] > 0:
-                self._undo(pairs, i)
-                cut.add(i)
-        return cut
+    def trim(self, order: NDArray[np.int64], most: int) -> None:
+        """Leave `most` moves, without the least of those that may stay; each time from the least on, for a copy may stay when
+        the one that was to take its room does. Where none may, the least stays, and those that it leaves no room with it.
+        """
+        rows = order.tolist()
+        while len(rows) - len(self.cut) > most:
+            left = [i for i in rows if i not in self.cut]
+            self._undo(next((i for i in left if self._may_stay(i)), left[0]))
+            self.settle()
 
-    def _undo(self, pairs: "Pairs", i: int) -> None:
-        r, c = pairs.leaves[i], pairs.arrives[i]
-        s = self.section[self.out.title[r]]
-        self.free[s, self.out.place[r]] -= 1
-        self.free_total[self.out.place[r]] -= 1
-        self.free[s, self.into.place[c]] += 1
-        self.free_total[self.into.place[c]] += 1
+    def _over(self, i: int) -> bool:
+        s, b = self.section[i], self.there[i]
+        return bool(min(self.free[s, b], self.free_total[b], self.free_in[b], self.free_out[self.here[i]]) < 0)
+
+    def _may_stay(self, i: int) -> bool:
+        s, b = self.section[i], self.here[i]
+        return bool(self.free[s, b] > 0 and self.free_total[b] > 0)
+
+    def _undo(self, i: int) -> None:
+        s, here, there = self.section[i], self.here[i], self.there[i]
+        self.free[s, here] -= 1
+        self.free_total[here] -= 1
+        self.free[s, there] += 1
+        self.free_total[there] += 1
+        self.free_in[there] += 1
+        self.free_out[here] += 1
+        self.cut.add(i)
 
 
 def _side_by_side(work: Callable[[int], T], items: range, threads: int) -> list[T]:

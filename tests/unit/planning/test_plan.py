@@ -40,6 +40,12 @@ def loans(rate: float, copies: int, chosen: Settings) -> float:
     return rate * chosen.horizon_weeks * (1 - blocked)
 
 
+def full(snapshot: Snapshot) -> Snapshot:
+    """Leave no room on any class's shelf: a copy comes only where another one leaves."""
+    room = world.standing(snapshot, world.STANDING).astype(np.int32)
+    return replace(snapshot, places=replace(snapshot.places, room=room))
+
+
 def by_hand(snapshot: Snapshot, decided: Plan, pairs: list[tuple[int, int]], chosen: Settings) -> float:
     """Value moves (copy, destination) from the definitions alone, without the planner's tables."""
     rates, places, copies = decided.rates, snapshot.places, snapshot.copies
@@ -68,10 +74,16 @@ def allowed(snapshot: Snapshot, pairs: list[tuple[int, int]]) -> bool:
     came = np.bincount([b for _, b in pairs], minlength=len(places))
     left = np.bincount([copies.place[c] for c, _ in pairs], minlength=len(places))
     stand = np.bincount(copies.place, minlength=len(places))
+    change, cls = np.zeros(places.room.shape, int), snapshot.titles.cls[copies.title]
+    for c, b in pairs:
+        change[b, cls[c]] += 1
+        change[copies.place[c], cls[c]] -= 1
+    free = np.maximum(places.room - world.standing(snapshot, world.STANDING), 0)
     return (
         len(set(to)) == len(to)
         and all(copies.place[c] != b for c, b in pairs)
         and bool((came <= places.in_copies).all() and (left <= places.out_copies).all())
+        and bool(((places.room < 0) | (change <= free)).all())
         and bool(((places.room_total < 0) | (came - left <= np.maximum(places.room_total - stand, 0))).all())
     )
 
@@ -101,6 +113,27 @@ def test_no_other_set_of_moves_is_worth_more_in_a_tiny_city(seed):
     snapshot = city(seed, titles=3, places=3, copies=6, in_copies=2, out_copies=2, room_total=4, fresh_quota=1)
     decided = plan(snapshot, EXACT)
     assert decided.value == pytest.approx(best_of_all(snapshot, decided, EXACT), abs=2e-3)
+
+
+@pytest.mark.parametrize(("seed", "handled"), [(0, 9), (3, 9), (5, 9), (6, 9), (0, 1), (6, 1)])
+def test_where_every_shelf_is_full_copies_change_places_and_no_other_set_of_moves_is_worth_more(seed, handled):
+    snapshot = full(city(seed, titles=3, places=3, copies=6, in_copies=handled, out_copies=handled))
+    decided = plan(snapshot, EXACT)
+    assert decided.moves
+    assert decided.value == pytest.approx(best_of_all(snapshot, decided, EXACT), abs=2e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_every_shelf_is_full_the_certificate_lacks_only_the_moves_that_no_ring_of_changes_fills_up(seed):
+    snapshot, chosen = full(city(seed, titles=60, places=8, copies=300)), replace(EXACT, budget_moves=20)
+    decided = plan(snapshot, chosen)
+    left_over = 20 - len(decided.moves)
+    assert 0 <= left_over <= 3
+    assert decided.bound - decided.value <= left_over * (decided.prices.move - chosen.move_price) + 0.02
+
+
+def test_where_every_shelf_is_full_and_no_budget_binds_the_certificate_closes():
+    assert max(plan(full(city(seed, titles=60, places=8, copies=300)), EXACT).gap for seed in range(4)) < 1e-4
 
 
 @pytest.mark.parametrize("seed", range(4, 10))
