@@ -145,8 +145,8 @@ class Rotation(Nobody):
 
     def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
         """Tell the desk where shelves have room again."""
-        for title, place in zip(titles.tolist(), places.tolist(), strict=True) if self.desk else ():
-            self._placer.lent(title, place)
+        if self.desk:
+            self._placer.lent(titles, places)
 
 
 ORACLE_WEEKS = 500.0  # of shelf: so much evidence that nothing is left to guess

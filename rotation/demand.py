@@ -107,10 +107,21 @@ def _evidence(snapshot: Snapshot) -> _Evidence:
     good = (title >= 0) & (title < len(snapshot.titles)) & (place >= 0) & (place < len(snapshot.places))
     good &= (loans >= 0) & (weeks >= 0)
     title, place, loans, weeks = title[good], place[good], loans[good], weeks[good]
-    if not _ascending(title * len(snapshot.places) + place):
-        order = np.lexsort((weeks, loans, place, title))
+    key = title * len(snapshot.places) + place
+    if not _ascending(key):
+        order = _sorted(key, loans, weeks)
         title, place, loans, weeks = title[order], place[order], loans[order], weeks[order]
     return _Evidence(title, snapshot.titles.cls[title].astype(np.int64), place, loans, weeks)
+
+
+def _sorted(key: NDArray[np.int64], loans: Matrix, weeks: Matrix) -> NDArray[np.int64]:
+    """Return the order by key, loans and weeks; quick where keys are nearly sorted and few of them occur twice."""
+    order = np.argsort(key, kind="stable")
+    same = key[order[1:]] == key[order[:-1]]
+    twice = np.flatnonzero(np.r_[False, same] | np.r_[same, False])
+    rows = order[twice]
+    order[twice] = rows[np.lexsort((weeks[rows], loans[rows], key[rows]))]
+    return order
 
 
 def _ascending(keys: NDArray[np.int64]) -> bool:

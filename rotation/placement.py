@@ -21,7 +21,7 @@ CROWDED_FROM = 0.9  # of a shelf's room: above it each copy makes finding and sh
 CROWDED_LOANS = 0.25  # what a copy costs on a shelf that is full to the last place; as in the prototype's city
 ALTERNATIVES = 3  # next best places told with an answer
 UNFIT = float(kernels.NEVER)  # value of a place where the copy may not go
-NOTHING_SINCE = np.zeros((0, 2), np.int64)
+MORE_ROWS = 1024  # titles for which counting begins at a time: a day touches a few thousand
 TOLD = ("value_there", "cost", "room_price", "rate_there", "copies_there")  # what is said of the best place, by offer
 
 Reals = NDArray[np.float64]
@@ -67,7 +67,11 @@ class Placer:
         """
         self._snapshot, self._prices, self._plain = snapshot, prices, plain
         self._tables: Tables | None = None
-        self._since: dict[int, dict[int, int]] = {}  # copies of a title at a place, more than the snapshot has
+        self._row = np.full(
+            len(snapshot.titles), -1, np.int32
+        )  # T: the title's row of `_since`; -1: nothing happened to it
+        self._since = np.zeros((0, len(snapshot.places)), np.int32)  # copies at each place, more than the snapshot has
+        self._used = 0  # rows of it that belong to a title
         self._standing = world.standing(snapshot, world.STANDING)
         self._lanes = np.zeros((0, 0), np.float32) if snapshot.lane_cost is None else snapshot.lane_cost
         if rates is not None and prices is not None:
@@ -105,23 +109,17 @@ class Placer:
             return np.array(
                 [self.place(t, at, home=home, came_from=came).place for t, at, home, came in rows], np.int64
             )
-        distinct, row = np.unique(t, return_inverse=True)
-        since = np.zeros((len(distinct), len(snapshot.places)), np.int64)
-        for i, title in enumerate(distinct.tolist()):
-            known = self._since.get(title, {})
-            since[i, list(known)] = list(known.values())
-        answers = np.empty(len(t), np.int64)
+        answers, row = np.empty(len(t), np.int64), self._rows(t)
         kernels.places(
-            tables.world, t, row, at, home, came, since, self._standing, snapshot.places.room, snapshot.places.room_total,
+            tables.world, t, row, at, home, came, self._since, self._standing, snapshot.places.room, snapshot.places.room_total,
             self._lanes, prices.room, prices.floor, prices.fresh, CROWDED_FROM, CROWDED_LOANS, answers,
         )  # fmt: skip
-        for title, origin, destination in zip(t.tolist(), home.tolist(), answers.tolist(), strict=True):
-            self._count(title, origin, destination)
         return answers
 
-    def lent(self, title: int, place: int) -> None:
-        """Make room where a copy was lent: it left the shelf, and still counts at its place."""
-        self._standing[place, self._snapshot.titles.cls[title]] -= 1
+    def lent(self, titles: ArrayLike, places: ArrayLike) -> None:
+        """Make room where copies were lent: they left the shelf, and still count at their places."""
+        shelf = np.asarray(places), self._snapshot.titles.cls[np.asarray(titles)]
+        np.subtract.at(self._standing, shelf, 1)
 
     def moved(self, title: int, origin: int, destination: int) -> None:
         """Count a copy that something else moved from shelf to shelf (-1: from or to nowhere)."""
@@ -132,10 +130,25 @@ class Placer:
                 self._standing[place, cls] += change
 
     def _count(self, title: int, origin: int, destination: int) -> None:
-        since = self._since.setdefault(title, {})
+        [row] = self._rows(np.array([title]))
         for place, change in ((origin, -1), (destination, 1)):
             if place >= 0:
-                since[place] = since.get(place, 0) + change
+                self._since[row, place] += change
+
+    def _rows(self, titles: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the row of `_since` of each title; those to which nothing happened yet get one."""
+        new = np.unique(titles[self._row[titles] < 0])
+        self._row[new] = np.arange(self._used, self._used + len(new))
+        self._used += len(new)
+        if self._used > len(self._since):
+            more = np.zeros((max(len(new), MORE_ROWS), self._since.shape[1]), np.int32)
+            self._since = np.concatenate([self._since, more])
+        return self._row[titles]
+
+    def _changes(self, title: int) -> NDArray[np.int32]:
+        """Return P: copies of the title that each place has more than in the snapshot."""
+        [row] = self._rows(np.array([title]))
+        return np.asarray(self._since[row])
 
     def _without_prices(self, at_place: int, home: int) -> Answer:
         place = home if self._plain == "home" and home >= 0 else at_place
@@ -168,8 +181,9 @@ class Placer:
     def _offers(self, tables: Tables, prices: Prices, title: int, at: int, home: int, may: Flags) -> Reals:
         """Return what every place offers for the copy, a row each as in `kernels.offers`."""
         places = self._snapshot.places
-        since = self._since.get(title)
-        more = np.array(list(since.items()), np.int64) if since else NOTHING_SINCE
+        changes = self._changes(title)
+        changed = np.flatnonzero(changes)
+        more = np.stack([changed, changes[changed]], axis=1).astype(np.int64)
         offers = np.empty((kernels.OFFERS, len(places)))
         kernels.offers(
             tables.world, title, at, home, more, self._standing, places.room, places.room_total, may, self._lanes,
@@ -191,8 +205,7 @@ class Placer:
         cells = slice(w.ptr[title], w.ptr[title + 1])
         copies = np.zeros(len(w.weight), np.int64)
         copies[w.place[cells]] = w.copies[cells]
-        for place, change in self._since.get(title, {}).items():
-            copies[place] += change
+        copies += self._changes(title)
         if home >= 0:
             copies[home] -= 1
         return np.maximum(copies, 0)

@@ -246,6 +246,9 @@ def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) ->
         asked = ask(tables.world, out, duals, price, settings, OPENING_COLUMNS, OPENING_MARGIN, OPENING_SPREAD)
         into = circulation.columns(tables.world, asked.title, asked.place, into)
         duals = _dearer(tables, duals, asked, settings)
+    if settings.budget_moves is not None:  # a guess from which the price is looked for
+        everyone = np.zeros(len(asked.score), np.int64)
+        price += float(_at_rank(everyone, asked.score.astype(np.float64), np.array([settings.budget_moves]))[0])
     return _Start(into, price, duals, circulation.REACH_GUESSED, np.inf)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rotation import demand
 from rotation.demand import YEARLY_DISCOUNT, fading, observed, rates, season_of_week
 from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, Titles
 
@@ -112,3 +113,10 @@ def test_a_season_is_what_its_weeks_were_and_little_evidence_says_little():
     assert season_of_week(loans, weeks, [10]) == pytest.approx(1.5, rel=0.1)
     assert season_of_week(loans / 1000, weeks, [10]) == pytest.approx(1, abs=0.05)
     assert season_of_week([], [], [1]) == 1.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0.0, 0.5, 2.0]), st.sampled_from([1.0, 3.0]))))
+def test_evidence_has_one_order_however_often_a_title_and_place_occur(rows):
+    key, loans, weeks = (np.array([row[i] for row in rows], kind) for i, kind in enumerate((np.int64, float, float)))
+    order = demand._sorted(key, loans, weeks)
+    assert list(zip(key[order], loans[order], weeks[order], strict=True)) == sorted(rows)
