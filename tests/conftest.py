@@ -18,7 +18,7 @@ from infra.kafka import Kafka, embedded_kafka
 from infra.postgres import Postgres, embedded_postgres
 from tests.needs import BROWSERS, data_folder, lacking, program
 
-NO_FLUSH = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}  # only a power cut would tell
+NO_FLUSH = {"fsync": "off", "full_page_writes": "off"}  # only a power cut would tell; commits outlive a kill -9
 ORDER = ("unit", "golden", "integration", "scenarios", "e2e")  # quick ones first; a browser's loop hinders async tests
 TEMPLATE = "rotation_template"
 
