@@ -458,8 +458,8 @@ class Ledger:
         """
         rows = order.tolist()
         while len(rows) - len(self.cut) > most:
-            left = [i for i in rows if i not in self.cut]
-            self._undo(next((i for i in left if self._may_stay(i)), left[0]))
+            least = next((i for i in rows if i not in self.cut and self._may_stay(i)), None)
+            self._undo(next(i for i in rows if i not in self.cut) if least is None else least)
             self.settle()
 
     def _over(self, i: int) -> bool:
