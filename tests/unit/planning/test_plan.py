@@ -136,6 +136,15 @@ def test_where_every_shelf_is_full_and_no_budget_binds_the_certificate_closes():
     assert max(plan(full(city(seed, titles=60, places=8, copies=300)), EXACT).gap for seed in range(4)) < 1e-4
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_where_every_shelf_is_full_and_a_day_takes_in_little_most_of_that_is_used(seed):
+    snapshot = full(city(seed, titles=60, places=8, copies=300, in_copies=4, out_copies=4))
+    decided = plan(snapshot, EXACT)
+    came = np.bincount([m.destination for m in decided.moves], minlength=8)
+    assert came.max() == 4
+    assert came.sum() >= 0.8 * 4 * 8
+
+
 @pytest.mark.parametrize("seed", range(4, 10))
 def test_the_value_told_is_the_value_of_the_moves_from_the_definitions(seed):
     snapshot = city(seed, copies=30, fresh_quota=2)
