@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg import Cursor
 
-from rotation.alerts.rules import Touched
+from rotation.alerts.rules import Touched, notices
 from rotation.dispatch.following import follow_scans
 from rotation.events import Edge, Event
 from rotation.network import Network
@@ -260,9 +260,7 @@ def write(
     others = _write_others(cursor, rows)
     rejected = rejections.add(cursor, topics.events, rows.refused, topics.rejected)
     written = _summed(rows, [moved, *others], rejected)
-    outbox.put(
-        cursor, topics.touched, ((place, {"place": place, **touched[place].said()}) for place in sorted(touched))
-    )
+    outbox.put(cursor, topics.touched, [(None, said) for said in notices(touched)])
     if moved.counted:
         facts.hear_places(cursor)
     facts.add_counts(cursor, {name: count for name, count in written._asdict().items() if count})

@@ -45,13 +45,13 @@ CIRCULATION_REJECTED = Topic(
 )
 STOCK_TOUCHED = Topic(
     "stock.touched",
-    "place",
+    "none",
     6,
     7 * DAY_MS,
     False,
     ("streams.relay",),
     ("streams.watch",),
-    "Places whose copies changed, with the classes whose levels may have, to be counted again.",
+    "Places where copies changed, those of a batch together, with the classes whose levels may have: to be counted again.",
 )
 STOCK_ALERTS = Topic(
     "stock.alerts",

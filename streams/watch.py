@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -107,10 +108,18 @@ def _told(step: Any, *arguments: Any) -> None:
 def touched(messages: Iterable[bytes]) -> dict[str, Touched]:
     """Return what messages of stock.touched say, place by place; what is none of them is left to the sweep."""
     found: dict[str, Touched] = {}
-    for message in messages:
-        with suppress(orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
-            told = orjson.loads(message)
-            classes, place = told.get("classes"), str(told["place"])
-            one = Touched(None if classes is None else frozenset(classes), told.get("awaited", True))
+    for notice in chain.from_iterable(map(_notices, messages)):
+        with suppress(TypeError, KeyError, AttributeError):
+            classes, place = notice.get("classes"), str(notice["place"])
+            one = Touched(None if classes is None else frozenset(classes), notice.get("awaited", True))
             found[place] = found[place].and_also(one) if place in found else one
     return found
+
+
+def _notices(message: bytes) -> list[Any]:
+    """Return the notices of a message: those of a batch, or the one that an older worker told."""
+    try:
+        told = orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return []
+    return told if isinstance(told, list) else [told]

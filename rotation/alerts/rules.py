@@ -26,6 +26,7 @@ ALWAYS_TOLD = (
     "overdue",
 )  # kinds whose numbers are kept up to date at every count; the others' at the sweep, once a minute
 YEAR_DAYS = 365
+PLACES_A_NOTICE = 1_000  # with fifty classes each some 700 kB: a topic takes 1 MB
 
 
 class Thresholds(NamedTuple):
@@ -63,15 +64,20 @@ class Touched(NamedTuple):
     classes: frozenset[str] | None = None
     awaited: bool = True
 
-    def said(self) -> dict[str, Any]:
-        """As it stands in a message of stock.touched."""
-        return {"classes": None if self.classes is None else sorted(self.classes), "awaited": self.awaited}
-
     def and_also(self, other: "Touched") -> "Touched":
         """Return both."""
         any_class = self.classes is None or other.classes is None
         classes = None if any_class else (self.classes or frozenset()) | (other.classes or frozenset())
         return Touched(classes, self.awaited or other.awaited)
+
+
+def notices(touched: Mapping[str, Touched]) -> list[list[dict[str, Any]]]:
+    """Return what messages of stock.touched say of places: all of a batch in one, or few; a message a place held alerts up."""
+    said = [
+        {"place": place, "classes": None if one.classes is None else sorted(one.classes), "awaited": one.awaited}
+        for place, one in sorted(touched.items())
+    ]
+    return [said[begin : begin + PLACES_A_NOTICE] for begin in range(0, len(said), PLACES_A_NOTICE)]
 
 
 class Count(NamedTuple):

@@ -1,6 +1,6 @@
 """What must reach Kafka stands in the database first, in the transaction that it tells of: neither can be without the other."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -11,7 +11,9 @@ PAGE_CHANNEL = "rotation"  # wakes the page: small JSON, kind and ids
 PAGE_IDS = 100  # ids in one notice at most: PostgreSQL takes 8,000 bytes; more say "many", and the page asks again
 
 
-def put(cursor: Cursor[Any], topic: str, messages: Iterable[tuple[str | None, Mapping[str, Any]]]) -> None:
+def put(
+    cursor: Cursor[Any], topic: str, messages: Iterable[tuple[str | None, Mapping[str, Any] | Sequence[Any]]]
+) -> None:
     """Put (key, JSON value) messages for a topic into the outbox and wake the relay at commit."""
     rows = [(key, orjson.dumps(value)) for key, value in messages]
     if rows:

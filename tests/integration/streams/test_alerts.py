@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 
@@ -125,15 +126,24 @@ def test_only_what_was_touched_is_counted_again(connection: Any) -> None:
     assert set(numbers(connection, "overdue")) == {"p2"}
 
 
+def test_a_batch_that_touches_all_places_of_a_province_is_few_messages_and_is_read_as_it_was_told() -> None:
+    told = {
+        f"p{n}": Touched(frozenset({"fiction"}) if n % 2 else None, n % 3 == 0)
+        for n in range(2 * rules.PLACES_A_NOTICE + 1)
+    }
+    messages = [orjson.dumps(said) for said in rules.notices(told)]
+    assert len(messages) == 3
+    assert touched(messages) == told
+
+
 def test_notices_of_one_place_are_counted_together_and_an_older_relays_mean_all_of_it() -> None:
-    notices = [
-        b'{"place":"p1","classes":["fiction"],"awaited":false}',
-        b'{"place":"p1","classes":["children"],"awaited":true}',
-        b'{"place":"p2","classes":["fiction"],"awaited":false}',
+    messages = [
+        b'[{"place":"p1","classes":["fiction"],"awaited":false},{"place":"p2","classes":["fiction"],"awaited":false}]',
+        b'[{"place":"p1","classes":["children"],"awaited":true},"no notice"]',
         b'{"place":"p2"}',
         b"no notice",
     ]
-    assert touched(notices) == {"p1": Touched(frozenset({"fiction", "children"}), True), "p2": Touched(None, True)}
+    assert touched(messages) == {"p1": Touched(frozenset({"fiction", "children"}), True), "p2": Touched(None, True)}
 
 
 def test_a_feed_that_is_silent_for_two_days_of_opening_is_an_alert_on_page_and_status_until_it_is_heard(

@@ -15,7 +15,7 @@ from rotation.events import CopyReturned
 from rotation.store.audit import audit
 from rotation.store.engine import connect
 from streams import admin, recount, relay
-from streams.clients import consumer, gap_fetcher
+from streams.clients import gap_fetcher
 from streams.topics import TRANSFER_ORDERS, Topic
 from tests.chaos.orders import DAYS, ORDERS, Carriers, approve, copies, each_order_once, order
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
@@ -145,17 +145,6 @@ def test_orders_that_a_killed_relay_sent_and_did_not_mark_come_again_with_the_sa
     assert standing(line.url) == fold([*copies(), *carriers.scanned])
 
 
-def test_a_place_touched_again_before_anyone_was_told_is_told_of_once(line: Line) -> None:
-    topic = topics(line.prefix).touched
-    with connect(line.url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO outbox (topic, key, value) SELECT %s, 'p' || n %% 2, 'v' FROM generate_series(1, 20) n",
-            (topic,),
-        )
-        assert relay.relay_once(connection, line.sender, [topic]) == 20
-    assert sorted(key for key, _ in _read(line, topic, 2)) == [b"p0", b"p1"]
-
-
 def test_what_is_for_a_topic_that_does_not_exist_waits_and_holds_up_nothing_else(line: Line) -> None:
     there, nowhere = topics(line.prefix).touched, f"{line.prefix}.nowhere"
     with connect(line.url, autocommit=True) as connection:
@@ -166,18 +155,6 @@ def test_what_is_for_a_topic_that_does_not_exist_waits_and_holds_up_nothing_else
 
 def _waiting(connection: psycopg.Connection[Any]) -> list[str]:
     return [topic for (topic,) in connection.execute("SELECT topic FROM outbox")]
-
-
-def _read(line: Line, topic: str, wanted: int) -> list[tuple[bytes, bytes]]:
-    reader = consumer(line.client, group_id=None)
-    reader.subscribe([topic])
-    found: list[tuple[bytes, bytes]] = []
-    begin = time.monotonic()
-    while len(found) < wanted and time.monotonic() - begin < PATIENCE_S:
-        for records in reader.poll(500).values():
-            found += [(record.key, dict(record.headers)[relay.ID_HEADER]) for record in records]
-    reader.close()
-    return found
 
 
 def test_topics_are_compared_with_their_contracts_and_left_alone(line: Line) -> None:
