@@ -41,6 +41,7 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "GET /sets": ANY_PERSON,
         "POST /sets": DECIDES,
         "POST /sets/{set_id}/cancel": DECIDES,
+        "POST /receipts": DECIDES,
         "POST /transfers/{transfer_id}/owner": DECIDES,
         "GET /outline.json": ANY_PERSON,
         "GET /live": ANY_PERSON,

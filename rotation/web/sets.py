@@ -1,4 +1,4 @@
-"""Sets: what was asked for, how far each has come, and the form to ask for another; and the visits that were announced."""
+"""Sets: what was asked for, how far each has come, and the form for another; announced visits; crates received whole."""
 
 from datetime import date
 from typing import Annotated
@@ -7,8 +7,11 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from rotation import sets, visits
+from rotation.dispatch import receipts
+from rotation.store.engine import driver
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now, network_today
 from rotation.web.render import page
+from rotation.web.words import N_
 
 router = APIRouter(include_in_schema=False)
 LONGEST = 20_000  # characters of a list of titles
@@ -58,7 +61,25 @@ def cancel(request: Request, web: Context, connection: Database, language: InLan
     return RedirectResponse("/sets", 303)
 
 
-def _page(request: Request, web: Web, connection: Database, message: str = "", status: int = 200) -> Response:
-    announced = visits.coming(connection, network_today(web, connection))
-    found, most = sets.standing(connection), sets.MOST_COPIES
-    return page(request, "sets.html", status, tab="sets", found=found, visits=announced, message=message, most=most)
+@router.post("/receipts")
+def receive(request: Request, web: Context, connection: Database, language: InLanguage, crate: Text) -> Response:
+    """Receive a crate whole for a room where nobody scans copies, and say how many lay in it; again does nothing."""
+    label = crate.replace("\0", "").strip()
+    try:
+        copies = receipts.receive(driver(connection), label, network_now(connection))
+    except receipts.UnknownCrate:
+        said = language.say(N_("No crate %(crate)s was ever closed for a place."), crate=label)
+        return _page(request, web, connection, status=404, received=said)
+    said = language.say(N_("%(copies)s copies of crate %(crate)s are received."), copies=copies, crate=label)
+    return _page(request, web, connection, received=said)
+
+
+def _page(
+    request: Request, web: Web, connection: Database, message: str = "", status: int = 200, received: str = ""
+) -> Response:
+    shown = {
+        "found": sets.standing(connection),
+        "visits": visits.coming(connection, network_today(web, connection)),
+        "most": sets.MOST_COPIES,
+    }
+    return page(request, "sets.html", status, tab="sets", message=message, received=received, **shown)

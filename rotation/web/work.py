@@ -33,11 +33,15 @@ class Piece:
         return int(time.monotonic() - self.since)
 
 
+def _one_at_a_time() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "work")
+
+
 @dataclass
 class Works:
     """A web process's questions."""
 
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "work"))
+    _pool: ThreadPoolExecutor = field(default_factory=_one_at_a_time)
     _pieces: OrderedDict[Hashable, Piece] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -63,5 +67,8 @@ class Works:
             del self._pieces[question]
 
     def close(self) -> None:
-        """Begin nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Begin nothing that waits, and forget all: a page that is started again is asked anew."""
+        with self._lock:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = _one_at_a_time()
+            self._pieces.clear()

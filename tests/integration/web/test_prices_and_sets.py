@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, insert, select, update
 
-from rotation.store.tables import decisions, plans, sets, shelf_prices, transfers, visits
+from rotation.store.tables import crates, decisions, plans, sets, shelf_prices, transfers, visits
 from tests.integration.web.conftest import SignedIn
 from tests.web_city import DAY, demo
 
@@ -156,3 +156,16 @@ def test_an_owner_s_answer_is_given_on_the_transfer_s_page_once(
         )
         connection.execute(update(transfers).where(which).values(status=before.status, day=before.day))
         connection.execute(delete(decisions))
+
+
+def test_a_crate_is_received_whole_and_an_unknown_one_is_told_so(
+    dispatcher: TestClient, signed_in: SignedIn, engine: Engine
+):
+    known = {"crate_id": "whole", "event_id": "whole", "type": "crate.delivered", "place_id": ROOM, "to_place_id": ROOM}
+    with engine.begin() as connection:
+        row = {"sequence": 0, "source": "test", "occurred_at": datetime(2026, 3, 12, tzinfo=UTC), "copies": []}
+        connection.execute(insert(crates), known | row)
+    assert "0 copies of crate whole are received." in dispatcher.post("/receipts", data={"crate": " whole "}).text
+    unknown = dispatcher.post("/receipts", data={"crate": "nobodys"}, headers=CHINESE)
+    assert (unknown.status_code, "没有为任何服务点封装过周转箱 nobodys。" in unknown.text) == (404, True)
+    assert signed_in("viewer").post("/receipts", data={"crate": "whole"}).status_code == 403

@@ -130,3 +130,11 @@ def test_the_same_question_is_answered_once_and_too_many_are_refused():
         works.ask("one more", lambda: None)
     works.close()
     assert len(waiting) == MOST_WAITING
+
+
+def test_a_page_that_is_started_again_answers_again():
+    works = Works()
+    assert works.ask("why", lambda: 1).future.result(10) == 1
+    works.close()
+    assert works.ask("why", lambda: 2).future.result(10) == 2
+    works.close()
