@@ -69,7 +69,7 @@ class Placer:
         self._tables: Tables | None = None
         self._row = np.full(
             len(snapshot.titles), -1, np.int32
-        )  # T: the title's row of `_since`; -1: nothing happened to it
+        )  # T: a title's row of `_since`; -1: nothing happened to it
         self._since = np.zeros((0, len(snapshot.places)), np.int32)  # copies at each place, more than the snapshot has
         self._used = 0  # rows of it that belong to a title
         self._standing = world.standing(snapshot, world.STANDING)
@@ -146,9 +146,9 @@ class Placer:
         return self._row[titles]
 
     def _changes(self, title: int) -> NDArray[np.int32]:
-        """Return P: copies of the title that each place has more than in the snapshot."""
-        [row] = self._rows(np.array([title]))
-        return np.asarray(self._since[row])
+        """Return P: copies of the title that each place has more than in the snapshot; asking keeps no row for it."""
+        row = self._row[title]
+        return np.asarray(self._since[row]) if row >= 0 else np.zeros(self._since.shape[1], np.int32)
 
     def _without_prices(self, at_place: int, home: int) -> Answer:
         place = home if self._plain == "home" and home >= 0 else at_place
