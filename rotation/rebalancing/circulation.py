@@ -6,8 +6,8 @@
       +------- HUB              PUT(s) --> TAKE(s): what comes stands where a copy left         s: a shelf section of the place
 
 Every limit is a capacity and every floor a cheaper arc, so integers come by themselves and node potentials are prices.
-What comes in the room of a copy that leaves passes by IN and OUT. Where a place so takes in or gives away more than it can,
-the most that may change places in each section is fixed for the rounds that follow, and the rest of the day's limits with it.
+What comes in the room of a copy that leaves passes by IN and OUT, and their limits. Where a place so takes in or gives away more
+than it can, bringing in or taking out is charged on both ways alike, at a price looked for until the day's work is just done.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,8 @@ REACH_CERTAIN = 1.0  # and where the solution's own prices certify: what is left
 ROUNDING = 1e-9  # loans: sums of prices that should cancel are off by less
 LONGEST_BRANCH = 4  # arcs from a title to its place: all of them carry nothing where the title stays
 SWEEPS = 5_000  # Bellman-Ford ends long before; a net against an endless loop
+HANDLING_STEP, LEAST_STEP = 0.2, 0.002  # loans: of a price of handling, first and last
+STEP_GROWS, STEP_SHRINKS = 1.3, 0.5  # while it is still too low or too high; where it passed the price looked for
 
 T = TypeVar("T", bound=np.generic)
 Int64s = NDArray[np.int64]
@@ -108,12 +110,22 @@ SECTIONAL = 10  # the first ten kinds have an arc a section and place, the other
 
 
 @dataclass(slots=True)
+class Handling:
+    """What bringing a copy in and taking one out is charged, 2 x P, and how it is looked for."""
+
+    price: Reals  # loans
+    step: Reals  # by which the price goes up or down next
+    way: NDArray[np.int64]  # 1: it went up, -1: down
+
+
+@dataclass(slots=True)
 class Network:
-    """The places' part of the circulation; only the capacities of places that change too much are lowered between rounds."""
+    """The places' part of the circulation; only what handling is charged changes while it is solved again."""
 
     sections: int
     places: int
     arcs: PlaceArcs
+    handling: Handling
 
     @property
     def nodes(self) -> int:
@@ -157,7 +169,9 @@ def network(limits: Limits, settings: Settings) -> Network:
     cost = np.concatenate(
         [np.full(len(arc[0]), round(arc[2] * SCALE) / SCALE) for arc in arcs]
     )  # as the solver rounds it
-    return Network(sections, places, PlaceArcs(tail, head, cost, capacity))
+    none = np.zeros((2, places))
+    handling = Handling(none, none + HANDLING_STEP, none.astype(np.int64))
+    return Network(sections, places, PlaceArcs(tail, head, cost, capacity), handling)
 
 
 def releases(world: World) -> Releases:
@@ -296,8 +310,9 @@ def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
     used, room = {k: net.grid(flow, k) for k in KINDS}, {k: net.grid(net.arcs.capacity, k) for k in KINDS}
     full = {k: used[k] >= room[k] for k in KINDS}
     bonus, hurt = -net.grid(net.arcs.cost, "to_floor"), net.grid(net.arcs.cost, "below")
-    in_price = np.where(full["in"][0], np.maximum(place - inward, 0), 0)
-    out_price = np.where(full["out"][0], np.maximum(outward - place, 0), 0)
+    charged_in, charged_out = net.handling.price
+    in_price = np.where(full["in"][0], np.maximum(place - inward, charged_in), charged_in)
+    out_price = np.where(full["out"][0], np.maximum(outward - place, charged_out), charged_out)
     shelf = np.where(full["room"], np.maximum(place - in_price - put, 0), 0)
     wanting = (room["to_floor"] > 0) & ~full["to_floor"]
     floor = np.where(
@@ -316,17 +331,20 @@ def _subsidy(net: Network, paid: Reals, room: dict[str, Int64s], full: dict[str,
     return np.where(full["asked"], np.clip(paid, least, np.maximum(quota, asked)), np.maximum(quota, asked))
 
 
-def within_limits(net: Network, limits: Limits, flow: Flow) -> bool:
-    """Fix how many may change places where more came or left than can be handled; returns whether that was anywhere."""
-    came, left = (through + flow.changed.sum(0) for through in (flow.came, flow.left))
-    over = (came > limits.in_copies) | (left > limits.out_copies)
-    share = np.minimum(limits.in_copies / np.maximum(came, 1), limits.out_copies / np.maximum(left, 1))
-    fixed = np.floor(flow.changed * share).astype(np.int64)
-    rest = fixed.sum(0)
-    for kind, most in (("change", fixed), ("in", limits.in_copies - rest), ("out", limits.out_copies - rest)):
-        capacity = net.grid(net.arcs.capacity, kind)
-        capacity[:] = np.where(over, most, capacity)
-    return bool(over.any())
+def charge_handling(net: Network, limits: Limits, flow: Flow) -> bool:
+    """Raise the price of handling where more came or left than can be handled, lower it where less; return whether it moved."""
+    hands = net.handling
+    through = np.stack([flow.came, flow.left]) + flow.changed.sum(0)
+    most = np.stack([limits.in_copies, limits.out_copies])
+    way = np.where(through > most, 1, np.where((through < most) & (hands.price > 0), -1, 0))
+    turned = way * hands.way
+    hands.step = hands.step * np.where(turned < 0, STEP_SHRINKS, np.where(turned > 0, STEP_GROWS, 1.0))
+    price = np.rint(np.maximum(hands.price + way * hands.step, 0) * SCALE) / SCALE  # as the solver rounds it
+    moved = bool((np.abs(price - hands.price) > LEAST_STEP).any())
+    hands.price, hands.way = price, np.where(way == 0, hands.way, way)
+    for kind, charged in (("in", price[0]), ("out", price[1]), ("change", price.sum(0))):
+        net.grid(net.arcs.cost, kind)[:] = charged
+    return moved
 
 
 def opening_duals(net: Network, settings: Settings) -> Duals:

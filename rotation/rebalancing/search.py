@@ -32,6 +32,9 @@ FARTHER = 5.0  # times that the reach grows where a solution did not tighten the
 FARTHEST = 10.0  # ... until all is in reach, loans
 QUEUE, QUEUE_MORE = 4, 60  # columns that a round adds for a place: four times what it takes in and sixty more
 PRICE_STEPS = 12  # solutions of one round at most while the price is looked for
+PRICE_STRIDE, STRIDE_GROWS = 0.001, 2.0  # loans by which a price goes up at least, and how that grows
+NEAR_AN_END = 0.02  # share of the way between two prices that the next one keeps from either
+HANDLING_STEPS = 12  # and while prices of handling are
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
@@ -108,7 +111,7 @@ class _Step(NamedTuple):
 
 def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, settings: Settings) -> _Step:
     """Solve once within the budget, certify, and add what the titles would choose."""
-    (flow, *fewer), price = _within_budget(tables.world, net, out, last, settings)
+    (flow, *fewer), price = _within_handling(tables, net, out, last, settings)
     duals = flow.duals
     near = NEAR_LOANS if settings.budget_moves is None else NEAR_IN_BUDGET
     asked = ask(tables.world, out, duals, price, settings, LATER_COLUMNS, near, volumes=tables.volumes)
@@ -119,7 +122,7 @@ def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, se
     best = int(np.argmax(values))
     found = Found(out, last.into, plans[best], flow, price, values[best], bound, 0)
     more = circulation.columns(tables.world, *_foremost(asked, tables.limits), last.into)
-    news = circulation.within_limits(net, tables.limits, flow) or len(more.title) > len(last.into.title)
+    news = circulation.charge_handling(net, tables.limits, flow) or len(more.title) > len(last.into.title)
     if bound < last.bound:
         return _Step(more, price, duals, circulation.REACH, bound, found, True)
     news |= last.reach < FARTHEST  # what was left out as out of reach may be what is lacking
@@ -324,6 +327,20 @@ def _at_rank(group: Rows, score: Reals, rank: Rows) -> Reals:
 # --- The budget ---------------------------------------------------------------------------------------------------------------
 
 
+def _within_handling(
+    tables: Tables, net: Network, out: Releases, last: _Start | _Step, settings: Settings
+) -> tuple[list[Flow], float]:
+    """Solve within the budget, and again at other prices of handling while a place would handle more than it can."""
+    solved, price = _within_budget(tables.world, net, out, last, settings)
+    for _ in range(HANDLING_STEPS):
+        if not circulation.charge_handling(net, tables.limits, solved[0]):
+            break
+        last, before = last._replace(price=price, near=solved[0].duals), solved
+        solved, price = _within_budget(tables.world, net, out, last, settings)
+        solved += before
+    return solved, price
+
+
 def _within_budget(
     world: World, net: Network, out: Releases, last: _Start | _Step, settings: Settings
 ) -> tuple[list[Flow], float]:
@@ -346,18 +363,20 @@ def _price(
 
     Looked for from the `flow` at `price` on; the last solution that had too few comes along.
     """
-    budget, low, high = settings.budget_moves or 0, settings.move_price, np.inf
-    over, fewer = None, list[Flow]()
-    for _ in range(PRICE_STEPS):
+    budget, low, high = settings.budget_moves or 0, End(settings.move_price, None), End(np.inf, None)
+    over, fewer, stride = None, list[Flow](), PRICE_STRIDE
+    for step in range(PRICE_STEPS):
         moves = int(flow.leaves.sum())
-        if _meets(moves, budget) or (moves < budget and price <= low):
+        if _meets(moves, budget) or (moves < budget and price <= low.price):
             return flow.duals, price, fewer
+        following = price  # where too few moved at prices guessed, those of the solution may let more
         if moves > budget:
-            low, over = price, (flow.duals, price)
-        else:
-            high, fewer = price, [flow]
-        following = _next_price(world, out, into, flow, price, budget, low, high)
-        if abs(following - price) < 1 / circulation.SCALE:
+            low, over, stride = End(price, moves), (flow.duals, price), stride * STRIDE_GROWS
+            following = _next_price(low, high, budget, max(_spare(world, out, into, flow, price, budget), stride))
+        elif step > 0:
+            high, fewer = End(price, moves), [flow]
+            following = _next_price(low, high, budget, 0.0)
+        if step > 0 and abs(following - price) < 1 / circulation.SCALE:
             break
         price = following
         flow = circulation.solve(net, world, out, into, price, flow.duals)
@@ -368,17 +387,27 @@ def _meets(moves: int, budget: int) -> bool:
     return budget <= moves <= budget + int(budget * OVERSHOOT)
 
 
-def _next_price(
-    world: World, out: Releases, into: Columns, flow: Flow, price: float, budget: int, low: float, high: float
-) -> float:
-    """Guess the price at which `budget` moves remain: each move bears as much more as it brings beyond the price."""
+def _next_price(low: "End", high: "End", budget: int, stride: float) -> float:
+    """Guess the price at which `budget` moves remain: between two ends by the moves at either, else by a stride."""
+    if not np.isfinite(high.price):
+        return low.price + stride
+    if low.moves is None or high.moves is None:
+        return (low.price + high.price) / 2
+    share = (low.moves - budget * (1 + OVERSHOOT / 2)) / (low.moves - high.moves)
+    return low.price + float(np.clip(share, NEAR_AN_END, 1 - NEAR_AN_END)) * (high.price - low.price)
+
+
+def _spare(world: World, out: Releases, into: Columns, flow: Flow, price: float, budget: int) -> float:
+    """Return what the least of the best `budget` moves bears beyond the price; on full shelves moves bear more together."""
     surplus = np.sort(_pairs(world, out, into, flow, price).surplus)
-    guess = (low + price) / 2
-    if len(surplus) > budget:
-        guess = price + float(surplus[len(surplus) - max(budget, 1)]) + 1 / circulation.SCALE
-    if low < guess < high:
-        return guess
-    return (low + high) / 2 if np.isfinite(high) else price * 2 + 0.1
+    return float(surplus[len(surplus) - max(budget, 1)]) + 1 / circulation.SCALE
+
+
+class End(NamedTuple):
+    """A price below or above the one looked for, and the moves there, where it was tried."""
+
+    price: float
+    moves: int | None
 
 
 class Pairs(NamedTuple):
