@@ -59,6 +59,7 @@ class Desk:
 
     def __init__(self, engine: Engine, network: Network, settings: Settings) -> None:
         self._engine, self._network, self._settings = engine, network, settings
+        self._planning = rebalancing_settings(settings)
         self._lock = threading.Lock()  # answers count copies, so they are given one after the other
         self._lock_of_refresh = threading.Lock()
         self._looked_at = self._read_at = -STALE_S
@@ -80,7 +81,7 @@ class Desk:
             known = night.last(connection)
         rates, prices = known.of(found.names) if known else (None, None)
         plain = self._settings.placement_default
-        placer = Placer(found.snapshot, rates, prices, rebalancing_settings(self._settings), plain=plain)
+        placer = Placer(found.snapshot, rates, prices, self._planning, plain=plain)
         with self._lock:
             self._placer, self._world, self._priced = placer, found, known is not None
             self._plan_id, self._read_at = (known.plan_id if known else None), time.monotonic()
@@ -170,8 +171,9 @@ class Desk:
             return self._plain(copy, place_id)
         names = self._world.names
         counted = self._world.counted_at(copy.copy_id, otherwise=names.place_row.get(copy.place_id, -1))
-        owner, moved_from = self._world.owner_of(copy.owner_id), self._world.moved_from(copy.copy_id)
-        answer = self._placer.place(title, names.place_row[place_id], home=counted, owner=owner, came_from=moved_from)
+        owner = self._world.owner_of(copy.owner_id)
+        came_from = self._world.moved_from(copy.copy_id, self._planning.ping_pong_weeks)
+        answer = self._placer.place(title, names.place_row[place_id], home=counted, owner=owner, came_from=came_from)
         numbers = {key: round(float(number), 4) for key, number in answer.reason.numbers.items()}
         return Direction(names.places[answer.place], None, {"code": str(answer.reason.code), **numbers}, answer.value)
 

@@ -39,8 +39,8 @@ def wanted(found: World, rates: Rates, prices: Prices, settings: Settings) -> It
     placer = Placer(found.snapshot, rates, prices, settings)
     lent = (copies.state == State.ON_LOAN) & ~copies.fixed & (copies.title >= 0) & (copies.place >= 0)
     for row in np.flatnonzero(lent).tolist():
-        here, came_from = int(copies.place[row]), found.moved_from(names.copies[row])
-        owner = int(copies.owner[row])
+        here, owner = int(copies.place[row]), int(copies.owner[row])
+        came_from = found.moved_from(names.copies[row], settings.ping_pong_weeks)
         answer = placer.place(int(copies.title[row]), here, home=here, owner=owner, came_from=came_from)
         if answer.place != here:
             yield names.copies[row], names.places[answer.place]

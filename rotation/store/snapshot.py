@@ -56,10 +56,10 @@ class World:
         """Return the row that consent is asked by for an owner's copies."""
         return self.names.owners.index(owner_id) + 1 if owner_id in self.names.owners else NOBODY
 
-    def moved_from(self, copy_id: str) -> int:
+    def moved_from(self, copy_id: str, within_weeks: float) -> int:
         """Return the row of the place that a copy was moved from so lately that it must not go back; -1: none."""
         row, copies = self.names.copy_row.get(copy_id), self.snapshot.copies
-        if row is None or copies.moved_weeks[row] >= arrays.Settings().ping_pong_weeks:
+        if row is None or copies.moved_weeks[row] >= within_weeks:
             return -1
         return int(copies.came_from[row])
 

@@ -173,6 +173,24 @@ def test_a_copy_nobody_wants_here_goes_where_it_is_read(desk: Desk, city: Engine
     assert answer.gain_loans > 0
 
 
+@pytest.mark.parametrize(("weeks", "may_go_back"), [(8, False), (4, True)])
+def test_a_copy_does_not_go_back_at_once_to_where_it_was_moved_from_for_as_long_as_is_set(
+    city: Engine, weeks: int, may_go_back: bool
+):
+    five_weeks_ago = MONDAY - timedelta(weeks=5)
+    row = {
+        "transfer_id": "moved", "copy_id": "c7", "title_id": TITLES["c7"], "from_place_id": "room", "to_place_id": "centre",
+        "kind": "pick", "status": "received", "reason": {}, "created_at": five_weeks_ago, "changed_at": five_weeks_ago,
+    }  # fmt: skip
+    with city.begin() as connection:
+        connection.execute(insert(transfers), row)
+    chosen = settings(planning={"ping_pong_weeks": weeks})
+    plan_night(city, NETWORK, chosen, MONDAY.date())
+    desk = Desk(city, NETWORK, chosen)
+    desk.refresh()
+    assert (desk.place("c7", "centre").to == "room") is may_go_back
+
+
 def test_reference_stock_goes_home_whatever_the_prices_say(desk: Desk, city: Engine):
     with city.begin() as connection:
         connection.execute(update(copies).where(copies.c.copy_id == "c1").values(fixed=True))
