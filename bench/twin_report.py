@@ -14,6 +14,7 @@ from city.laboratory import POLICIES, SCENARIOS, SEEDS_TUNED
 DOCS = Path(__file__).parents[1] / "docs"
 CONFIDENCE = 0.95
 OURS = ("picks", "placement", "both")
+LITTLE_GAIN = 0.5  # per cent: multiples of less say nothing
 BEST, THAT_MOVE = "both", ("rota", "min_max", "proportional", "greedy")
 COLOURS = {
     "none": "#888", "floating": "#b59b00", "rota": "#8c564b", "min_max": "#e377c2", "proportional": "#ff7f0e",
@@ -50,6 +51,7 @@ def report(measured: Sequence[Line], whole: bool, calibration: Sequence[Line]) -
             tuned=f"{SEEDS_TUNED[0]}–{SEEDS_TUNED[-1]}", moves=measured[0]["middle"], weeks=measured[0]["weeks"],
         )
     ]  # fmt: skip
+    parts.append(_asked(measured))
     parts += [_scenario(s.name, [line for line in measured if line["scenario"] == s.name]) for s in SCENARIOS]
     parts += [
         _curves([line for line in measured if line["scenario"] == "as_found"]),
@@ -72,6 +74,37 @@ policies and are no van's odometer. *Staff minutes*: {{picked}} for a pick, half
 same night and desk, told the true rates in place of what was seen; its model of them (title times class at the place) stays, so
 it is no upper bound. *Seeds*: of how many a row is the mean; with two, an interval says little.
 """.replace("{{picked}}", "2.5")
+
+
+ASKED = (
+    ("loans beside the best other", "above 0"), ("of *proportional*'s gain", "2, as found"), ("of *oracle*'s gain", "0.5"),
+    ("km", "below 0, as found"), ("rooms per head", "above 0"), ("Gini", "no more"), ("ping-pong", "below 2 %"),
+)  # fmt: skip
+
+
+def _asked(measured: Sequence[Line]) -> str:
+    """Set *both* beside what was asked of it before anything was measured, a scenario a row."""
+    rows = ["| scenario | " + " | ".join(name for name, _ in ASKED) + " |", "|---" * (len(ASKED) + 1) + "|"]
+    rows.append("| **asked** | " + " | ".join(asked for _, asked in ASKED) + " |")
+    for scenario in SCENARIOS:
+        at = (x for x in measured if x["scenario"] == scenario.name and x["moves_a_week"] == x["middle"])
+        by = _by_policy(at)
+        if {"none", "proportional", "oracle", BEST} <= by.keys():
+            rows.append(f"| {scenario.name.replace('_', ' ')} | " + " | ".join(_seen(by)) + " |")
+    return "## What was asked of *both*\n\n" + "\n".join(rows) + "\n" if len(rows) > 3 else ""
+
+
+def _seen(by: Mapping[str, Mapping[int, Line]]) -> Iterable[str]:
+    base, ours = by["none"], by[BEST]
+    gain = {name: float(np.mean(_change(of, base, "loans"))) for name, of in by.items()}
+    rival = max((name for name in gain if name not in (*OURS, "oracle", "none")), key=lambda name: gain[name])
+    yield f"{_interval(_change(ours, by[rival], 'loans'))} ({rival.replace('_', ' ')})"
+    yield f"{gain[BEST] / gain['proportional']:.1f}" if gain["proportional"] > LITTLE_GAIN else "it gains nothing"
+    yield f"{gain[BEST] / gain['oracle']:.2f}"
+    yield _interval(_change(ours, base, "copy_km"))
+    yield _interval(_change(ours, base, "rooms_per_head"))
+    yield f"{np.mean([ours[seed]['gini'] - base[seed]['gini'] for seed in ours if seed in base]):+.3f}"
+    yield f"{np.mean([line['ping_pong_share'] for line in ours.values()]):.1%}"
 
 
 COLUMNS = (
@@ -176,7 +209,7 @@ def _points(measured: Iterable[Line], metric: str) -> dict[str, list[tuple[int, 
 
 
 def _at_equal_km(measured: Sequence[Line]) -> str:
-    """Set ours beside each other policy that moves, seed by seed, at the other's kilometres on our curve over the budget."""
+    """Set ours beside each other policy that moves, seed by seed, at its kilometres or fewer, on our curve over the budget."""
     rows = ["| policy | moves a week | of the seeds | loans of ours beside it |", "|---|---|---|---|"]
     ours = [line for line in measured if line["policy"] == BEST]
     if len({line["moves_a_week"] for line in ours}) < 2:
@@ -185,15 +218,16 @@ def _at_equal_km(measured: Sequence[Line]) -> str:
     for policy, moves in others:
         of = {line["seed"]: line for line in measured if (line["policy"], line["moves_a_week"]) == (policy, moves)}
         leads = [lead for line in of.values() if (lead := _lead(line, ours)) is not None]
-        said = _interval(leads) if leads else "off our curve"
+        said = _interval(leads) if leads else "drives less than ours ever does"
         rows.append(f"| {policy.replace('_', ' ')} | {moves} | {len(leads)} of {len(of)} | {said} |")
-    return f"## At equal kilometres, as found: *{BEST}* beside the others\n\n" + "\n".join(rows) + "\n"
+    told = "Where a policy drives more than ours at its largest budget, ours is taken there, with fewer kilometres.\n"
+    return f"## At equal kilometres, as found: *{BEST}* beside the others\n\n{told}\n" + "\n".join(rows) + "\n"
 
 
 def _lead(line: Line, ours: Iterable[Line]) -> float | None:
-    """Return by how many per cent our loans at a policy's kilometres pass its own; None where our curve does not reach them."""
+    """Return by how many per cent our loans at a policy's kilometres or fewer pass its own; None where ours drives more."""
     curve = sorted((one["copy_km"], one["loans"]) for one in ours if one["seed"] == line["seed"])
-    if not curve or not curve[0][0] <= line["copy_km"] <= curve[-1][0]:
+    if not curve or line["copy_km"] < curve[0][0]:
         return None
     loans = np.interp(line["copy_km"], *zip(*curve, strict=True))
     return 100 * (float(loans) / line["loans"] - 1)

@@ -27,12 +27,27 @@ def ran(policy: str, moves: int, km: float, loans: float) -> dict[str, Any]:
 OURS = [ran("both", 40, 1_000, 100), ran("both", 80, 2_000, 140)]
 
 
-@pytest.mark.parametrize(("km", "lead"), [(1_500, 20.0), (2_000, 40.0), (999, None), (2_001, None)])
-def test_ours_is_set_beside_another_at_its_kilometres(km: float, lead: float | None):
+@pytest.mark.parametrize(("km", "lead"), [(1_500, 20.0), (2_000, 40.0), (9_000, 40.0), (999, None)])
+def test_ours_is_set_beside_another_at_its_kilometres_or_fewer(km: float, lead: float | None):
     assert twin_report._lead(ran("greedy", 40, km, 100), OURS) == (lead if lead is None else pytest.approx(lead))
 
 
-def test_a_policy_beyond_our_curve_is_named():
-    table = twin_report._at_equal_km([*OURS, ran("greedy", 40, 1_500, 100), ran("rota", 40, 9_000, 90)])
+def test_a_policy_that_drives_less_than_ours_ever_does_is_named():
+    table = twin_report._at_equal_km([*OURS, ran("greedy", 40, 1_500, 100), ran("rota", 40, 900, 90)])
     assert "| greedy | 40 | 1 of 1 | +20.0 % |" in table
-    assert "| rota | 40 | 0 of 1 | off our curve |" in table
+    assert "| rota | 40 | 0 of 1 | drives less than ours ever does |" in table
+
+
+def test_both_is_set_beside_what_was_asked_of_it():
+    seen = {
+        "rooms_per_head": 1.0,
+        "unmet": 1.0,
+        "hold_days": 1.0,
+        "staff_minutes": 1.0,
+        "gini": 0.5,
+        "stale_share": 0.0,
+    }
+    more = seen | {"scenario": "as_found", "middle": 80, "ping_pong_share": 0.01, "floor_copies_missing": 0, "picks": 1}
+    loans = {"none": 100, "proportional": 105, "greedy": 110, "both": 120, "oracle": 140}
+    table = twin_report._asked([more | ran(policy, 80, 1_000, found) for policy, found in loans.items()])
+    assert "| as found | +9.1 % (greedy) | 4.0 | 0.50 | 0 | 0 | +0.000 | 1.0% |" in table
