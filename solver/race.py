@@ -53,6 +53,7 @@ MENDING_SHARE = 0.4  # of the time to mend, where PyVRP was not told all
 ORTOOLS_SHARE = 0.5  # of that for OR-Tools on one core; the rest is polished
 RECOMBINE_EFFORT = 0.3  # seconds, about; beside the searches
 POOL_RUNS = 3_000  # seen last
+HOPE_SHARE = 0.75  # of the rounds in which a core looks for a plan that serves all it must, though none was found
 TOO_LATE_S = 0.1  # before the end: a round would bring nothing
 LAST_S, LAST_S_PER_ITEM = 0.03, 0.0002  # before the limit: to take the plans over and have them judged
 
@@ -191,8 +192,18 @@ class _Race:
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
         seed = (self.limits.seed * (MOST_ROUNDS + 2) + turn + 1) * self.cores + core
-        part = replace(part, soft=self.impossible or (turn != OPENING and self.rank[0] > 0))
+        part = replace(part, soft=self._may_leave_out(part, turn, core))
         return Task(part, plan, self._until(turn, share), seed, TASTES[core % len(TASTES)])
+
+    def _may_leave_out(self, part: Part, turn: int, core: int) -> bool:
+        """Whether a search may leave out, at a price, what must be served: where not all can be, or no plan served all so far.
+
+        A core goes on with its search for one that does through most of the rounds, every other round where it is the only one.
+        """
+        if self.impossible or turn == OPENING or self.rank[0] == 0:
+            return self.impossible
+        goes_on = core == 0 if self.cores > 1 else turn % 2 == 0
+        return not (goes_on and part == self.whole and turn < self.rounds * HOPE_SHARE)
 
     def _until(self, turn: int, share: float) -> Until:
         if self.limits.iterations is not None:

@@ -23,6 +23,9 @@ LATE_FACTOR = 4.0  # of what a second under way costs
 TYPICAL_RUN = 0.7  # of a shift
 MOST_PENALTY_FACTOR = 1_000.0  # from first to largest penalty: beyond, costs no longer matter
 MOST_DISTURBED = 10  # visits at a time; PyVRP's 25 take three times as long to repair, and find less in seconds
+MOST_OF_SHIPMENTS = (
+    25  # where most are shipments: what is collected late is delivered late too, and few ways out are near
+)
 REMEMBER_EVERY = 20  # plans between those whose runs are remembered: reading one costs as much as finding it
 
 
@@ -61,7 +64,7 @@ class Search:
     def __init__(self, model: Model, seed: int, taste: Taste, start: pyvrp.Solution | None = None) -> None:
         self.model, self.taste = model, taste
         self.random = pyvrp.RandomNumberGenerator(seed=seed)
-        self.local = _local_search(model.data, self.random, taste)
+        self.local = _local_search(model, self.random, taste)
         self.penalties = _penalties(model.data)
         self.current = start or self._first()
         self.best = self.current
@@ -130,9 +133,12 @@ class Search:
         return taken
 
 
-def _local_search(data: pyvrp.ProblemData, random: pyvrp.RandomNumberGenerator, taste: Taste) -> moves.LocalSearch:
+def _local_search(model: Model, random: pyvrp.RandomNumberGenerator, taste: Taste) -> moves.LocalSearch:
+    data, of_shipments = model.data, 2 * len(model.shipment_item) > len(model.part.items)
     near = moves.compute_neighbours(data, moves.NeighbourhoodParams(num_neighbours=taste.neighbours))
-    disturbance = moves.PerturbationManager(moves.PerturbationParams(1, MOST_DISTURBED))
+    disturbance = moves.PerturbationManager(
+        moves.PerturbationParams(1, MOST_OF_SHIPMENTS if of_shipments else MOST_DISTURBED)
+    )
     local = moves.LocalSearch(data, random, near, disturbance)
     for operator in moves.OPERATORS:
         if operator.supports(data):

@@ -27,7 +27,9 @@ VERSIONS = {"pyvrp": version("pyvrp")}
 
 FAR = 50 * DAY_S  # seconds, metres: no shift is so long
 COST_UNITS = 36_000  # in a cent: hours and kilometres then cost whole numbers by the second and the metre
-SOFT_CENTS = 1_000_000  # for leaving out what must be served, where not all can be: more than any run costs
+SOFT_CENTS = (
+    1_000_000  # beyond a van, for leaving out what must be served, where not all can be: more than any run costs
+)
 MOST_PROFILES = 12  # matrices of vans that differ in speed or in what they may visit: memory grows with each
 
 
@@ -88,6 +90,7 @@ class Model:
         self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
         self.location, self.node_place, self.depot_at = self._locate()
         self.units = _cost_units(instance, part)
+        self.soft_cents = SOFT_CENTS + max(instance.problem.vans[van].fixed_cents for van in part.vans)
         self.client_node: list[int] = []
         self.shipment_item: list[int] = []
         self.data = self._data()
@@ -231,7 +234,7 @@ class Model:
         """What leaving the item out costs, in PyVRP's units."""
         if self.instance.prize_cents[item] != MANDATORY:
             return int(self.instance.prize_cents[item]) * self.units
-        return SOFT_CENTS * (1 + int(self.instance.priority[item])) * self.units if self.part.soft else 0
+        return self.soft_cents * (1 + int(self.instance.priority[item])) * self.units if self.part.soft else 0
 
     def _vehicle_type(self, vans: Sequence[int]) -> pyvrp.VehicleType:
         instance, van = self.instance, self.instance.problem.vans[vans[0]]

@@ -1,5 +1,6 @@
 """Searches together: nothing is lost in parts, nothing gets worse by recombining, and the judge agrees with the engines."""
 
+from dataclasses import replace
 from itertools import chain
 from time import monotonic, sleep
 
@@ -94,6 +95,25 @@ def test_a_van_under_way_is_refused_by_pyvrp_and_served_by_the_race():
     with pytest.raises(ValueError, match="vans under way"):
         found("pyvrp", instance, QUICK)
     assert judged(instance, found("race", instance, Limits(time_s=1.0, iterations=20, threads=1))[-1]).feasible
+
+
+def test_what_must_be_served_is_worth_a_van_however_dear_where_not_all_can_be():
+    vans = [van(id=name, fixed_cents=3_000_000, capacity=2) for name in ("v", "w")]
+    stops = [stop(place, deliver=1) for place in range(1, 9)]
+    instance = compiled(day(*stops, vans=vans))
+    model = Model(instance, replace(Part.whole(instance), soft=True))
+    search = Search(model, 1, ORDINARY)
+    search.go_on(Until(iterations=60))
+    assert sum(len(nodes) for _, nodes in model.decode(search.best)) == 4
+
+
+def test_a_core_goes_on_looking_for_a_plan_that_serves_all_where_each_alone_can_be_served():
+    stops = [stop(place, deliver=1) for place in range(1, 9)]
+    instance = compiled(day(*stops, vans=[van(capacity=2)]))
+    two, one = (race._Race(instance, Limits(60.0, None, cores, 1), None, print, []) for cores in (2, 1))
+    assert [two._may_leave_out(two.whole, 1, core) for core in range(2)] == [False, True]
+    assert [one._may_leave_out(one.whole, turn, 0) for turn in range(2)] == [False, True]
+    assert two._may_leave_out(two.whole, two.rounds - 1, 0)
 
 
 # ---- parts
