@@ -9,9 +9,9 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 KEPT_NETWORK = "network.json"  # of an import: it stays with the data that was imported into the same folder
@@ -134,6 +134,19 @@ class Settings(BaseSettings):
         description="Where routes are solved: beside the planner, or by the solver workers on route.requests."
     )
 
+    # The roads
+    roads: Literal["straight_lines", "osrm", "valhalla"] = Field(
+        description="Where ways and driving times come from: straight lines stretched to roads, or a routing service."
+    )
+    roads_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="That service's address, such as http://osrm:5000; its matrix is kept in data_dir.",
+    )
+    roads_fall_back: bool = Field(
+        description="Whether straight lines stand in where the service fails; else the night waits for it."
+    )
+
     # Alerts
     overdue_days: int = Field(ge=1, description="In transit longer than this: overdue (PINES searches after 3 weeks).")
     silent_hours: int = Field(ge=1, description="Open hours without any event after which a place is silent.")
@@ -149,6 +162,12 @@ class Settings(BaseSettings):
     # The demonstration
     demo_day_s: float = Field(gt=0, description="Seconds that a simulated day lasts in the demonstration.")
     demo_history_weeks: int = Field(ge=1, description="Weeks of history the demonstration city starts with.")
+
+    @model_validator(mode="after")
+    def _a_service_has_an_address(self) -> Self:
+        if self.roads != "straight_lines" and not self.roads_url:
+            raise ValueError(f"roads = {self.roads}: roads_url is missing, such as http://{self.roads}:5000")
+        return self
 
     @classmethod
     def settings_customise_sources(

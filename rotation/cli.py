@@ -75,9 +75,10 @@ def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
 
     from infra.messages import ServerError
     from rotation.planner import AnotherPlans
+    from solver.roadmap import TravelError
 
     return (
-        (AnotherPlans, FAILED, str),
+        ((AnotherPlans, TravelError), FAILED, str),
         (ValidationError, BAD_INPUT, _settings_that_are_wrong),
         ((ValueError, FileNotFoundError), BAD_INPUT, str),
         (ServerError, FAILED, lambda error: f"{error.message.text()}\n{error.message.text('zh')}"),
@@ -86,7 +87,7 @@ def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
 
 
 def _settings_that_are_wrong(error: Any) -> str:
-    return "\n".join(f"setting {'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+    return "\n".join(f"{' '.join(['setting', *map(str, one['loc'])])}: {one['msg']}" for one in error.errors())
 
 
 @contextmanager

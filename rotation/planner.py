@@ -26,6 +26,7 @@ from rotation.courier import store as courier
 from rotation.courier.day import Plan as Routed
 from rotation.courier.day import Solve, plan_day, solve_alone
 from rotation.courier.problems import Worth
+from rotation.courier.ways import ways
 from rotation.courier.worker import Workers
 from rotation.dispatch.following import close_days_before
 from rotation.network import Network
@@ -42,6 +43,8 @@ from rotation.store.reading import Names
 from rotation.store.snapshot import World, world
 from rotation.store.tables import day_plans, legs, plans, runs, transfers
 from solver.engines import Limits
+from solver.problem import Travel
+from solver.roadmap import TravelError
 
 PLANNER_LOCK = 7_276_005  # key of the advisory lock: one planner at a time in the whole network
 WORKERS_S = 600.0  # for all hubs' answers; a request waits in Kafka for a worker, and the night is long
@@ -113,7 +116,10 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date, 
     ------
     AnotherPlans
         When a planner is at work already.
+    TravelError
+        When the routing service that is set does not answer, and nothing may stand in for it.
     """
+    travel = ways(network, settings)
     with engine.connect() as connection, alone(connection):
         now = read_clock(connection).now()
         _call_off_what_was_left(connection, day, now)
@@ -121,7 +127,7 @@ def plan_night(engine: Engine, network: Network, settings: Settings, day: date, 
         begin = time.perf_counter()
         decided = _moves(connection, network, settings, day, now, memory or Memory())
         plan_s = time.perf_counter() - begin
-        unserved = _routes(connection, network, settings, day, now, decided)
+        unserved = _routes(connection, network, settings, day, now, decided, travel)
         routes_s = time.perf_counter() - begin - plan_s
         orders = _approve_and_order(connection, network, day, now) if settings.approval == "automatic" else 0
         note_planned(connection, day)
@@ -332,8 +338,9 @@ def _floor(floor: Floor, names: Names) -> dict[str, Any]:
 
 
 def _routes(
-    connection: Connection, network: Network, settings: Settings, day: date, now: datetime, decided: _Decided | None
-) -> int:
+    connection: Connection, network: Network, settings: Settings, day: date, now: datetime, decided: _Decided | None,
+    travel: Travel | None,
+) -> int:  # fmt: skip
     """Plan the day's runs for all that waits and all that was decided; a day that is ordered stays. Count the unserved.
 
     Picks that no van is worth sending for are decided anew, where it was decided tonight.
@@ -341,7 +348,7 @@ def _routes(
     ordered = connection.execute(select(day_plans.c.status).where(day_plans.c.day == day)).scalars().all()
     if not {"ordered", "done"} & set(ordered):
         with searching(settings, settings.route_seconds) as search:
-            vans = _Vans(connection, network, settings, day, now, search)
+            vans = _Vans(connection, network, settings, day, now, travel, search)
             first = vans.route()
         if decided and settings.loan_cents:
             with searching(settings, A_ROUNDS_SHARE * settings.route_seconds) as vans.search:
@@ -362,6 +369,7 @@ class _Vans:
     settings: Settings
     day: date
     now: datetime
+    travel: Travel | None
     search: Solve
     worth: Worth = field(default_factory=dict)  # of the picks last routed
     last: Routed | None = None
@@ -373,7 +381,7 @@ class _Vans:
         known = self.last.hubs if self.last else ()
         self.last = plan_day(
             self.network, self.day, waiting, self.now, search=self.search,
-            announced=visits.announced(self.connection, self.day), worth=self.worth, known=known,
+            announced=visits.announced(self.connection, self.day), worth=self.worth, known=known, travel=self.travel,
         )  # fmt: skip
         courier.write_days(self.connection, self.last, self.now)
         return self.last
@@ -456,8 +464,8 @@ def nights(engine: Engine, network: Network, settings: Settings, stop: Event, te
     """Plan each day when its time has come, until `stop` is set.
 
     A simulated clock stands still meanwhile: the seconds that planning takes would be hours of its day. Where another holds it
-    already, the city is catching up, and what it has to tell is waited for. While the database is away nothing is planned;
-    what it had been told before is found again.
+    already, the city is catching up, and what it has to tell is waited for. While the database or the routing service is away
+    nothing is planned; what it had been told before is found again.
     """
     memory = Memory()
     while not stop.wait(LOOK_S):
@@ -465,6 +473,11 @@ def nights(engine: Engine, network: Network, settings: Settings, stop: Event, te
             _plan_what_is_due(engine, network, settings, tell, memory)
         except OperationalError as error:
             log.warning("database_unreachable", error=str(error.orig).strip())
+            stop.wait(AWAY_S)
+        except TravelError as error:
+            log.warning(
+                "roads_unreachable", error=str(error), setting="roads_fall_back = true lets straight lines stand in"
+            )
             stop.wait(AWAY_S)
 
 

@@ -24,6 +24,7 @@ from rotation.alerts.rules import Thresholds, sweep
 from rotation.clock import standing_at
 from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
 from rotation.courier.store import write_days
+from rotation.courier.ways import ways
 from rotation.demonstration import all_applied
 from rotation.events import Edge
 from rotation.network import Network
@@ -169,12 +170,14 @@ def schedule_days(
     ------
     AnotherPlans
         When runs are to be kept and a planner is at work.
+    TravelError
+        When the routing service that is set does not answer, and nothing may stand in for it.
     """
-    begin = time.perf_counter()
+    begin, travel = time.perf_counter(), ways(network, settings)
     with engine.connect() as connection, alone(connection) if keep else nullcontext():
         waiting = to_carry(connection, network, first)
         with searching(settings, share_s(network, days, settings.route_seconds)) as search:
-            found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES)
+            found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES, travel)
         if keep:
             write_days(connection, as_plan(found), read_clock(connection).now())
             tell_pages(connection)

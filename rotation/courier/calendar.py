@@ -4,13 +4,15 @@ A call is possible where the receiving window, the shift of some van of the hub,
 Pure; asked thousands of times a plan, so each place and day is worked out once.
 """
 
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+
 from rotation.network import Network, Place, Span, Van
-from solver.problem import Roads
+from solver.problem import Roads, Travel
 from solver.travel import straight_lines
 
 SERVICE_S = 300  # to park, find someone and be signed for; with crates near the 10 min a stop of a courier study
@@ -35,10 +37,14 @@ class Call(NamedTuple):
 
 
 class Calendar:
-    """The days of a network; with `announced`, places by appointment are visited on those days only."""
+    """The days of a network; with `announced`, places by appointment are visited on those days only.
 
-    def __init__(self, network: Network, announced: Visits | None = None) -> None:
-        self.network, self.announced = network, announced
+    Driving times are those of `travel`, the matrix of all located places, or else of straight lines stretched to roads.
+    """
+
+    def __init__(self, network: Network, announced: Visits | None = None, travel: Travel | None = None) -> None:
+        self.network, self.announced, self.travel = network, announced, travel
+        self._row = {place: row for row, place in enumerate(travel.places)} if travel else {}
         self.vans = {hub.id: [van for van in network.vans if van.hub == hub.id] for hub in network.hubs}
         self.call = cache(self._call)
         self.hub = cache(network.hub_of)
@@ -48,7 +54,7 @@ class Calendar:
         place, hub_id = self.network.place[place_id], self.hub(place_id)
         if hub_id is None or not place.located or not self._may_call(place, day):
             return None
-        away_s = drive_s(self.network.place[hub_id], place)
+        away_s = self.drive_s(hub_id, place_id)
         spans = tuple(
             span
             for window in place.receiving_spans(day)
@@ -70,7 +76,7 @@ class Calendar:
         if call is None or hub_id is None:
             return False
         hub = self.network.place[hub_id]
-        back_s = call.earliest_s + SERVICE_S + drive_s(self.network.place[place_id], hub) + UNLOADING_S
+        back_s = call.earliest_s + SERVICE_S + self.drive_s(place_id, hub_id) + UNLOADING_S
         return hub.hub is not None and back_s <= hub.hub.cutoff_s
 
     def next_sorting(self, hub_id: str, since: datetime) -> date:
@@ -83,16 +89,25 @@ class Calendar:
         hub = self.network.place[hub_id].hub
         return self._day_of_next(now, hub.trunk_departs_s if hub else 0)
 
+    def drive_s(self, a: str, b: str) -> int:
+        """Return the driving time between two located places, as the solver reckons."""
+        if self.travel:
+            return int(self.travel.seconds[self._row[a], self._row[b]])
+        _, seconds = straight_lines([_point(self.network.place[a]), _point(self.network.place[b])], _ROADS)
+        return int(seconds[0, 1])
+
+    def travel_between(self, places: Iterable[str]) -> Travel | None:
+        """Return the matrix of some places; None where it is straight lines, which the solver reckons for itself."""
+        if self.travel is None:
+            return None
+        names = list(dict.fromkeys(places))
+        rows = np.ix_(*[[self._row[name] for name in names]] * 2)
+        return Travel(places=names, metres=self.travel.metres[rows], seconds=self.travel.seconds[rows])
+
     def _day_of_next(self, instant: datetime, second_of_day: int) -> date:
         local = instant.astimezone(self.network.timezone)
         missed = instant > self.network.instant(local.date(), second_of_day)
         return local.date() + timedelta(days=missed)
-
-
-def drive_s(a: Place, b: Place) -> int:
-    """Return the driving time between two located places, as the solver reckons where no road network is at hand."""
-    _, seconds = straight_lines([_point(a), _point(b)], _ROADS)
-    return int(seconds[0, 1])
 
 
 def _point(place: Place) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from rotation.courier.calendar import SERVICE_S, Calendar, drive_s
+from rotation.courier.calendar import SERVICE_S, Calendar
 from rotation.courier.legs import Itinerary, Kind, Leg, OpenTransfer, Reason, Where
 
 
@@ -129,8 +129,7 @@ def _lane(itinerary: Itinerary, calendar: Calendar) -> tuple[str, str, date] | N
     first, then = calendar.call(transfer.at, legs[0].day), calendar.call(transfer.to_place, legs[0].day)
     if legs[-1].kind is not Kind.DELIVER or first is None or then is None:
         return None
-    places = calendar.network.place
-    there_s = first.earliest_s + SERVICE_S + drive_s(places[transfer.at], places[transfer.to_place])
+    there_s = first.earliest_s + SERVICE_S + calendar.drive_s(transfer.at, transfer.to_place)
     return (transfer.at, transfer.to_place, legs[0].day) if there_s <= then.spans[-1].end_s else None
 
 

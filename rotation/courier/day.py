@@ -20,7 +20,7 @@ from rotation.courier.problems import Worth, hub_problem
 from rotation.courier.runs import HubDay, read_back
 from rotation.network import Network, Place
 from solver.engines import Limits
-from solver.problem import Problem
+from solver.problem import Problem, Travel
 from solver.solution import Solution
 from solver.solve import solve
 
@@ -56,20 +56,22 @@ def plan_day(
     direct_fill_copies: int | None = None,
     worth: Worth | None = None,
     known: Iterable[HubDay] = (),
+    travel: Travel | None = None,
 ) -> Plan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
     `search` solves a hub's problem: `solve_alone`, or the solver workers. Places by appointment are visited on `announced` days
     only; None: on any that their calendar allows. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
     A stop only for transfers that have a `worth` (cents) is served where they are worth the way; every other must be. A hub's
-    day that is `known` with the same crates is not solved again.
+    day that is `known` with the same crates is not solved again. `travel`: the ways between all located places; None: straight
+    lines.
 
     Raises
     ------
     PlanRefused
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
-    calendar = Calendar(network, announced)
+    calendar = Calendar(network, announced, travel)
     return plan_days(calendar, [day], open_transfers, Now(day, now), search, direct_fill_copies, worth, known)
 
 

@@ -55,13 +55,17 @@ def hub_problem(
         raise ValueError(f"{hub.id} has no sorting, no coordinates or no van")
     own = [crate for crate in crates if crate.day == day and calendar.hub(crate.from_place) == hub.id]
     capacity = max(van.crates for van in calendar.vans[hub.id])
+    stops = [_stop(calendar, errand, number, day, worth) for errand, number in _errands(own, capacity)]
+    lone = [crate for crate in own if crate.kind is Kind.DIRECT]
+    ends = [place for crate in lone for place in (crate.from_place, crate.to_place)]
     return Problem(
         name=f"{hub.id} {day}",
         weekday=day.weekday(),
         depots=[_depot(hub)],
         vans=[_van(van, _reloads(calendar, hub, own)) for van in calendar.vans[hub.id]],
-        stops=[_stop(calendar, errand, number, day, worth) for errand, number in _errands(own, capacity)],
-        shipments=[_shipment(calendar, crate, day) for crate in own if crate.kind is Kind.DIRECT],
+        stops=stops,
+        shipments=[_shipment(calendar, crate, day) for crate in lone],
+        travel=calendar.travel_between([hub.id, *(place_of(stop.id) for stop in stops), *ends]),
     )
 
 

@@ -9,13 +9,14 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from rotation.courier.calendar import Calendar, drive_s
+from rotation.courier.calendar import Calendar
 from rotation.courier.check import Schedule, faults
 from rotation.courier.crates import Crate
 from rotation.courier.day import SIDE_BY_SIDE, Plan, Solve, plan_days, solve_alone
 from rotation.courier.legs import Code, Itinerary, Kind, Now, OpenTransfer, Reason
 from rotation.courier.runs import HubDay, PlannedRun, PlannedStop
 from rotation.network import Network
+from solver.problem import Travel
 
 DIRECT_FILL_COPIES = 20  # of a crate of 25: emptier, the handling saved at the hub does not pay the place's own packing
 
@@ -75,9 +76,10 @@ def planned(
     days: int,
     solve: Solve,
     direct_fill_copies: int | None,
+    travel: Travel | None = None,
 ) -> Schedule:
-    """Return the schedule itself."""
-    calendar, last_day = Calendar(network), first_day + timedelta(days=days - 1)
+    """Return the schedule itself; `travel` is the matrix of all located places, None: straight lines."""
+    calendar, last_day = Calendar(network, travel=travel), first_day + timedelta(days=days - 1)
     now = Now(first_day, network.instant(first_day, 0))
     plan = plan_days(calendar, _days(first_day, last_day), transfers, now, solve, direct_fill_copies)
     return Schedule(calendar, first_day, last_day, plan.itineraries, plan.crates, plan.hubs, plan.omissions)
@@ -291,9 +293,8 @@ def trunks(calendar: Calendar, made: Sequence[Crate]) -> list[Trunk]:
     for crate in made:
         if crate.kind is Kind.TRUNK:
             on_way[crate.day, crate.from_place, crate.to_place].append(crate)
-    place = calendar.network.place
     return [
-        Trunk(day, a, b, len(some), sum(len(crate.transfers) for crate in some), drive_s(place[a], place[b]))
+        Trunk(day, a, b, len(some), sum(len(crate.transfers) for crate in some), calendar.drive_s(a, b))
         for (day, a, b), some in sorted(on_way.items())
     ]
 
