@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import orjson
@@ -11,17 +12,18 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from config import Settings, load
-from rotation import field, night, sets
+from rotation import field, night, planner, sets
 from rotation.clock import standing_at
 from rotation.movements import State
 from rotation.network import Network, from_tables
 from rotation.owners import Balance, balances
-from rotation.planner import plan_night, rebalancing_settings
+from rotation.planner import Report, nights, plan_night, rebalancing_settings
 from rotation.review import NothingThere, answer_owner
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
-from rotation.store.tables import copies, legs, movements, outbox, plans, transfers
+from rotation.store.tables import copies, day_plans, legs, movements, outbox, plans, transfers
 from rotation.why import NoNight, not_there
+from solver.roadmap import TRIES
 from tests.integration.night.small_city import (
     LENT_IN_THE_ROOM_EVERY_MONTH,
     MONDAY,
@@ -31,6 +33,7 @@ from tests.integration.night.small_city import (
     weeks_ago,
     write,
 )
+from tests.unit.routing_service import Service, serving
 
 TODAY = MONDAY.date()
 MEANWHILE_S = 0.5  # in which one who waited for nobody would have come to an end
@@ -73,6 +76,26 @@ def test_a_night_in_an_empty_city_plans_nothing(database: str):
     report = plan_night(at, NETWORK, settings(), TODAY)
     assert (report.moves, report.gap, report.runs, report.orders) == (0, 0.0, 0, 0)
     at.dispose()
+
+
+def test_the_night_waits_for_the_routing_service_and_the_vans_drive_by_its_times(
+    city: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("LOOK_S", "AWAY_S"):
+        monkeypatch.setattr(planner, name, 0.01)
+    with city.begin() as connection:
+        waits_at_the_branch(connection)
+    told, stop = list[Report](), Event()
+    with serving(monkeypatch) as address:
+        Service.trouble = ["busy"] * TRIES
+        chosen = settings(data_dir=tmp_path, roads="osrm", roads_url=address)
+        nights(city, NETWORK, chosen, stop, lambda report: (told.append(report), stop.set()))
+    assert len(told) == 1
+    assert len(Service.asked) == TRIES + 1  # refused a night, then asked once
+    with city.connect() as connection:
+        (problem,) = connection.execute(select(day_plans.c.problem)).scalars()
+    ways = problem["travel"]
+    assert ways["seconds"][0][ways["places"].index("branch")] == 451  # .05 degrees in all, at 9,000.5 s a degree
 
 
 def waits_at_the_branch(connection: Connection) -> None:
