@@ -100,7 +100,8 @@ def _seen(by: Mapping[str, Mapping[int, Line]]) -> Iterable[str]:
     rival = max((name for name in gain if name not in (*OURS, "oracle", "none")), key=lambda name: gain[name])
     yield f"{_interval(_change(ours, by[rival], 'loans'))} ({rival.replace('_', ' ')})"
     yield f"{gain[BEST] / gain['proportional']:.1f}" if gain["proportional"] > LITTLE_GAIN else "it gains nothing"
-    yield f"{gain[BEST] / gain['oracle']:.2f}"
+    told = {seed: line for seed, line in ours.items() if seed in by["oracle"]}  # of the same seeds
+    yield f"{float(np.mean(_change(told, base, 'loans'))) / gain['oracle']:.2f} (of {len(told)})"
     yield _interval(_change(ours, base, "copy_km"))
     yield _interval(_change(ours, base, "rooms_per_head"))
     yield f"{np.mean([ours[seed]['gini'] - base[seed]['gini'] for seed in ours if seed in base]):+.3f}"

@@ -50,4 +50,4 @@ def test_both_is_set_beside_what_was_asked_of_it():
     more = seen | {"scenario": "as_found", "middle": 80, "ping_pong_share": 0.01, "floor_copies_missing": 0, "picks": 1}
     loans = {"none": 100, "proportional": 105, "greedy": 110, "both": 120, "oracle": 140}
     table = twin_report._asked([more | ran(policy, 80, 1_000, found) for policy, found in loans.items()])
-    assert "| as found | +9.1 % (greedy) | 4.0 | 0.50 | 0 | 0 | +0.000 | 1.0% |" in table
+    assert "| as found | +9.1 % (greedy) | 4.0 | 0.50 (of 1) | 0 | 0 | +0.000 | 1.0% |" in table
