@@ -1,7 +1,7 @@
 """From the twin's JSON lines to docs/twin.md: tables with paired intervals, and charts drawn as plain SVG."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -183,11 +183,13 @@ def _verdict(by: Mapping[str, Mapping[int, Line]]) -> str:
 def _curves(measured: Sequence[Line]) -> str:
     if len({line["moves_a_week"] for line in measured}) < 2:
         return ""
-    rows = ["| policy | moves a week | loans | km | staff minutes |", "|---|---|---|---|---|"]
+    rows = ["| policy | moves a week | loans | km | staff minutes | seeds |", "|---|---|---|---|---|---|"]
+    seeds = Counter((line["policy"], line["moves_a_week"]) for line in measured)
     for policy, points in _points(measured, "copy_km").items():
         minutes = {moves: x for moves, x, _ in _points(measured, "staff_minutes")[policy]}
         rows += [
-            f"| {policy.replace('_', ' ')} | {moves} | {y:+.1f} % | {x:+.1f} % | {minutes[moves]:+.1f} % |"
+            f"| {policy.replace('_', ' ')} | {moves} | {y:+.1f} % | {x:+.1f} % | {minutes[moves]:+.1f} % | "
+            f"{seeds[policy, moves]} |"
             for moves, x, y in points
         ]
     charts = "![loans against kilometres](twin-km.svg)\n\n![loans against staff minutes](twin-minutes.svg)\n"
