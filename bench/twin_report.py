@@ -97,7 +97,7 @@ def _asked(measured: Sequence[Line]) -> str:
 def _seen(by: Mapping[str, Mapping[int, Line]]) -> Iterable[str]:
     base, ours = by["none"], by[BEST]
     gain = {name: float(np.mean(_change(of, base, "loans"))) for name, of in by.items()}
-    rival = max((name for name in gain if name not in (*OURS, "oracle", "none")), key=lambda name: gain[name])
+    rival = _most_loans(by, (name for name in by if name not in (*OURS, "oracle", "none")))
     yield f"{_interval(_change(ours, by[rival], 'loans'))} ({rival.replace('_', ' ')})"
     yield f"{gain[BEST] / gain['proportional']:.1f}" if gain["proportional"] > LITTLE_GAIN else "it gains nothing"
     told = {seed: line for seed, line in ours.items() if seed in by["oracle"]}  # of the same seeds
@@ -167,14 +167,17 @@ def _interval(values: Sequence[float]) -> str:
     return f"{np.mean(values):+.1f} %" if np.isinf(half) else f"{np.mean(values):+.1f} ± {half:.1f} %"
 
 
+def _most_loans(by: Mapping[str, Mapping[int, Line]], policies: Iterable[str]) -> str:
+    return max(policies, key=lambda policy: np.mean([line["loans"] for line in by[policy].values()]))
+
+
 def _verdict(by: Mapping[str, Mapping[int, Line]]) -> str:
     """Say what was asked of our policies, and what came out."""
     ours = [policy for policy in OURS if policy in by]
     others = [policy for policy in by if policy not in (*OURS, "oracle", "none")]
     if not ours or not others:
         return ""
-    best = max(ours, key=lambda policy: np.mean([line["loans"] for line in by[policy].values()]))
-    rival = max(others, key=lambda policy: np.mean([line["loans"] for line in by[policy].values()]))
+    best, rival = _most_loans(by, ours), _most_loans(by, others)
     lead = _change(by[best], by[rival], "loans")
     names = best, rival.replace("_", " ")
     return f"\nBest of ours: *{names[0]}*; best of the others: *{names[1]}*; ours beside it: {_interval(lead)} loans.\n"

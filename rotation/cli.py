@@ -87,7 +87,9 @@ def _mendable() -> Sequence[tuple[Any, int, Callable[[Any], str]]]:
 
 
 def _settings_that_are_wrong(error: Any) -> str:
-    return "\n".join(f"{' '.join(['setting', *map(str, one['loc'])])}: {one['msg']}" for one in error.errors())
+    return "\n".join(
+        f"{' '.join(filter(None, ('setting', '.'.join(map(str, one['loc'])))))}: {one['msg']}" for one in error.errors()
+    )
 
 
 @contextmanager
