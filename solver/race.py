@@ -47,6 +47,7 @@ FEWER_TRIES, FEWER_SHARE = (
 )  # to do with a van less, where vans are this share of the cost: ways alone rarely save one
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
+STRICT = Taste(50, memory=50, strict=True)  # for shipments, fleets that are tight, and a van less
 ANSWER_S = 1.2  # within which the searches of a large day's sectors have a first plan, on a machine that is ours
 START_SHARE = 0.25  # of the time for the first searches, where a day is split after them
 MENDING_SHARE = 0.4  # of the time to mend, where PyVRP was not told all
@@ -77,7 +78,8 @@ class _Race:
         each = max(1, round(len(instance.items) / PART_ITEMS / self.cores))
         self.parts = self.cores * max(each, 2 // self.cores)
         self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self.parts)))
-        self.impossible = not all_can_be_served(instance)
+        self.impossible, self.hoped = not all_can_be_served(instance), False
+        self.tastes = (STRICT,) if _of_shipments(instance) else TASTES
         self.whole, self.seen, self.tried = Part.whole(instance), list[tuple[int, list[int]]](), Counter[int]()
 
     @cached_property
@@ -130,10 +132,12 @@ class _Race:
 
     def _together(self, turn: int) -> None:
         """Start and exchange: every core searches the whole; now and then all go on from the best, or one tries a van less."""
-        plan = self.best if turn % EXCHANGE_EVERY == EXCHANGE_EVERY - 1 else []
+        fulfilled, self.hoped = self.hoped and self.rank[0] == 0, self.rank[0] > 0
+        plan = self.best if fulfilled or turn % EXCHANGE_EVERY == EXCHANGE_EVERY - 1 else []
         tasks = [[self._task(self.whole, plan, turn, core)] for core in range(self.cores)]
         if turn % EXCHANGE_EVERY == 1 and self._may_do_with_fewer():
-            tasks[-1] = [self._task(*with_fewer(self.instance, self.best), turn, self.cores - 1)]
+            fewer = self._task(*with_fewer(self.instance, self.best), turn, self.cores - 1)
+            tasks[-1] = [replace(fewer, taste=STRICT)]
         for found in self._ask(tasks, self._recombine if self.seen else None):
             self._take(found.plan)
             self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
@@ -192,18 +196,22 @@ class _Race:
     def _task(self, part: Part, plan: Plan, turn: int, core: int, share: float = 1.0) -> Task:
         """Return a task that ends with this share of what is left until the turn ends."""
         seed = (self.limits.seed * (MOST_ROUNDS + 2) + turn + 1) * self.cores + core
-        part = replace(part, soft=self._may_leave_out(part, turn, core))
-        return Task(part, plan, self._until(turn, share), seed, TASTES[core % len(TASTES)])
+        hopes = self._hopes(part, turn, core)
+        soft = self.impossible or (self.rank[0] > 0 and turn != OPENING and not hopes)
+        taste = STRICT if hopes else self.tastes[core % len(self.tastes)]
+        return Task(replace(part, soft=soft), plan, self._until(turn, share), seed, taste)
 
-    def _may_leave_out(self, part: Part, turn: int, core: int) -> bool:
-        """Whether a search may leave out, at a price, what must be served: where not all can be, or no plan served all so far.
+    def _hopes(self, part: Part, turn: int, core: int) -> bool:
+        """Whether a search of the whole goes on looking for a plan that serves all it must, though none was found so far.
 
-        A core goes on with its search for one that does through most of the rounds, every other round where it is the only one.
+        All do at the start, and core 0 through most of the rounds, every other round where it is the only one. What else
+        is searched may leave out, at a price, what must be served.
         """
-        if self.impossible or turn == OPENING or self.rank[0] == 0:
-            return self.impossible
-        goes_on = core == 0 if self.cores > 1 else turn % 2 == 0
-        return not (goes_on and part == self.whole and turn < self.rounds * HOPE_SHARE)
+        if self.impossible or turn == OPENING or self.rank[0] == 0 or part != self.whole:
+            return False
+        if turn < self.rounds * START_SHARE:
+            return True
+        return turn < self.rounds * HOPE_SHARE and (core == 0 if self.cores > 1 else turn % 2 == 0)
 
     def _until(self, turn: int, share: float) -> Until:
         if self.limits.iterations is not None:
@@ -211,8 +219,7 @@ class _Race:
         opening_s = OPENING_S * max(1.0, len(self.instance.items) / PART_ITEMS / self.cores)
         now, end = monotonic(), self.begun + self.time_s * (turn + 1) / self.rounds
         if turn == OPENING:
-            patient = self.begun + self.time_s * START_SHARE * share
-            return Until(min(now + opening_s * share, patient), None, patient)
+            return Until(now + min(opening_s, self.time_s * START_SHARE) * share)
         return Until(now + max(0.0, end - now) * share)
 
     def _take(self, plan: Plan) -> bool:
@@ -237,6 +244,11 @@ def all_can_be_served(instance: Instance) -> bool:
     must = [item for item in range(len(instance.items)) if instance.prize_cents[item] == MANDATORY]
     rows = [(van, instance.item_nodes[item]) for item in must for van in kinds]
     return not rows or bool(_fine(instance, rows).reshape(len(must), len(kinds)).any(axis=1).all())
+
+
+def _of_shipments(instance: Instance) -> bool:
+    """Whether most are shipments."""
+    return 2 * sum(len(nodes) > 1 for nodes in instance.item_nodes) > len(instance.items)
 
 
 def _fine(instance: Instance, plan: Plan) -> Bools:

@@ -4,6 +4,8 @@ The idea: PyVRP's moves and penalties are the best there are, its tuning is for 
 is wanted in seconds, so penalties begin at what lateness and overload are worth in this problem, few visits are disturbed
 at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds.
 An empty memory takes whatever comes: good for a search from nothing, but one that goes on from a plan remembers that.
+Where a plan that serves all is hard to find, PyVRP's own tuning finds it (`Taste.strict`): what breaks a rule costs more
+than any way around it, many visits are disturbed, and nothing is taken that is worse than the first plan.
 """
 
 import math
@@ -23,18 +25,17 @@ LATE_FACTOR = 4.0  # of what a second under way costs
 TYPICAL_RUN = 0.7  # of a shift
 MOST_PENALTY_FACTOR = 1_000.0  # from first to largest penalty: beyond, costs no longer matter
 MOST_DISTURBED = 10  # visits at a time; PyVRP's 25 take three times as long to repair, and find less in seconds
-MOST_OF_SHIPMENTS = (
-    25  # where most are shipments: what is collected late is delivered late too, and few ways out are near
-)
+MOST_STRICT = 25  # where a small change finds no way out
 REMEMBER_EVERY = 20  # plans between those whose runs are remembered: reading one costs as much as finding it
 
 
 @dataclass(frozen=True)
 class Taste:
-    """How a search goes about it: visits tried beside each, and plans that late acceptance remembers."""
+    """How a search goes about it: visits tried beside each, plans that late acceptance remembers, rules before costs."""
 
     neighbours: int = 20
     memory: int = 50
+    strict: bool = False
 
 
 ORDINARY = Taste()
@@ -42,20 +43,13 @@ ORDINARY = Taste()
 
 @dataclass(frozen=True)
 class Until:
-    """When a search ends: at an instant of `time.monotonic`, which processes share, or after iterations.
-
-    One that has no feasible plan goes on until `patient_at`.
-    """
+    """When a search ends: at an instant of `time.monotonic`, which processes share, or after iterations."""
 
     at: float = math.inf
     iterations: int | None = None
-    patient_at: float = 0.0
 
-    def over(self, iterations: int, feasible: bool) -> bool:
-        if self.iterations is not None:
-            return iterations >= self.iterations
-        now = monotonic()
-        return now >= self.at and (feasible or now >= self.patient_at)
+    def over(self, iterations: int) -> bool:
+        return monotonic() >= self.at if self.iterations is None else iterations >= self.iterations
 
 
 class Search:
@@ -65,10 +59,10 @@ class Search:
         self.model, self.taste = model, taste
         self.random = pyvrp.RandomNumberGenerator(seed=seed)
         self.local = _local_search(model, self.random, taste)
-        self.penalties = _penalties(model.data)
+        self.penalties = _strict_penalties(model.data) if taste.strict else _penalties(model.data)
         self.current = start or self._first()
         self.best = self.current
-        self.memory: list[pyvrp.Solution | None] = [start] * taste.memory
+        self.memory: list[pyvrp.Solution | None] = [self.current if taste.strict else start] * taste.memory
         self.iterations = 0
         self.routes = dict[tuple[int, ...], int]()
 
@@ -89,7 +83,7 @@ class Search:
     def go_on(self, until: Until) -> None:
         """Search until then."""
         first = self.iterations
-        while not until.over(self.iterations - first, self.best.is_feasible()):
+        while not until.over(self.iterations - first):
             candidate = self._candidate()
             evaluator = self.penalties.cost_evaluator()
             if evaluator.cost(candidate) < evaluator.cost(self.best):
@@ -134,11 +128,9 @@ class Search:
 
 
 def _local_search(model: Model, random: pyvrp.RandomNumberGenerator, taste: Taste) -> moves.LocalSearch:
-    data, of_shipments = model.data, 2 * len(model.shipment_item) > len(model.part.items)
+    data, most = model.data, MOST_STRICT if taste.strict else MOST_DISTURBED
     near = moves.compute_neighbours(data, moves.NeighbourhoodParams(num_neighbours=taste.neighbours))
-    disturbance = moves.PerturbationManager(
-        moves.PerturbationParams(1, MOST_OF_SHIPMENTS if of_shipments else MOST_DISTURBED)
-    )
+    disturbance = moves.PerturbationManager(moves.PerturbationParams(1, most))
     local = moves.LocalSearch(data, random, near, disturbance)
     for operator in moves.OPERATORS:
         if operator.supports(data):
@@ -151,6 +143,11 @@ def _penalties(data: pyvrp.ProblemData) -> pyvrp.PenaltyManager:
     most = MOST_PENALTY_FACTOR * max(*loads, late, far)
     params = pyvrp.PenaltyParams(solutions_between_updates=UPDATE_EVERY, max_penalty=most)
     return pyvrp.PenaltyManager((loads, late, far), params)
+
+
+def _strict_penalties(data: pyvrp.ProblemData) -> pyvrp.PenaltyManager:
+    params = pyvrp.PenaltyParams()
+    return pyvrp.PenaltyManager(params.midpoint_penalties(data), params)
 
 
 def first_penalties(data: pyvrp.ProblemData) -> tuple[list[float], float, float]:

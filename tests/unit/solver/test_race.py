@@ -111,9 +111,28 @@ def test_a_core_goes_on_looking_for_a_plan_that_serves_all_where_each_alone_can_
     stops = [stop(place, deliver=1) for place in range(1, 9)]
     instance = compiled(day(*stops, vans=[van(capacity=2)]))
     two, one = (race._Race(instance, Limits(60.0, None, cores, 1), None, print, []) for cores in (2, 1))
-    assert [two._may_leave_out(two.whole, 1, core) for core in range(2)] == [False, True]
-    assert [one._may_leave_out(one.whole, turn, 0) for turn in range(2)] == [False, True]
-    assert two._may_leave_out(two.whole, two.rounds - 1, 0)
+    rounds = two.rounds
+    assert [two._hopes(two.whole, 1, core) for core in range(2)] == [True, True]
+    assert [two._hopes(two.whole, rounds // 2, core) for core in range(2)] == [True, False]
+    assert [one._hopes(one.whole, turn, 0) for turn in (rounds // 2, rounds // 2 + 1)] == [True, False]
+    assert not two._hopes(two.whole, rounds - 1, 0)
+    hoping, leaving = (two._task(two.whole, [], rounds // 2, core) for core in range(2))
+    assert (hoping.part.soft, hoping.taste) == (False, race.STRICT)
+    assert (leaving.part.soft, leaving.taste) == (True, race.TASTES[1])
+
+
+def test_rules_come_before_any_way_around_them_where_a_search_is_strict():
+    instance = compiled(courier_day(24, 1))
+    model = Model(instance, Part.whole(instance))
+    strict, ordinary = (Search(model, 1, taste).penalties.penalties() for taste in (race.STRICT, ORDINARY))
+    assert strict[1] > 100 * ordinary[1]
+
+
+def test_days_of_shipments_are_searched_strictly():
+    shipments = [{"id": f"t{place}", "collect": {"place": f"{place}"}, "deliver": {"place": "5"}} for place in (2, 4)]
+    stops, mixed = day(stop(1, deliver=1)), day(stop(1, deliver=1), shipments=shipments)
+    tastes = [race._Race(compiled(one), Limits(1.0, None, 1, 1), None, print, []).tastes for one in (mixed, stops)]
+    assert tastes == [(race.STRICT,), race.TASTES]
 
 
 # ---- parts
