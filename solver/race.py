@@ -9,7 +9,7 @@ own clock.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from math import inf
 from time import monotonic
@@ -138,7 +138,7 @@ class _Race:
         if turn % EXCHANGE_EVERY == 1 and self._may_do_with_fewer():
             fewer = self._task(*with_fewer(self.instance, self.best), turn, self.cores - 1)
             tasks[-1] = [replace(fewer, taste=STRICT)]
-        for found in self._ask(tasks, self._recombine if self.seen else None):
+        for found in self._ask(tasks, partial(self._recombine, turn) if self.seen else None):
             self._take(found.plan)
             self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
 
@@ -166,10 +166,11 @@ class _Race:
         ]
         self._take(joined(found.plan for found in self._ask(tasks, meanwhile)))
 
-    def _recombine(self) -> None:
-        """The best plan that the runs seen so far make together."""
+    def _recombine(self, turn: int) -> None:
+        """The best plan that the runs seen so far make together, before the turn ends."""
         if self.best:
-            self._take(recombined(self.instance, self.best, self.seen, RECOMBINE_EFFORT))
+            until_at = self._until(turn, 1.0).at
+            self._take(recombined(self.instance, self.best, self.seen, RECOMBINE_EFFORT, until_at))
 
     def _mend(self) -> None:
         """Finish: OR-Tools knows every rule, ruin and recreate also just how it is judged; then all go on from the best."""

@@ -6,6 +6,8 @@ programme; the plan at hand is its hint and its upper bound, so the answer is ne
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import inf
+from time import monotonic
 
 import numpy as np
 from ortools.linear_solver import pywraplp
@@ -21,15 +23,20 @@ from solver.schedule import drive, table
 MOST_RUNS = 4_000  # in the programme: the newest; more only time out
 
 
-def recombined(instance: Instance, best: Plan, runs: Iterable[tuple[int, Sequence[int]]], effort: float) -> Plan:
+def recombined(
+    instance: Instance, best: Plan, runs: Iterable[tuple[int, Sequence[int]]], effort: float, until_at: float = inf
+) -> Plan:
     """Return the cheapest plan of these runs (van, nodes) and of `best`'s own; `best` itself where none is cheaper.
 
-    `effort` is CP-SAT's deterministic time, about seconds: equal pools give equal plans.
+    `effort` is CP-SAT's deterministic time, about seconds: equal pools give equal plans. `until_at`, an
+    instant of `time.monotonic`, is for those who cannot wait: about seconds may be three.
     """
     kinds = alike(instance)
     pool, costs = _pool(instance, kinds, [*best, *list(runs)[-MOST_RUNS:]])
     solver = pywraplp.Solver.CreateSolver("SAT")
     solver.SetSolverSpecificParametersAsString(f"max_deterministic_time: {effort} num_workers: 1")
+    if until_at < inf:
+        solver.SetTimeLimit(max(1, round(1000 * (until_at - monotonic()))))
     chosen, forgone = _programme(instance, kinds, pool, costs, solver)
     now = [at < len(best) for at in range(len(chosen))], _left(instance, best)
     solver.SetHint([*chosen, *forgone], [float(value) for values in now for value in values])

@@ -193,6 +193,16 @@ def test_the_better_runs_of_two_plans_are_put_together():
     assert rank(AT_ANY_TIME, better) <= rank(AT_ANY_TIME, good) < rank(AT_ANY_TIME, spoilt)
 
 
+def test_recombination_does_not_wait_for_its_effort_where_the_turn_ends_sooner():
+    stops = [stop(1 + number % 9) | {"id": f"s{number}"} for number in range(90)]
+    instance = compiled(day(*stops, vans=[van() | {"id": f"v{number}"} for number in range(30)]))
+    random = np.random.default_rng(1)
+    triples = [(0, random.permutation(90)[:3].tolist()) for _ in range(4_000)]
+    began = monotonic()
+    recombined(instance, [], triples, effort=60.0, until_at=began + 1.0)
+    assert monotonic() - began < 1.0 + BUSY_S
+
+
 # ---- the race
 
 
