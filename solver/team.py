@@ -6,12 +6,15 @@ numbers and a plan. A child that is asked about the same part again goes on wher
 
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from multiprocessing.connection import Connection
 from time import monotonic
+
+from pyvrp.exceptions import PenaltyBoundWarning
 
 from solver.engines import Plan
 from solver.engines.pyvrp import Model, Part, alike, with_breaks_of
@@ -100,6 +103,7 @@ def _answer(pipe: Connection, asked: Sequence[Task | Polish], late: float) -> li
 
 
 def _serve(instance: Instance, pipe: Connection) -> None:
+    warnings.simplefilter("ignore", PenaltyBoundWarning)  # where no plan serves all, the solution says so
     child, parent = _Child(instance), os.getppid()
     with suppress(EOFError, ConnectionError, KeyboardInterrupt):
         while True:
