@@ -4,6 +4,7 @@ The idea: PyVRP's moves and penalties are the best there are, its tuning is for 
 is wanted in seconds, so penalties begin at what lateness and overload are worth in this problem, few visits are disturbed
 at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds.
 An empty memory takes whatever comes: good for a search from nothing, but one that goes on from a plan remembers that.
+A search that stands still begins from nothing again: it may end elsewhere, and its runs are new to recombination.
 Where a plan that serves all is hard to find, PyVRP's own tuning finds it (`Taste.strict`): what breaks a rule costs more
 than any way around it, many visits are disturbed, and nothing is taken that is worse than the first plan.
 """
@@ -26,6 +27,7 @@ TYPICAL_RUN = 0.7  # of a shift
 MOST_PENALTY_FACTOR = 1_000.0  # from first to largest penalty: beyond, costs no longer matter
 MOST_DISTURBED = 10  # visits at a time; PyVRP's 25 take three times as long to repair, and find less in seconds
 MOST_STRICT = 25  # where a small change finds no way out
+MOST_STILL = 10_000  # plans without a new best, five seconds of a small day: as long again from there finds little
 REMEMBER_EVERY = 20  # plans between those whose runs are remembered: reading one costs as much as finding it
 
 
@@ -63,7 +65,7 @@ class Search:
         self.current = start or self._first()
         self.best = self.current
         self.memory: list[pyvrp.Solution | None] = [self.current if taste.strict else start] * taste.memory
-        self.iterations = 0
+        self.iterations, self.still = 0, 0
         self.routes = dict[tuple[int, ...], int]()
 
     def _first(self) -> pyvrp.Solution:
@@ -89,13 +91,20 @@ class Search:
             if evaluator.cost(candidate) < evaluator.cost(self.best):
                 self.best = candidate = self._polished(candidate, evaluator)
                 self._remember_routes(candidate)
+                self.still = 0
             self._accept(candidate, evaluator)
+            if self.still >= MOST_STILL and self.best.is_feasible():
+                self._begin_anew()
 
     def _candidate(self) -> pyvrp.Solution:
         candidate = self.local(self.current, self.penalties.cost_evaluator(), exhaustive=False)
         self.penalties.register(candidate)
-        self.iterations += 1
+        self.iterations, self.still = self.iterations + 1, self.still + 1
         return candidate
+
+    def _begin_anew(self) -> None:
+        self.current, self.still = self._first(), 0
+        self.memory = [self.current if self.taste.strict else None] * self.taste.memory
 
     def _polished(self, candidate: pyvrp.Solution, evaluator: pyvrp.CostEvaluator) -> pyvrp.Solution:
         """Try every move on a new best, not only those near what was disturbed."""

@@ -215,6 +215,17 @@ def test_a_search_that_goes_on_from_a_plan_never_strays_to_a_worse_one_at_first(
         assert again.penalties.cost_evaluator().penalised_cost(again.current) <= begun
 
 
+def test_a_search_that_stands_still_begins_from_nothing_and_keeps_its_best(monkeypatch):
+    model, search = searched(DAY, seed=9, iterations=400)
+    best = search.cost(search.best)
+    monkeypatch.setattr("solver.search.MOST_STILL", search.still + 1)
+    search.go_on(Until(iterations=1))
+    before, after = ({tuple(nodes) for _, nodes in model.decode(one)} for one in (search.best, search.current))
+    assert not before & after
+    search.go_on(Until(iterations=100))
+    assert search.cost(search.best) <= best
+
+
 @pytest.mark.parametrize("large_items", [700, 20])
 def test_a_race_whose_searches_never_answer_has_a_plan_at_once_and_ends_in_time(monkeypatch, large_items):
     monkeypatch.setattr(race, "LARGE_ITEMS", large_items)
