@@ -156,9 +156,7 @@ FOLIO_GROUP = "rotation-folio"
 POLL_MS = 500
 MOST_RECORDS = 500
 TOPICS_POLLS = 8  # polls after which FOLIO's Kafka can be said to hold no topic of its own
-SHARE_POLLS = (
-    120  # a reader that was killed holds its share of the group for 45 s; one that got none ends with nothing read
-)
+SHARE_POLLS = 120  # a killed reader holds its share of the group for 45 s; one that got none ends with nothing read
 
 
 def follow_folio(

@@ -41,10 +41,8 @@ SPLIT_ITEMS = 220  # a day with more is split after the start
 LARGE_ITEMS = 700  # a day with more begins split
 PART_ITEMS = 320  # about as many in a part of a large day
 FEWEST_RUNS = 2  # in a part
-FEWER_TRIES, FEWER_SHARE = (
-    3,
-    0.5,
-)  # to do with a van less, where vans are this share of the cost: ways alone rarely save one
+FEWER_TRIES = 3  # to do with a van less
+FEWER_SHARE = 0.5  # of the cost is vans, where it is tried: ways alone rarely save one
 OPENING, OPENING_S = -1, 0.4  # before the first round: a plan is wanted within a second
 TASTES = (Taste(20, memory=50), Taste(30, memory=100))  # core by core: quick, and thorough; each wins somewhere
 STRICT = Taste(50, memory=50, strict=True)  # for shipments, fleets that are tight, and a van less

@@ -27,9 +27,7 @@ VERSIONS = {"pyvrp": version("pyvrp")}
 
 FAR = 50 * DAY_S  # seconds, metres: no shift is so long
 COST_UNITS = 36_000  # in a cent: hours and kilometres then cost whole numbers by the second and the metre
-SOFT_CENTS = (
-    1_000_000  # beyond a van, for leaving out what must be served, where not all can be: more than any run costs
-)
+SOFT_CENTS = 1_000_000  # for leaving out what must be served, where not all can be: with a van, more than any run costs
 MOST_PROFILES = 12  # matrices of vans that differ in speed or in what they may visit: memory grows with each
 
 
