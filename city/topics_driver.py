@@ -4,9 +4,9 @@ Two phases: `send_history` tells the past at once, `run_live` goes on from there
 follows from the seed and from what was answered and ordered; both are kept, so a restart tells the same facts again.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
 from threading import Event
 from typing import Any
@@ -170,14 +170,17 @@ class Runner:
     def round(self, stop: Event) -> None:
         """Let the city catch up with the clock, and tell what happened; a simulated clock waits for a city far behind it."""
         until = self._now_s()
-        behind_s = (until - self.live.now_s) / max(self._clock.speed, 1.0)
-        with clock_held(self.engine) if behind_s > BEHIND_S else nullcontext():
-            self._catch_up(until, stop)
+        left_s = BEHIND_S - (until - self.live.now_s) / max(self._clock.speed, 1.0)
+        if left_s > 0.0:
+            self._catch_up(until, stop, left_s)  # not longer: answers may be slow, and the next round holds the clock
+        else:
+            with clock_held(self.engine):
+                self._catch_up(until, stop)
         if time.monotonic() - self._kept_at > CHECKPOINT_S:
             self.keep()
 
-    def _catch_up(self, until: int, stop: Event) -> None:
-        orders = self.orders()
+    def _catch_up(self, until: int, stop: Event, within_s: float = math.inf) -> None:
+        orders, end = self.orders(), time.monotonic() + within_s
         while True:
             began, step = self.live.now_s, min(until, self.live.now_s + STEP_S)
             self._answers = {}
@@ -186,7 +189,7 @@ class Runner:
             self._note(began, step, orders)
             self._tell(events)
             orders = []
-            if step >= until or stop.is_set():
+            if step >= until or stop.is_set() or time.monotonic() > end:
                 break
 
     def _note(self, began: int, until: int, orders: list[Mapping[str, Any]]) -> None:
