@@ -1,20 +1,20 @@
-# Everything a person does here, by name: `make` alone lists it. Needs Python 3.11-3.13 and make; the rest is fetched once.
+# Everything a person does here, by name: `make` alone lists it. Needs Python 3.11-3.14 and make; the rest is fetched once.
 # Stamp files remember what is done, so that a second `make run` touches no network.
 
 UV_VERSION := 0.13.9
-PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11 python
+PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 python)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ASSETS := $(if $(wildcard package.json),node_modules/.installed)
-BENCHES := demonstration streams world demand planner rounds routes solver solver_edits web sip2 twin
-RUFF_PATHS := rotation streams solver city config infra tests $(wildcard bench)
+BENCHES := demonstration roads streams world demand planner rounds routes solver solver_edits web sip2 twin
+RUFF_PATHS := rotation streams solver city config infra tests setup.py $(wildcard bench)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(INSTALLED) $(ASSETS) ## Install everything that run and test need (once; network)
@@ -34,6 +34,11 @@ lint: $(INSTALLED) ## Check style, types and the direction of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+.PHONY: docs
+docs: $(INSTALLED) ## Write the reference of settings and commands, and build the documentation into build/site
+	$(BIN)/python -m rotation.cli.reference
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 .PHONY: audit
 audit: $(INSTALLED) ## Ask for known weaknesses of the locked dependencies (network)
 	$(BIN)/pip-audit --requirement requirements.lock --disable-pip --require-hashes --strict
@@ -49,6 +54,14 @@ bench-%: setup
 chaos: setup ## Streams under every fault: three brokers, three workers (CHAOS_EVENTS=1000000: the long form)
 	@exec $(BIN)/python -m pytest -q -s tests/chaos/faults.py $(ARGS)
 
+.PHONY: chaos-mutations
+chaos-mutations: setup ## Prove that chaos cannot pass by luck: each known error, put into a copy of the code, must fail its fault (ARGS="gaps": one of them)
+	@exec $(BIN)/python -m tests.chaos.mutations $(ARGS)
+
+.PHONY: attack
+attack: setup ## Start everything in a folder of its own and try to get in or bring it down (this machine alone, bounded)
+	@exec $(BIN)/python -m tests.attack
+
 .PHONY: twin
 twin: setup ## Compare every policy on the twin city, 10 seeds (ARGS="--small": three minutes), and write docs/twin.md
 	@exec $(BIN)/python -m bench.twin $(ARGS)
@@ -63,7 +76,7 @@ lock: $(INSTALLED) ## Choose the dependencies' versions anew (requirements.lock;
 
 .PHONY: clean
 clean: ## Remove everything made here: environment, assets, caches, kept state (stop it first)
-	rm -rf .venv node_modules var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules rotation/web/assets var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
@@ -81,11 +94,17 @@ $(INSTALLED): requirements.lock pyproject.toml infra/kafka-jars.txt
 .PHONY: environment
 environment:
 	@for python in $(PYTHONS); do \
-		if $$python -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
-			echo "Python: $$($$python --version), $$(command -v $$python)"; exec $$python -m venv --clear .venv; fi; done; \
-	echo "No Python 3.11, 3.12 or 3.13 with venv found: install one (Debian: apt-get install python3-venv) or name it:" \
-		"make PYTHON=/path/to/python3.12 setup"; exit 1
+		if "$$python" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null; then \
+			"$$python" infra/preflight.py && exec "$$python" -m venv --clear .venv; exit; fi; done; \
+	echo "No Python 3.11 to 3.14 with venv found: install one (Debian: apt-get install python3-venv) or name it:" \
+		"make PYTHON=/path/to/python3.12 setup / 未找到带 venv 的 Python 3.11 至 3.14"; exit 1
 
 node_modules/.installed: package.json package-lock.json $(INSTALLED)
-	@npm=$$(command -v npm || echo $(CURDIR)/$(BIN)/npm); PATH="$$PATH:$(CURDIR)/$(BIN)" $$npm ci --ignore-scripts --no-audit --no-fund
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund
+	@rm -rf rotation/web/assets
 	@touch $@
+
+.PHONY: wheel
+wheel: setup ## Build source distribution and wheel into dist/ (from any clone without make: `uv build` or `pip wheel .`)
+	@rm -rf dist build rotation.egg-info
+	$(BIN)/uv build --quiet

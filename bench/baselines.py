@@ -1,4 +1,4 @@
-"""What others do with the same night: thresholds, proportional shares, greedy; each valued by the planner's own definitions.
+"""Other policies on the same night: thresholds, proportional shares, greedy; each valued by the planner's own definitions.
 
 Every policy makes at most as many moves as it is given, keeps the same capacities, and brings a title to a place at most once.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rotation.rebalancing import circulation, search
 from rotation.rebalancing.circulation import Releases
-from rotation.rebalancing.snapshot import Settings, Snapshot
+from rotation.rebalancing.snapshot import PlanningSettings, Snapshot
 from rotation.rebalancing.world import STANDING, Tables, standing
 
 LOW, HIGH = 0.8, 1.2  # shares of a class's mean stock, corrected for the place's size, between which nothing moves
@@ -19,7 +19,7 @@ Rows = NDArray[np.int64]
 
 
 class _Limits:
-    """Capacities as they are used up; `take` says whether a move still fits, and counts it."""
+    """Remaining capacities; `take` returns whether a move still fits, and counts it."""
 
     def __init__(self, tables: Tables, out: Releases) -> None:
         limits, self.world, self.out = tables.limits, tables.world, out
@@ -42,7 +42,7 @@ class _Limits:
 
 
 def _value(
-    tables: Tables, out: Releases, moves: Iterable[tuple[int, int]], settings: Settings, most: int
+    tables: Tables, out: Releases, moves: Iterable[tuple[int, int]], settings: PlanningSettings, most: int
 ) -> tuple[int, float]:
     """Take the moves that fit, in order, and value them."""
     limits, kept = _Limits(tables, out), []
@@ -58,14 +58,14 @@ def _value(
 
 
 def _first_of_cells(out: Releases, rows: Rows) -> Rows:
-    """Return as many releases of each cell as `rows` has of it, the cheapest first: copies of a cell are alike."""
+    """Return the cheapest releases of each cell, as many as `rows` contains of it: copies of a cell are alike."""
     cells, number = np.unique(out.cell[rows], return_counts=True)
     first = np.searchsorted(out.cell, cells)
     return np.concatenate([np.arange(f, f + n) for f, n in zip(first, number, strict=True)]) if len(cells) else rows
 
 
-def greedy(tables: Tables, out: Releases, settings: Settings, most: int) -> tuple[int, float]:
-    """Best pair first by marginal value, each title asked for its dozen best places; it does not see floors."""
+def greedy(tables: Tables, out: Releases, settings: PlanningSettings, most: int) -> tuple[int, float]:
+    """Best pair first by marginal value, each title with its dozen best places; floors are ignored."""
     blind = replace(settings, fresh_bonus=0.0, floor_bonus=0.0)
     duals = circulation.opening_duals(circulation.network(tables.limits, blind), blind)
     asked = search.ask(tables.world, out, duals, settings.move_price, settings, 12, 0.0)
@@ -83,7 +83,7 @@ def greedy(tables: Tables, out: Releases, settings: Settings, most: int) -> tupl
 
 
 def proportional(
-    snapshot: Snapshot, tables: Tables, out: Releases, settings: Settings, most: int, seed: int
+    snapshot: Snapshot, tables: Tables, out: Releases, settings: PlanningSettings, most: int, seed: int
 ) -> tuple[int, float]:
     """Any copies from places with more than their share of loans to those with less."""
     stock = standing(snapshot, STANDING).sum(1)
@@ -93,7 +93,7 @@ def proportional(
 
 
 def thresholds(
-    snapshot: Snapshot, tables: Tables, out: Releases, settings: Settings, most: int, seed: int
+    snapshot: Snapshot, tables: Tables, out: Releases, settings: PlanningSettings, most: int, seed: int
 ) -> tuple[int, float]:
     """Any copies from shelves of a class above the maximum to those below the minimum."""
     stock = standing(snapshot, STANDING)

@@ -1,4 +1,4 @@
-"""Demand scored on weeks it has not seen: one JSON line a method, and one for its calibration by decile.
+"""Demand scored on weeks it has not seen: a JSON line for each method, and one for its calibration by decile.
 
     python -m bench.demand [--seed 1] [--titles 3000] [--places 40]
 
@@ -16,19 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.snapshots import tiers
-from rotation.demand import observed, rates
+from rotation.rebalancing.backtest import LEAST, croston, tsb
+from rotation.rebalancing.demand import observed, of_pairs, rates
 from rotation.rebalancing.snapshot import Copies, Places, Snapshot, Titles
 
 WEEKS, HELD_OUT, LOAN_WEEKS, CLASSES = 104, 13, 3.0, 12
-SMOOTHING = 0.1  # of Croston's and TSB's averages, the usual choice for slow items
-LEAST = 1e-4  # loans told at least: a zero told and a loan observed would be infinitely wrong
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
 class Tape(NamedTuple):
-    """Stays of copies on shelves, and what they are for."""
+    """Stays of copies on shelves, with their titles and places."""
 
     title: Rows
     place: Rows
@@ -77,10 +76,15 @@ def weekly(stays: Tape, shape: tuple[int, int]) -> Reals:
 
 
 def methods(stays: Tape, cls: NDArray[np.int32], tier: NDArray[np.int32], shape: tuple[int, int]) -> dict[str, Reals]:
-    """Return each method's loans a week on the shelf (or, for those that know no shelf, a week of the calendar), T x P."""
+    """Return each method's loans a week on the shelf (or a week of the calendar, for methods that ignore shelves), T x P."""
     seen = observed(*stays[:4], stays.lent, WEEKS)
     snapshot = Snapshot(Titles.of(cls), Places.of(tier, 1000, classes=CLASSES), Copies.of([], []), seen)
     ours = rates(snapshot)
+    plain = ours.of_title[:, None].astype(np.float64) * ours.of_class[cls]
+    pair, factor = of_pairs(snapshot, ours, 1.0)
+    own = np.ones(plain.size)
+    own[pair] = factor
+    begun = np.zeros(plain.size, np.int64)  # every copy stands there from the first weeks on
     history = weekly(stays, shape)
     last = stays.lent & (stays.end > WEEKS - 52)
     weeks = grid(stays.title, stays.place, stays.end - stays.begin, shape)
@@ -89,34 +93,13 @@ def methods(stays: Tape, cls: NDArray[np.int32], tier: NDArray[np.int32], shape:
     class_weeks = np.zeros((CLASSES, shape[1]))
     np.add.at(class_weeks, cls, weeks)
     return {
-        "gamma-poisson": ours.of_title[:, None].astype(np.float64) * ours.of_class[cls],
+        "gamma-poisson": plain,
+        "gamma-poisson, each pair": (plain.ravel() * own).reshape(shape),
         "last year's average": grid(stays.title[last], stays.place[last], np.ones(int(last.sum())), shape) / 52,
-        "croston": croston(history).reshape(shape),
-        "tsb": tsb(history).reshape(shape),
+        "croston": croston(history, begun).reshape(shape),
+        "tsb": tsb(history, begun).reshape(shape),
         "class mean": (of_class / np.maximum(class_weeks, 1))[cls],
     }
-
-
-def croston(history: Reals) -> Reals:
-    """Croston with Syntetos and Boylan's correction: smoothed size over smoothed interval."""
-    size, interval, since = np.full(len(history), 0.0), np.full(len(history), 1.0 * WEEKS), np.ones(len(history))
-    for week in history.T:
-        hit = week > 0
-        first = hit & (size == 0)
-        size = np.where(first, week, np.where(hit, size + SMOOTHING * (week - size), size))
-        interval = np.where(first, since, np.where(hit, interval + SMOOTHING * (since - interval), interval))
-        since = np.where(hit, 1, since + 1)
-    return (1 - SMOOTHING / 2) * size / interval
-
-
-def tsb(history: Reals) -> Reals:
-    """Teunter, Syntetos and Babai: smoothed size times smoothed chance, which fades while nothing comes."""
-    size, chance = np.zeros(len(history)), np.zeros(len(history))
-    for week in history.T:
-        hit = week > 0
-        size = np.where(hit, np.where(size == 0, week, size + SMOOTHING * (week - size)), size)
-        chance += SMOOTHING * (hit - chance)
-    return size * chance
 
 
 def main() -> None:
@@ -146,11 +129,17 @@ def score(name: str, told: Reals, loans: Reals, asked: argparse.Namespace) -> No
     deviance = 2 * (np.where(loans > 0, loans * np.log(np.maximum(loans, 1) / told), 0) - (loans - told))
     parts = np.array_split(np.argsort(told, kind="stable"), 10)
     line = {
-        "figure": "demand", "method": name, "seed": asked.seed, "titles": asked.titles, "places": asked.places,
-        "pairs": len(told), "loans": int(loans.sum()), "told": round(float(told.sum())),
+        "figure": "demand",
+        "method": name,
+        "seed": asked.seed,
+        "titles": asked.titles,
+        "places": asked.places,
+        "pairs": len(told),
+        "loans": int(loans.sum()),
+        "told": round(float(told.sum())),
         "deviance": round(float(deviance.mean()), 4),
         "told_over_observed_by_decile": [round(float(told[p].sum() / max(loans[p].sum(), 1)), 2) for p in parts],
-    }  # fmt: skip
+    }
     print(json.dumps(line), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The demonstration as a whole: seconds to the first plan from an empty folder, to go on from a kept one, and memory by process.
+"""The whole demonstration: seconds to the first plan from an empty folder and from a kept one, and memory by process.
 
     python -m bench.demonstration [--for SECONDS]
 
@@ -33,7 +33,7 @@ NAMES = {
 
 
 def main() -> None:
-    """Start twice in one new folder and print what was seen."""
+    """Start twice in a new folder and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--for", dest="seconds", type=float, default=120.0, help="how long each start runs")
     seconds = parser.parse_args().seconds
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(folder: str, seconds: float) -> tuple[dict[str, Any], dict[str, int]]:
-    """Run the demonstration in `folder`; return its last line and the largest memory seen of each kind of process (PSS)."""
+    """Run the demonstration in `folder`; return its last line and the peak memory of each kind of process (PSS)."""
     environment = os.environ | {"ROTATION_DATA_DIR": folder, "ROTATION_WEB_PORT": "0"}
     command = [sys.executable, "-m", "rotation", "run", "--json", "--for", str(seconds)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -63,7 +63,7 @@ def run(folder: str, seconds: float) -> tuple[dict[str, Any], dict[str, int]]:
 
 
 def memory_now(pid: int) -> dict[str, int]:
-    """Return bytes by kind of process: proportional set size, so that what several share counts once."""
+    """Return bytes by kind of process: proportional set size, which counts shared memory once."""
     sizes: dict[str, int] = {}
     for name, size in _sizes(pid):
         sizes[name] = sizes.get(name, 0) + size

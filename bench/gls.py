@@ -1,7 +1,7 @@
-"""OR-Tools as its manual shows it, the peer of `bench.solver`: a first plan by insertion, then guided local search.
+"""OR-Tools as in its manual, the peer of `bench.solver`: a first plan by insertion, then guided local search.
 
-The idea: the model is ours with every constraint, the search is the library's own, so that what is compared is the search.
-Of its first plans, cheapest local insertion is the one that left least out.
+The idea: the model is ours with every constraint, the search is the library's own, so that the comparison concerns the search.
+Of its first plans, cheapest local insertion left least work out.
 """
 
 from time import monotonic
@@ -16,7 +16,7 @@ __all__ = ["NAME", "VERSIONS", "run"]
 
 
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
-    """Search until the limit on one thread (it has no more), reporting each better plan; no plan to begin with is taken."""
+    """Search until the limit on a thread (it supports no more), reporting each better plan; it takes no initial plan."""
     begun = monotonic()
     routing = (model := build(instance)).routing
     chosen = pywrapcp.DefaultRoutingSearchParameters()

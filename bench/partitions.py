@@ -1,4 +1,4 @@
-"""Movements in one table beside movements by month: what a batch costs to insert, and histories and a night to read.
+"""Movements in one table beside movements by month: the cost of inserting a batch, and of reading histories and a night.
 
     python -m bench.partitions [--movements N] [--months M]
 
@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 from infra.postgres import embedded_postgres
-from rotation.bootstrap import DATABASE_SETTINGS
+from rotation.system.processes import DATABASE_SETTINGS
 
 BATCH, BATCHES = 5_000, 20
 HISTORIES = 2_000
@@ -64,12 +64,12 @@ def main() -> None:
 
 
 def whole(connection: psycopg.Connection[Any], months: int) -> None:
-    """One table."""
+    """A single table."""
     connection.execute(f"CREATE TABLE movements ({COLUMNS})")
 
 
 def by_month(connection: psycopg.Connection[Any], months: int) -> None:
-    """A table a month."""
+    """A table for each month."""
     connection.execute(f"CREATE TABLE movements ({COLUMNS}) PARTITION BY RANGE (occurred_at)")
     for month in range(months):
         connection.execute(
@@ -95,8 +95,12 @@ def measured(connection: psycopg.Connection[Any], movements: int, months: int) -
     some = [f"c{number * 104729 % copies:07}" for number in range(HISTORIES)]
     history_us = min(_timed(lambda: connection.execute(HISTORY, {"some": some}), HISTORIES) for _ in range(3))
     night_s = _timed(lambda: connection.execute(NIGHT), 1) / 1e6
-    return {"insert_us": round(insert_us, 1), "history_us": round(history_us, 1), "night_s": round(night_s, 1),
-            "bytes_a_movement": round(bytes_a_row)}  # fmt: skip
+    return {
+        "insert_us": round(insert_us, 1),
+        "history_us": round(history_us, 1),
+        "night_s": round(night_s, 1),
+        "bytes_a_movement": round(bytes_a_row),
+    }
 
 
 SIZE = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname LIKE 'movements%' AND relkind = 'r'"
@@ -113,7 +117,7 @@ def _one(connection: psycopg.Connection[Any], sql: str) -> float:
 
 
 def _timed(step: Callable[[], object], times: int) -> float:
-    """Return microseconds of one of `times`."""
+    """Return microseconds for each of `times`."""
     begin = time.perf_counter()
     step()
     return 1e6 * (time.perf_counter() - begin) / times

@@ -1,4 +1,4 @@
-"""The night's plan at several sizes, and what others make of the same night: one JSON line each.
+"""The night's plan at several sizes, and other policies on the same night: a JSON line each.
 
     python -m bench.planner [66k] [250k] [1M] [3M] [10M] [--seed 1] [--threads 1] [--budget MOVES] [--alone]
     python -m bench.planner growth        250k with copies, titles and places apart a quarter and four times; a process each
@@ -18,13 +18,12 @@ from dataclasses import replace
 from itertools import chain
 
 from bench import baselines
-from bench.snapshots import GROWTH, SIZES, Size, night
-from rotation import demand
-from rotation.rebalancing import circulation, world
+from bench.snapshots import GROWTH, SIZES, SnapshotSize, night
+from rotation.rebalancing import circulation, demand, world
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Settings, Snapshot
+from rotation.rebalancing.snapshot import PlanningSettings, Snapshot
 
-SMALL = Size("warm-up", 2_000, 500, 12)
+SMALL = SnapshotSize("warm-up", 2_000, 500, 12)
 
 
 def peak_mb() -> float:
@@ -38,27 +37,41 @@ def commit() -> str:
     return told.stdout.strip()
 
 
-def measure(size: Size, seed: int, settings: Settings, *, alone: bool = False) -> None:
-    """Plan one night, and let others plan it too unless it is to be `alone`."""
+def measure(size: SnapshotSize, seed: int, settings: PlanningSettings, *, alone: bool = False) -> None:
+    """Plan a night, also by other policies unless it runs `alone`."""
     snapshot = night(size, seed)
     begin, cpu = time.perf_counter(), time.process_time()
     decided = plan(snapshot, settings, seed)
     seconds, cpu_s = time.perf_counter() - begin, time.process_time() - cpu
     line: dict[str, object] = {
-        "figure": "plan", "size": size.name, "copies": size.copies, "titles": size.titles, "places": size.places,
-        "seed": seed, "threads": settings.threads, "budget": settings.budget_moves, "seconds": round(seconds, 2),
-        "cpu_s": round(cpu_s, 2), "peak_mb": round(peak_mb()), "value": round(decided.value, 2),
-        "bound": round(decided.bound, 2), "gap_pct": round(100 * decided.gap, 4), "moves": len(decided.moves),
-        "rounds": decided.rounds, "parts_s": {k: round(v, 2) for k, v in decided.seconds.items()},
+        "figure": "plan",
+        "size": size.name,
+        "copies": size.copies,
+        "titles": size.titles,
+        "places": size.places,
+        "seed": seed,
+        "threads": settings.threads,
+        "budget": settings.budget_moves,
+        "seconds": round(seconds, 2),
+        "cpu_s": round(cpu_s, 2),
+        "peak_mb": round(peak_mb()),
+        "value": round(decided.value, 2),
+        "bound": round(decided.bound, 2),
+        "gap_pct": round(100 * decided.gap, 4),
+        "moves": len(decided.moves),
+        "rounds": decided.rounds,
+        "parts_s": {k: round(v, 2) for k, v in decided.seconds.items()},
         "shortfalls": len(decided.shortfalls),
-    }  # fmt: skip
+    }
     print(json.dumps(line | {"commit": commit(), "python": platform.python_version()}), flush=True)
     if not alone:
         others(snapshot, decided.bound, len(decided.moves), size, seed, settings)
 
 
-def others(snapshot: Snapshot, bound: float, moves: int, size: Size, seed: int, settings: Settings) -> None:
-    """Let the other policies make as many moves of the same night, and say what share of the bound they reach."""
+def others(
+    snapshot: Snapshot, bound: float, moves: int, size: SnapshotSize, seed: int, settings: PlanningSettings
+) -> None:
+    """Let the other policies make as many moves of the same night, and print the share of the bound they reach."""
     rates = demand.rates(snapshot, settings)
     tables = world.tables(snapshot, rates, settings)
     out = circulation.releases(tables.world)
@@ -82,13 +95,13 @@ def others(snapshot: Snapshot, bound: float, moves: int, size: Size, seed: int, 
 
 
 def grow(seed: int) -> None:
-    """Measure each size of the growth in a process of its own, so that none shows another's memory."""
+    """Measure each size of the growth in a process of its own, so that memory is not shared."""
     for name in sorted({size.name for sizes in GROWTH.values() for size in sizes}):
         subprocess.run([sys.executable, "-m", "bench.planner", name, "--alone", "--seed", str(seed)], check=True)
 
 
 def main() -> None:
-    """Measure the sizes asked for."""
+    """Measure the sizes on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sizes", nargs="*", default=["66k", "1M"], metavar="SIZE")
     parser.add_argument("--seed", type=int, default=1)
@@ -99,7 +112,7 @@ def main() -> None:
     if chosen.sizes == ["growth"]:
         grow(chosen.seed)
         return
-    settings = Settings(threads=chosen.threads, budget_moves=chosen.budget, rounds=20)
+    settings = PlanningSettings(threads=chosen.threads, budget_moves=chosen.budget, rounds=20)
     begin = time.perf_counter()
     plan(night(SMALL, 0), settings)
     print(

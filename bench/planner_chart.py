@@ -1,9 +1,9 @@
-"""How the night's time and memory grow, from what `bench.planner` recorded, as one SVG: whole cities, and each number apart.
+"""Growth of the night's time and memory, from the records of `bench.planner`, as an SVG: whole cities, and each number apart.
 
     python -m bench.planner_chart [bench/results/planner.jsonl]
 
 A row of charts for cities that grow in everything, one each for copies, titles and places alone. Both axes are logarithmic, so
-that growth in proportion is a line as steep as the grey one.
+that proportional growth is a line as steep as the grey one.
 """
 
 import json
@@ -22,7 +22,7 @@ Line = dict[str, Any]
 
 
 class Axis(NamedTuple):
-    """What a row of charts goes over: the number, its range, and the names of the sizes that are its points."""
+    """The axis of a row of charts: the number, its range, and the names of the sizes that are its points."""
 
     over: str
     least: float
@@ -30,8 +30,8 @@ class Axis(NamedTuple):
     sizes: frozenset[str]
 
 
-class Figure(NamedTuple):
-    """A column of charts: a figure of each line, its range, and its limits by size as asked."""
+class ChartColumn(NamedTuple):
+    """A column of charts: a figure of each line, its range, and its limits by size."""
 
     name: str
     label: str
@@ -47,8 +47,8 @@ AXES = (
     Axis("places", 30, 1_500, frozenset(size.name for size in GROWTH["places"])),
 )
 FIGURES = (
-    Figure("cpu_s", "processor seconds", 0.1, 1_000, {"66k": 1, "1M": 30, "10M": 720}),  # 6 minutes on two cores
-    Figure("peak_mb", "memory, MB", 100, 20_000, {"66k": 400, "1M": 1_000, "10M": 8_000}),
+    ChartColumn("cpu_s", "processor seconds", 0.1, 1_000, {"66k": 1, "1M": 30, "10M": 720}),  # 6 minutes on two cores
+    ChartColumn("peak_mb", "memory, MB", 100, 20_000, {"66k": 400, "1M": 1_000, "10M": 8_000}),
 )
 
 
@@ -75,7 +75,7 @@ def chart(plans: Sequence[Line]) -> str:
     return "\n".join([opening, *marks, "</svg>\n"])
 
 
-def _panel(axis: Axis, figure: Figure, plans: Sequence[Line], left: int, top: int) -> list[str]:
+def _panel(axis: Axis, figure: ChartColumn, plans: Sequence[Line], left: int, top: int) -> list[str]:
     def x(number: float) -> float:
         return left + MARGIN + _share(number, axis.least, axis.most) * (PANEL - 1.4 * MARGIN)
 
@@ -96,7 +96,7 @@ def _panel(axis: Axis, figure: Figure, plans: Sequence[Line], left: int, top: in
     ]
 
 
-def _asked(axis: Axis, figure: Figure, plans: Sequence[Line], x: Any, y: Any) -> list[str]:
+def _asked(axis: Axis, figure: ChartColumn, plans: Sequence[Line], x: Any, y: Any) -> list[str]:
     """Mark the limits, on the chart of whole cities."""
     limits = [(line, figure.asked[line["size"]]) for line in plans if axis is AXES[0] and line["size"] in figure.asked]
     return [
@@ -105,7 +105,7 @@ def _asked(axis: Axis, figure: Figure, plans: Sequence[Line], x: Any, y: Any) ->
     ]
 
 
-def _slope(axis: Axis, figure: Figure, first: Line, x: Any, y: Any) -> str:
+def _slope(axis: Axis, figure: ChartColumn, first: Line, x: Any, y: Any) -> str:
     each = first[figure.name] / first[axis.over]
     ends = [(n, n * each) for n in (max(axis.least, figure.least / each), min(axis.most, figure.most / each))]
     (x0, y0), (x1, y1) = ((x(number), y(value)) for number, value in ends)
@@ -116,7 +116,7 @@ def _share(value: float, least: float, most: float) -> float:
     return log10(value / least) / log10(most / least)
 
 
-def _axes(axis: Axis, figure: Figure, x: Any, y: Any) -> list[str]:
+def _axes(axis: Axis, figure: ChartColumn, x: Any, y: Any) -> list[str]:
     bottom, left, right = y(figure.least), x(axis.least), x(axis.most)
     found = [f'<path d="M{left:.0f} {y(figure.most):.0f}V{bottom:.0f}H{right:.0f}" fill="none" stroke="#333"/>']
     found += [
@@ -136,7 +136,7 @@ def _axes(axis: Axis, figure: Figure, x: Any, y: Any) -> list[str]:
 
 
 def main() -> None:
-    """Draw what was recorded."""
+    """Draw the recorded figures."""
     results = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "bench/results/planner.jsonl"
     plans = latest(json.loads(line) for line in results.read_text(encoding="utf-8").splitlines())
     PICTURE.write_text(chart(plans), encoding="utf-8")

@@ -23,17 +23,18 @@ import numpy as np
 
 from bench.twin import NETWORK, TENTH
 from city.arrays_driver import Moves
-from city.laboratory import SCENARIOS, Laboratory
+from city.laboratory import Laboratory
 from city.policies import Nobody
-from rotation import rounds
+from city.scenarios import SCENARIOS
 from rotation.courier.calendar import Calendar
 from rotation.courier.day import Solve, plan_day, plan_days, solve_alone
 from rotation.courier.legs import Now, OpenTransfer, Where
 from rotation.courier.problems import Worth
 from rotation.network import Network, read
+from rotation.night import rounds
 from rotation.rebalancing.outcome import Move, Plan
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Settings, Snapshot
+from rotation.rebalancing.snapshot import PlanningSettings, Snapshot
 
 WEEKS = 26
 DAY = date(2026, 3, 3)  # a Tuesday, when nearly all places are open
@@ -45,33 +46,33 @@ SHIPMENTS = (60, 300)  # the library system's own, a day: some places have a van
 
 @dataclass
 class Watching(Nobody):
-    """Moves nothing, and keeps the last week as the library saw it."""
+    """Moves nothing, and keeps the library's last weekly view."""
 
     seen: list[Snapshot] = field(default_factory=list)
 
     def night(self, seen: Snapshot, week: int) -> Moves:
-        """Keep it."""
+        """Keep the view."""
         self.seen[:] = [seen]
         return super().night(seen, week)
 
 
 @dataclass(frozen=True)
-class Day:
-    """One synthetic day: the night's world, what waits already, and how many picks are wanted."""
+class SyntheticDay:
+    """A synthetic day: the night's world, the copies already waiting, and the number of picks."""
 
     network: Network
     snapshot: Snapshot
     waiting: Sequence[OpenTransfer]
-    settings: Settings
+    settings: PlanningSettings
     loan_cents: int
     seed: int
 
     def before_the_vans(self) -> rounds.Round:
-        """Plan as if there were no vans, and send them wherever a pick is."""
+        """Plan as if there were no vans, then send them wherever a pick is."""
         return self._attempt(rounds.Closed(), 0)
 
     def with_the_vans(self) -> tuple[rounds.Round, int]:
-        """Plan and route in rounds; return the best, and how many there were."""
+        """Plan and route in rounds; return the best, and the number of rounds."""
         first = self._attempt(rounds.Closed(), self.loan_cents)
         tried = rounds.together(
             first,
@@ -110,7 +111,7 @@ class Day:
         return [move for move in one.decided.moves if _id(move) not in left]
 
     def van_hours(self, moves: Iterable[Move]) -> float:
-        """Return the time of all runs until these moves, and what waits beside them, have arrived."""
+        """Return the time of all runs until these moves, and the copies waiting beside them, have arrived."""
         days, waiting = [DAY + timedelta(days=n) for n in range(DRIVEN_DAYS)], [*self.waiting, *self._picks(moves)]
         found = plan_days(Calendar(self.network), days, waiting, Now(DAY, self._now), self._search, None)
         runs = (run for hub_day in found.hubs for run in hub_day.runs)
@@ -122,14 +123,14 @@ def _id(move: Move) -> str:
 
 
 def worlds(seed: int) -> tuple[Network, Snapshot]:
-    """Return the city after half a year, as the library sees it."""
+    """Return the library's view of the city after half a year."""
     lab, watching = Laboratory(read(NETWORK), SCENARIOS[0], seed, TENTH, WEEKS), Watching()
     lab.measure(watching, WEEKS - 1)
     return lab.network, watching.seen[0]
 
 
 def shipments(network: Network, number: int, seed: int) -> list[OpenTransfer]:
-    """Draw what the library system sends by itself."""
+    """Draw the library system's own shipments."""
     draw, places = np.random.default_rng(seed), [place for place in network.places if place.located]
     people = np.array([place.population + 1.0 for place in places])
     ends = draw.choice(len(places), (number, 2), p=people / people.sum())
@@ -146,13 +147,13 @@ def lines(seed: int, loan_cents: int) -> Iterator[dict[str, Any]]:
     for picks in PICKS:
         for sent in SHIPMENTS:
             waiting = shipments(network, sent, seed)
-            day = Day(network, snapshot, waiting, Settings(budget_moves=picks), loan_cents, seed)
+            day = SyntheticDay(network, snapshot, waiting, PlanningSettings(budget_moves=picks), loan_cents, seed)
             about = {"bench": "rounds", "seed": seed, "places": len(network.places), "copies": len(snapshot.copies)}
             asked = {"picks_asked": picks, "shipments": len(waiting), "loan_cents": loan_cents}
             yield about | asked | compared(day)
 
 
-def compared(day: Day) -> dict[str, Any]:
+def compared(day: SyntheticDay) -> dict[str, Any]:
     """Measure both ways of deciding a day."""
     begin = time.process_time()
     before = day.before_the_vans()
@@ -166,7 +167,7 @@ def compared(day: Day) -> dict[str, Any]:
     }
 
 
-def _figures(day: Day, one: rounds.Round, alone_h: float) -> dict[str, Any]:
+def _figures(day: SyntheticDay, one: rounds.Round, alone_h: float) -> dict[str, Any]:
     moves = day.carried(one)
     hours, loans = day.van_hours(moves), sum(move.gain for move in moves)
     return {
@@ -180,7 +181,7 @@ def _figures(day: Day, one: rounds.Round, alone_h: float) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print a line a day."""
+    """Print a line for each day."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=1)

@@ -16,9 +16,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from rotation.adapters import librarieswest
 from rotation.courier.legs import OpenTransfer, Where
 from rotation.courier.routes import schedule
+from rotation.feeds import librarieswest
 from rotation.network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,7 +28,7 @@ DAYS = 3
 
 
 def main() -> None:
-    """Print one line a day."""
+    """Print a line for each day."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", nargs="*", help="days of checking in; default: all that the snapshots show")
     parser.add_argument("--seconds", type=float, default=1.0, help="search a hub and day")
@@ -40,8 +40,8 @@ def main() -> None:
             print(json.dumps(line(network, shown, asked.seconds, asked.seed)), flush=True)
 
 
-def line(network: Network, shown: librarieswest.Snapshot, seconds: float, seed: int) -> dict[str, Any]:
-    """Schedule what was checked in on a day, and return the figures."""
+def line(network: Network, shown: librarieswest.TransitSnapshot, seconds: float, seed: int) -> dict[str, Any]:
+    """Schedule a day's checked-in copies, and return the figures."""
     found, first_day = list(waiting(shown)), shown.day + timedelta(days=1)
     load, begin = os.getloadavg()[0], time.perf_counter()
     report = schedule(network, found, first_day, DAYS, time_s=seconds, seed=seed)
@@ -77,8 +77,8 @@ def line(network: Network, shown: librarieswest.Snapshot, seconds: float, seed: 
     }
 
 
-def waiting(shown: librarieswest.Snapshot) -> Iterator[OpenTransfer]:
-    """Yield what was checked in on the snapshot's day, each copy at its desk."""
+def waiting(shown: librarieswest.TransitSnapshot) -> Iterator[OpenTransfer]:
+    """Yield the copies checked in on the snapshot's day, each at its desk."""
     for row, count in sorted(shown.rows.items()):
         if date.fromisoformat(row.date_transited) == shown.day:
             at, to = librarieswest.slug(row.from_library), librarieswest.slug(row.to_library)
@@ -88,7 +88,7 @@ def waiting(shown: librarieswest.Snapshot) -> Iterator[OpenTransfer]:
 
 
 def most_vans(hubs: list[dict[str, Any]]) -> dict[str, int]:
-    """Return the most vans that each hub sends on one day."""
+    """Return the most vans that each hub sends on a day."""
     most: dict[str, int] = {}
     for hub in hubs:
         most[hub["hub"]] = max(most.get(hub["hub"], 0), hub["vans"])
@@ -96,7 +96,7 @@ def most_vans(hubs: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def commit() -> str:
-    """Return the commit that was measured."""
+    """Return the measured commit."""
     return subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()

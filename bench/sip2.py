@@ -1,4 +1,4 @@
-"""How much later than the library system's own a check-in response comes through the SIP2 proxy: JSON lines, milliseconds."""
+"""The delay of check-in responses through the SIP2 proxy beside the library system's own: JSON lines, milliseconds."""
 
 import asyncio
 import contextlib
@@ -7,8 +7,8 @@ import logging
 import sys
 from time import perf_counter
 
-from rotation.adapters import sip2
-from rotation.adapters.sip2 import Placed, Proxy
+from rotation.feeds import sip2
+from rotation.feeds.sip2 import Placed, Proxy
 
 CHECKINS = int(sys.argv[1]) if len(sys.argv) > 1 else 500
 REQUEST = b"09N20100623    16573120100623    165731APBR2|AOBR1|AB1565921879|AC|\r"
@@ -36,7 +36,7 @@ async def quick(item: str, location: str) -> Placed | None:
 
 
 async def delays_ms(port: int) -> list[float]:
-    """Check in so many times and return how long each answer took."""
+    """Check in `times` copies and return how long each answer took."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found = []
     for _ in range(CHECKINS):

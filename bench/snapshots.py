@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Snapshot, State, Titles
+from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Snapshot, StockState, Titles
 
 CLASSES = 24
 SPECIAL = (20, 21, 22, 23)  # large print, minority languages, audio, braille: shelves with floors at small places
@@ -23,8 +23,8 @@ FLOOR_SHARE = 0.3  # of small places have a special-group shelf that should be l
 
 
 @dataclass(frozen=True)
-class Size:
-    """One row of the benchmark's table."""
+class SnapshotSize:
+    """A row of the benchmark's table."""
 
     name: str
     copies: int
@@ -39,7 +39,7 @@ def tiers(places: int) -> NDArray[np.int32]:
     return np.repeat(np.arange(4), counts)[:places].astype(np.int32)
 
 
-def night(size: Size, seed: int) -> Snapshot:
+def night(size: SnapshotSize, seed: int) -> Snapshot:
     """Draw a night."""
     draw = np.random.default_rng(seed)
     tier = tiers(size.places)
@@ -71,7 +71,7 @@ def night(size: Size, seed: int) -> Snapshot:
 
 def _stock(
     draw: np.random.Generator,
-    size: Size,
+    size: SnapshotSize,
     cls: NDArray[np.int32],
     taste: NDArray[np.float64],
     factor: NDArray[np.float64],
@@ -90,19 +90,27 @@ def _stock(
 def _copies(draw: np.random.Generator, title: NDArray[np.int32], place: NDArray[np.int32]) -> Copies:
     n = len(title)
     state = draw.choice(
-        [State.ON_SHELF, State.ON_LOAN, State.IN_TRANSIT, State.RESERVED], n, p=[0.78, 0.18, 0.03, 0.01]
+        [StockState.ON_SHELF, StockState.ON_LOAN, StockState.IN_TRANSIT, StockState.RESERVED],
+        n,
+        p=[0.78, 0.18, 0.03, 0.01],
     )
     return Copies.of(
-        title, place, state,
+        title,
+        place,
+        state,
         fixed=draw.random(n) < 0.05,
         moved_weeks=np.where(draw.random(n) < 0.25, draw.uniform(0, 24, n), 9999),
         arrived_weeks=draw.exponential(30, n),
         idle_weeks=draw.exponential(15, n),
-    )  # fmt: skip
+    )
 
 
 def _exposure(
-    draw: np.random.Generator, size: Size, title: NDArray[np.int32], place: NDArray[np.int32], rate: NDArray[np.float64]
+    draw: np.random.Generator,
+    size: SnapshotSize,
+    title: NDArray[np.int32],
+    place: NDArray[np.int32],
+    rate: NDArray[np.float64],
 ) -> Exposure:
     key, first = np.unique(title.astype(np.int64) * size.places + place, return_index=True)
     weeks = draw.uniform(5, 60, len(key))
@@ -110,10 +118,16 @@ def _exposure(
 
 
 def _places(
-    draw: np.random.Generator, size: Size, tier: NDArray[np.int32], activity: NDArray[np.float64],
-    title: NDArray[np.int32], place: NDArray[np.int32], cls: NDArray[np.int32], copies: Copies,
-) -> Places:  # fmt: skip
-    stands = copies.state != State.ON_LOAN
+    draw: np.random.Generator,
+    size: SnapshotSize,
+    tier: NDArray[np.int32],
+    activity: NDArray[np.float64],
+    title: NDArray[np.int32],
+    place: NDArray[np.int32],
+    cls: NDArray[np.int32],
+    copies: Copies,
+) -> Places:
+    stands = copies.state != StockState.ON_LOAN
     here = np.bincount(place[stands], minlength=size.places)
     of_class = np.zeros((size.places, CLASSES), np.int64)
     np.add.at(of_class, (place, cls[title]), 1)
@@ -123,22 +137,29 @@ def _places(
         floor[:, c] = np.where(small, of_class[:, c] + 5, 0)
     transport = draw.uniform(0.02, 0.10, size.places)
     return Places.of(
-        tier, activity * draw.lognormal(0, 0.45, size.places) * 6000, classes=CLASSES,
-        room_total=here + ROOM_LEFT[tier], in_copies=IN_COPIES[tier], out_copies=IN_COPIES[tier],
-        in_cost=0.04 + transport, out_cost=0.05 + transport, fresh_quota=FRESH_QUOTA[tier], class_floor=floor,
-    )  # fmt: skip
+        tier,
+        activity * draw.lognormal(0, 0.45, size.places) * 6000,
+        classes=CLASSES,
+        room_total=here + ROOM_LEFT[tier],
+        in_copies=IN_COPIES[tier],
+        out_copies=IN_COPIES[tier],
+        in_cost=0.04 + transport,
+        out_cost=0.05 + transport,
+        fresh_quota=FRESH_QUOTA[tier],
+        class_floor=floor,
+    )
 
 
 SIZES = (
-    Size("66k", 66_000, 8_000, 85),
-    Size("250k", 250_000, 60_000, 200),
-    Size("1M", 1_000_000, 300_000, 500),
-    Size("3M", 3_000_000, 800_000, 800),
-    Size("10M", 10_000_000, 2_000_000, 1_200),
+    SnapshotSize("66k", 66_000, 8_000, 85),
+    SnapshotSize("250k", 250_000, 60_000, 200),
+    SnapshotSize("1M", 1_000_000, 300_000, 500),
+    SnapshotSize("3M", 3_000_000, 800_000, 800),
+    SnapshotSize("10M", 10_000_000, 2_000_000, 1_200),
 )
-MIDDLE = Size("250k", 250_000, 60_000, 200)
+MIDDLE = SnapshotSize("250k", 250_000, 60_000, 200)
 GROWTH = {  # the middle size with one of its three numbers a quarter and four times as large
-    "copies": (Size("copies/4", 62_500, 60_000, 200), MIDDLE, Size("copiesx4", 1_000_000, 60_000, 200)),
-    "titles": (Size("titles/4", 250_000, 15_000, 200), MIDDLE, Size("titlesx4", 250_000, 240_000, 200)),
-    "places": (Size("places/4", 250_000, 60_000, 50), MIDDLE, Size("placesx4", 250_000, 60_000, 800)),
+    "copies": (SnapshotSize("copies/4", 62_500, 60_000, 200), MIDDLE, SnapshotSize("copiesx4", 1_000_000, 60_000, 200)),
+    "titles": (SnapshotSize("titles/4", 250_000, 15_000, 200), MIDDLE, SnapshotSize("titlesx4", 250_000, 240_000, 200)),
+    "places": (SnapshotSize("places/4", 250_000, 60_000, 50), MIDDLE, SnapshotSize("placesx4", 250_000, 60_000, 800)),
 }

@@ -4,14 +4,14 @@
     python -m bench.solver --sizes 60,150 --seconds 10 --instances 5 --seeds 3 --peers all [--minutes 20]
     python -m bench.solver --sets --seconds 60 --match solomon
     python -m bench.solver --real-day --seconds 10
-    python -m bench.solver --tables            what the results say, in Markdown
+    python -m bench.solver --tables            the recorded results, in Markdown
 
-The idea: engines take turns on each problem, so that whatever else the machine does falls on all of them, and only the
-ratio within a turn counts. Each result is a line appended to bench/results/solver.jsonl when it is whole; what stands
-there is not run again, so a matrix can be stopped and gone on with at any time (`--again` runs our race anew).
+The idea: engines take turns on each problem, so that other load on the machine affects all of them, and only the
+ratio within a turn counts. Each complete result is a line appended to bench/results/solver.jsonl; recorded results
+are not run again, so a matrix can be stopped and continued at any time (`--again` repeats our race).
 
-A peer whose search does not depend on its limit (`STEADY`) runs once, to the longest: what it had by 10 s of a minute is
-what ten seconds give. Where BENCH_LOCK names a file, each run holds it: benchmarks beside each other take turns.
+A peer whose search does not depend on its limit (`STEADY`) runs once, to the longest: its plan after 10 s of a minute is
+its result for ten seconds. Where BENCH_LOCK names a file, each run holds it: concurrent benchmarks take turns.
 """
 
 import argparse
@@ -48,7 +48,8 @@ TINY = courier_day(6, seed=0)  # solved first by every process, so that imports 
 WARM_S = 0.2
 GRACE_S = 0.3  # a plan that comes so late after the end still counts: it was found in time and had to travel
 STEADY = ("pyvrp", "ortools")  # late acceptance over iterations; guided local search: time only ends them
-MODULES = {"ortools": "bench.gls"}  # of peers that are not what `solver.engines` has under the name
+# Peers that differ from the engine of the same name in `solver.engines`.
+MODULES = {"ortools": "bench.gls"}
 OTHERS_TURN_S = 0.4  # between two runs under the lock
 
 
@@ -75,7 +76,7 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
 
 
 def _left(case: str, seed: int, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:
-    """Yield what has yet to run on the case with this seed: engines, each with the limits that one run of it answers."""
+    """Yield the missing runs on the case with this seed: engines, each with the limits that a single run answers."""
     mine = [one for one in _results() if (one["case"], one["seed"]) == (case, seed)]
     commits = {(one["engine"], one["time_s"]): one["commit"] for one in mine}
     for engine in (OURS, *(peer for peer in options.peers if seed == 1 or peer not in UNSEEDED)):
@@ -86,7 +87,7 @@ def _left(case: str, seed: int, options: argparse.Namespace) -> Iterator[tuple[s
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Hold the file that BENCH_LOCK names, if it names one; then let others have it."""
+    """Hold the file that BENCH_LOCK names, if any; then release it to others."""
     path = os.environ.get("BENCH_LOCK")
     if not path:
         yield
@@ -98,7 +99,7 @@ def _alone() -> Iterator[None]:
 
 
 def _run(case: Case, seed: int, engine: str, limits_s: Sequence[float]) -> None:
-    """Let an engine solve the case, and record what it had at each limit."""
+    """Let an engine solve the case, and record its plan at each limit."""
     name, load = case
     instance, asked = compiled(load()), {"case": name, "seed": seed, "engine": engine}
     began_load = round(os.getloadavg()[0], 1)
@@ -107,7 +108,7 @@ def _run(case: Case, seed: int, engine: str, limits_s: Sequence[float]) -> None:
 
 
 def _stands(commit: str | None, again: bool) -> bool:
-    """Whether a result of this commit (None: there is none) need not be made again."""
+    """Whether a result of this commit (None: there is none) can be reused."""
     return commit == COMMIT if again else commit is not None
 
 
@@ -123,7 +124,7 @@ def _results() -> list[Result]:
 
 
 def _solved(instance: Instance, engine: str, limits_s: Sequence[float], seed: int) -> list[dict[str, Any]]:
-    """Return what an engine had at each limit, ascending, of one run to the last.
+    """Return an engine's plan at each limit, ascending, of a single run to the last.
 
     PyVRP gets two processes with two seeds, the others two threads or processes, where they can use them.
     """
@@ -140,7 +141,7 @@ def _solved(instance: Instance, engine: str, limits_s: Sequence[float], seed: in
 
 
 def _judged(instance: Instance, found: Sequence[tuple[float, Plan]], time_s: float) -> Evaluation:
-    """Judge the last plan that came within a limit."""
+    """Judge the last plan within a limit."""
     plan = next((plan for came_s, plan in reversed(found) if came_s <= time_s), [])
     return evaluate(instance, Solution(runs=runs_of(instance, plan)))
 
@@ -158,7 +159,7 @@ def _told(best: Evaluation, wall_s: float, cpu_s: float) -> dict[str, Any]:
 
 
 class _Runner:
-    """A process that has its imports behind it, and runs one engine once."""
+    """A process that has imported everything, and runs an engine once."""
 
     def __init__(self, engine: str) -> None:
         self.engine, self.worker = engine, Worker()
@@ -166,7 +167,7 @@ class _Runner:
         self.before_s = self._cpu_s()
 
     def plans(self, instance: Instance, limits: Limits) -> list[tuple[float, Plan]]:
-        """Return the plans in the order they came, each with its second; those just after the limit count as of it."""
+        """Return the plans in order of arrival, each with its second; those just after the limit count as of it."""
         began, found = time.monotonic(), list[tuple[float, Plan]]()
         late = began + limits.time_s + GRACE_S + (20 if limits.time_s == WARM_S else 0)  # imports
         self.worker.start(Job(self.engine, instance, limits, None))
@@ -180,12 +181,12 @@ class _Runner:
         return found
 
     def _cpu_s(self) -> float:
-        """Seconds of processor that the process and its ended children have had."""
+        """Return the processor seconds of the process and its ended children."""
         fields = Path(f"/proc/{self.worker.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
     def end(self) -> float:
-        """End the process and return the seconds of processor that it had."""
+        """End the process and return its processor seconds."""
         used_s = self._cpu_s() - self.before_s
         self.worker.end()
         return used_s

@@ -1,4 +1,4 @@
-"""What the race is tried on: courier days from seeds, the public sets, variants of our own, and a real day's hubs.
+"""The cases of the race: courier days from seeds, the public sets, our own variants, and a real day's hubs.
 
 The idea: a case is a name and a way to get its problem, so that a long list costs nothing until it is run. The part of
 the name before the last slash is its class.
@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.routes import CHOICES, waiting
-from rotation.adapters import librarieswest
 from rotation.courier.routes import DIRECT_FILL_COPIES, planned
+from rotation.feeds import librarieswest
 from solver.construct import first_plan
 from solver.formats import convert
 from solver.generate import courier_day
@@ -29,12 +29,13 @@ SPARE_VANS = 5  # a fifth more than the best known plan has, and two at least
 MEAN_RUNS = 10  # that a van's fixed cost is worth, so that fewer vans win
 BOTH_WAYS_FROM = ("VRPTW/solomon/R104.txt", "VRPTW/solomon/C104.txt", "VRPTW/homberger_200/r1_2_5.txt")
 ENDLESS = Window(from_s=0, until_s=10**9)
-REAL_DAY = date(2020, 3, 10)  # on which what was checked in the day before goes out
+# The day on which copies checked in the day before go out.
+REAL_DAY = date(2020, 3, 10)
 LIBRARIES_WEST = f"librarieswest/{REAL_DAY}"
 
 
 def courier_days(sizes: list[int], instances: int) -> Iterator[Case]:
-    """Yield days of these numbers of stops, so many of each."""
+    """Yield `each` days for each of these numbers of stops."""
     for stops in sizes:
         for number in range(1, instances + 1):
             yield f"courier/{stops}/{number}", partial(courier_day, stops, number)
@@ -53,7 +54,7 @@ def public_sets() -> Iterator[Case]:
 
 
 def both_ways() -> Iterator[Case]:
-    """Yield customers of the sets with their demand in two, delivered and collected: without their windows, and with them."""
+    """Yield customers of the sets with their demand split into delivered and collected: without their windows, and with them."""
     for name in BOTH_WAYS_FROM:
         for side in ("x", "y"):
             yield f"VRPSPD/{Path(name).stem}{side}", partial(_both_ways, name, side, windows=False)
@@ -85,7 +86,7 @@ def _vans_first(name: str, known: dict[str, float]) -> Problem:
 
 
 def _both_ways(name: str, side: str, *, windows: bool) -> Problem:
-    """Return the customers with their demand in two shares, as their place says (Salhi and Nagy 1999); `side` swaps them."""
+    """Return the customers with their demand in two shares by their position (Salhi and Nagy 1999); `side` swaps them."""
     problem = convert((SETS / name).read_text(), None)
     assert problem.travel is not None
     way = dict(zip(problem.travel.places, problem.travel.metres[0].tolist(), strict=True))

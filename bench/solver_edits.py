@@ -1,4 +1,4 @@
-"""How soon a dispatcher gets an answer: a first plan, the judgement of one moved stop, and why things are left out.
+"""How soon a dispatcher gets an answer: a first plan, the judgement of a moved stop, and why work is left out.
 
 `python -m bench.solver_edits [--stops 60 150 300 1000] [--seed 3] [--edits 200]` prints a JSON line for each size: wall
 and processor milliseconds (the processor's are what an idle machine would take), and the process's peak memory so far.
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def lines(stops: int, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield what is asked for of a day of so many stops."""
+    """Yield the cases of a day of this many stops."""
     if options.race_s:
         yield raced(stops, options.seed, options.hubs, options.race_s)
     if options.replan_s:
@@ -89,7 +89,7 @@ def raced(stops: int, seed: int, hubs: int, time_s: float) -> dict[str, Any]:
 
 
 def replanned(stops: int, seed: int, time_s: float) -> Iterator[dict[str, Any]]:
-    """Yield, for an urgent stop and for a van that breaks down in the middle of a day, what the rest of it changes."""
+    """Yield, for an urgent stop and for a van that breaks down in the middle of a day, the changes to the rest of it."""
     day = courier_day(stops, seed)
     plan = solve(day, Limits(time_s, threads=CORES, seed=seed))
     now = replan.at(day, plan, NOON_S)
@@ -127,7 +127,7 @@ def _after(problem: Problem, plan: Solution, limits: Limits) -> dict[str, Any]:
 
 
 def measured(stops: int, seed: int, edits: int) -> dict[str, Any]:
-    """Return the figures of one day: a warm first plan, then edits of it, each judged and explained."""
+    """Return the figures of a day: a warm first plan, then edits of it, each judged and explained."""
     problem = courier_day(stops, seed)
     instance, compile_ms, _ = timed(lambda: compiled(problem))
     first_plan(instance)
@@ -180,7 +180,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def moved(runs: list[Run], draw: random.Random) -> tuple[list[Run], list[Run]]:
-    """Move one stop to a random place of another run; return all runs, and the two that changed."""
+    """Move a stop to a random place of another run; return all runs, and the two that changed."""
     here = draw.choice([run for run in runs if any(":" not in visit for visit in run.visits)])
     there = draw.choice([run for run in runs if run is not here])
     visit = draw.choice([visit for visit in here.visits if ":" not in visit])

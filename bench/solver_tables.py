@@ -1,4 +1,4 @@
-"""What the recorded runs say: our race's cost beside the best peer's of the same turn, as tables in Markdown.
+"""The recorded runs as tables in Markdown: our race's cost beside the best peer's of the same turn.
 
 The idea: a turn is one case, limit and seed; only the ratio within it counts. Peers without seeds run once, and stand
 beside each of our seeds. Of a run that was made again, the last line holds.
@@ -22,7 +22,7 @@ Turn = dict[str, Result]  # by engine
 
 
 def tables(results: Sequence[Result]) -> str:
-    """Return all tables, one after the other."""
+    """Return all tables."""
     turns = _turns(results)
     parts = [_by_class(turns), _best_known(turns), _each_case(turns)]
     return "\n\n".join("\n".join(lines) for lines in parts if len(lines) > 2)
@@ -87,7 +87,7 @@ def _class_line(name: str, time_s: float, turns: list[Turn]) -> str:
 
 
 def cost(result: Result) -> float:
-    """Return what a plan costs; endless where it breaks a rule."""
+    """Return a plan's cost; infinite where it breaks a rule."""
     return float(result["cost"]) if result["feasible"] else math.inf
 
 
@@ -103,7 +103,7 @@ def _processor(turns: Sequence[Turn], engine: str) -> str:
     return f"{statistics.mean(shares):.2f}" if shares else "–"
 
 
-# ---- beside what is known
+# ---- beside the best known
 
 
 def _best_known(turns: dict[tuple[str, float, int], Turn]) -> list[str]:
@@ -151,7 +151,7 @@ def _as_known(result: Result, known: dict[str, float]) -> bool:
 
 
 def _each_case(turns: dict[tuple[str, float, int], Turn]) -> list[str]:
-    """Return every turn of ours with its ratio: what the issue asks to see, a line each."""
+    """Return every turn of ours with its ratio, a line each."""
     head = "| case | seed | limit | cores | wall | cost | vans | best peer | ratio |"
     lines = [_turn_line(key, turn) for key, turn in sorted(turns.items())]
     return [head, "|---" * 9 + "|", *lines]

@@ -27,27 +27,29 @@ import psycopg
 
 from infra.kafka import embedded_kafka
 from infra.postgres import embedded_postgres
-from rotation.events import CopyAdded, CopyLoaned, CopyReturned, Fact, TransferReceived, TransferSent, cloud_event
+from rotation.facts.events import CopyAdded, CopyLoaned, CopyReturned, Fact, TransferReceived, TransferSent, cloud_event
+from rotation.kafka import admin
+from rotation.kafka.clients import producer
+from rotation.kafka.topics import STOCK_ALERTS, Topic
 from rotation.network import Network, from_tables
 from rotation.store import migrate
-from streams import admin
 from streams.apply import Topics
-from streams.clients import producer
 from streams.rebuild import rebuild
-from streams.topics import STOCK_ALERTS, Topic
 
 SEED = 1
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PLACES = tuple(f"p{number:03d}" for number in range(500))
 PARTITIONS = 2
-LATELY = 262_000_000  # number of an event on the clock's last day: where days ago are told, no level is judged
+# Number of an event on the clock's last day: for events dated days ago no level is judged.
+LATELY = 262_000_000
 POSTGRES = {
     "shared_buffers": "1GB",
     "max_wal_size": "4GB",
     "wal_compression": "on",
 }  # documented in docs/deploy.md; commits wait for the disk
 PATIENCE_S = 240.0
-LEAST_EVENTS_PER_S = 5_000  # what is slower has stopped
+# A slower worker has stopped.
+LEAST_EVENTS_PER_S = 5_000
 
 
 def network() -> Network:
@@ -55,9 +57,14 @@ def network() -> Network:
     rooms = [{"id": place, "name": place, "tier": "room", "parent": PLACES[0]} for place in PLACES[1:]]
     first = {"id": PLACES[0], "name": "centre", "tier": "central", "hub": {}}
     return from_tables(
-        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": cls, "name": cls} for cls in ("fiction", "watched")],
-         "place": [first, *rooms], "van": [{"id": "v", "hub": PLACES[0], "crates": 20}]}, "bench.toml",
-    )  # fmt: skip
+        {
+            "network": {"id": "bench", "name": "bench"},
+            "class": [{"id": cls, "name": cls} for cls in ("fiction", "watched")],
+            "place": [first, *rooms],
+            "van": [{"id": "v", "hub": PLACES[0], "crates": 20}],
+        },
+        "bench.toml",
+    )
 
 
 Moves = Callable[[int, int, int], Iterator[dict[str, Any]]]
@@ -66,7 +73,7 @@ SHIPPED = 0.05  # of copies that leave a shelf
 
 
 def moves(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]]:
-    """What happens to copies at random, where it can: lent where they stand, returned there or elsewhere, sent and received."""
+    """Random events of copies, where they are possible: lent where they stand, returned there or elsewhere, sent and received."""
     draw, where = random.Random(SEED + begin), dict[int, tuple[str, str]]()
     for number in range(begin, begin + count):
         copy = draw.randrange(copies)
@@ -91,10 +98,12 @@ def anywhere(count: int, copies: int, begin: int = 0) -> Iterator[dict[str, Any]
     for number in range(begin, begin + count):
         copy, place, kind = f"c{draw.randrange(copies):07d}", draw.choice(PLACES), draw.random()
         fact = (
-            CopyLoaned(copy=copy, place=place) if kind < 0.45
-            else CopyReturned(copy=copy, place=place) if kind < 0.95
+            CopyLoaned(copy=copy, place=place)
+            if kind < 0.45
+            else CopyReturned(copy=copy, place=place)
+            if kind < 0.95
             else TransferSent(copy=copy, place=place, to=draw.choice(PLACES))
-        )  # fmt: skip
+        )
         yield _numbered(fact, number)
 
 
@@ -114,7 +123,7 @@ def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
 
 
 def by_copy(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
-    """Messages of `size` events for the partitions in turn, a copy's all for one of them; what is over at the end is left out."""
+    """Messages of `size` events for the partitions in turn, a copy's all for one of them; the remainder is left out."""
     dealt: list[list[dict[str, Any]]] = [[] for _ in range(PARTITIONS)]
     for event in events:
         dealt[int(event["data"]["copy"][1:]) % PARTITIONS].append(event)
@@ -124,7 +133,7 @@ def by_copy(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
 
 
 class Bench:
-    """The servers and what is measured on them."""
+    """The servers and the measurements on them."""
 
     def __init__(self, bootstrap: str, url: str, folder: Path, copies: int) -> None:
         self.client = {"bootstrap_servers": [bootstrap], "security_protocol": "PLAINTEXT"}
@@ -186,7 +195,7 @@ class Bench:
         return row[0] if row else None
 
     def say(self, name: str, **figures: Any) -> None:
-        """Print one line; rates also as multiples of the no-op agent's."""
+        """Print a line; rates also as multiples of the no-op agent's."""
         rate = figures.get("events_per_s")
         times = {"times_noop": round(rate / self.noop, 2)} if rate and self.noop else {}
         print(
@@ -207,7 +216,7 @@ INSERT INTO copies SELECT copy_id, occurred_at, sequence, source, event_id, stat
 
 
 def fill(bench: Bench) -> None:
-    """The copies that stand in the database before anything is measured, as copy.added events would have made them."""
+    """The copies in the database before any measurement, as copy.added events would have made them."""
     at = START - timedelta(days=30)
     with psycopg.connect(bench.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(FILL, {"at": at, "copies": bench.copies})
@@ -219,10 +228,14 @@ def fill(bench: Bench) -> None:
 def new_copies(bench: Bench, events: int) -> None:
     """A library system's first day: events that are all new copies."""
     added = (
-        cloud_event(CopyAdded(copy=f"n{n:07d}", place=PLACES[n % 500], title=f"t{n // 3}", **{"class": "fiction"}),
-                    event_id=f"n{n}", source="koha/main", time=START - timedelta(days=30) + timedelta(seconds=n))
+        cloud_event(
+            CopyAdded(copy=f"n{n:07d}", place=PLACES[n % 500], title=f"t{n // 3}", **{"class": "fiction"}),
+            event_id=f"n{n}",
+            source="koha/main",
+            time=START - timedelta(days=30) + timedelta(seconds=n),
+        )
         for n in range(events)
-    )  # fmt: skip
+    )
     prefix = bench.fill(batched(added, 100))
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
@@ -231,7 +244,7 @@ def new_copies(bench: Bench, events: int) -> None:
 
 
 def noop(bench: Bench, events: int) -> None:
-    """Faust as it comes, one event a message, an agent that does nothing."""
+    """Faust by default, an event for each message, an agent that does nothing."""
     prefix = bench.fill(batched(moves(events, bench.copies), 1))
     process = bench.worker("noop", prefix)
     bench.noop, cpu_us = _noop_rate(bench.folder / f"{prefix}.noop")
@@ -256,7 +269,7 @@ def batches_of_100(bench: Bench, events: int, kind: Moves, begin: int) -> None:
 
 
 def two_workers(bench: Bench, events: int) -> None:
-    """A partition each, first with every copy in one of them, as feeds that send a key deal them, then with copies in both.
+    """A partition each, first with every copy in one of them, as feeds that send a key distribute them, then with copies in both.
 
     Messages are made beforehand: those that wait would all go to the first worker to come.
     """
@@ -276,7 +289,7 @@ def two_workers(bench: Bench, events: int) -> None:
 
 
 def single_events(bench: Bench, events: int) -> None:
-    """What library systems send that know no batches."""
+    """Events of library systems that know no batches."""
     prefix = bench.fill(batched(moves(events, bench.copies, 30_000_000), 1))
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
@@ -307,15 +320,21 @@ def latency(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
             (list(sent),),
         ).fetchall()
     waits = sorted(1000 * (at - sent[event]) for event, at in rows)
-    bench.say(f"sent to committed at {rate} events/s", batch=size, messages=len(sent), committed=len(waits),
-              p50_ms=round(waits[len(waits) // 2], 1), p99_ms=round(waits[int(len(waits) * 0.99)], 1))  # fmt: skip
+    bench.say(
+        f"sent to committed at {rate} events/s",
+        batch=size,
+        messages=len(sent),
+        committed=len(waits),
+        p50_ms=round(waits[len(waits) // 2], 1),
+        p99_ms=round(waits[int(len(waits) * 0.99)], 1),
+    )
     _end(workers)
 
 
 def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     """From the sending of a loan that empties a shelf to its alert's commit, among `rate` other events a second.
 
-    Each place has one copy of a class that should not run out; one after the other is lent.
+    Each place has a single copy of a class that should not run out; they are lent in turn.
     """
     prefix = bench.fill(iter(()))
     with psycopg.connect(bench.url) as connection:
@@ -339,8 +358,14 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
             " WHERE kind = 'shortage' AND class = 'watched' AND closed_at IS NULL GROUP BY 1"
         ).fetchall()
     waits = sorted(1000 * (at - sent[place]) for place, at in rows if place in sent)
-    bench.say(f"sent to alert opened at {rate} events/s", batch=size, alerts=len(sent), opened=len(waits),
-              p50_ms=round(waits[len(waits) // 2], 1), p99_ms=round(waits[int(len(waits) * 0.99)], 1))  # fmt: skip
+    bench.say(
+        f"sent to alert opened at {rate} events/s",
+        batch=size,
+        alerts=len(sent),
+        opened=len(waits),
+        p50_ms=round(waits[len(waits) // 2], 1),
+        p99_ms=round(waits[int(len(waits) * 0.99)], 1),
+    )
     _end(workers)
 
 
@@ -402,12 +427,18 @@ def rebuilt(bench: Bench, events: int) -> None:
     begin = time.monotonic()
     found = rebuild(bench.url, bench.client, network(), lambda done, total: shown.add(100 * done // total), topics)
     seconds = time.monotonic() - begin
-    bench.say("rebuild", events=events, seconds=round(seconds, 1), events_per_s=round(events / seconds),
-              percents_shown=len(shown), differences=len(found))  # fmt: skip
+    bench.say(
+        "rebuild",
+        events=events,
+        seconds=round(seconds, 1),
+        events_per_s=round(events / seconds),
+        percents_shown=len(shown),
+        differences=len(found),
+    )
 
 
 def disk(bench: Bench) -> None:
-    """What a million movements take on disk, with their index."""
+    """Disk space of a million movements, with their index."""
     rows = bench.query("SELECT count(*) FROM movements")
     total = bench.query("SELECT pg_total_relation_size('movements')")
     of_copies = bench.query("SELECT pg_total_relation_size('copies')")
@@ -429,7 +460,7 @@ def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) ->
     """Return the rate from the first commit seen to the last, and the processor time an event took.
 
     On a machine with other work the processor time still tells: a worker and its database are a pipeline of two, so that the
-    longer of both is what an event takes on idle cores.
+    longer of both is the time of an event on idle cores.
     """
     counted = "SELECT coalesce(sum(value), 0) FROM counts"
     base = int(bench.query(counted))

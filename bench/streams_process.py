@@ -32,9 +32,19 @@ def apply(kind: str, bootstrap: str, url: str, prefix: str, folder: str) -> Any:
 
 def noop(bootstrap: str, prefix: str, folder: str) -> Any:
     """Faust with its defaults and an agent that does nothing but count."""
-    app = faust.App(f"{prefix}-noop", broker=f"kafka://{bootstrap}", store="memory://", web_enabled=False, autodiscover=False,
-                    topic_allow_declare=False, topic_disable_leader=True, consumer_auto_offset_reset="earliest",
-                    stream_buffer_maxsize=4096, datadir=f"{folder}/{prefix}-noop", loghandlers=[])  # fmt: skip
+    app = faust.App(
+        f"{prefix}-noop",
+        broker=f"kafka://{bootstrap}",
+        store="memory://",
+        web_enabled=False,
+        autodiscover=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=4096,
+        datadir=f"{folder}/{prefix}-noop",
+        loghandlers=[],
+    )
     seen = {"count": 0, "begin": 0.0, "last": 0.0, "cpu": 0.0, "cpu_last": 0.0}
 
     @app.agent(app.topic(f"{prefix}.events", value_serializer="json"))
@@ -56,14 +66,14 @@ def noop(bootstrap: str, prefix: str, folder: str) -> Any:
 
 
 def _leave(file: Path, *figures: float) -> None:
-    """Write the figures, whole or not at all."""
+    """Write the figures, completely or not at all."""
     part = file.with_suffix(".part")
     part.write_text(json.dumps(figures))
     part.rename(file)
 
 
 def main() -> None:
-    """Run one process until SIGTERM."""
+    """Run a process until SIGTERM."""
     configure_logging()
     kind, bootstrap, url, prefix, folder = sys.argv[1:]
     make = (

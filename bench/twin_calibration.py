@@ -1,4 +1,4 @@
-"""The city beside a real network: LibrariesWest's lanes, days on the way and rhythm of the week, in the same words."""
+"""The city beside a real network: LibrariesWest's lanes, days on the way and weekly rhythm, in the same terms."""
 
 import csv
 import gzip
@@ -21,7 +21,7 @@ Sent = tuple[date, str, str]  # day, from, to
 
 
 def write(network: Network, file: Path) -> None:
-    """Write one line for each of the two; LibrariesWest's only where the data is at hand (ROTATION_DATA)."""
+    """Write a line for each of the two; LibrariesWest's only where the data is available (ROTATION_DATA)."""
     with file.open("w", encoding="utf-8") as out:
         for line in (twin(network), *real()):
             print(json.dumps(line), flush=True)
@@ -72,7 +72,7 @@ def _snapshot(file: Path, district: dict[str, str]) -> list[Sent]:
 
 
 def _cohort(snapshots: list[list[Sent]]) -> dict[str, float]:
-    """Return how much of what was sent on the first snapshot's last day is still out so many days later."""
+    """Return the share of the first snapshot's last-day shipments that are still out after so many days."""
     first = max(row[0] for row in snapshots[0])
     number = {max(row[0] for row in rows): sum(row[0] == first for row in rows) for rows in snapshots}
     return {

@@ -32,17 +32,17 @@ from sqlalchemy import Engine, insert, text, update
 from infra.kafka import embedded_kafka
 from infra.ports import HOST, new_port
 from infra.postgres import embedded_postgres
+from rotation.accounts import auth
+from rotation.accounts.permissions import Role
 from rotation.clock import wall_clock
-from rotation.events import CopyAdded, CopyLoaned, CopyReturned, cloud_event
+from rotation.facts.events import CopyAdded, CopyLoaned, CopyReturned, cloud_event
+from rotation.kafka import admin
+from rotation.kafka.clients import producer
 from rotation.network import Network
 from rotation.store import migrate
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import targets, users
-from rotation.web import auth
-from rotation.web.permissions import Role
-from streams import admin
-from streams.clients import producer
 from tests import web_city
 
 PLACES, STOPS, CLASSES = 1_200, 300, 8
@@ -66,7 +66,7 @@ SPOT_S = 0.4  # between two alerts
 
 
 def tell(case: str, **figures: Any) -> None:
-    """Print one line."""
+    """Print a line."""
     print(json.dumps({"bench": "web", "case": case, **figures}), flush=True)
 
 
@@ -102,7 +102,7 @@ def processes(environment: dict[str, str], folder: Path, *modules: str) -> Itera
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     end = time.monotonic() + START_S
     while not condition():
         if time.monotonic() > end:
@@ -244,7 +244,7 @@ def latency(rate: int, alerts: int) -> None:
 
 
 def _prepare(engine: Engine, network: Network) -> None:
-    """Let the first copy of class0 at any place be one too many, and nothing else be watched."""
+    """Let the first copy of class0 at any place be one too many, and watch nothing else."""
     with engine.begin() as connection:
         set_clock(connection, wall_clock())
         rows = [{"place_id": place.id, "class": "class0", "low": 0, "high": 0} for place in network.places]
@@ -313,7 +313,7 @@ _WATCH = """() => {
 
 
 def _spots(bootstrap: str, alerts: int) -> dict[str, float]:
-    """Return a lent copy of class0 at one place after the other; say when each was sent, in milliseconds, by the place's name."""
+    """Return a lent copy of class0 at each place in turn; return when each was sent, in milliseconds, by the place's name."""
     sender, sent_at = producer({"bootstrap_servers": bootstrap}), {}
     _lend(sender, alerts)
     for number in range(alerts):
@@ -327,7 +327,7 @@ def _spots(bootstrap: str, alerts: int) -> dict[str, float]:
 
 
 def _lend(sender: Any, number: int) -> None:
-    """Let copies of class0 be on loan, so that no shelf has one."""
+    """Let copies of class0 be on loan, so that no shelf has any."""
     at = datetime.now(UTC) - timedelta(minutes=2)
     added = [CopyAdded(copy=f"spot{n}", place="p0", title="t0", **{"class": "class0"}) for n in range(number)]
     loaned = [CopyLoaned(copy=f"spot{n}", place="p0") for n in range(number)]
@@ -357,7 +357,7 @@ def _loan_or_return(number: int, draw: random.Random) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run what is asked for."""
+    """Run the cases on the command line."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--only", default="pages,latency")
     options.add_argument("--copies", type=int, default=1_000_000)

@@ -19,11 +19,11 @@ import numpy as np
 import psycopg
 
 from infra.postgres import embedded_postgres
-from rotation.bootstrap import DATABASE_SETTINGS
 from rotation.network import Network, from_tables
+from rotation.night.world.world import NightWorld, world
 from rotation.store import migrate
 from rotation.store.engine import connect
-from rotation.store.snapshot import World, world
+from rotation.system.processes import DATABASE_SETTINGS
 
 PLACES, CLASSES, COPIES_A_TITLE = 500, 24, 3
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -38,9 +38,14 @@ def network() -> Network:
     ]
     centre = {"id": "p0", "name": "centre", "tier": "central", "hub": {}, "population": 9000}
     return from_tables(
-        {"network": {"id": "bench", "name": "bench"}, "class": [{"id": f"k{n}", "name": f"k{n}"} for n in range(CLASSES)],
-         "place": [centre, *rooms], "van": [{"id": "v", "hub": "p0", "crates": 20}]}, "bench.toml",
-    )  # fmt: skip
+        {
+            "network": {"id": "bench", "name": "bench"},
+            "class": [{"id": f"k{n}", "name": f"k{n}"} for n in range(CLASSES)],
+            "place": [centre, *rooms],
+            "van": [{"id": "v", "hub": "p0", "crates": 20}],
+        },
+        "bench.toml",
+    )
 
 
 FILL = f"""
@@ -92,17 +97,25 @@ def main() -> None:
 
 
 def execute(url: str, statements: str, **values: Any) -> None:
-    """Do what fills the database."""
+    """Fill the database."""
     with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(statements, values)
 
 
-def measure(url: str, reading: str, wanted: argparse.Namespace, last: World | None = None) -> World:
-    """Read the world once, print what it took and return it."""
+def measure(url: str, reading: str, wanted: argparse.Namespace, last: NightWorld | None = None) -> NightWorld:
+    """Read the world once, print the figures and return it."""
     city, at = network(), START + timedelta(weeks=26, days=1 if "day" in reading else 0)
     with connect(url) as connection:
         begin = time.perf_counter()
-        found = world(connection, city, at, history_weeks=HISTORY_WEEKS, visited=frozenset(city.place), last=last)
+        found = world(
+            connection,
+            city,
+            at,
+            history_weeks=HISTORY_WEEKS,
+            loans_per_km=0.03,
+            visited=frozenset(city.place),
+            last=last,
+        )
         seconds = time.perf_counter() - begin
     assert len(found.names.copies) == wanted.copies
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10

@@ -1,4 +1,4 @@
-"""`python -m city history|live`: the demonstration's city on the topics, with what the settings and the environment say."""
+"""`python -m city history|live`: the demonstration's city on the topics, configured by settings and environment."""
 
 import argparse
 import os
@@ -19,11 +19,12 @@ from rotation.network import Network, read
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 
-PROGRESS_DAYS = 28  # a line for every four weeks that are sent
+# A line for every four weeks sent.
+PROGRESS_DAYS = 28
 
 
 def main() -> None:
-    """Send the history, or live until SIGTERM or Ctrl-C; ROTATION_URL and ROTATION_TOKEN say where placement is asked."""
+    """Send the history, or live until SIGTERM or Ctrl-C; ROTATION_URL and ROTATION_TOKEN give placement's address and token."""
     options = _options()
     settings = load()
     network = read(options.network or settings.network_file())
@@ -46,7 +47,7 @@ def _history(network: Network, settings: Settings, seed: int) -> None:
     weeks, database = settings.demo_history_weeks, _database(settings)
     with (
         database.begin() as connection
-    ):  # let the clock stand at the end of the history, so that nothing in it is the future
+    ):  # stop the clock at the end of the history, so that none of it lies in the future
         set_clock(connection, standing_at(topics_driver.history_end(network, weeks)))
     told = topics_driver.send_history(network, seed, client(settings), weeks=weeks, engine=database, progress=_show)
     print(f"{told} events sent", flush=True)

@@ -1,6 +1,6 @@
 """The city without topics: years in seconds, for policies that are compared on the same readers.
 
-A policy sees what a library sees, as `rotation.rebalancing.Snapshot`, once a week, and each day the copies that come back.
+A policy sees the library's view, a `rotation.rebalancing.Snapshot`, once a week, and the returned copies each day.
 The facts are those of the other driver; here they stay numbers.
 """
 
@@ -11,25 +11,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from city import day as steps
-from city.model import DAY_S, Ints, Records, World
-from rotation.demand import YEARLY_DISCOUNT
-from rotation.rebalancing.snapshot import NEVER_WEEKS, Copies, Exposure, Pairs, Places, Snapshot, State, Titles
+from city.model import DAY_S, DrawnCity, Ints, Records
+from config import load
+from rotation.rebalancing.demand import YEARLY_DISCOUNT, discounted_weeks
+from rotation.rebalancing.snapshot import (
+    AGE_BANDS_WEEKS,
+    NEVER_WEEKS,
+    OLD,
+    Copies,
+    Exposure,
+    Pairs,
+    Places,
+    Snapshot,
+    StockState,
+    Titles,
+)
 
 DAYS_A_WEEK = 7
 WEEKLY_DISCOUNT = YEARLY_DISCOUNT ** (1 / 52)
-LOANS_A_KM = 0.03  # carrying a copy a kilometre, in loans: on seed 0, .01 drove 43 % more than none, .03 14 % less
+LOANS_PER_KM = load().loans_per_km  # the city's own: the twin pays for the way as the night and the desk do
 MOVES_AT_S = 7 * 3600  # picks leave before readers come
 
 STATES = np.array(
     [
-        State.ON_SHELF,
-        State.ON_LOAN,
-        State.IN_TRANSIT,
-        State.RESERVED,
-        State.RESERVED,
-        State.ABSENT,
-        State.ABSENT,
-        State.ABSENT,
+        StockState.ON_SHELF,
+        StockState.ON_LOAN,
+        StockState.IN_TRANSIT,
+        StockState.RESERVED,
+        StockState.RESERVED,
+        StockState.ABSENT,
+        StockState.ABSENT,
+        StockState.ABSENT,
     ],
     np.int8,
 )  # by the state in `city.day`
@@ -46,29 +58,29 @@ NO_MOVES = Moves(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 class Policy(Protocol):
-    """What decides. `floating`: copies stay where they come back, unless `place` says otherwise."""
+    """Decides moves and placements. `floating`: copies stay where they come back, unless `place` decides otherwise."""
 
     floating: bool
 
     def night(self, seen: Snapshot, week: int) -> Moves:
-        """Return the week's picks, and remember what placement needs."""
+        """Return the week's picks, and remember the data that placement needs."""
 
     def place(self, returned: Records) -> Ints | None:
-        """Return where copies that come back go (-1: by the rule), or None; rows are in order of time."""
+        """Return destinations of returned copies (-1: by the rule), or None; rows are in order of time."""
 
     def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
-        """Hear of the day's loans."""
+        """Observe the day's loans."""
 
 
-class Feed(NamedTuple):
-    """What of the truth reaches the library."""
+class FeedLosses(NamedTuple):
+    """Losses and delays between the truth and the library's records."""
 
-    lost: float = 0.0  # share of loans that are never told
+    lost: float = 0.0  # share of loans that the library never receives
     late: float = 0.0  # share of copies whose present is known as of last week
 
 
 class Week(NamedTuple):
-    """What a week brought: cumulative counters, for whoever measures."""
+    """A week's results: cumulative counters, for measurements."""
 
     counts: NDArray[np.int64]
     loans: NDArray[np.int64]  # by place
@@ -76,16 +88,20 @@ class Week(NamedTuple):
 
 
 def run(
-    world: World,
-    state: steps.State,
+    world: DrawnCity,
+    state: steps.CityState,
     tape: Sequence[Records],
     policy: Policy,
     places: Places,
-    feed: Feed = Feed(),
+    feed: FeedLosses = FeedLosses(),
     idle_weeks: int = 8,
+    listed: Ints | None = None,
 ) -> list[Week]:
-    """Play the tape under a policy, which decides nothing in the first `idle_weeks`; return what each week brought."""
-    seen, weeks = Seen(world, state, places, feed), []
+    """Play the tape under a policy, which decides nothing in the first `idle_weeks`; return each week's results.
+
+    `listed`: the titles' classes as the library lists them, where they differ from the truth.
+    """
+    seen, weeks = LibraryView(world, state, places, feed, listed), []
     for day, visits in enumerate(tape):
         week = day // DAYS_A_WEEK
         decides = week >= idle_weeks
@@ -105,25 +121,28 @@ def run(
     return weeks
 
 
-def _answer(state: steps.State, policy: Policy, day: int) -> None:
+def _answer(state: steps.CityState, policy: Policy, day: int) -> None:
     copies = steps.returning(state, day)
     answers = policy.place(state.copies[copies])
     if answers is not None:
         state.copies["answer"][copies] = answers
 
 
-class Seen:
-    """What the library knows of the city: its own copies and what they did, never what readers looked for in vain."""
+class LibraryView:
+    """The library's knowledge of the city: its own copies and their history, never readers' fruitless searches."""
 
-    def __init__(self, world: World, state: steps.State, places: Places, feed: Feed) -> None:
-        self._lanes = np.asarray(world.km * LOANS_A_KM, dtype=np.float32)
+    def __init__(
+        self, world: DrawnCity, state: steps.CityState, places: Places, feed: FeedLosses, listed: Ints | None = None
+    ) -> None:
+        hub = world.land.hub
+        self._trunks = np.asarray(world.km[np.ix_(hub, hub)] * LOANS_PER_KM, dtype=np.float32)
         self._world, self._state, self._places, self._feed = world, state, places, feed
-        self._titles = Titles.of(world.cls)
+        self._titles = Titles.of(world.cls if listed is None else listed)
         self._before: Records | None = None
         self._draw = np.random.default_rng(len(world.title))
 
     def snapshot(self, day: int) -> Snapshot:
-        """Return the night's world."""
+        """Return the input of the night."""
         return Snapshot(
             self._titles,
             self._places,
@@ -131,12 +150,13 @@ class Seen:
             self._exposure(day),
             holds=self._holds(),
             left=self._left(day),
-            lane_cost=self._lanes,
+            reservable=self._reservable(day).astype(np.float32),
+            lane_cost=self._trunks,
         )
 
     def discount(self) -> None:
-        """Let what was seen grow a week older."""
-        for name in ("loans", "shelf_days"):
+        """Age the observations by a week."""
+        for name in ("loans", "shelf_days", "holds"):
             self._state.pairs[name] *= WEEKLY_DISCOUNT
 
     def _copies(self, day: int) -> Copies:
@@ -148,19 +168,37 @@ class Seen:
         idle = day - np.maximum(rows["shelved"], rows["lent"])
         moved = np.where(rows["moved"] == steps.LONG_AGO, NEVER_WEEKS, (day - rows["moved"]) / DAYS_A_WEEK)
         return Copies.of(
-            rows["title"], rows["home"], STATES[rows["state"]], moved_weeks=moved, came_from=rows["came_from"],
-            arrived_weeks=(day - arrived) / DAYS_A_WEEK, idle_weeks=np.where(rows["state"] == steps.SHELF, idle, 0) / DAYS_A_WEEK,
-        )  # fmt: skip
+            rows["title"],
+            rows["home"],
+            STATES[rows["state"]],
+            moved_weeks=moved,
+            came_from=rows["came_from"],
+            arrived_weeks=np.where(arrived < 0, NEVER_WEEKS, (day - arrived) / DAYS_A_WEEK),
+            idle_weeks=np.where(rows["state"] == steps.SHELF, idle, 0) / DAYS_A_WEEK,
+        )
 
     def _exposure(self, day: int) -> Exposure:
         pairs = self._state.pairs
-        standing = np.where(pairs["head"] >= 0, day - pairs["since"], 0.0)
-        shelf_weeks = (pairs["shelf_days"] + standing) / DAYS_A_WEEK
-        title, place = np.nonzero((shelf_weeks > 0) | (pairs["loans"] > 0))
-        loans = pairs["loans"][title, place]
-        if self._feed.lost:
-            loans = loans * (1 - self._feed.lost)
-        return Exposure.of(title, place, loans, shelf_weeks[title, place])
+        days = pairs["shelf_days"].copy()
+        at = np.nonzero(pairs["head"] >= 0)
+        days[at] += _in_bands(pairs["since"][at], day, pairs["arrived"][at])
+        title, place, band = np.nonzero((days > 0) | (pairs["loans"] > 0))
+        loans = pairs["loans"][title, place, band] * (1 - self._feed.lost)
+        reserved = np.nonzero(pairs["holds"])
+        none = np.zeros(len(reserved[0]))
+        return Exposure.of(
+            np.concatenate([title, reserved[0]]),
+            np.concatenate([place, reserved[1]]),
+            np.concatenate([loans, none]),
+            np.concatenate([days[title, place, band] / DAYS_A_WEEK, none]),
+            band=np.concatenate([band, np.full(len(none), OLD)]),
+            holds=np.concatenate([np.zeros(len(title)), pairs["holds"][reserved] * (1 - self._feed.lost)]),
+        )
+
+    def _reservable(self, day: int) -> NDArray[np.float64]:
+        """Return each title's weeks in the city, discounted as its loans are."""
+        weeks = np.maximum(day - self._world.title_born, 0) / DAYS_A_WEEK
+        return np.asarray(discounted_weeks(np.zeros(len(weeks)), weeks, weeks))
 
     def _holds(self) -> Pairs:
         waiting = []
@@ -175,3 +213,10 @@ class Seen:
         left = self._state.pairs["left"]
         title, place = np.nonzero((left > steps.LONG_AGO) & (self._state.pairs["own"] == 0))
         return Pairs.of(title, place, (day - left[title, place]) / DAYS_A_WEEK)
+
+
+def _in_bands(since: NDArray[np.float32], day: int, arrived: Ints) -> NDArray[np.float64]:
+    """Return the days of stays that go on, by band of age (stays x bands)."""
+    lows, highs = np.r_[0.0, AGE_BANDS_WEEKS] * DAYS_A_WEEK, np.r_[AGE_BANDS_WEEKS, np.inf] * DAYS_A_WEEK
+    came = np.where(arrived < 0, -np.float64(highs[-2]), arrived)[:, None]  # from before the records: old
+    return np.asarray(np.maximum(np.minimum(day, came + highs) - np.maximum(since[:, None], came + lows), 0.0))

@@ -1,16 +1,17 @@
-"""Desks, vans and hubs as they act on orders: what is picked, put into crates, carried, sorted and checked in, with its scans.
+"""Desks, vans and hubs acting on orders: copies are picked, put into crates, carried, sorted and checked in, with scans.
 
-What they are told (topic transfer.orders; JSON, `type`), and what they tell (circulation.events):
+Orders they receive (topic transfer.orders; JSON, `type`), and facts they send (circulation.events):
 
-| order | what happens |
+| order | people's answer |
 |---|---|
 | `order.pick` transfer, copy, from, to, day | before the place's first visit that day the copy is picked (`transfer.picked`, crate) and checked in (`transfer.sent`); not found or lent meanwhile: `transfer.declined` |
-| `order.run` run, van, hub, departs_at, returns_at, stops[place, begins_at, departs_at, deliver] | at departure the crates for its stops are loaded (`crate.collected` at the hub), those named in `deliver` first; five minutes before a stop its mixed crate is closed (`crate.closed` to the hub); at the stop its crates are `crate.delivered` and those waiting `crate.collected`; after it the copies are `transfer.received`; at the end what was collected is `crate.at_hub` |
-| `order.sort` hub, at | the hub opens every mixed crate it holds, its own desk's too, and closes crates by destination (`crate.closed`, to a place it serves or to another hub); copies for the hub itself are `transfer.received` |
+| `order.run` run, van, hub, departs_at, returns_at, stops[place, begins_at, departs_at, deliver] | at departure the crates for its stops are loaded (`crate.collected` at the hub), those named in `deliver` first; five minutes before a stop its mixed crate is closed (`crate.closed` to the hub); at the stop its crates are `crate.delivered` and those waiting `crate.collected`; after it the copies are `transfer.received`; at the end the collected crates are `crate.at_hub` |
+| `order.sort` hub, at, crates[crate, to, copies] | the hub opens every mixed crate it holds, its own desk's too, and closes crates by destination (`crate.closed`, to a place it serves or to another hub), the ordered ones first, with what stood there for the place already; copies for the hub itself are `transfer.received` |
 | `order.trunk` from_hub, to_hub, departs_at, arrives_at | crates for that hub are `crate.collected` and later `crate.at_hub` there |
+| `order.withdraw` run | a run that has not left is not driven |
 | `order.cancel` transfer | a pick that was not made is not made (`transfer.cancelled`) |
 
-The same order twice does nothing. What comes too late is done at once. Vans are late or break down and copies are not found
+The same order twice does nothing. A late order is carried out at once. Vans are late or break down and copies are not found
 in small shares, decided by the seed and the order, so that every run of a seed fails alike.
 """  # noqa: E501
 
@@ -24,25 +25,31 @@ from typing import Any
 from city import day as steps
 from city.facts import copy_id, copy_number
 from city.history import City
-from rotation import events as e
+from rotation.facts import events as e
 from rotation.network import Network
 
-NOT_FOUND = 0.03  # a shelf is not always in order
+# A shelf is not always in order.
+NOT_FOUND = 0.03
 VAN_LATE = 0.05
-LATE_S = 1500  # what a late van is late by
-VAN_BREAKS = 0.004  # the rest of its run is not served
+# A late van's delay.
+LATE_S = 1500
+# The rest of its run is not served.
+VAN_BREAKS = 0.004
 PICKED_BEFORE_S = 45 * 60  # staff pick before the first van can come
 CLOSED_BEFORE_S = 300  # the mixed crate is closed before the van is there
 CHECK_IN_AFTER_S = 300  # crates are unpacked when the van has gone
 CHECK_IN_S = 5  # a copy
-CRATE_S = 2  # a crate closed by the sorters after another, many at work; a sorting is told at once, so it must end
-SORTED_WITHIN_S = 240  # before it would be told of the future (`events.FUTURE_TOLERANCE`)
+# A crate closed by the sorters after another, many at work. A sorting's facts are sent together, so it must end
+# within the time that events may lie in the future (`events.FUTURE_TOLERANCE`).
+CRATE_S = 2
+SORTED_WITHIN_S = 240
 SENT_AFTER_S = 60  # checked in after it was picked
+OF_A_RUN = ("load", "stop", "back")  # actions whose subject is a run
 
 
 @dataclass
-class Crate:
-    """A crate where it stands; `place` is empty while a van has it."""
+class CarriedCrate:
+    """A crate at its present place; `place` is empty while a van carries it."""
 
     to: str
     place: str
@@ -50,59 +57,81 @@ class Crate:
 
 
 @dataclass
-class Memory:
-    """What desks, vans and hubs know: plain values, so that it can be kept and read back."""
+class CarrierMemory:
+    """The knowledge of desks, vans and hubs: plain values, so that it can be kept and read back."""
 
-    crates: dict[str, Crate] = field(default_factory=dict)  # closed ones
-    filling: dict[str, list[int]] = field(default_factory=dict)  # by place: the mixed crate that is being filled
+    crates: dict[str, CarriedCrate] = field(default_factory=dict)  # closed ones
+    filling: dict[str, list[int]] = field(default_factory=dict)  # by place: the mixed crate being filled
+    open: dict[str, str] = field(default_factory=dict)  # by place: that crate's number
+    ordered: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # by place: numbers that a van's order has for its next crates
+    sorts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by hub and time: crates to make at a sorting
     numbers: dict[str, int] = field(default_factory=dict)  # by place: its last crate
-    transfers: dict[int, str] = field(default_factory=dict)  # by copy: the transfer it travels by
+    transfers: dict[int, str] = field(default_factory=dict)  # by copy: its transfer
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)  # orders of runs, with `aboard` and `late_s`
-    picks: dict[str, dict[str, Any]] = field(default_factory=dict)  # orders of picks not made yet
-    agenda: list[tuple[int, int, str, str]] = field(default_factory=list)  # a heap: second, number, what, of what
-    seen: dict[str, int] = field(default_factory=dict)  # orders that were taken
-    planned: int = 0  # numbers things on the agenda, so that those of one second keep their order
+    picks: dict[str, dict[str, Any]] = field(default_factory=dict)  # orders of picks not yet made
+    agenda: list[tuple[int, int, str, str]] = field(default_factory=list)  # a heap: second, number, action, subject
+    seen: dict[str, int] = field(default_factory=dict)  # orders already taken
+    planned: int = 0  # numbers entries of the agenda, so that those of the same second keep their order
 
     def kept(self) -> dict[str, Any]:
-        """Return it as JSON."""
+        """Return the memory as JSON."""
         return asdict(self)
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> "Memory":
-        """Read what `kept` returned, from JSON whose keys are text."""
-        crates = {name: Crate(**crate) for name, crate in kept["crates"].items()}
+    def read(cls, kept: Mapping[str, Any]) -> "CarrierMemory":
+        """Read the state that `kept` returned, from JSON whose keys are text."""
+        crates = {name: CarriedCrate(**crate) for name, crate in kept["crates"].items()}
         transfers = {int(copy): transfer for copy, transfer in kept["transfers"].items()}
         agenda = [(int(at), int(n), str(what), str(which)) for at, n, what, which in kept["agenda"]]
         return cls(**{**kept, "crates": crates, "transfers": transfers, "agenda": agenda})
 
 
-Tell = Callable[[e.Fact, int], None]  # a fact and its second
+# A fact and its second.
+Tell = Callable[[e.Fact, int], None]
+# A crate's number (None: the hub's next), its destination, and its copies.
+Made = tuple[str | None, str, list[int]]
 
 
 class Carriers:
-    """Acts on orders. Facts go to `tell`; what the copies do of it (holds, shelves) to `log`, as rows of the day's log."""
+    """Acts on orders. Facts go to `tell`, and their effects on copies (holds, shelves) to `log`, as rows of the day's log."""
 
-    def __init__(self, network: Network, city: City, tell: Tell, log: Callable[[], None], memory: Memory | None = None):
+    def __init__(
+        self, network: Network, city: City, tell: Tell, log: Callable[[], None], memory: CarrierMemory | None = None
+    ):
         self.network, self.city, self.tell, self.log = network, city, tell, log
-        self.memory = memory or Memory()
+        self.memory = memory or CarrierMemory()
         self._row = {place.id: i for i, place in enumerate(network.places)}
         self._capacity = {van.id: van.crates for van in network.vans}
         self._acts = {
-            "pick": self._pick, "load": self._load, "close": self._close_at, "stop": self._stop, "unpack": self._unpack,
-            "back": self._back, "sort": self._sort, "depart": self._depart, "arrive": self._arrive,
-        }  # fmt: skip
+            "pick": self._pick,
+            "load": self._load,
+            "close": self._close_at,
+            "stop": self._stop,
+            "unpack": self._unpack,
+            "back": self._back,
+            "sort": self._sort,
+            "depart": self._depart,
+            "arrive": self._arrive,
+        }
 
     # --- Orders -------------------------------------------------------------------------------------------------------
 
     def take(self, order: Mapping[str, Any], now_s: int) -> None:
-        """Take an order; one that was taken before does nothing, one of an unknown type neither."""
+        """Take an order; a repeated order does nothing, and neither does an unknown type."""
         takers = {
-            "order.pick": self._take_pick, "order.run": self._take_run, "order.sort": self._take_sort,
-            "order.trunk": self._take_trunk, "order.cancel": self._take_cancel,
-        }  # fmt: skip
+            "order.pick": self._take_pick,
+            "order.run": self._take_run,
+            "order.sort": self._take_sort,
+            "order.trunk": self._take_trunk,
+            "order.cancel": self._take_cancel,
+            "order.withdraw": self._take_withdraw,
+        }
         kind = str(order.get("type"))
         key = "/".join(
-            str(order.get(name, "")) for name in ("type", "transfer", "run", "hub", "from_hub", "to_hub", "at", "day")
+            str(order.get(name, ""))
+            for name in ("type", "transfer", "run", "revision", "hub", "from_hub", "to_hub", "at", "day")
         )
         if kind in takers and key not in self.memory.seen:
             self.memory.seen[key] = now_s
@@ -113,7 +142,7 @@ class Carriers:
         self._plan(max(now_s + 1, self._picking_time(order)), "pick", order["transfer"])
 
     def _picking_time(self, order: Mapping[str, Any]) -> int:
-        """Before anyone comes to fetch: the first thing of that day."""
+        """Before anyone comes to fetch: the first event of that day."""
         place = self.network.place[order["from"]]
         day = datetime.fromisoformat(order["day"]).date()
         spans = (*place.open_spans(day), *place.receiving_spans(day))
@@ -122,20 +151,31 @@ class Carriers:
 
     def _take_run(self, order: Mapping[str, Any], now_s: int) -> None:
         name = order["run"]
+        was, has_left = self.memory.runs.get(name), self._drop_run(name)
         chance = self._chance("run", name)
-        run = dict(order) | {"aboard": [], "late_s": LATE_S if chance < VAN_LATE else 0, "broken_from": None}
+        run = dict(order) | {
+            "aboard": was["aboard"] if was else [],
+            "late_s": LATE_S if chance < VAN_LATE else 0,
+            "broken_from": None,
+        }
         if chance > 1 - VAN_BREAKS:
             run["broken_from"] = int(self._chance("broken", name) * len(order["stops"]))
         self.memory.runs[name] = run
-        self._plan(max(now_s + 1, self._second(order["departs_at"])), "load", name)
+        if not has_left:
+            self._plan(max(now_s + 1, self._second(order["departs_at"])), "load", name)
         for i, stop in enumerate(order["stops"]):
             begins = self._second(stop["begins_at"]) + run["late_s"]
+            if has_left and begins <= now_s:
+                continue
+            self.memory.ordered[stop["place"]] = list(stop.get("collect", ()))
             self._plan(max(now_s + 2, begins - CLOSED_BEFORE_S), "close", stop["place"])
             self._plan(max(now_s + 3 + i, begins), "stop", f"{name}#{i}")
         self._plan(max(now_s + 600, self._second(order["returns_at"]) + run["late_s"]), "back", name)
 
     def _take_sort(self, order: Mapping[str, Any], now_s: int) -> None:
-        self._plan(max(now_s + 1, self._second(order["at"])), "sort", order["hub"])
+        which = f"{order['hub']}@{order['at']}"
+        self.memory.sorts[which] = list(order.get("crates", ()))
+        self._plan(max(now_s + 1, self._second(order["at"])), "sort", which)
 
     def _take_trunk(self, order: Mapping[str, Any], now_s: int) -> None:
         lane = f"{order['from_hub']}>{order['to_hub']}"
@@ -148,14 +188,25 @@ class Carriers:
             fact = e.TransferCancelled(copy=called_off["copy"], place=called_off["from"], transfer=order["transfer"])
             self.tell(fact, now_s)
 
+    def _take_withdraw(self, order: Mapping[str, Any], now_s: int) -> None:
+        self._drop_run(order["run"])
+
+    def _drop_run(self, run: str) -> bool:
+        """Strike a van's remaining work of an order that is withdrawn or replaced; return whether it has left."""
+        mine = [one for one in self.memory.agenda if one[2] in OF_A_RUN and one[3].partition("#")[0] == run]
+        self.memory.agenda = [one for one in self.memory.agenda if one not in mine]
+        heapq.heapify(self.memory.agenda)
+        was = self.memory.runs.pop(run, None)
+        return was is not None and not any(what == "load" for _, _, what, _ in mine)
+
     # --- The agenda ---------------------------------------------------------------------------------------------------
 
     def next_s(self) -> int | None:
-        """Return when the next thing happens; None where nothing is ordered."""
+        """Return when the next action is due; None without any."""
         return self.memory.agenda[0][0] if self.memory.agenda else None
 
     def act(self) -> None:
-        """Do the next thing."""
+        """Do the next action."""
         at, _, what, which = heapq.heappop(self.memory.agenda)
         self._acts[what](which, at)
 
@@ -191,11 +242,18 @@ class Carriers:
         return bool(row["state"] == steps.SHELF and row["place"] == self._row[place])
 
     def crate_for(self, place: str) -> str:
-        """Return the mixed crate that is being filled at a place."""
-        return f"{place}-{self.memory.numbers.get(place, 0) + 1}"
+        """Return the mixed crate being filled at a place: the crate that the next van's order names, or a new one."""
+        if place not in self.memory.open:
+            new = [name for name in self.memory.ordered.get(place, ()) if name not in self.memory.crates]
+            self.memory.open[place] = new[0] if new else self._own_number(place)
+        return self.memory.open[place]
+
+    def _own_number(self, place: str) -> str:
+        self.memory.numbers[place] = self.memory.numbers.get(place, 0) + 1
+        return f"{place}-{self.memory.numbers[place]}"
 
     def put(self, copy: int, place: str, at: int) -> str:
-        """Put a copy that was checked in for somewhere into the place's mixed crate, and close that when it is full."""
+        """Put a checked-in copy with a destination into the place's mixed crate, and close that when it is full."""
         crate = self.crate_for(place)
         filling = self.memory.filling.setdefault(place, [])
         filling.append(copy)
@@ -207,30 +265,41 @@ class Carriers:
         copies = self.memory.filling.pop(place, [])
         size = self.network.network.copies_per_crate
         for i in range(0, len(copies), size):
-            self._close(place, self.network.hub_of(place) or place, copies[i : i + size], at)
+            name = self.crate_for(place)
+            self._close(name, place, self.network.hub_of(place) or place, copies[i : i + size], at)
+            del self.memory.open[place]
+            self.memory.ordered[place] = [other for other in self.memory.ordered.get(place, ()) if other != name]
 
-    def _close(self, place: str, to: str, copies: list[int], at: int) -> str:
-        name = self.crate_for(place)
-        self.memory.numbers[place] = self.memory.numbers.get(place, 0) + 1
-        self.memory.crates[name] = Crate(to, place, copies)
+    def _close(self, name: str, place: str, to: str, copies: list[int], at: int) -> None:
+        self.memory.crates[name] = CarriedCrate(to, place, copies)
         self.tell(e.CrateClosed(crate=name, place=place, to=to, copies=tuple(map(copy_id, copies))), at)
-        return name
 
     # --- Vans ---------------------------------------------------------------------------------------------------------
 
     def _load(self, name: str, at: int) -> None:
-        """Load the crates that the order names, and others that stand at the hub for its stops, as far as there is room."""
+        """Load the crates that the order names, then others at the hub for its stops, as far as there is room."""
         run = self.memory.runs[name]
         stops = {stop["place"] for stop in run["stops"]}
         ordered = [crate for stop in run["stops"] for crate in stop["deliver"]]
         standing = [crate for crate, its in self.memory.crates.items() if its.place == run["hub"] and its.to in stops]
         first = [crate for crate in ordered if crate in standing]
         rest = [crate for crate in standing if crate not in first]
-        for crate in [*first, *rest][: self._room(run)]:
-            self._put_aboard(run, crate, at)
+        self._take_aboard(run, [*first, *rest], at)
 
-    def _room(self, run: Mapping[str, Any]) -> int:
-        return max(0, self._capacity.get(run.get("van", ""), 10**6) - len(run["aboard"]))
+    def _take_aboard(self, run: dict[str, Any], crates: list[str], at: int) -> None:
+        """Put crates aboard in their order, as far as there is room."""
+        room_bags = self._capacity.get(run.get("van", ""), 10**6) * self.network.network.bags_per_crate
+        room_bags -= sum(map(self._room_bags, run["aboard"]))
+        for crate in crates:
+            if self._room_bags(crate) <= room_bags:
+                room_bags -= self._room_bags(crate)
+                self._put_aboard(run, crate, at)
+
+    def _room_bags(self, name: str) -> int:
+        """Return a crate's room in a van; a mixed crate counts as whole."""
+        crate = self.memory.crates[name]
+        mixed = self.network.place[crate.to].hub is not None
+        return self.network.network.bags_per_crate if mixed else self.network.room_bags(len(crate.copies))
 
     def _put_aboard(self, run: dict[str, Any], crate: str, at: int) -> None:
         place, self.memory.crates[crate].place = self.memory.crates[crate].place, ""
@@ -245,8 +314,7 @@ class Carriers:
             self._miss(stop["place"], at)
             return
         self._hand_over(run, stop, at)
-        for crate in self._waiting(stop["place"], run["hub"])[: self._room(run)]:
-            self._put_aboard(run, crate, at)
+        self._take_aboard(run, self._waiting(stop["place"], run["hub"]), at)
 
     def _hand_over(self, run: dict[str, Any], stop: Mapping[str, Any], at: int) -> None:
         unpacked = at + max(0, self._second(stop["departs_at"]) - self._second(stop["begins_at"])) + CHECK_IN_AFTER_S
@@ -260,7 +328,7 @@ class Carriers:
         return [name for name, crate in self.memory.crates.items() if crate.place == place and crate.to == hub]
 
     def _miss(self, place: str, at: int) -> None:
-        """The van does not come: what stands ready stays, and the desk says so."""
+        """The van does not come: its crates stay, and the desk reports it."""
         for crate in self.memory.crates.values():
             for copy in crate.copies if crate.place == place and crate.to != place else ():
                 fact = e.TransferMissed(copy=copy_id(copy), place=place, transfer=self.memory.transfers.get(copy))
@@ -284,37 +352,72 @@ class Carriers:
 
     # --- Hubs ---------------------------------------------------------------------------------------------------------
 
-    def _sort(self, hub: str, at: int) -> None:
+    def _sort(self, which: str, at: int) -> None:
+        hub, orders = which.partition("@")[0], self.memory.sorts.pop(which, [])
+        heaps = self._opened(hub, at)
+        made = [*self._for_vans(hub, orders, heaps), *self._by_destination(hub, heaps)]
+        for i, (name, to, copies) in enumerate(made):
+            closed = at + 10 + min(i * CRATE_S, SORTED_WITHIN_S)
+            if to == hub:
+                self._plan(closed, "unpack", self._set_aside(hub, copies))
+            else:
+                self._close(name or self._own_number(hub), hub, to, copies, closed)
+
+    def _opened(self, hub: str, at: int) -> dict[str, list[int]]:
+        """Open every mixed crate at a hub, its own desk's too; return the copies by their next destination."""
         standing = set(self.memory.crates)
         self._close_at(hub, at)
         for crate in [name for name in self.memory.crates if name not in standing]:
             self.tell(e.CrateAtHub(crate=crate, place=hub), at + 1)
-        mixed = [name for name, crate in self.memory.crates.items() if crate.place == hub and crate.to == hub]
-        copies = [copy for name in mixed for copy in self.memory.crates.pop(name).copies]
-        for i, (to, some) in enumerate(self._by_destination(hub, copies)):
-            closed = at + 10 + min(i * CRATE_S, SORTED_WITHIN_S)
-            if to == hub:
-                self._plan(closed, "unpack", self._set_aside(hub, some))
-            else:
-                self._close(hub, to, some, closed)
-
-    def _by_destination(self, hub: str, copies: list[int]) -> Iterator[tuple[str, list[int]]]:
-        """Yield where to go next, and at most a crate of copies that go there."""
         heaps: dict[str, list[int]] = {}
-        for copy in copies:
-            to = self.network.places[int(self.city.state.copies[copy]["to"])].id
-            serving = self.network.hub_of(to) or to
-            heaps.setdefault(to if serving == hub else serving, []).append(copy)
+        for name in self._standing(hub, hub):
+            for copy in self.memory.crates.pop(name).copies:
+                to = self.network.places[int(self.city.state.copies[copy]["to"])].id
+                serving = self.network.hub_of(to) or to
+                heaps.setdefault(to if serving == hub else serving, []).append(copy)
+        return heaps
+
+    def _standing(self, place: str, to: str) -> list[str]:
+        return [name for name, crate in self.memory.crates.items() if (crate.place, crate.to) == (place, to)]
+
+    def _for_vans(self, hub: str, orders: list[dict[str, Any]], heaps: dict[str, list[int]]) -> Iterator[Made]:
+        """Yield the crates for the day's vans, from all copies for their places; those that already stand so stay.
+
+        Copies that the order does not know fill them up; the rest stays in its heap.
+        """
+        for to in sorted({order["to"] for order in orders}):
+            standing = {name: self.memory.crates.pop(name).copies for name in self._standing(hub, to)}
+            there = [*(copy for copies in standing.values() for copy in copies), *heaps.pop(to, ())]
+            ordered = {copy_number(copy) for order in orders for copy in order["copies"]}
+            for order in orders:
+                if order["to"] == to:
+                    copies = self._taken(order, there, ordered)
+                    if set(copies) == set(standing.get(order["crate"], ())):
+                        self.memory.crates[order["crate"]] = CarriedCrate(to, hub, copies)
+                    elif copies:
+                        yield order["crate"], to, copies
+            heaps[to] = there
+
+    def _taken(self, order: Mapping[str, Any], there: list[int], ordered: set[int]) -> list[int]:
+        """Take an ordered crate's copies from those present, then unordered copies as far as its bags have room."""
+        wanted = {copy_number(copy) for copy in order["copies"]}
+        known, more = ([copy for copy in there if copy in wanted], [copy for copy in there if copy not in ordered])
+        taken = [*known, *more][: self.network.copies_in(self.network.room_bags(len(wanted)))]
+        there[:] = [copy for copy in there if copy not in set(taken)]
+        return taken
+
+    def _by_destination(self, hub: str, heaps: Mapping[str, list[int]]) -> Iterator[Made]:
+        """Yield the copies for each place, at most a crate at a time, under the hub's own numbers."""
         size = self.network.network.copies_per_crate
         for to in sorted(heaps):
             for i in range(0, len(heaps[to]), size):
-                yield to, heaps[to][i : i + size]
+                yield None, to, heaps[to][i : i + size]
 
     def _set_aside(self, hub: str, copies: list[int]) -> str:
-        """Copies for the hub's own shelves go to its desk, in a box that is scanned by nobody."""
+        """Copies for the hub's own shelves go to its desk, in a box that nobody scans."""
         self.memory.planned += 1
         name = f"{hub}-desk-{self.memory.planned}"
-        self.memory.crates[name] = Crate(hub, "", copies)
+        self.memory.crates[name] = CarriedCrate(hub, "", copies)
         return name
 
     def _depart(self, which: str, at: int) -> None:
@@ -337,5 +440,5 @@ class Carriers:
         return self.city.teller.second(datetime.fromisoformat(instant))
 
     def _chance(self, *what: str) -> float:
-        """Return a number in [0, 1) that depends on the seed and on what it is about, on nothing else."""
+        """Return a number in [0, 1) that depends only on the seed and the subject."""
         return zlib.crc32("/".join((str(self.city.seed), *what)).encode()) / 2**32

@@ -1,4 +1,4 @@
-"""What happens in the city, one thing after the other: visits, returns, arrivals, and what each makes of shelves and holds.
+"""The events of a city's day, in sequence: visits, returns, arrivals, and their effect on shelves and holds.
 
 Every copy waits for at most one thing (`due`, `what`), and nothing that is begun today ends today. So a day is its visits and
 the copies due that day, sorted by time, and both drivers play them through the same `step`. Compiled; arrays only.
@@ -11,8 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from city.model import DAY_S, SPANS, Ints, Land, Records, World
+from city.model import DAY_S, SPANS, DrawnCity, Ints, Land, Records
 from city.visits import VISIT
+from rotation.rebalancing.snapshot import AGE_BANDS_WEEKS, OLD
 
 Longs = NDArray[np.int64]
 
@@ -33,13 +34,13 @@ Step = TypeVar("Step", bound=Callable[..., Any])
 
 
 def compiled(step: Step) -> Step:
-    """Compile a step that Python calls; nothing in here allocates, so nothing is counted (`_nrt`)."""
+    """Compile a step that Python calls; it allocates nothing, so reference counting is off (`_nrt`)."""
     options: dict[str, Any] = {"cache": True, "error_model": "numpy", "_nrt": False}
     return cast("Step", njit(**options)(step))
 
 
 def inner(step: Step) -> Step:
-    """Compile a step that only steps call: without a way in from Python, which saves half of the compiling."""
+    """Compile a step that only steps call: without an entry point for Python, which halves the compiling."""
     options: dict[str, Any] = {
         "error_model": "numpy",
         "_nrt": False,
@@ -57,6 +58,7 @@ LOAN_PERIOD_DAYS = 28  # then a loan is renewed
 PAGE_AFTER_OPENING_S = 1800  # the morning's list of holds is fetched from the shelves
 UNPACK_S = 900  # from the receiving window's beginning to the check-in
 MEND_DAYS = 21
+BAND_DAYS = np.array(AGE_BANDS_WEEKS) * 7
 BACK_AGAIN_DAYS = 56  # moved back within eight weeks to where it was moved from: ping-pong
 
 
@@ -88,8 +90,9 @@ PAIR_ROW = np.dtype(
         ("own", "i4"),  # copies that belong there
         ("arrived", "i4"),  # day on which the title came
         ("left", "i4"),  # day on which its last copy left
-        ("loans", "f4"),  # seen by the library
-        ("shelf_days", "f4"),  # days with a copy on the shelf, to the end of the last stay
+        ("loans", "f4", OLD + 1),  # seen by the library, by the band of the title's age there
+        ("shelf_days", "f4", OLD + 1),  # days with a copy on the shelf, to the end of the last stay, likewise
+        ("holds", "f4"),  # loans to readers who reserved the title
         ("since", "f4"),  # day on which the stay began
     ]
 )
@@ -101,8 +104,8 @@ HOLD_ROW = np.dtype(
 MODE = np.dtype([("floating", "?"), ("carried", "?"), ("km", "f8")])
 
 
-class State(NamedTuple):
-    """The city's present; every array is changed in place."""
+class CityState(NamedTuple):
+    """The city's present; every array is updated in place."""
 
     copies: Records  # C
     pairs: Records  # T x P
@@ -114,17 +117,17 @@ class State(NamedTuple):
     log: Longs  # LOG_ROWS x 6: the day's facts
 
 
-def begin(world: World, seed: int) -> State:
+def begin(world: DrawnCity, seed: int) -> CityState:
     """Return the city before its first day: every copy waits to be added."""
     pair = (len(world.cls), len(world.km))
     titles, holds = np.zeros(len(world.cls), TITLE_ROW), np.zeros(MOST_HOLDS, HOLD_ROW)
     titles["cls"], titles["queue"], holds["next"] = world.cls, -1, -1
     counts, log = np.zeros(COUNTERS, np.int64), np.zeros((LOG_ROWS, 6), np.int64)
     places, mode = np.zeros(len(world.km), PLACE_ROW), np.zeros(1, MODE)
-    return State(_unborn(world), _pairs(world, pair, seed), titles, places, holds, counts, mode, log)
+    return CityState(_unborn(world), _pairs(world, pair, seed), titles, places, holds, counts, mode, log)
 
 
-def _unborn(world: World) -> Records:
+def _unborn(world: DrawnCity) -> Records:
     copies = np.zeros(len(world.title), COPY_ROW)
     copies["title"], copies["place"], copies["home"] = world.title, world.first_place, world.first_place
     copies["due"], copies["what"], copies["state"], copies["new"] = world.born * DAY_S, BIRTH, UNBORN, world.born > 0
@@ -134,7 +137,7 @@ def _unborn(world: World) -> Records:
     return copies
 
 
-def _pairs(world: World, pair: tuple[int, int], seed: int) -> Records:
+def _pairs(world: DrawnCity, pair: tuple[int, int], seed: int) -> Records:
     pairs = np.zeros(pair, PAIR_ROW)
     pairs["head"], pairs["left"] = -1, LONG_AGO
     pairs["arrived"] = -np.random.default_rng([seed, 3]).integers(200, 620, pair)
@@ -143,22 +146,22 @@ def _pairs(world: World, pair: tuple[int, int], seed: int) -> Records:
     return pairs
 
 
-def play(land: Land, state: State, visits: Records, day: int) -> Longs:
-    """Play one day from its first visit to its last return; return its facts (a view that the next day overwrites)."""
+def play(land: Land, state: CityState, visits: Records, day: int) -> Longs:
+    """Play a day from its first visit to its last return; return its facts (a view that the next day overwrites)."""
     state.counts[LOGGED] = 0
     _play(land, state, visits, agenda(state, visits, day))
     return state.log[: state.counts[LOGGED]]
 
 
-def agenda(state: State, visits: Records, day: int) -> Longs:
-    """Return what happens that day in order of time: a row of `visits`, or -1 - a copy that is due."""
+def agenda(state: CityState, visits: Records, day: int) -> Longs:
+    """Return the day's events in order of time: a row of `visits`, or -1 - a copy that is due."""
     due = np.flatnonzero(state.copies["due"] < (day + 1) * DAY_S)
     at = np.concatenate([state.copies["due"][due], visits["at_s"]])
     what = np.concatenate([-1 - due, np.arange(len(visits))])
     return np.asarray(what[np.argsort(at, kind="stable")], dtype=np.int64)
 
 
-def returning(state: State, day: int) -> Ints:
+def returning(state: CityState, day: int) -> Ints:
     """Return the copies that come back over a desk that day, in order of time."""
     due, what = state.copies["due"], state.copies["what"]
     rows = np.flatnonzero((due < (day + 1) * DAY_S) & (what == RETURN))
@@ -166,14 +169,14 @@ def returning(state: State, day: int) -> Ints:
 
 
 @compiled
-def _play(w: Land, s: State, v: Records, what: Longs) -> None:
+def _play(w: Land, s: CityState, v: Records, what: Longs) -> None:
     for i in range(len(what)):
         step(w, s, v, what[i])
 
 
 @compiled
-def step(w: Land, s: State, v: Records, what: int) -> None:
-    """Let one thing happen: a visit, or what a copy waited for."""
+def step(w: Land, s: CityState, v: Records, what: int) -> None:
+    """Let one event happen: a visit, or the event that a copy waited for."""
     if what >= 0:
         _visit(w, s, v, what)
         return
@@ -190,8 +193,8 @@ def step(w: Land, s: State, v: Records, what: int) -> None:
 
 
 @inner
-def _step_inside(w: Land, s: State, c: int, kind: int, at: int) -> None:
-    """What happens to a copy without a reader."""
+def _step_inside(w: Land, s: CityState, c: int, kind: int, at: int) -> None:
+    """Events of a copy without a reader."""
     if kind == ARRIVE:
         arrive(w, s, c, at)
     elif kind == PAGE:
@@ -206,7 +209,7 @@ def _step_inside(w: Land, s: State, c: int, kind: int, at: int) -> None:
 
 
 @inner
-def tell(s: State, kind: int, at: int, copy: int, place: int, other: int, sequence: int) -> None:
+def tell(s: CityState, kind: int, at: int, copy: int, place: int, other: int, sequence: int) -> None:
     """Write a fact into the day's log."""
     row = s.log[s.counts[LOGGED]]
     row[KIND], row[AT], row[COPY], row[PLACE], row[OTHER], row[SEQUENCE] = kind, at, copy, place, other, sequence
@@ -214,12 +217,12 @@ def tell(s: State, kind: int, at: int, copy: int, place: int, other: int, sequen
 
 
 @inner
-def _wait(s: State, c: int, what: int, at: int) -> None:
+def _wait(s: CityState, c: int, what: int, at: int) -> None:
     s.copies[c].what, s.copies[c].due = what, at
 
 
 @inner
-def _add(w: Land, s: State, c: int, at: int) -> None:
+def _add(w: Land, s: CityState, c: int, at: int) -> None:
     if s.copies[c].new:
         _belong(w, s, c, s.copies[c].home, at // DAY_S, True)
     tell(s, ADDED, at, c, s.copies[c].home, -1, 0)
@@ -230,7 +233,7 @@ def _add(w: Land, s: State, c: int, at: int) -> None:
 
 
 @inner
-def _visit(w: Land, s: State, v: Records, i: int) -> None:
+def _visit(w: Land, s: CityState, v: Records, i: int) -> None:
     t, b, at = v[i].title, v[i].place, v[i].at_s
     c = s.pairs[t, b].head
     if c >= 0 and v[i].take * w.truth[0].novelty < _freshness(w, s, t, b, at // DAY_S):
@@ -252,14 +255,14 @@ def _visit(w: Land, s: State, v: Records, i: int) -> None:
 
 
 @inner
-def _freshness(w: Land, s: State, t: int, b: int, day: int) -> float:
+def _freshness(w: Land, s: CityState, t: int, b: int, day: int) -> float:
     weeks = (day - s.pairs[t, b].arrived) / 7.0
     fresh = w.truth[0].seen_floor + (1.0 - w.truth[0].seen_floor) * np.exp(-weeks / w.truth[0].seen_weeks)
     return float(min(w.truth[0].novelty, fresh * w.truth[0].novelty) if weeks < 8.0 else fresh)
 
 
 @inner
-def _another(w: Land, s: State, v: Records, i: int) -> int:
+def _another(w: Land, s: CityState, v: Records, i: int) -> int:
     """Return a copy of another title of the class on the same shelf: three are looked at."""
     k, b = s.titles[v[i].title].cls, v[i].place
     first, number = w.member_from[k], w.member_from[k + 1] - w.member_from[k]
@@ -271,16 +274,26 @@ def _another(w: Land, s: State, v: Records, i: int) -> int:
 
 
 @inner
-def _lend(w: Land, s: State, v: Records, i: int, c: int) -> None:
+def _lend(w: Land, s: CityState, v: Records, i: int, c: int) -> None:
     b, at = v[i].place, v[i].at_s
     take(w, s, c, at)
     s.copies[c].worn = v[i].worn
-    s.pairs[s.copies[c].title, b].loans += 1.0
+    pair = s.pairs[s.copies[c].title, b]
+    pair.loans[_band(pair.arrived, at / DAY_S)] += 1.0
     _begin_loan(w, s, c, at, v[i].back, _open_moment(w, v[i].back, at // DAY_S + v[i].back_day, v[i].back_when))
 
 
 @inner
-def _begin_loan(w: Land, s: State, c: int, at: int, back: int, back_s: int) -> None:
+def _band(arrived: int, day: float) -> int:
+    """Return the band of age that the records show: a title that was there before they begin is old."""
+    band = 0
+    while band < OLD and (arrived < 0 or day - arrived >= BAND_DAYS[band]):
+        band += 1
+    return band
+
+
+@inner
+def _begin_loan(w: Land, s: CityState, c: int, at: int, back: int, back_s: int) -> None:
     b = s.copies[c].place
     tell(s, LOANED, at, c, b, -1, 0)
     s.copies[c].state, s.copies[c].lent = LOAN, at // DAY_S
@@ -316,7 +329,7 @@ def _open_moment(w: Land, b: int, day: int, share: float) -> int:
 
 
 @inner
-def _place_hold(w: Land, s: State, v: Records, i: int) -> None:
+def _place_hold(w: Land, s: CityState, v: Records, i: int) -> None:
     t, b, at = v[i].title, v[i].place, v[i].at_s
     h = s.counts[HOLDS]
     s.counts[HOLDS] += 1
@@ -343,7 +356,7 @@ def _morning(w: Land, b: int, day: int) -> int:
 
 
 @inner
-def _trap(w: Land, s: State, c: int, at: int, sequence: int) -> bool:
+def _trap(w: Land, s: CityState, c: int, at: int, sequence: int) -> bool:
     """Give the copy that is in hand at its place to the reader who waits longest for its title."""
     t = s.copies[c].title
     h = s.titles[t].queue
@@ -356,7 +369,7 @@ def _trap(w: Land, s: State, c: int, at: int, sequence: int) -> bool:
 
 
 @inner
-def _bring_to_reader(w: Land, s: State, c: int, at: int, sequence: int) -> None:
+def _bring_to_reader(w: Land, s: CityState, c: int, at: int, sequence: int) -> None:
     h = s.copies[c].hold
     if s.holds[h].place == s.copies[c].place:
         tell(s, FILLED, at, c, s.copies[c].place, h, sequence)
@@ -369,7 +382,7 @@ def _bring_to_reader(w: Land, s: State, c: int, at: int, sequence: int) -> None:
 
 
 @inner
-def _hand_over(w: Land, s: State, c: int, at: int) -> None:
+def _hand_over(w: Land, s: CityState, c: int, at: int) -> None:
     """The reader who waited takes the copy, or does not come."""
     h = s.copies[c].hold
     s.copies[c].hold = -1
@@ -379,6 +392,7 @@ def _hand_over(w: Land, s: State, c: int, at: int) -> None:
         s.copies[c].back, s.copies[c].worn = s.copies[c].place, 1.0
         _come_back(w, s, c, at)
         return
+    s.pairs[s.copies[c].title, s.copies[c].place].holds += 1.0
     s.copies[c].worn = (h * 104729 % 9973) / 9973.0
     back_s = _open_moment(w, s.holds[h].back, at // DAY_S + s.holds[h].back_day, (h % 89) / 89.0)
     _begin_loan(w, s, c, at, s.holds[h].back, back_s)
@@ -388,7 +402,7 @@ def _hand_over(w: Land, s: State, c: int, at: int) -> None:
 
 
 @inner
-def _come_back(w: Land, s: State, c: int, at: int) -> None:
+def _come_back(w: Land, s: CityState, c: int, at: int) -> None:
     b = s.copies[c].back
     s.copies[c].place = b
     tell(s, RETURNED, at, c, b, -1, 1)
@@ -404,7 +418,7 @@ def _come_back(w: Land, s: State, c: int, at: int) -> None:
 
 
 @inner
-def _worn_out(w: Land, s: State, c: int, at: int) -> bool:
+def _worn_out(w: Land, s: CityState, c: int, at: int) -> bool:
     if s.copies[c].worn < w.truth[0].withdrawn:
         tell(s, WITHDRAWN, at, c, s.copies[c].place, -1, 2)
         s.copies[c].state = GONE
@@ -419,7 +433,7 @@ def _worn_out(w: Land, s: State, c: int, at: int) -> bool:
 
 
 @inner
-def _route(w: Land, s: State, c: int, to: int, at: int) -> None:
+def _route(w: Land, s: CityState, c: int, to: int, at: int) -> None:
     """Put the copy that is in hand on the shelf here, or send it."""
     if to == s.copies[c].place:
         shelve(w, s, c, to, at)
@@ -428,7 +442,7 @@ def _route(w: Land, s: State, c: int, to: int, at: int) -> None:
 
 
 @inner
-def _belong(w: Land, s: State, c: int, to: int, day: int, new: bool) -> None:
+def _belong(w: Land, s: CityState, c: int, to: int, day: int, new: bool) -> None:
     """Let the copy's shelf be at `to` from now on, and remember when titles come and go."""
     t, old = s.copies[c].title, s.copies[c].home
     if to == old and not new:
@@ -448,7 +462,7 @@ def _belong(w: Land, s: State, c: int, to: int, day: int, new: bool) -> None:
 
 
 @inner
-def shelve(w: Land, s: State, c: int, b: int, at: int) -> None:
+def shelve(w: Land, s: CityState, c: int, b: int, at: int) -> None:
     """Put the copy on the shelf at `b`, where a reader can find it."""
     t = s.copies[c].title
     if s.pairs[t, b].head < 0:
@@ -458,7 +472,7 @@ def shelve(w: Land, s: State, c: int, b: int, at: int) -> None:
 
 
 @inner
-def take(w: Land, s: State, c: int, at: int) -> None:
+def take(w: Land, s: CityState, c: int, at: int) -> None:
     """Take the copy off its shelf, into somebody's hand."""
     t, b = s.copies[c].title, s.copies[c].place
     if s.pairs[t, b].head == c:
@@ -470,11 +484,22 @@ def take(w: Land, s: State, c: int, at: int) -> None:
         s.copies[p].next = s.copies[c].next
     s.copies[c].next = -1
     if s.pairs[t, b].head < 0:
-        s.pairs[t, b].shelf_days += at / DAY_S - s.pairs[t, b].since
+        stood(s.pairs[t, b], at / DAY_S)
 
 
 @inner
-def send(w: Land, s: State, c: int, to: int, at: int, sequence: int) -> None:
+def stood(pair: Any, until: float) -> None:
+    """Count the days on the shelf since the stay began, each in its band of age."""
+    day = pair.since
+    while day < until:
+        band = _band(pair.arrived, day)
+        end = until if band == OLD else min(until, pair.arrived + BAND_DAYS[band])
+        pair.shelf_days[band] += end - day
+        day = end
+
+
+@inner
+def send(w: Land, s: CityState, c: int, to: int, at: int, sequence: int) -> None:
     """Check the copy in here for `to`; it arrives by the vans' days, or when a van brings it."""
     b = s.copies[c].place
     tell(s, SENT, at, c, b, to, sequence)
@@ -500,7 +525,7 @@ def _by_van(w: Land, b: int, to: int, day: int) -> int:
 
 
 @compiled
-def arrive(w: Land, s: State, c: int, at: int) -> None:
+def arrive(w: Land, s: CityState, c: int, at: int) -> None:
     """Check the copy in where it was going: to the reader who waits for it, or for its title, or on the shelf."""
     s.copies[c].place = s.copies[c].to
     tell(s, RECEIVED, at, c, s.copies[c].place, -1, 0)
@@ -511,7 +536,7 @@ def arrive(w: Land, s: State, c: int, at: int) -> None:
 
 
 @compiled
-def pick(w: Land, s: State, c: int, to: int, at: int) -> bool:
+def pick(w: Land, s: CityState, c: int, to: int, at: int) -> bool:
     """Take the copy from its shelf for `to`, by plan; false where it does not stand on a shelf any more."""
     if s.copies[c].state != SHELF or s.copies[c].place == to:
         return False
@@ -523,13 +548,13 @@ def pick(w: Land, s: State, c: int, to: int, at: int) -> bool:
 
 
 @compiled
-def check_in(w: Land, s: State, c: int, to: int, at: int) -> None:
+def check_in(w: Land, s: CityState, c: int, to: int, at: int) -> None:
     """Send a copy that was picked."""
     send(w, s, c, to, at, 0)
 
 
 @compiled
-def move(w: Land, s: State, copies: Ints, to: Ints, at: int) -> int:
+def move(w: Land, s: CityState, copies: Ints, to: Ints, at: int) -> int:
     """Pick copies from their shelves and send them; return how many were there."""
     moved = 0
     for i in range(len(copies)):
@@ -539,8 +564,8 @@ def move(w: Land, s: State, copies: Ints, to: Ints, at: int) -> int:
     return moved
 
 
-def compile_all(land: Land, state: State) -> None:
-    """Call what `play` does not, so that it is compiled too; the state is spoilt."""
+def compile_all(land: Land, state: CityState) -> None:
+    """Call the steps that `play` does not, so that they are compiled too; this spoils the state."""
     copy = int(np.flatnonzero(state.copies["state"] == SHELF)[0])
     move(
         land,

@@ -1,30 +1,84 @@
-"""From the day's log to the facts a library system tells: CloudEvents with ids that are the same in every run of a seed.
+"""From the day's log to a library system's facts: CloudEvents with ids that are the same in every run of a seed.
 
-History is half a million events, so their JSON is written directly; the tests hold it to `rotation.events`.
+History is half a million events, so their JSON is written directly; the tests hold it to `rotation.facts.events`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 
 from city import day as log
-from city.model import DAY_S, World, midnight
+from city.model import DAY_S, DrawnCity, midnight
+from city.shelving import shelving
 from rotation.network import Network
 
 EVENTS_A_MESSAGE = 100  # what lifts one streams worker from thousands to tens of thousands of events a second
 
 ADJECTIVES = (
-    "远山", "蓝色", "无声", "第七", "流动", "最后", "白色", "童年", "南方", "深夜",
-    "纸上", "温柔", "时间", "失落", "明亮", "微小", "陌生", "古老", "春天", "看不见",
-)  # fmt: skip
+    "远山",
+    "蓝色",
+    "无声",
+    "第七",
+    "流动",
+    "最后",
+    "白色",
+    "童年",
+    "南方",
+    "深夜",
+    "纸上",
+    "温柔",
+    "时间",
+    "失落",
+    "明亮",
+    "微小",
+    "陌生",
+    "古老",
+    "春天",
+    "看不见",
+)
 NOUNS = (
-    "来信", "河流", "花园", "手艺", "邻居", "地图", "星空", "厨房", "列车", "灯塔",
-    "风物", "旅人", "学校", "森林", "故事", "岛屿", "茶馆", "城门", "种子", "博物馆",
-)  # fmt: skip
+    "来信",
+    "河流",
+    "花园",
+    "手艺",
+    "邻居",
+    "地图",
+    "星空",
+    "厨房",
+    "列车",
+    "灯塔",
+    "风物",
+    "旅人",
+    "学校",
+    "森林",
+    "故事",
+    "岛屿",
+    "茶馆",
+    "城门",
+    "种子",
+    "博物馆",
+)
 FORMS = (
-    "的{}", "与{}", "里的{}", "：{}小史", "之{}", "和{}们", "·{}", "的{}（增订）", "，{}", "下的{}",
-    "中的{}", "的{}（上）", "的{}（下）", "的{}（绘本）", "：{}随笔",
-    "：{}指南", "：{}百问", "的{}（新编）", "：{}图说", "的{}（全集）",
-)  # fmt: skip
+    "的{}",
+    "与{}",
+    "里的{}",
+    "：{}小史",
+    "之{}",
+    "和{}们",
+    "·{}",
+    "的{}（增订）",
+    "，{}",
+    "下的{}",
+    "中的{}",
+    "的{}（上）",
+    "的{}（下）",
+    "的{}（绘本）",
+    "：{}随笔",
+    "：{}指南",
+    "：{}百问",
+    "的{}（新编）",
+    "：{}图说",
+    "的{}（全集）",
+)
 
 
 def title_name(title: int) -> str:
@@ -35,10 +89,10 @@ def title_name(title: int) -> str:
     return adjective + form.format(noun) + (f" {again + 1}" if again else "")
 
 
-class Teller:
-    """Writes facts as JSON, numbered from `serial` on; the serial is the whole of what it remembers."""
+class FactWriter:
+    """Writes facts as JSON, numbered from `serial` on; the serial is its only memory."""
 
-    def __init__(self, network: Network, world: World, seed: int, start: date) -> None:
+    def __init__(self, network: Network, world: DrawnCity, seed: int, start: date) -> None:
         self.network, self.seed, self.start, self.serial = network, seed, start, 0
         self.source = f"city:{network.network.id}"
         self.places = [place.id for place in network.places]
@@ -59,7 +113,7 @@ class Teller:
         }
 
     def hold_titles(self, of: Callable[[int], int]) -> None:
-        """Tell which title a hold is of."""
+        """Record the title of a hold."""
         self._hold_title = of
 
     def instant(self, at_s: int) -> datetime:
@@ -67,7 +121,7 @@ class Teller:
         return self._origin + timedelta(seconds=at_s)
 
     def second(self, instant: datetime) -> int:
-        """Return what the city's clock shows at `instant`."""
+        """Return the city's time of day at `instant`."""
         return int((instant - self._origin).total_seconds())
 
     def next_id(self) -> str:
@@ -93,8 +147,12 @@ class Teller:
         owner = f',"owner":"{self._owners[place]}"' if self._owners[place] else ""
         return (
             f'"copy":"{copy_id(copy)}","place":"{self.places[place]}","title":"{title_id(title)}",'
-            f'"class":"{self._classes[title]}","title_name":"{title_name(title)}"{owner}'
+            f'"class":"{self._classes[title]}","title_name":"{title_name(title)}"{owner}{self._shelving(place, title)}'
         )
+
+    def _shelving(self, place: int, title: int) -> str:
+        found = shelving(self.network.places[place], self._classes[title], title)
+        return "".join(f',"{field}":"{word}"' for field, word in found.items())
 
     def _hold(self, copy: int, place: int, hold: int) -> str:
         which = f',"copy":"{copy_id(copy)}"' if copy >= 0 else ""
@@ -136,7 +194,7 @@ def title_id(title: int) -> str:
 
 
 def hold_id(seed: int, hold: int) -> str:
-    """Return a hold's number; it says nothing of who waits."""
+    """Return a hold's number; it reveals nothing about the reader."""
     return f"H{seed}-{hold}"
 
 
@@ -153,12 +211,12 @@ TYPES = (
     "hold.filled",
     "transfer.sent",
     "transfer.received",
-)  # fmt: skip  (in the order of the kinds in `city.day`)
+)
 _SEQUENCE = ("", *(f',"sequence":{n}' for n in range(1, 10)))
 
 
 def lanes(events: Iterable[str], count: int) -> list[list[str]]:
-    """Deal events out in their order, all of one copy into the same list: read side by side, none overtakes its copy's others."""
+    """Distribute events over lists in order, each copy's in the same list: read in parallel, none overtakes its copy's others."""
     found: list[list[str]] = [[] for _ in range(count)]
     for event in events:
         _, _, rest = event.partition(OF_A_COPY)

@@ -1,4 +1,4 @@
-"""The city's past: its days played one after the other, before anyone plans for it."""
+"""The city's past: its days played in sequence, before anyone plans for it."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -6,24 +6,24 @@ from typing import Any, NamedTuple
 
 from city import day as steps
 from city import visits
-from city.facts import Teller
-from city.model import START, Records, Size, World, build
+from city.facts import FactWriter
+from city.model import START, CitySize, DrawnCity, Records, build
 from rotation.network import Network
 
 DAYS_A_WEEK = 7
 
 
 class City(NamedTuple):
-    """A city under way: its truth, its present, what is looked for in it, and who tells its facts."""
+    """A city in progress: its truth, its present, its readers' interests, and the writer of its facts."""
 
-    world: World
-    state: steps.State
+    world: DrawnCity
+    state: steps.CityState
     wanted: visits.Interest
-    teller: Teller
+    teller: FactWriter
     seed: int
 
 
-def found(network: Network, seed: int, size: Size | None = None, start: date = START) -> City:
+def found(network: Network, seed: int, size: CitySize | None = None, start: date = START) -> City:
     """Return the city before its first day.
 
     Raises
@@ -31,20 +31,20 @@ def found(network: Network, seed: int, size: Size | None = None, start: date = S
     ValueError
         When the network has places without coordinates, or too little shelf for the copies.
     """
-    world = build(network, seed, size or Size(), start=start)
+    world = build(network, seed, size or CitySize(), start=start)
     return with_state(network, world, steps.begin(world, seed), seed, start, 0)
 
 
 def copied(network: Network, city: City) -> City:
     """Return a city that goes its own way from here."""
     arrays: Any = {name: array.copy() for name, array in city.state._asdict().items()}
-    state = steps.State(**arrays)
+    state = steps.CityState(**arrays)
     return with_state(network, city.world, state, city.seed, city.teller.start, city.teller.serial)
 
 
-def with_state(network: Network, world: World, state: steps.State, seed: int, start: date, serial: int) -> City:
-    """Return a city that goes on from a state, its next fact numbered after `serial`."""
-    teller = Teller(network, world, seed, start)
+def with_state(network: Network, world: DrawnCity, state: steps.CityState, seed: int, start: date, serial: int) -> City:
+    """Return a city that continues from a state, its next fact numbered after `serial`."""
+    teller = FactWriter(network, world, seed, start)
     teller.serial = serial
     teller.hold_titles(lambda hold: int(state.holds[hold]["title"]))
     return City(world, state, visits.interest(world), teller, seed)

@@ -1,9 +1,9 @@
-"""The laboratory: scenarios, policies and metrics, all fixed before anything is compared, on the same readers for everyone."""
+"""The laboratory: scenarios, policies and metrics, all fixed before any comparison, on the same readers for every policy."""
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -11,102 +11,65 @@ from numpy.typing import NDArray
 
 from city import day as steps
 from city import policies, visits
-from city.arrays_driver import DAYS_A_WEEK, Feed, Policy, Week, run
-from city.model import Ints, Records, Size, Truth, World, build, shelf_rooms
+from city.arrays_driver import DAYS_A_WEEK, LOANS_PER_KM, Policy, Week, run
+from city.model import CitySize, DrawnCity, Ints, Records, build, shelf_rooms
+from city.scenarios import WARM_WEEKS, YEAR_WEEKS, Scenario, listed_classes
 from rotation.network import Network, Place, Tier
-from rotation.rebalancing.snapshot import Places, Settings
-from rotation.store.places import PER_KM_LOANS
+from rotation.night.world.places import ways
+from rotation.rebalancing.snapshot import Places, PlanningSettings
 
-WARM_WEEKS, YEAR_WEEKS = 26, 52
-CHANGE_WEEK = WARM_WEEKS + 13  # when demand shifts
 SEEDS_TUNED, SEEDS_REPORTED = (
     range(10),
     range(10, 20),
 )  # parameters were chosen on the first, figures come from the second
-BUDGETS_A_WEEK = (40, 80, 160, 320)  # shelf moves: the curves' points; equal for all who move
+# Shelf moves: the curves' points; equal for every policy that moves.
+BUDGETS_A_WEEK = (40, 80, 160, 320)
 MIDDLE_BUDGET = 160  # where policies are compared at equal moves
 
-IN_OUT_BY_TIER = (400, 160, 60, 20)  # copies a week that desk and shelf can take in or give away
-# Of a copy at either end, in loans; the way between there and the hub comes to it, as on the real network.
-HANDLING = 0.05
+# Copies a week that desk and shelf can take in or give away.
+IN_OUT_BY_TIER = (400, 160, 60, 20)
 SPECIAL_SHELF = 0.4  # share of a special group's shelf that should be filled: the floor
 MINUTES_PICKED, MINUTES_CHECKED_IN = 2.5, 0.5  # of staff, for a copy
 STALE_WEEKS = 52.0
-LARGE = Size(titles=8_000, copies=66_000)  # what the comparison is asked for
-
-Change = Callable[[World, Network], tuple[visits.Interest, ...]]
-
-
-class Scenario(NamedTuple):
-    """A city that differs from the one as found."""
-
-    name: str
-    truth: Truth = Truth()
-    well_placed: bool = False
-    interests: Change | None = None
-    feed: Feed = Feed()
-
-
-def _shifted(world: World, network: Network) -> tuple[visits.Interest, ...]:
-    """A new estate in one district and a school year: children's classes there doubled and a half from one week to the next."""
-    factor = np.ones(world.interest.shape, np.float32)
-    children = [k for k, c in enumerate(network.classes) if c.special_group == "children"]
-    factor[np.ix_(np.isin(world.cls, children), _district(network, "xinbu"))] = 2.5
-    return visits.interest(world), visits.interest(world, CHANGE_WEEK * DAYS_A_WEEK, factor)
-
-
-def _growing(world: World, network: Network) -> tuple[visits.Interest, ...]:
-    """One district's demand doubles within the year, a quarter at a time."""
-    quarters = []
-    for quarter in range(4):
-        factor = np.ones(world.interest.shape, np.float32)
-        factor[:, _district(network, "xinbu")] = 1 + quarter / 3
-        quarters.append(visits.interest(world, (WARM_WEEKS + quarter * 13) * DAYS_A_WEEK * (quarter > 0), factor))
-    return tuple(quarters)
-
-
-def _district(network: Network, owner: str) -> NDArray[np.bool_]:
-    return np.array([place.owner == owner for place in network.places])
-
-
-SCENARIOS = (
-    Scenario("as_found"),
-    Scenario("well_placed", well_placed=True),
-    Scenario("no_saturation", Truth(seen_floor=1.0, novelty=1.0)),
-    Scenario("shifted", interests=_shifted),
-    Scenario("growing", interests=_growing),
-    Scenario("poor_feed", feed=Feed(lost=0.05, late=0.05)),
-)
+# The size that the comparison requires.
+LARGE = CitySize(titles=8_000, copies=66_000)
 
 
 @dataclass(frozen=True)
 class Laboratory:
-    """One city of one scenario and seed, with its tape: every policy starts from the same and meets the same readers."""
+    """A city of one scenario and seed, with its tape: every policy starts from the same state and meets the same readers."""
 
     network: Network
     scenario: Scenario
     seed: int
-    size: Size = LARGE
+    size: CitySize = LARGE
     weeks: int = WARM_WEEKS + YEAR_WEEKS
-    world: World = field(init=False)
+    world: DrawnCity = field(init=False)
     tape: list[Records] = field(init=False)
     places: Places = field(init=False)
+    listed: Ints = field(init=False)  # T: classes as the library lists them
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "network", with_shelves_for(self.network, self.size.copies))
-        world = build(self.network, self.seed, self.size, self.scenario.truth)
+        size = self.size._replace(visits_a_week=self.size.visits_a_week * self.scenario.visits)
+        world = build(self.network, self.seed, size, self.scenario.truth)
+        draw = np.random.default_rng([self.seed, 4])
+        if self.scenario.bend:
+            world = self.scenario.bend(world, draw)
         if self.scenario.well_placed:
             world = world._replace(first_place=well_placed(world, shelf_rooms(self.network)))
         interests = self.scenario.interests(world, self.network) if self.scenario.interests else None
         days = range(self.weeks * DAYS_A_WEEK)
         object.__setattr__(self, "world", world)
-        object.__setattr__(self, "tape", visits.tape(world, self.seed, days, interests))
+        tape = visits.tape(world, self.seed, days, interests)
+        object.__setattr__(self, "tape", self.scenario.tape(world, tape, draw) if self.scenario.tape else tape)
+        object.__setattr__(self, "listed", listed_classes(world, self.scenario.wrong_class, self.seed))
         object.__setattr__(self, "places", seen_places(self.network))
 
     def measure(self, policy: Policy, warm_weeks: int = WARM_WEEKS) -> dict[str, float]:
         """Let a policy decide for the whole time, and return its metrics after the warm-up, by the year."""
         state = steps.begin(self.world, self.seed)
-        weeks = run(self.world, state, self.tape, policy, self.places, self.scenario.feed)
+        weeks = run(self.world, state, self.tape, policy, self.places, self.scenario.feed, listed=self.listed)
         return metrics(self, state, weeks[warm_weeks - 1], weeks[-1], (len(weeks) - warm_weeks) / YEAR_WEEKS)
 
 
@@ -126,18 +89,25 @@ def seen_places(network: Network) -> Places:
     special = np.array([c.special_group is not None for c in network.classes])
     through = np.array(IN_OUT_BY_TIER)[tiers]
     floor = np.floor(room * special * SPECIAL_SHELF).astype(np.int32)
-    trip = HANDLING + PER_KM_LOANS * np.array([network.km_to_hub(place.id) for place in network.places])
+    trip = ways(network, [place.id for place in network.places], LOANS_PER_KM).end
     return Places.of(
-        tiers, [place.population for place in network.places], classes=len(network.classes), room=room,
-        in_copies=through, out_copies=through, in_cost=trip, out_cost=trip, class_floor=floor,
-    )  # fmt: skip
+        tiers,
+        [place.population for place in network.places],
+        classes=len(network.classes),
+        room=room,
+        in_copies=through,
+        out_copies=through,
+        in_cost=trip,
+        out_cost=trip,
+        class_floor=floor,
+    )
 
 
 # --- Metrics ------------------------------------------------------------------------------------------------------------
 
 
-def metrics(lab: Laboratory, state: steps.State, begin: Week, end: Week, years: float) -> dict[str, float]:
-    """Return what was agreed to be looked at; counts by the year."""
+def metrics(lab: Laboratory, state: steps.CityState, begin: Week, end: Week, years: float) -> dict[str, float]:
+    """Return the agreed metrics; counts by the year."""
     counts = (end.counts - begin.counts) / years
     loans = (end.loans - begin.loans) / years
     people = lab.places.population
@@ -170,14 +140,14 @@ def gini(access: NDArray[np.float64], people: NDArray[np.float64]) -> float:
     return float(1 - (weight * (share + below)).sum() / share[-1])
 
 
-def stale_share(lab: Laboratory, state: steps.State) -> float:
+def stale_share(lab: Laboratory, state: steps.CityState) -> float:
     """Return the share of copies on shelves that nobody took for a year there."""
     rows = state.copies[state.copies["state"] == steps.SHELF]
     idle = lab.weeks * DAYS_A_WEEK - np.maximum(rows["shelved"], rows["lent"])
     return float((idle > STALE_WEEKS * DAYS_A_WEEK).mean())
 
 
-def floor_missing(lab: Laboratory, state: steps.State) -> float:
+def floor_missing(lab: Laboratory, state: steps.CityState) -> float:
     """Return how many copies the special groups' shelves lack at the end."""
     here = state.copies[np.isin(state.copies["state"], (steps.SHELF, steps.LOAN, steps.TRANSIT))]
     have = np.zeros(lab.places.class_floor.shape)
@@ -188,7 +158,7 @@ def floor_missing(lab: Laboratory, state: steps.State) -> float:
 # --- Stock that stands where it is wanted -----------------------------------------------------------------------------------
 
 
-def well_placed(world: World, room: Ints, loan_weeks: float = 2.5) -> Ints:
+def well_placed(world: DrawnCity, room: Ints, loan_weeks: float = 2.5) -> Ints:
     """Return places for the copies, best first by their true worth, within the shelves' room."""
     copies = np.bincount(world.title[world.born == 0], minlength=len(world.cls))
     worth, rows = world.interest.astype(np.float64), []
@@ -214,7 +184,7 @@ def _fill(order: NDArray[np.int64], copies: NDArray[np.int64], room: Ints, cls: 
             stand[t, p] += 1
             left[t] -= 1
             room[p, cls[t]] -= 1
-    for t in range(len(cls)):  # what found no place among the best stands wherever there is room
+    for t in range(len(cls)):  # copies without a place among the best stand wherever there is room
         for p in range(places):
             while left[t] > 0 and room[p, cls[t]] > 0:
                 stand[t, p] += 1
@@ -223,7 +193,7 @@ def _fill(order: NDArray[np.int64], copies: NDArray[np.int64], room: Ints, cls: 
     return stand
 
 
-def _stand(world: World, stand: NDArray[np.int64]) -> Ints:
+def _stand(world: DrawnCity, stand: NDArray[np.int64]) -> Ints:
     place = world.first_place.copy()
     title, where = np.nonzero(stand)
     slots = np.repeat(where, stand[title, where])
@@ -244,11 +214,15 @@ Make = Callable[[Laboratory, int], Policy]
 NIGHT_ROUNDS = 1
 
 
-def _rotation(picks: bool, desk: bool, oracle: bool = False) -> Make:
+def _rotation(picks: bool, desk: bool, oracle: bool = False, way: float = 1.0, promises: bool = True) -> Make:
+    """Rotation; without `promises` it keeps no special group's shelf and weighs every place alike, as rivals do."""
+
     def make(lab: Laboratory, moves: int) -> Policy:
-        settings = Settings(budget_moves=moves, desk_chance=0.5 if desk else 1.0, rounds=NIGHT_ROUNDS)
+        settings = PlanningSettings(budget_moves=moves, desk_chance=0.5 if desk else 1.0, rounds=NIGHT_ROUNDS)
+        if not promises:
+            settings = replace(settings, equity=0.0, floor_bonus=0.0)
         return policies.Rotation(
-            picks=picks, desk=desk, settings=settings, knows=lab.world.interest if oracle else None
+            picks=picks, desk=desk, settings=settings, knows=lab.world.interest if oracle else None, way=way
         )
 
     return make
@@ -261,9 +235,15 @@ POLICIES: Mapping[str, Make] = {
     "min_max": lambda lab, moves: policies.MinMax(moves_a_week=moves),
     "proportional": lambda lab, moves: policies.Proportional(moves_a_week=moves),
     "greedy": lambda lab, moves: policies.Greedy(moves_a_week=moves),
+    "greedy_desk": lambda lab, moves: policies.GreedyDesk(moves_a_week=moves),
+    "greedy_desk_way_2": lambda lab, moves: policies.GreedyDesk(moves_a_week=moves, way=2.0),
+    "greedy_desk_equity": lambda lab, moves: policies.GreedyDesk(moves_a_week=moves, equity=0.5),
+    "esr": lambda lab, moves: policies.ShortageDesk(moves_a_week=moves),
     "picks": _rotation(picks=True, desk=False),
     "placement": _rotation(picks=False, desk=True),
     "both": _rotation(picks=True, desk=True),
+    "both_way_2": _rotation(picks=True, desk=True, way=2.0),
+    "both_no_promises": _rotation(picks=True, desk=True, promises=False),
     "oracle": _rotation(picks=True, desk=True, oracle=True),
 }
 WITHOUT_BUDGET = ("none", "floating", "placement")  # nobody picks from shelves: the same at every budget

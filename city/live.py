@@ -1,6 +1,6 @@
 """The living city: visits, returns, desks and vans in one order of time, up to any instant.
 
-What enters it is small and is kept: the answers of placement and the orders. So its whole life can be told again.
+Its inputs are few and are kept: placement's answers and the orders. So its whole life can be replayed.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -11,36 +11,38 @@ import orjson
 from numpy.typing import NDArray
 
 from city import day as steps
-from city.carriers import Carriers, Memory
+from city.carriers import CarrierMemory, Carriers
 from city.facts import copy_id
 from city.history import City, visits_of
 from city.model import DAY_S
-from rotation import events as e
+from rotation.facts import events as e
 from rotation.network import Network
 
 NO_TIME = 2**62
 
 
-class Answer(NamedTuple):
-    """Where placement sends a returned copy, and by which transfer; `to` is None where it did not answer."""
+class PlacementAnswer(NamedTuple):
+    """The destination that placement gives a returned copy, and its transfer; `to` is None if it did not answer."""
 
     to: str | None
     transfer: str | None = None
 
 
-Ask = Callable[[str, str], Answer]  # copy, place
-HOME = Answer(None)  # the library system's own rule
+Ask = Callable[[str, str], PlacementAnswer]  # copy, place
+HOME = PlacementAnswer(None)  # the library system's own rule
 
 
-def home(copy: str, place: str) -> Answer:
+def home(copy: str, place: str) -> PlacementAnswer:
     """Answer as a library system without placement: every copy goes home."""
     return HOME
 
 
-class Live:
-    """A city that goes on from `now_s`. Everything before it has happened; `ask` decides where returned copies go."""
+class LiveCity:
+    """A city that lives on from `now_s`. Everything before has happened; `ask` decides where returned copies go."""
 
-    def __init__(self, network: Network, city: City, now_s: int, ask: Ask = home, memory: Memory | None = None) -> None:
+    def __init__(
+        self, network: Network, city: City, now_s: int, ask: Ask = home, memory: CarrierMemory | None = None
+    ) -> None:
         self.network, self.city, self.now_s, self.ask = network, city, now_s, ask
         self.carriers = Carriers(network, city, self._tell, self._tell_log, memory)
         self._row = {place.id: i for i, place in enumerate(network.places)}
@@ -87,7 +89,7 @@ class Live:
                 self._i += 1
 
     def _step(self, what: int) -> None:
-        """Let one thing of the day happen; a copy that comes back is asked for first."""
+        """Let one event of the day happen; for a returned copy placement is asked first."""
         state = self.city.state
         if what < 0 and self._is_asked(-1 - what):
             self._ask(-1 - what)
@@ -96,7 +98,7 @@ class Live:
         self._tell_log()
 
     def _is_asked(self, copy: int) -> bool:
-        """Placement is asked for what comes back whole and is waited for by nobody."""
+        """Placement is asked about undamaged returns for which nobody waits."""
         row = self.city.state.copies[copy]
         truth = self.city.world.land.truth[0]
         waited_for = self.city.state.titles[row["title"]]["queue"] >= 0
@@ -124,7 +126,7 @@ class Live:
         return orjson.dumps(event).decode()
 
     def _tell_log(self) -> None:
-        """Tell what the steps wrote; what is sent goes into a crate, and travels by its transfer."""
+        """Report the facts that the steps wrote; a sent copy goes into a crate, and travels by its transfer."""
         count = self.city.state.counts[steps.LOGGED]
         for row in self.city.state.log[:count].tolist():
             self._told.extend(

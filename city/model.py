@@ -1,7 +1,7 @@
-"""A city whose truth we know: titles, copies, shelves and what its readers look for, drawn from a network file and a seed.
+"""A city whose truth is known: titles, copies, shelves and readers' interests, drawn from a network file and a seed.
 
 Everything here is the truth that no library sees; the steps of a day (`city.day`) play it and tell only facts. There are no
-readers in it, only rates: how often somebody looks for a title at a place, and where such a book comes back.
+readers in it, only rates: how often a title is sought at a place, and where such a book is returned.
 """
 
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.network import Kind, Network, Place, Tier, distance_m
+from rotation.network import Network, Place, PlaceKind, Tier, distance_m
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float32]
@@ -20,17 +20,18 @@ Records = NDArray[np.void]
 START = date(2026, 3, 3)  # a Tuesday, so that 26 weeks of history end on the first of September, when schools begin
 DAY_S = 86_400
 DAYS = 1100  # three years: further days have no calendar, and nobody opens
-SPANS = 3  # opening spans a day that are told apart; a fourth would be ignored
+# Opening spans a day that are distinguished; a fourth would be ignored.
+SPANS = 3
 
 VISITS_A_HEAD = {  # visits a week for 1,000 residents, by what a place is: relative only, `Size` sets the sum
-    Kind.STAFFED: 1.0,
-    Kind.ROOM: 0.75,
-    Kind.MACHINE: 1.3,
-    Kind.MOBILE_STOP: 0.6,
-    Kind.SCHOOL: 6.0,
-    Kind.ENTERPRISE: 1.6,
-    Kind.WELFARE_HOME: 4.0,
-    Kind.STORE: 0.0,
+    PlaceKind.STAFFED: 1.0,
+    PlaceKind.ROOM: 0.75,
+    PlaceKind.MACHINE: 1.3,
+    PlaceKind.MOBILE_STOP: 0.6,
+    PlaceKind.SCHOOL: 6.0,
+    PlaceKind.ENTERPRISE: 1.6,
+    PlaceKind.WELFARE_HOME: 4.0,
+    PlaceKind.STORE: 0.0,
 }
 TIER_PULL = {
     Tier.CENTRAL: 6.0,
@@ -47,8 +48,8 @@ NEW_TITLES = 0.06  # share of the titles that come in the first year and a half
 NEW_TITLES_DAYS = 546
 
 
-class Size(NamedTuple):
-    """How large a city: titles, copies, and visits a week that look for a certain title."""
+class CitySize(NamedTuple):
+    """The size of a city: titles, copies, and visits a week for a certain title."""
 
     titles: int = 8_000
     copies: int = 60_000
@@ -56,16 +57,16 @@ class Size(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """How readers behave; all shares are of one."""
+    """How readers behave; all shares are from 0 to 1."""
 
     seen_floor: float = (
-        0.3  # what remains of the interest in a title when all who wanted it have seen it there; 1: no saturation
+        0.3  # remaining interest in a title when everyone interested has seen it there; 1: no saturation
     )
     seen_weeks: float = 40.0  # the rest fades by e in this
     novelty: float = 1.25  # interest in a title that is new at the place, for its first eight weeks
-    forgotten_weeks: float = 26.0  # a title that was away so long is new again
+    forgotten_weeks: float = 26.0  # a title absent for so long is new again
     hold_chance: float = 0.014  # a reader who does not find the title places a hold
-    browse_chance: float = 0.45  # or takes another of the class
+    browse_chance: float = 0.45  # or takes another title of the class
     unfetched: float = 0.06  # holds that nobody fetches
     damaged: float = 0.0012  # returns that go to repair
     withdrawn: float = 0.0003  # and that are worn out
@@ -78,7 +79,7 @@ TRUTH = np.dtype([(name, "f8") for name in Truth._fields] + [("weekday", "i4")])
 
 
 class Land(NamedTuple):
-    """What the compiled steps need to know of the city, in few arrays of records: P places, D days."""
+    """The compiled steps' knowledge of the city, in few arrays of records: P places, D days."""
 
     lanes: Records  # P x P: km of a copy's way through the hubs; near: the places by distance from the row's, nearest first
     days: Records  # P x D: whether it opens, and whether vans come
@@ -89,7 +90,7 @@ class Land(NamedTuple):
     truth: Records  # 1: how readers behave, and the weekday of day 0
 
 
-class World(NamedTuple):
+class DrawnCity(NamedTuple):
     """The drawn city, all arrays: T titles, K classes, P places, C copies, D days."""
 
     cls: Ints  # T: class
@@ -97,8 +98,8 @@ class World(NamedTuple):
     first_place: Ints  # C: where it is added
     born: Ints  # C: day on which it is added
     title_born: Ints  # T
-    interest: Floats  # T x P: visits a week that look for the title there while it is new
-    back: NDArray[np.float64]  # P x P: cumulative chance of the place where a loan made there comes back elsewhere
+    interest: Floats  # T x P: visits a week for the title there while it is new
+    back: NDArray[np.float64]  # P x P: cumulative chance of where a loan made there is returned elsewhere
     weekday: int  # of day 0
     land: Land
 
@@ -109,8 +110,13 @@ class World(NamedTuple):
 
 
 def build(
-    network: Network, seed: int, size: Size = Size(), truth: Truth = Truth(), start: date = START, days: int = DAYS
-) -> World:
+    network: Network,
+    seed: int,
+    size: CitySize = CitySize(),
+    truth: Truth = Truth(),
+    start: date = START,
+    days: int = DAYS,
+) -> DrawnCity:
     """Draw the city of `network`: the same seed, the same city.
 
     Raises
@@ -131,7 +137,7 @@ def build(
     first_place = _as_found(draw, cls[title], shelf_rooms(network))
     back = _convenient(places, draw)
     land = _land(network, cls, truth, start, days)
-    return World(cls, title, first_place, title_born[title], title_born, interest, back, start.weekday(), land)
+    return DrawnCity(cls, title, first_place, title_born[title], title_born, interest, back, start.weekday(), land)
 
 
 def _land(network: Network, cls: Ints, truth: Truth, start: date, days: int) -> Land:
@@ -156,7 +162,7 @@ def _class_shares(network: Network) -> NDArray[np.float64]:
 
 
 def tastes(network: Network, draw: np.random.Generator) -> NDArray[np.float64]:
-    """Return K x P: how much each place's readers want of each class, from who lives there and how bustling it is."""
+    """Return K x P: demand of each place's readers for each class, by its residents and how busy it is."""
     places, classes = network.places, network.classes
     bustle = np.array([p.population * VISITS_A_HEAD[p.kind] * TIER_PULL[p.tier] for p in places])
     taste = (
@@ -180,7 +186,7 @@ def _interest(
 
 
 def _copies(draw: np.random.Generator, popularity: NDArray[np.float64], cls: Ints, copies: NDArray[np.int64]) -> Ints:
-    """Every title has one copy; the rest of a class's `copies` were bought by popularity, less than in proportion."""
+    """Every title has one copy; the rest of a class's `copies` were bought by popularity, less than proportionally."""
     number = np.ones(len(cls), np.int64)
     for k, of_class in enumerate(copies):
         titles = np.flatnonzero(cls == k)
@@ -191,7 +197,7 @@ def _copies(draw: np.random.Generator, popularity: NDArray[np.float64], cls: Int
 
 
 def _as_found(draw: np.random.Generator, cls: Ints, room: Ints) -> Ints:
-    """Stand the copies where there is room for their class, whoever wants them: chance and habit, not demand."""
+    """Stand the copies where there is room for their class, regardless of demand: chance and habit."""
     filled = room * draw.lognormal(0.0, 0.25, room.shape)
     place = np.empty(len(cls), np.int32)
     for k in range(room.shape[1]):
@@ -223,7 +229,7 @@ def lanes_km(network: Network) -> Floats:
 
 
 def _convenient(places: tuple[Place, ...], draw: np.random.Generator) -> NDArray[np.float64]:
-    """Cumulative chances: near places, and those where people come by anyway (metro machines more than village rooms)."""
+    """Cumulative chances: near places, and busy ones (metro machines more than village rooms)."""
     bustle = np.array([VISITS_A_HEAD[p.kind] * TIER_PULL[p.tier] * p.population for p in places]) ** 0.7
     chance = np.exp(-_direct_km(places) / NEAR_KM) * bustle * draw.lognormal(0.0, 0.5, len(places)) + 1e-12
     np.fill_diagonal(chance, chance.diagonal() * 0.2)

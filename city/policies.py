@@ -1,18 +1,22 @@
-"""Who decides in the twin city: what libraries do today, and rotation's own night and desk, called and not copied."""
+"""The policies of the twin city: common practice of libraries, and rotation's own night and desk, called and not copied."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammainc
 
 from city.arrays_driver import DAYS_A_WEEK, NO_MOVES, Moves
 from city.model import Ints, Records
-from rotation import demand
-from rotation.placement import Placer
+from rotation.rebalancing import demand
 from rotation.rebalancing import plan as planning
-from rotation.rebalancing.snapshot import Exposure, Settings, Snapshot, State
+from rotation.rebalancing.outcome import Prices
+from rotation.rebalancing.placement import Placer
+from rotation.rebalancing.snapshot import Exposure, PlanningSettings, Snapshot, StockState
+from rotation.rebalancing.world import tables
 
-COOL_DOWN_WEEKS = 12.0  # as the planner's: every policy leaves a moved copy alone so long
+# As the planner's: every policy leaves a moved copy alone for this time.
+COOL_DOWN_WEEKS = 12.0
 
 
 @dataclass
@@ -50,20 +54,20 @@ class Rota(Nobody):
 
 @dataclass
 class Proportional(Nobody):
-    """Stock in proportion to loans: from places that have more than their share to those that have less."""
+    """Stock in proportion to loans: from places with more than their share to those with less."""
 
     moves_a_week: int = 300
 
     def night(self, seen: Snapshot, week: int) -> Moves:
-        """Even out the shares, any copies of the surplus."""
-        have = np.bincount(seen.copies.place[seen.copies.state != State.ABSENT], minlength=len(seen.places))
+        """Even out the shares, with any copies of the surplus."""
+        have = np.bincount(seen.copies.place[seen.copies.state != StockState.ABSENT], minlength=len(seen.places))
         loans = np.bincount(seen.exposure.place, seen.exposure.loans, len(seen.places)) + 1.0
         return _even_out(seen, have - loans / loans.sum() * have.sum(), self.moves_a_week, week)
 
 
 @dataclass
 class MinMax(Nobody):
-    """Floating with thresholds, as the systems of today have: from shelves above a maximum to those below a minimum."""
+    """Floating with thresholds, as in today's systems: from shelves above a maximum to those below a minimum."""
 
     floating: bool = True
     moves_a_week: int = 300
@@ -71,7 +75,7 @@ class MinMax(Nobody):
     high: float = 0.92
 
     def night(self, seen: Snapshot, week: int) -> Moves:
-        """Move what is over the maximum of its shelf to shelves of the class below their minimum."""
+        """Move copies over their shelf's maximum to shelves of the class below their minimum."""
         cls, draw = seen.titles.cls[seen.copies.title], np.random.default_rng(week)
         have = _levels(seen)
         over = np.maximum(have - self.high * seen.places.room, 0).astype(int)
@@ -92,23 +96,96 @@ class MinMax(Nobody):
 
 @dataclass
 class Greedy(Nobody):
-    """Best move first by what one more copy is worth there less what it is worth here; one move a title and week."""
+    """Best move first by another copy's worth there less its worth here and `way` times its way; one move a title and week."""
 
     moves_a_week: int = 300
-    settings: Settings = field(default_factory=Settings)
+    settings: PlanningSettings = field(default_factory=PlanningSettings)
+    way: float = 0.0
 
     def night(self, seen: Snapshot, week: int) -> Moves:
-        """Take each title's best move, and of those the best that have room."""
+        """Take each title's best move, and of those the best that fit."""
         more, less = marginal(seen, demand.rates(seen, self.settings), self.settings)
         copies = np.flatnonzero(_movable(seen))
-        title = seen.copies.title[copies]
+        title, origin = seen.copies.title[copies], seen.copies.place[copies]
         more = np.where((seen.places.room > _levels(seen)).T[seen.titles.cls], more, -1.0)
         to = more.argmax(1)[title]
-        gain = more[title, to] - less[title, seen.copies.place[copies]]
+        gain = more[title, to] - less[title, origin] - self.way * _ways(seen)[origin, to]
         order = np.argsort(-gain, kind="stable")[: int((gain > 0).sum())]
         _, first = np.unique(title[order], return_index=True)
         chosen = order[np.sort(first)]
         return _with_room(seen, copies[chosen].astype(np.int32), to[chosen].astype(np.int32), self.moves_a_week)
+
+
+@dataclass
+class GreedyDesk(Nobody):
+    """The strongest rival: our demand and our worth of a copy, each return and pick greedily, without any price of a place."""
+
+    moves_a_week: int = 300
+    way: float = 1.0  # weight of the way
+    equity: float = 0.0  # of weights over access per head
+
+    def night(self, seen: Snapshot, week: int) -> Moves:
+        """Pick greedily, and let the desk know."""
+        self._week, chosen = week, PlanningSettings(equity=self.equity)
+        moves = Greedy(moves_a_week=self.moves_a_week, settings=chosen, way=self.way).night(seen, week)
+        self._placer = Placer(_with_way(seen, self.way), demand.rates(seen, chosen), _free(seen), chosen)
+        for copy, to in zip(moves.copies.tolist(), moves.to.tolist(), strict=True):
+            self._placer.moved(int(seen.copies.title[copy]), int(seen.copies.place[copy]), to)
+        return moves
+
+    def place(self, returned: Records) -> Ints | None:
+        """Ask the desk for each copy in turn."""
+        came_from = _moved_lately(returned, self._week, PlanningSettings().ping_pong_weeks)
+        answers = self._placer.places(returned["title"], returned["back"], returned["home"], came_from)
+        return answers.astype(np.int32)
+
+    def lent(self, titles: Ints, places: NDArray[np.int64]) -> None:
+        """Tell the desk where shelves have room again."""
+        self._placer.lent(titles, places)
+
+
+@dataclass
+class ShortageDesk(Nobody):
+    """Expected shortage reduction (ESR), after van der Heide and Roodbergen, EJOR 228 (2013), from its description.
+
+    A returned copy goes where it reduces the expected shortage most, less the way: demand over the horizon is Poisson, and a
+    copy beyond k saves a shortage with the chance that more than k are asked for. With greedy picks, for equal staff.
+    """
+
+    moves_a_week: int = 300
+    settings: PlanningSettings = field(default_factory=PlanningSettings)
+
+    def night(self, seen: Snapshot, week: int) -> Moves:
+        """Pick greedily, and remember demand and stock."""
+        self._week, self._cls, self._room = week, seen.titles.cls, seen.places.room
+        self._demand = expected(seen, demand.rates(seen, self.settings), self.settings) * self.settings.horizon_weeks
+        self._have, self._levels, self._way = _stock(seen), _levels(seen), _ways(seen)
+        moves = Greedy(moves_a_week=self.moves_a_week, settings=self.settings, way=1.0).night(seen, week)
+        for copy, to in zip(moves.copies.tolist(), moves.to.tolist(), strict=True):
+            self._count(int(seen.copies.title[copy]), int(seen.copies.place[copy]), to)
+        return moves
+
+    def _count(self, title: int, origin: int, to: int) -> None:
+        for place, change in ((origin, -1), (to, 1)):
+            self._have[title, place] += change
+            self._levels[place, self._cls[title]] += change
+
+    def place(self, returned: Records) -> Ints | None:
+        """Answer for each copy in turn."""
+        came_from = _moved_lately(returned, self._week, self.settings.ping_pong_weeks)
+        answers = np.empty(len(returned), np.int32)
+        columns = (returned[name].tolist() for name in ("title", "back", "home"))
+        for i, (title, at, home, came) in enumerate(zip(*columns, came_from.tolist(), strict=True)):
+            have = self._have[title] - (np.arange(len(self._room)) == home)
+            saved = gammainc(np.maximum(have, 0) + 1, self._demand[title]) - self._way[at]
+            full = self._levels[:, self._cls[title]] >= self._room[:, self._cls[title]]
+            full[home] = False
+            saved[full] = -np.inf
+            if came >= 0 and came != at:
+                saved[came] = -np.inf
+            answers[i] = saved.argmax()
+            self._count(title, home, int(answers[i]))
+        return answers
 
 
 @dataclass
@@ -117,14 +194,16 @@ class Rotation(Nobody):
 
     picks: bool = True
     desk: bool = True
-    settings: Settings = field(default_factory=Settings)
-    knows: NDArray[np.float32] | None = None  # T x P: an oracle's rates, in place of what was seen
+    settings: PlanningSettings = field(default_factory=PlanningSettings)
+    knows: NDArray[np.float32] | None = None  # T x P: an oracle's rates, instead of observations
+    way: float = 1.0  # weight of the way: a city's `loans_per_km` as a multiple of the default
 
     def night(self, seen: Snapshot, week: int) -> Moves:
         """Plan, and remember prices and rates for the desk."""
         self._week = week
         if self.knows is not None:
             seen = replace(seen, exposure=_told(self.knows))
+        seen = _with_way(seen, self.way)
         tonight = planning.plan(seen, self.settings, seed=week)
         if self.desk:
             self._placer = Placer(seen, tonight.rates, tonight.prices, self.settings)
@@ -138,8 +217,7 @@ class Rotation(Nobody):
         """Ask the desk for each copy in turn."""
         if not self.desk:
             return None
-        recently = self._week * DAYS_A_WEEK - returned["moved"] < self.settings.ping_pong_weeks * DAYS_A_WEEK
-        came_from = np.where(recently, returned["came_from"], -1)
+        came_from = _moved_lately(returned, self._week, self.settings.ping_pong_weeks)
         answers = self._placer.places(returned["title"], returned["back"], returned["home"], came_from)
         return answers.astype(np.int32)
 
@@ -149,7 +227,8 @@ class Rotation(Nobody):
             self._placer.lent(titles, places)
 
 
-ORACLE_WEEKS = 500.0  # of shelf: so much evidence that nothing is left to guess
+# Of shelf: so much evidence that nothing is uncertain.
+ORACLE_WEEKS = 500.0
 
 
 def _told(rates: NDArray[np.float32]) -> Exposure:
@@ -157,23 +236,64 @@ def _told(rates: NDArray[np.float32]) -> Exposure:
     return Exposure.of(title, place, rates[title, place] * ORACLE_WEEKS, ORACLE_WEEKS)
 
 
-# --- What the others share --------------------------------------------------------------------------------------------------
+# --- Shared by the others --------------------------------------------------------------------------------------------------
 
 
 def _movable(seen: Snapshot) -> NDArray[np.bool_]:
     copies = seen.copies
-    return np.asarray((copies.state == State.ON_SHELF) & ~copies.fixed & (copies.moved_weeks > COOL_DOWN_WEEKS))
+    return np.asarray((copies.state == StockState.ON_SHELF) & ~copies.fixed & (copies.moved_weeks > COOL_DOWN_WEEKS))
+
+
+def _moved_lately(returned: Records, week: int, within_weeks: float) -> NDArray[np.int64]:
+    """Return whence rotation moved copies so lately that they must not go back; -1 for the others."""
+    recently = week * DAYS_A_WEEK - returned["moved"] < within_weeks * DAYS_A_WEEK
+    return np.where(recently, returned["came_from"], -1)
+
+
+def _with_way(seen: Snapshot, times: float) -> Snapshot:
+    """Return the snapshot with `times` the price of the way, handling included."""
+    if times == 1.0 or seen.lane_cost is None:
+        return seen
+    ends = {name: (getattr(seen.places, name) * times).astype(np.float32) for name in ("in_cost", "out_cost")}
+    return replace(seen, places=replace(seen.places, **ends), lane_cost=seen.lane_cost * np.float32(times))
+
+
+def _ways(seen: Snapshot) -> NDArray[np.float64]:
+    """Return P x P: the price of a copy's way in loans, 0 where it stays."""
+    trunk = 0.0 if seen.lane_cost is None else seen.lane_cost
+    way = seen.places.out_cost[:, None].astype(np.float64) + seen.places.in_cost + trunk
+    np.fill_diagonal(way, 0.0)
+    return np.asarray(way)
+
+
+def _free(seen: Snapshot) -> Prices:
+    """Return prices of a world where nothing is scarce."""
+    places, shelf = np.zeros(len(seen.places), np.float32), np.zeros((len(seen.places), seen.classes), np.float32)
+    titles = np.zeros(len(seen.titles), np.float32)
+    return Prices(0.0, shelf, places, places, places, shelf, titles, places + 1)
+
+
+def expected(seen: Snapshot, rates: demand.Rates, settings: PlanningSettings) -> NDArray[np.float64]:
+    """Return T x P: loans a week with a copy always there, as the planner believes them."""
+    world = tables(seen, rates, settings).world
+    factor = np.full((len(seen.titles), len(seen.places)), world.novelty)
+    factor[np.repeat(np.arange(len(factor)), np.diff(world.ptr)), world.place] = world.mult
+    return np.asarray(factor * rates.of_title[:, None] * rates.of_class[seen.titles.cls])
+
+
+def _stock(seen: Snapshot) -> NDArray[np.int64]:
+    """Return T x P: copies that count there."""
+    have = np.zeros((len(seen.titles), len(seen.places)), np.int64)
+    there = seen.copies.state != StockState.ABSENT
+    np.add.at(have, (seen.copies.title[there], seen.copies.place[there]), 1)
+    return have
 
 
 def marginal(
-    seen: Snapshot, rates: demand.Rates, settings: Settings
+    seen: Snapshot, rates: demand.Rates, settings: PlanningSettings
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return T x P: expected loans that one more copy brings there, and that one copy less costs."""
-    cls = seen.titles.cls
-    rate = rates.of_title[:, None] * rates.of_class[cls]
-    have = np.zeros(rate.shape, np.int64)
-    there = seen.copies.state != State.ABSENT
-    np.add.at(have, (seen.copies.title[there], seen.copies.place[there]), 1)
+    """Return T x P: expected loans gained by another copy there, and lost by removing a copy."""
+    rate, have = expected(seen, rates, settings), _stock(seen)
     load, blocked = rate * settings.loan_weeks, np.ones_like(rate)
     lost = {-1: blocked.copy(), 0: blocked.copy(), 1: blocked.copy()}
     for k in range(1, int(have.max()) + 2):
@@ -228,7 +348,7 @@ def _even_out(seen: Snapshot, surplus: NDArray[np.float64], most: int, week: int
 def _levels(seen: Snapshot) -> NDArray[np.int64]:
     """Return P x K: copies that count on each shelf."""
     have = np.zeros((len(seen.places), seen.classes), np.int64)
-    there = seen.copies.state != State.ABSENT
+    there = seen.copies.state != StockState.ABSENT
     np.add.at(have, (seen.copies.place[there], seen.titles.cls[seen.copies.title[there]]), 1)
     return have
 

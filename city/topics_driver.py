@@ -1,7 +1,7 @@
-"""The city on the topics: its facts go out as a library system's would, and it does what transfer.orders say.
+"""The city on the topics: it sends facts as a library system would, and carries out transfer.orders.
 
 Two phases: `send_history` tells the past at once, `run_live` goes on from there by the network's clock. All that happens
-follows from the seed and from what was answered and ordered; both are kept, so a restart tells the same facts again.
+follows from the seed, the answers and the orders; both are kept, so a restart sends the same facts again.
 """
 
 import math
@@ -15,18 +15,19 @@ from sqlalchemy import Engine
 
 from city import checkpoint, history
 from city import day as steps
-from city.carriers import Memory
+from city.carriers import CarrierMemory
 from city.facts import batches, lanes
-from city.live import Answer, Ask, Live, home
-from city.model import DAY_S, START, Size, build, midnight
+from city.live import Ask, LiveCity, PlacementAnswer, home
+from city.model import DAY_S, START, CitySize, build, midnight
 from city.wires import Orders, Sender, ordering, producing
+from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
 from rotation.store.clock import clock_held, read_clock
-from streams.topics import CIRCULATION_EVENTS
 
 DEFAULT_WEEKS = 26
 
-Progress = Callable[[int, int], None]  # days told, days in all
+# Days sent, days in all.
+Progress = Callable[[int, int], None]
 
 
 def history_end(network: Network, weeks: int = DEFAULT_WEEKS, start: date = START) -> datetime:
@@ -40,15 +41,15 @@ def send_history(
     kafka: Mapping[str, Any],
     *,
     weeks: int = DEFAULT_WEEKS,
-    size: Size | None = None,
+    size: CitySize | None = None,
     start: date = START,
     engine: Engine | None = None,
     progress: Progress = lambda done, of: None,
 ) -> int:
-    """Send the first `weeks` through Kafka; return how many events. Sent again, they carry the same ids.
+    """Send the first `weeks` through Kafka; return the number of events. Sent again, they carry the same ids.
 
-    `kafka` are kafka-python's connection arguments. With an `engine`, what the living city begins from is kept there. A copy's
-    facts go to one partition: a worker reads weeks of one before it reads another, and would count late what came later.
+    `kafka` are kafka-python's connection arguments. With an `engine`, the living city's starting state is kept there. A copy's
+    facts go to one partition: a worker reads weeks of a partition before the next, and would else count some as late.
 
     Raises
     ------
@@ -68,13 +69,13 @@ def send_history(
     return city.teller.serial
 
 
-def begun(network: Network, city: history.City, weeks: int, ask: Ask) -> Live:
+def begun(network: Network, city: history.City, weeks: int, ask: Ask) -> LiveCity:
     """Return the city at the end of its history, about to live."""
-    return Live(network, city, weeks * history.DAYS_A_WEEK * DAY_S, ask)
+    return LiveCity(network, city, weeks * history.DAYS_A_WEEK * DAY_S, ask)
 
 
-def kept(live: Live, entries: int) -> dict[str, Any]:
-    """Return all of a living city as JSON; `entries` of its journal are in it."""
+def kept(live: LiveCity, entries: int) -> dict[str, Any]:
+    """Return the whole living city as JSON; it includes `entries` of its journal."""
     city = live.city
     return {
         "seed": city.seed,
@@ -88,10 +89,14 @@ def kept(live: Live, entries: int) -> dict[str, Any]:
 
 # --- Live ---------------------------------------------------------------------------------------------------------------------
 
-ROUND_S = 0.1  # facts are told this often
-CHECKPOINT_S = 60.0  # a restart replays at most so much; a checkpoint takes a third of a second
-CLOCK_S = 0.2  # how often the clock is read again: who holds it allows for less than HELD_AHEAD_S of going on
-BEHIND_S = 1.0  # wall seconds: events that come later than that would come days late on a slow machine
+# Interval of sending facts.
+ROUND_S = 0.1
+# A restart replays at most this long; a checkpoint takes a third of a second.
+CHECKPOINT_S = 60.0
+# Interval of reading the clock: whoever stops it allows for less than HELD_AHEAD_S of drift.
+CLOCK_S = 0.2
+# Wall seconds: events later than this would come days late on a slow machine.
+BEHIND_S = 1.0
 STEP_S = 600  # simulated seconds at a time when catching up, so that a stop is heard
 
 
@@ -104,7 +109,7 @@ def run_live(
     stop: Event,
     *,
     weeks: int = DEFAULT_WEEKS,
-    size: Size | None = None,
+    size: CitySize | None = None,
     start: date = START,
 ) -> None:
     """Live by the network's clock until `stop` is set: from the last checkpoint, or from the end of the history.
@@ -122,15 +127,15 @@ def run_live(
 
 
 class Runner:
-    """One living city with its topics and what it keeps."""
+    """A living city with its topics and its saved state."""
 
     def __init__(self, network: Network, engine: Engine, ask: Ask, sender: Sender, orders: Orders) -> None:
         self.network, self.engine, self.sender, self.orders = network, engine, sender, orders
-        self._ask, self._answers, self._replayed = ask, dict[str, Answer](), dict[str, Answer]()
+        self._ask, self._answers, self._replayed = ask, dict[str, PlacementAnswer](), dict[str, PlacementAnswer]()
         self._entries, self._kept_at, self._clock_at = 0, time.monotonic(), 0.0
 
-    def resume(self, seed: int, weeks: int, size: Size | None, start: date) -> None:
-        """Go on from what was kept, telling again what was told since; or begin after the history."""
+    def resume(self, seed: int, weeks: int, size: CitySize | None, start: date) -> None:
+        """Continue from the saved state, sending again the facts since; or begin after the history."""
         found = checkpoint.load(self.engine)
         if found is None:
             city = history.found(self.network, seed, size, start)
@@ -143,36 +148,36 @@ class Runner:
         for entry in found.journal:
             self._replay(entry)
 
-    def _restore(self, was: Mapping[str, Any], seed: int, size: Size | None, start: date) -> None:
+    def _restore(self, was: Mapping[str, Any], seed: int, size: CitySize | None, start: date) -> None:
         if was["seed"] != seed:
             raise ValueError(
                 f"the city was begun with seed {was['seed']}, not {seed}; empty the data folder to begin another"
             )
-        world = build(self.network, seed, size or Size(), start=start)
-        state, memory = checkpoint.unpacked(was["state"]), Memory.read(was["memory"])
+        world = build(self.network, seed, size or CitySize(), start=start)
+        state, memory = checkpoint.unpacked(was["state"]), CarrierMemory.read(was["memory"])
         city = history.with_state(self.network, world, state, seed, start, was["serial"])
-        self.live = Live(self.network, city, was["now_s"], self._answer, memory)
+        self.live = LiveCity(self.network, city, was["now_s"], self._answer, memory)
         self._entries = was["entries"]
 
     def _replay(self, entry: Mapping[str, Any]) -> None:
         self._tell(self.live.advance(entry["from"]))
-        self._replayed = {copy: Answer(*answer) for copy, answer in entry["answers"].items()}
+        self._replayed = {copy: PlacementAnswer(*answer) for copy, answer in entry["answers"].items()}
         self.live.take(entry["orders"])
         self._tell(self.live.advance(entry["until"]))
         self._entries, self._replayed = entry["number"], {}
 
     def keep(self) -> None:
-        """Keep all of it, after everything told has arrived."""
+        """Save everything, after all sent facts have arrived."""
         self.sender.flush()
         checkpoint.save(self.engine, kept(self.live, self._entries))
         self._kept_at = time.monotonic()
 
     def round(self, stop: Event) -> None:
-        """Let the city catch up with the clock, and tell what happened; a simulated clock waits for a city far behind it."""
+        """Let the city catch up with the clock, and send the facts; a simulated clock waits for a city far behind it."""
         until = self._now_s()
         left_s = BEHIND_S - (until - self.live.now_s) / max(self._clock.speed, 1.0)
         if left_s > 0.0:
-            self._catch_up(until, stop, left_s)  # not longer: answers may be slow, and the next round holds the clock
+            self._catch_up(until, stop, left_s)  # not longer: answers may be slow, and the next round stops the clock
         else:
             with clock_held(self.engine):
                 self._catch_up(until, stop)
@@ -209,13 +214,13 @@ class Runner:
         for message in batches(events):
             self.sender.send(CIRCULATION_EVENTS.name, message)
 
-    def _answer(self, copy: str, place: str) -> Answer:
+    def _answer(self, copy: str, place: str) -> PlacementAnswer:
         answer = self._replayed.get(copy) or self._ask(copy, place)
         self._answers[copy] = answer
         return answer
 
     def _now_s(self) -> int:
-        """Return what the city's clock shows by the network's; between readings the network's runs on."""
+        """Return the city's time by the network's clock, which runs on between readings."""
         if time.monotonic() - self._clock_at > CLOCK_S:
             with self.engine.connect() as connection:
                 self._clock = read_clock(connection)
@@ -225,7 +230,7 @@ class Runner:
 
 def warm(network: Network) -> None:
     """Compile the steps of a day, which numba keeps beside them: 15 s once on a new machine, a second after."""
-    city = history.found(network, 1, Size(titles=50, copies=200, visits_a_week=700))
+    city = history.found(network, 1, CitySize(titles=50, copies=200, visits_a_week=700))
     for _ in history.days(city, 1):
         pass
     steps.compile_all(city.world.land, city.state)

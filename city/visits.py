@@ -1,4 +1,4 @@
-"""The tape: who looks for which title where, drawn before anything is decided, so that every policy meets the same readers.
+"""The tape: who looks for which title where, drawn before any decision, so that every policy meets the same readers.
 
 Each day is drawn from the seed and its own number, so a tape can be begun anywhere and has no end.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from city.model import BACK_WHERE_LENT, DAY_S, Ints, Records, World
+from city.model import BACK_WHERE_LENT, DAY_S, DrawnCity, Ints, Records
 
 WEEKDAY_BUSTLE = np.array([0.85, 0.9, 0.95, 0.95, 1.05, 1.35, 1.3])  # Monday first: readers come at weekends
 YEAR_SWING = 0.12  # holidays in winter and summer bring more, around the mean
@@ -17,7 +17,8 @@ LOAN_DAYS_SHAPE, LOAN_DAYS_SCALE = 2.3, 7.2  # gamma: a mean of two and a half w
 LOAN_DAYS_LEAST, LOAN_DAYS_MOST = 2, 56
 NEW_TITLE_FADES_DAYS = 150.0  # interest in a new book falls by e in this, down to NEW_TITLE_FLOOR
 NEW_TITLE_FLOOR = 0.35
-BUSY_HOURS = 3  # opening hours are seldom filled evenly: the mean of so many draws
+# Opening hours are seldom filled evenly: the mean of this many draws.
+BUSY_HOURS = 3
 
 
 VISIT = np.dtype(
@@ -39,27 +40,29 @@ CHANCES = ("take", "hold", "browse", "which", "worn", "back_when")
 
 
 class Interest(NamedTuple):
-    """What is looked for from a day on: cumulative visits a week over places and titles (place-major)."""
+    """Readers' interests from a day on: cumulative visits a week over places and titles (place-major)."""
 
     from_day: int
     cumulative: NDArray[np.float64]  # P*T
     by_place: NDArray[np.float64]  # P: visits a week
 
 
-def interest(world: World, from_day: int = 0, factor: NDArray[np.float32] | None = None) -> Interest:
+def interest(world: DrawnCity, from_day: int = 0, factor: NDArray[np.float32] | None = None) -> Interest:
     """Prepare the world's interest, times `factor` (T x P) if given, for drawing."""
     rates = world.interest if factor is None else world.interest * factor
     by_place = rates.sum(0, dtype=np.float64)
     return Interest(from_day, np.cumsum(rates.T.ravel(), dtype=np.float64), by_place)
 
 
-def tape(world: World, seed: int, days: Iterable[int], interests: tuple[Interest, ...] | None = None) -> list[Records]:
+def tape(
+    world: DrawnCity, seed: int, days: Iterable[int], interests: tuple[Interest, ...] | None = None
+) -> list[Records]:
     """Draw the visits of `days`, each in order of time; `interests` in order of their first day."""
     phases = interests or (interest(world),)
     return [of_day(world, seed, day, [p for p in phases if p.from_day <= day][-1]) for day in days]
 
 
-def of_day(world: World, seed: int, day: int, wanted: Interest) -> Records:
+def of_day(world: DrawnCity, seed: int, day: int, wanted: Interest) -> Records:
     """Draw one day's visits."""
     draw = np.random.default_rng([seed, 2, day])
     number = draw.poisson(wanted.by_place * _bustle(world, day))
@@ -76,7 +79,7 @@ def of_day(world: World, seed: int, day: int, wanted: Interest) -> Records:
     return visits[np.argsort(visits["at_s"], kind="stable")]
 
 
-def _bustle(world: World, day: int) -> NDArray[np.float64]:
+def _bustle(world: DrawnCity, day: int) -> NDArray[np.float64]:
     """Return each place's share of a week that falls on the day: none where it is closed."""
     weekday = (world.weekday + day) % 7
     usual = (world.land.hours["end_s"][:, :, 0] > 0) * WEEKDAY_BUSTLE
@@ -85,7 +88,7 @@ def _bustle(world: World, day: int) -> NDArray[np.float64]:
     return np.asarray(world.land.days["opens"][:, day] * usual[:, weekday] / week * season)
 
 
-def _titles(world: World, draw: np.random.Generator, wanted: Interest, place: NDArray[np.int64]) -> Ints:
+def _titles(world: DrawnCity, draw: np.random.Generator, wanted: Interest, place: NDArray[np.int64]) -> Ints:
     titles = len(world.cls)
     ends = np.cumsum(wanted.by_place)
     point = (ends - wanted.by_place)[place] + draw.random(len(place)) * wanted.by_place[place]
@@ -93,21 +96,21 @@ def _titles(world: World, draw: np.random.Generator, wanted: Interest, place: ND
     return np.asarray(np.clip(found, 0, titles - 1), dtype=np.int32)
 
 
-def _back(world: World, draw: np.random.Generator, place: NDArray[np.int64]) -> Ints:
+def _back(world: DrawnCity, draw: np.random.Generator, place: NDArray[np.int64]) -> Ints:
     elsewhere = draw.random(len(place)) > BACK_WHERE_LENT
     point = draw.random(len(place))
     found = (world.back[place] < point[:, None]).sum(1)
     return np.asarray(np.where(elsewhere, np.minimum(found, len(world.back) - 1), place), dtype=np.int32)
 
 
-def _still_wanted(world: World, title: Ints, day: int, chance: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _still_wanted(world: DrawnCity, title: Ints, day: int, chance: NDArray[np.float64]) -> NDArray[np.bool_]:
     """A title is not looked for before it is there; new ones fade."""
     age = day - world.title_born[title]
     fading = NEW_TITLE_FLOOR + (1 - NEW_TITLE_FLOOR) * np.exp(-age / NEW_TITLE_FADES_DAYS)
     return np.asarray((age >= 0) & ((world.title_born[title] == 0) | (chance < fading)))
 
 
-def moments(world: World, place: NDArray[np.int64], day: int, share: NDArray[np.float64]) -> NDArray[np.int64]:
+def moments(world: DrawnCity, place: NDArray[np.int64], day: int, share: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the second of the day at which `share` of the place's opening hours has passed."""
     weekday = (world.weekday + day) % 7
     hours = world.land.hours[place, weekday]

@@ -1,4 +1,4 @@
-"""What the city hangs on: Kafka for what it tells and is ordered, HTTP for the question where a returned copy goes."""
+"""The city's connections: Kafka for facts and orders, HTTP for the question where a returned copy goes."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,9 +10,10 @@ import orjson
 import structlog
 from kafka import KafkaConsumer, KafkaProducer
 
-from city.live import HOME, Answer, Ask
+from city.live import HOME, Ask, PlacementAnswer
 from config.kafka import partitions
-from streams.topics import TRANSFER_ORDERS
+from rotation.kafka.clients import COMMITTED
+from rotation.kafka.topics import TRANSFER_ORDERS
 
 log = structlog.get_logger()
 
@@ -21,8 +22,10 @@ LINGER_MS = 20
 FLUSH_S = 60.0
 GROUP = "city"
 COMMIT_MS = 5000  # orders read again after a restart do nothing
-ASK_S = 1.0  # placement answers within 50 ms; later than this the library system's own rule holds
-PAUSE_S = 5.0  # when it did not answer at all it is not asked again for so long
+# Placement answers within 50 ms; later than this the library system's own rule applies.
+ASK_S = 1.0
+# After no answer placement is left alone for this time.
+PAUSE_S = 5.0
 
 POLL_MS = 10  # with none at all nothing is ever fetched
 
@@ -30,14 +33,14 @@ Orders = Callable[[], list[Mapping[str, Any]]]
 
 
 class Sender:
-    """Sends messages; what the broker refused is raised by the next `send` or `flush`."""
+    """Sends messages; an error of the broker is raised by the next `send` or `flush`."""
 
     def __init__(self, producer: KafkaProducer) -> None:
         self._producer = producer
         self._failed: list[BaseException] = []
 
     def send(self, topic: str, message: bytes, partition: int | None = None) -> None:
-        """Send a message without waiting for the broker, to any partition unless one is named."""
+        """Send a message without waiting for the broker, to any partition unless one is given."""
         self._check()
         self._producer.send(topic, message, partition=partition).add_errback(self._failed.append)
 
@@ -57,7 +60,7 @@ class Sender:
 
 @contextmanager
 def producing(kafka: Mapping[str, Any], linger_ms: int = LINGER_MS) -> Iterator[Sender]:
-    """Yield a sender; all has arrived when the block ends, or its first error is raised."""
+    """Yield a sender; all messages have arrived when the block ends, or its first error is raised."""
     options = {"acks": "all", "enable_idempotence": True, "linger_ms": linger_ms, "batch_size": BATCH_BYTES}
     producer = KafkaProducer(**kafka, **options)
     try:
@@ -70,9 +73,9 @@ def producing(kafka: Mapping[str, Any], linger_ms: int = LINGER_MS) -> Iterator[
 
 @contextmanager
 def ordering(kafka: Mapping[str, Any], group: str = GROUP) -> Iterator[Orders]:
-    """Yield a way to get the orders that have come; what is not JSON is passed over and logged."""
+    """Yield a function that returns new orders; messages that are not JSON are skipped and logged."""
     options = {"group_id": group, "auto_offset_reset": "earliest", "auto_commit_interval_ms": COMMIT_MS}
-    consumer = KafkaConsumer(**kafka, **options)
+    consumer = KafkaConsumer(**kafka, **COMMITTED, **options)
     consumer.assign(partitions(consumer, TRANSFER_ORDERS.name))  # one city: no sharing
 
     def come() -> list[Mapping[str, Any]]:
@@ -82,7 +85,7 @@ def ordering(kafka: Mapping[str, Any], group: str = GROUP) -> Iterator[Orders]:
     try:
         yield come
     finally:
-        consumer.close(autocommit=False)  # what was read and not noted comes again
+        consumer.close(autocommit=False)  # messages read but not committed come again
 
 
 def _order(value: bytes | None) -> Mapping[str, Any] | None:
@@ -95,12 +98,12 @@ def _order(value: bytes | None) -> Mapping[str, Any] | None:
 
 
 def asking(url: str, token: str | None = None) -> Ask:
-    """Return a way to ask placement at `url` (`POST /placement`); where it does not answer, copies go home for a while."""
+    """Return a function that asks placement at `url` (`POST /placement`); without an answer, copies go home for a while."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     client = httpx.Client(base_url=url, timeout=ASK_S, headers=headers, trust_env=False)
     silent_until = 0.0
 
-    def ask(copy: str, place: str) -> Answer:
+    def ask(copy: str, place: str) -> PlacementAnswer:
         nonlocal silent_until
         if time.monotonic() < silent_until:
             return HOME
@@ -114,12 +117,12 @@ def asking(url: str, token: str | None = None) -> Ask:
     return ask
 
 
-def _answered(response: httpx.Response, copy: str, place: str) -> Answer:
-    """Read an answer; a refusal, or one that makes no sense, sends the copy home and is logged."""
+def _answered(response: httpx.Response, copy: str, place: str) -> PlacementAnswer:
+    """Read an answer; a rejection, or a nonsensical answer, sends the copy home and is logged."""
     try:
         if response.is_success:
             found = response.json()
-            return Answer(found["to"], found.get("transfer"))
+            return PlacementAnswer(found["to"], found.get("transfer"))
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     log.warning("placement_refused", status=response.status_code, copy=copy, place=place)

@@ -1,4 +1,4 @@
-"""What can be set: one Settings object, each value with its origin."""
+"""The settings: a Settings object, each value with its origin."""
 
 from config.settings import Settings, load
 

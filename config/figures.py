@@ -10,7 +10,7 @@ FOLDER = Path(__file__).with_name("standards")
 
 
 class Words(BaseModel):
-    """The same in both languages."""
+    """A text in both languages."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,7 +19,7 @@ class Words(BaseModel):
 
 
 class Figure(BaseModel):
-    """One figure; a floor that names one without a value is not set."""
+    """A figure; a floor that names a figure without a value is not set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -21,7 +21,8 @@ def client(settings: Settings) -> dict[str, Any]:
     """
     if not settings.kafka_bootstrap:
         raise ValueError("no Kafka: start `rotation run`, or set KAFKA_BOOTSTRAP")
-    tls, sasl = settings.kafka_tls_ca is not None, settings.kafka_sasl_username is not None
+    tls = settings.kafka_tls or settings.kafka_tls_ca is not None
+    sasl = settings.kafka_sasl_username is not None
     protocol = {
         (False, False): "PLAINTEXT",
         (True, False): "SSL",
@@ -32,22 +33,36 @@ def client(settings: Settings) -> dict[str, Any]:
         "bootstrap_servers": settings.kafka_bootstrap.split(","),
         "security_protocol": protocol[tls, sasl],
     }
-    if tls:
-        found["ssl_cafile"] = str(settings.kafka_tls_ca)
-    if settings.kafka_sasl_username and settings.kafka_sasl_password:
-        found["sasl_mechanism"] = settings.kafka_sasl_mechanism
-        found["sasl_plain_username"] = settings.kafka_sasl_username
-        found["sasl_plain_password"] = settings.kafka_sasl_password.get_secret_value()
-    return found
+    files = {
+        "ssl_cafile": settings.kafka_tls_ca,
+        "ssl_certfile": settings.kafka_tls_cert,
+        "ssl_keyfile": settings.kafka_tls_key,
+    }
+    found |= {name: str(file) for name, file in files.items() if file}
+    return found | _signed_in(settings)
+
+
+def _signed_in(settings: Settings) -> dict[str, Any]:
+    if not settings.kafka_sasl_username or not settings.kafka_sasl_password:
+        return {}
+    user, password = settings.kafka_sasl_username, settings.kafka_sasl_password.get_secret_value()
+    if settings.kafka_sasl_mechanism != "OAUTHBEARER":
+        said = {"sasl_plain_username": user, "sasl_plain_password": password}
+        return {"sasl_mechanism": settings.kafka_sasl_mechanism} | said
+    from config.oauth import ClientCredentials  # httpx, for those who need it
+
+    url, authority = str(settings.kafka_oauth_token_url), settings.kafka_tls_ca
+    tokens = ClientCredentials(url, user, password, settings.kafka_oauth_scope, str(authority) if authority else None)
+    return {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": tokens}
 
 
 def partitions(consumer: KafkaConsumer, topic: str, within_s: float = KNOWN_S) -> list[TopicPartition]:
-    """Return a topic's partitions; a broker that was started, or a topic made, a moment ago is not known at once.
+    """Return a topic's partitions; a new broker or topic is not known at once.
 
     Raises
     ------
     TimeoutError
-        When the broker knows no such topic within `within_s`; who listens to no partition would hear nothing for ever.
+        When the broker does not know the topic within `within_s`; a listener to no partition would never receive anything.
     """
     end = time.monotonic() + within_s
     while not (found := consumer.partitions_for_topic(topic)):

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from config import load
 from rotation import network
-from rotation.bootstrap import noted_addresses
-from rotation.status import figures
 from rotation.store.engine import engine
-from rotation.terminal import panel
+from rotation.system.processes import noted_addresses
+from rotation.system.terminal import panel
+from rotation.views.status import figures
 
 PICTURE = Path(__file__).parent / "pictures" / "terminal.svg"
 WIDTH = 118

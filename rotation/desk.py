@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,21 +18,27 @@ from sqlalchemy import Connection, Engine, Row, insert, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
-from rotation import night
-from rotation.movements import State
+from rotation.dispatch import return_rules, write_back
+from rotation.dispatch.return_rules import RuleCode
+from rotation.dispatch.write_back import WriteBackCause
+from rotation.facts.lifecycle import MAY_BE_CANCELLED, ON_ITS_WAY, OURS, TransferKind, TransferState, listed
+from rotation.facts.movements import CopyState
+from rotation.facts.write_back import WriteBackKind
 from rotation.network import Network
-from rotation.placement import Placer
-from rotation.planner import rebalancing_settings
+from rotation.night import kept_prices, machines, place_notices
+from rotation.night.settings import rebalancing_settings
+from rotation.night.world.world import NightWorld, world
+from rotation.rebalancing.placement import Placer
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
-from rotation.store.snapshot import World, world
+from rotation.store.facts import hold_subjects
+from rotation.store.locks import LockSpace
 from rotation.store.tables import copies, holds, rates, transfers
+from rotation.store.transitions import move
 
 log = logging.getLogger(__name__)
 LOOK_S = 5.0  # how often a new night is looked for; at a simulated day of half a minute still within the first hour
 STALE_S = 900.0  # levels that others moved are read again at least so often
-OPEN = ("proposed", "approved", "ordered")  # a transfer that the copy has not left for yet
-OURS = ("pick", "placement")  # kinds of transfers; the library system's own shipments go on as it says
 REDIRECTED = "redirected"  # code of the reason
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -55,7 +62,7 @@ class Direction:
 
 
 class Desk:
-    """Holds the day's `Placer`; one a web process. `refresh` after each night, and now and then for others' moves."""
+    """Holds the day's `Placer`, for a web process. `refresh` after each night, and now and then for others' moves."""
 
     def __init__(self, engine: Engine, network: Network, settings: Settings) -> None:
         self._engine, self._network, self._settings = engine, network, settings
@@ -66,7 +73,7 @@ class Desk:
         self._plan_id: str | None = None
         self._placer: Placer | None = None
         self._priced = False
-        self._world: World | None = None
+        self._world: NightWorld | None = None
 
     def refresh(self) -> None:
         """Read the last night and the present levels; answers go on from the old ones meanwhile."""
@@ -75,10 +82,18 @@ class Desk:
             now = clock.now()
             weeks, everywhere = self._settings.history_weeks, self._network.place
             found = world(
-                driver(connection), self._network, now, history_weeks=weeks, visited=everywhere, last=self._world,
+                driver(connection),
+                self._network,
+                now,
+                history_weeks=weeks,
+                visited=everywhere,
+                loans_per_km=self._settings.loans_per_km,
+                last=self._world,
                 local_first_days=self._settings.local_first_days,
-            )  # fmt: skip
-            known = night.last(connection)
+            )
+            noticed = place_notices.heeded(connection, found, self._network.day_of(now))
+            found = machines.heeded(connection, self._network, noticed)
+            known = kept_prices.last(connection)
         rates, prices = known.of(found.names) if known else (None, None)
         plain = self._settings.placement_default
         placer = Placer(found.snapshot, rates, prices, self._planning, plain=plain)
@@ -86,19 +101,26 @@ class Desk:
             self._placer, self._world, self._priced = placer, found, known is not None
             self._plan_id, self._read_at = (known.plan_id if known else None), time.monotonic()
 
-    def place(self, copy_id: str, place_id: str) -> Direction:
+    def place(
+        self, copy_id: str, place_id: str, connection: Connection | None = None, now: datetime | None = None
+    ) -> Direction:
         """Say where a copy that was returned at `place_id` goes next, and order its transfer unless it stays.
+
+        In the caller's transaction, or without one in its own; `now` is the network's time, if the caller has read it.
 
         Raises
         ------
         UnknownCopy, UnknownPlace
-            When the copy was never heard of, or the place is not in the network.
+            When the copy is unknown, or the place is not in the network.
         """
         if place_id not in self._network.place:
             raise UnknownPlace(place_id)
         self._keep_fresh()
-        with self._lock, self._engine.begin() as connection:
-            return self._answer(connection, copy_id, place_id)
+        with nullcontext(connection) if connection else self._engine.begin() as asking:
+            # Who asks for the same copy at this moment waits until our order stands.
+            hold_subjects(driver(asking).cursor(), LockSpace.COPY, [copy_id])
+            with self._lock:
+                return self._answer(asking, copy_id, place_id, now)
 
     def _keep_fresh(self) -> None:
         """Look beside the answers whether there is a new night; until the first is read, answers are plain."""
@@ -117,18 +139,19 @@ class Desk:
         finally:
             self._lock_of_refresh.release()
 
-    def _answer(self, connection: Connection, copy_id: str, place_id: str) -> Direction:
+    def _answer(self, connection: Connection, copy_id: str, place_id: str, now: datetime | None) -> Direction:
         copy = connection.execute(select(copies).where(copies.c.copy_id == copy_id)).first()
         if copy is None:
             raise UnknownCopy(copy_id)
-        now = read_clock(connection).now()
+        now = now or read_clock(connection).now()
         if self._passes_through(copy, place_id):
             return self._sent_on(connection, copy, place_id, now)
         given = _trapped(connection, copy, place_id) or _given_before(connection, copy_id, place_id)
         if given is not None:
             return given
-        direction = self._waited_for(connection, copy, place_id, now) or self._placed(copy, place_id)
-        return direction if direction.to == place_id else _ordered(connection, copy, place_id, direction, now)
+        waited = self._waited_for(connection, copy, place_id, now)
+        direction = waited or self._ruled(connection, copy, place_id)
+        return direction if direction.to == place_id else ordered(connection, copy, place_id, direction, now)
 
     def _waited_for(self, connection: Connection, copy: Row[Any], place_id: str, now: datetime) -> Direction | None:
         """A reader who waits comes first; the nearest hold in time that no other copy is on its way to.
@@ -138,9 +161,11 @@ class Desk:
         days = self._settings.local_first_days
         near = self._network.district(place_id) if days else frozenset[str]()
         asked = {
-            "title": copy.title_id, "copy": copy.copy_id, "near": sorted(near),
+            "title": copy.title_id,
+            "copy": copy.copy_id,
+            "near": sorted(near),
             "asked_by": now - timedelta(days=days) if days else NEVER,
-        }  # fmt: skip
+        }
         hold = connection.execute(_NEXT_HOLD, asked).first() if copy.title_id else None
         if hold is None:
             return None
@@ -149,7 +174,7 @@ class Desk:
 
     def _passes_through(self, copy: Row[Any], place_id: str) -> bool:
         is_hub = self._network.place[place_id].hub is not None
-        return is_hub and copy.state == State.IN_TRANSIT and copy.to_place_id not in (None, place_id)
+        return is_hub and copy.state == CopyState.IN_TRANSIT and copy.to_place_id not in (None, place_id)
 
     def _sent_on(self, connection: Connection, copy: Row[Any], hub_id: str, now: datetime) -> Direction:
         """Send a copy on as it was sent, or by the same transfer to a reader who waits; once redirected it goes there."""
@@ -163,6 +188,20 @@ class Desk:
         new = {"to_place_id": waited.to, "reason": reason, "set_id": None, "changed_at": now}
         connection.execute(update(transfers).where(transfers.c.transfer_id == sent.transfer_id).values(new))
         return Direction(waited.to, sent.transfer_id, reason, sent.gain_loans or 0.0)
+
+    def _ruled(self, connection: Connection, copy: Row[Any], place_id: str) -> Direction:
+        """Ask the librarians' rules, and where they leave it open the prices."""
+        rules, home = return_rules.standing(connection), copy.home_place_id or place_id
+        if return_rules.stays_home(rules, copy, place_id):
+            return Direction(home, None, {"code": str(RuleCode.HOME)}, 0.0)
+        direction = self._placed(copy, place_id)
+        places = list(dict.fromkeys((direction.to, place_id, home)))
+        to, at_most = return_rules.within_limits(connection, rules, copy, places)
+        return (
+            direction
+            if at_most is None
+            else Direction(to, None, {"code": str(RuleCode.AT_MOST), "copies": at_most}, 0.0)
+        )
 
     def _placed(self, copy: Row[Any], place_id: str) -> Direction:
         """Ask the night's prices; where they say nothing of the copy it goes home or stays, as set."""
@@ -184,27 +223,27 @@ class Desk:
 
 
 # The library system's own shipments to a place fill its first holds.
-_NEXT_HOLD = text("""
+_NEXT_HOLD = text(f"""
     WITH waits AS (
         SELECT h.hold_id, h.place_id, h.occurred_at, count(*) OVER () AS waiting,
                row_number() OVER (PARTITION BY h.place_id ORDER BY h.occurred_at, h.hold_id) AS nth
         FROM holds h
         WHERE h.title_id = :title AND h.type = 'hold.placed' AND coalesce(h.copy_id, :copy) = :copy
           AND NOT EXISTS (SELECT 1 FROM transfers t WHERE t.reason->>'hold' = h.hold_id
-                          AND t.title_id = h.title_id AND t.status IN ('ordered', 'picked', 'sent')))
+                          AND t.title_id = h.title_id AND t.status IN ({listed(ON_ITS_WAY)})))
     SELECT * FROM waits w
-    WHERE nth > (SELECT count(*) FROM transfers t WHERE t.title_id = :title AND t.status = 'sent'
-                 AND t.kind = 'shipment' AND t.to_place_id = w.place_id)
+    WHERE nth > (SELECT count(*) FROM transfers t WHERE t.title_id = :title AND t.status = '{TransferState.SENT}'
+                 AND t.kind = '{TransferKind.SHIPMENT}' AND t.to_place_id = w.place_id)
       AND (place_id = ANY(:near) OR occurred_at <= :asked_by)
     ORDER BY occurred_at, hold_id LIMIT 1""")
-_SENT = text("""
+_SENT = text(f"""
     SELECT transfer_id, kind, to_place_id, reason, gain_loans FROM transfers
-    WHERE copy_id = :copy AND status = 'sent' ORDER BY changed_at DESC, transfer_id LIMIT 1""")
+    WHERE copy_id = :copy AND status = '{TransferState.SENT}' ORDER BY changed_at DESC, transfer_id LIMIT 1""")
 
 
 def _trapped(connection: Connection, copy: Row[Any], place_id: str) -> Direction | None:
-    """A copy that stands on the hold shelf here stays for its reader; one whose hold is over is placed like any other."""
-    if copy.state != State.ON_HOLD_SHELF or copy.place_id != place_id:
+    """A copy that stands on the hold shelf here stays for its reader; a copy whose hold is over is placed like any other."""
+    if copy.state != CopyState.ON_HOLD_SHELF or copy.place_id != place_id:
         return None
     trapped_for = (holds.c.copy_id == copy.copy_id) & (holds.c.type == "hold.filled")
     hold = connection.scalar(select(holds.c.hold_id).where(holds.c.title_id == copy.title_id, trapped_for))
@@ -216,29 +255,30 @@ def _given_before(connection: Connection, copy_id: str, place_id: str) -> Direct
         select(transfers).where(
             transfers.c.copy_id == copy_id,
             transfers.c.from_place_id == place_id,
-            transfers.c.kind == "placement",
-            transfers.c.status.in_(OPEN),
+            transfers.c.kind == TransferKind.PLACEMENT,
+            transfers.c.status.in_(MAY_BE_CANCELLED),
         )
     ).first()
     return Direction(row.to_place_id, row.transfer_id, row.reason, row.gain_loans or 0.0) if row else None
 
 
-def _ordered(connection: Connection, copy: Row[Any], place_id: str, direction: Direction, now: datetime) -> Direction:
-    """Write the answer as a transfer; one that was open for the copy elsewhere is superseded."""
+def ordered(connection: Connection, copy: Row[Any], place_id: str, direction: Direction, now: datetime) -> Direction:
+    """Write the answer as a transfer; an open transfer of the copy from elsewhere is superseded.
+
+    Library systems hold the copy for its place, unless they do so for a reader already.
+    """
     transfer_id = f"desk-{now:%Y%m%d%H%M%S}-{copy.copy_id}"
-    connection.execute(
-        update(transfers)
-        .where(transfers.c.copy_id == copy.copy_id, transfers.c.status.in_(OPEN))
-        .values(status="cancelled", changed_at=now)
-    )
+    of_copy = "own.copy_id = %(copy)s"
+    cancelled = {"copy": copy.copy_id, "at": now}
+    superseded = move(connection, TransferState.CANCELLED, of_copy, values="changed_at = %(at)s", **cancelled)
     row = {
         "transfer_id": transfer_id,
         "copy_id": copy.copy_id,
         "title_id": copy.title_id,
         "from_place_id": place_id,
         "to_place_id": direction.to,
-        "kind": "placement",
-        "status": "ordered",
+        "kind": TransferKind.PLACEMENT,
+        "status": TransferState.ORDERED,
         "day": now.date(),
         "gain_loans": direction.gain_loans,
         "reason": dict(direction.reason),
@@ -246,4 +286,16 @@ def _ordered(connection: Connection, copy: Row[Any], place_id: str, direction: D
         "changed_at": now,
     }
     connection.execute(insert(transfers), row)
+    _write_back(connection, superseded, Direction(direction.to, transfer_id, direction.reason, 0.0), copy.copy_id, now)
     return Direction(direction.to, transfer_id, direction.reason, direction.gain_loans)
+
+
+def _write_back(connection: Connection, superseded: list[str], placed: Direction, copy_id: str, now: datetime) -> None:
+    cursor = driver(connection).cursor()
+    if superseded:
+        mine = select(transfers.c.transfer_id, transfers.c.to_place_id).where(transfers.c.transfer_id.in_(superseded))
+        dropped = [WriteBackCause(one, copy_id, to, one, now) for one, to in connection.execute(mine)]
+        write_back.ask(cursor, [WriteBackKind.DROP_HOLD], dropped)
+    if "hold" not in placed.reason and placed.transfer:
+        held = WriteBackCause(placed.transfer, copy_id, placed.to, placed.transfer, now)
+        write_back.ask(cursor, [WriteBackKind.HOLD], [held])

@@ -1,7 +1,7 @@
 """The network as its city describes it: places in four tiers, their hours, hubs, vans, owners and title classes.
 
 A network is one TOML file. Everything else in the system names a place by its id from here. The file is checked whole,
-so that every mistake is told at once, with its line.
+so that all mistakes are reported at once, each with its line.
 """
 
 import json
@@ -9,18 +9,22 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from string import ascii_uppercase
 from typing import Annotated, Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-EARTH_RADIUS_M = 6_371_008  # mean radius, IUGG
+from rotation.clock import Day
+from rotation.facts.shelf_order import CallNumberScheme
+from solver.earth import EARTH_RADIUS_M
+
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
@@ -34,8 +38,8 @@ class Tier(StrEnum):
     ROOM = "room"
 
 
-class Kind(StrEnum):
-    """What a place is, which decides who handles its crates and what it can scan."""
+class PlaceKind(StrEnum):
+    """The kind of a place: it decides who handles its crates and which scans it can make."""
 
     STAFFED = "staffed"
     ROOM = "room"
@@ -128,7 +132,7 @@ Week = Annotated[dict[int, tuple[Span, ...]], BeforeValidator(parse_week)]
 
 
 class Hub(Strict):
-    """Sorting at a place: what arrives before the cut-off leaves with the next day's runs."""
+    """Sorting at a place: crates that arrive before the cut-off leave with the next day's runs."""
 
     cutoff: str = "18:30"
     copies_per_hour: int = Field(default=1000, gt=0)
@@ -152,13 +156,13 @@ class Hub(Strict):
 
 
 class Place(Strict):
-    """One point of service."""
+    """A point of service."""
 
     id: Id
     name: BothNames
     tier: Tier
     parent: Id | None = None
-    kind: Kind = Kind.STAFFED
+    kind: PlaceKind = PlaceKind.STAFFED
     owner: Id | None = None
     lat: float | None = Field(default=None, ge=-90, le=90)
     lon: float | None = Field(default=None, ge=-180, le=180)
@@ -166,14 +170,23 @@ class Place(Strict):
     special: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     hours: Week = {}
     receiving: Week | None = None
-    closed: tuple[date, ...] = ()
+    closed: tuple[Day, ...] = ()
     service_days: tuple[str, ...] = ()
     shelf: dict[str, Annotated[int, Field(ge=0)]] = {}
     hub: Hub | None = None
     least_lot: int = Field(default=0, ge=0)
     lead_days: int = Field(default=0, ge=0, le=60)
     slots: int | None = Field(default=None, gt=0)
+    # Copies that a machine's return bin holds.
+    bin: int | None = Field(default=None, gt=0)
+    # The order in which one walks through it: rooms as copies' facts name them; those left out follow by name.
+    rooms: tuple[str, ...] = ()
+    call_numbers: CallNumberScheme | None = None
+    # What people sort by, short and large on labels; left out: the hub's letter and the place's number there.
+    code: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,6}$")] | None = None
     default_hours: bool = False
+    # As one dials it from a van.
+    phone: Annotated[str, Field(pattern=r"^[0-9+()/ -]{3,40}$")] | None = None
 
     @field_validator("service_days")
     @classmethod
@@ -192,6 +205,11 @@ class Place(Strict):
     def by_appointment(self) -> bool:
         """Whether a van calls only on days that were announced."""
         return self.lead_days > 0
+
+    @property
+    def room(self) -> int:
+        """How many copies stand there at most: its slots, or the room of its shelves."""
+        return self.slots or sum(self.shelf.values())
 
     @property
     def located(self) -> bool:
@@ -217,12 +235,18 @@ class Van(Strict):
     """A van of a hub; costs in cents of the network's currency."""
 
     id: Id
+    # Left out: the hub's name and the van's number there.
+    name: BothNames | None = None
+    # Who drives it, as people call them; left out where that changes from day to day.
+    driver: Annotated[str, Field(max_length=60)] | None = None
     hub: Id
     crates: int = Field(gt=0)
     shift: Annotated[Span, BeforeValidator(parse_span)] = Span(8 * 3600, 16 * 3600)
     fixed_cost_cents: int = Field(default=8000, ge=0)
     cost_per_hour_cents: int = Field(default=6000, ge=0)
     cost_per_km_cents: int = Field(default=120, ge=0)
+    # At the wheel: a diesel van of 9 l/100 km (docs/solver-format.md); 0 for an electric van.
+    co2_g_per_km: int = Field(default=239, ge=0)
 
 
 class Owner(Strict):
@@ -265,11 +289,13 @@ Figure = Annotated[float, Field(ge=0)] | Id  # a number, or the id of a figure i
 
 
 class Floors(Strict):
-    """What a city promises its places, by tier: a number, or a standard's figure by its id."""
+    """A city's promises to its places, by tier: a number, or a standard's figure by its id."""
 
     fresh_per_1000_quarter: dict[Tier, Figure] = {}  # fresh copies for 1,000 residents
     fresh_per_quarter: dict[Tier, Figure] = {}  # fresh copies for a place, beside that
     special_shelf_share: Figure | None = None  # of a special group's shelf, filled
+    holdings_per_head: Figure | None = None  # compared with on the page of figures; the plan moves copies and buys none
+    loans_of_before: dict[Tier, Figure] = {}  # share of the loans that a place had when this promise began
 
 
 class Unit(Strict):
@@ -289,7 +315,13 @@ class About(Strict):
     name: BothNames
     timezone: str = "Asia/Shanghai"
     copies_per_crate: int = Field(default=25, gt=0)
+    bags_per_crate: int = Field(default=1, gt=0)  # what is for one place and needs no more goes in a bag; 1: no bags
     currency: str = "CNY"
+    # What `rotation network new` guessed and nobody has mended yet, in words; the page names it.
+    guesses: tuple[str, ...] = ()
+    # For places that set none of their own.
+    call_numbers: CallNumberScheme = CallNumberScheme.CLC
+    rooms: tuple[str, ...] = ()
 
     @field_validator("timezone")
     @classmethod
@@ -318,6 +350,57 @@ class Network(Strict):
         """Places by id."""
         return {place.id: place for place in self.places}
 
+    def scheme_of(self, place_id: str) -> CallNumberScheme:
+        """Return the scheme of a place's call numbers."""
+        return self.place[place_id].call_numbers or self.network.call_numbers
+
+    def rooms_of(self, place_id: str) -> tuple[str, ...]:
+        """Return the order of a place's rooms."""
+        return self.place[place_id].rooms or self.network.rooms
+
+    def also_closed(self, days: Mapping[str, Collection[date]]) -> "Network":
+        """Return the network with more days on which places are closed."""
+        places = [
+            place.model_copy(update={"closed": (*place.closed, *sorted(set(days[place.id]) - set(place.closed)))})
+            if place.id in days
+            else place
+            for place in self.places
+        ]
+        # Made anew, and not by model_copy: a copy would keep what was worked out of the old places.
+        fields = {info.alias or name: getattr(self, name) for name, info in type(self).model_fields.items()}
+        return Network.model_validate(fields | {"place": places})
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Each place's short code: its own, or the letter of its hub and its number there in the file's order; hubs have 00."""
+        letters = {hub.id: ascii_uppercase[n % 26] * (n // 26 + 1) for n, hub in enumerate(self.hubs)}
+        numbers: Counter[str] = Counter()
+        return {place.id: place.code or self._numbered(place, letters, numbers) for place in self.places}
+
+    def _numbered(self, place: "Place", letters: Mapping[str, str], numbers: Counter[str]) -> str:
+        letter = letters.get(self.hub_of(place.id) or "", "")
+        numbers[letter] += place.hub is None
+        return f"{letter}{numbers[letter] if place.hub is None else 0:02}"
+
+    @property
+    def copies_per_bag(self) -> int:
+        """How many copies a bag holds; a crate's where the network has no bags."""
+        return max(1, self.network.copies_per_crate // self.network.bags_per_crate)
+
+    def room_bags(self, copies: int) -> int:
+        """Return the room in a van that a hub's crate of so many copies for one place takes: bags under its number."""
+        return min(max(1, -(-copies // self.copies_per_bag)), self.network.bags_per_crate)
+
+    def bags_of(self, copies: int) -> int:
+        """Return how many bags so many copies for one place fill under their crate's number; none where they fill a crate."""
+        bags = self.room_bags(copies)
+        return bags if bags < self.network.bags_per_crate else 0
+
+    def copies_in(self, room_bags: int) -> int:
+        """How many copies a hub's crate holds that takes so much room."""
+        whole = room_bags >= self.network.bags_per_crate
+        return self.network.copies_per_crate if whole else room_bags * self.copies_per_bag
+
     @cached_property
     def hubs(self) -> tuple[Place, ...]:
         """The places that sort."""
@@ -329,8 +412,12 @@ class Network(Strict):
         return ZoneInfo(self.network.timezone)
 
     def hub_of(self, place_id: str) -> str | None:
-        """Return the hub that serves a place: itself or its nearest ancestor that sorts; None where there is none."""
-        return next((place.id for place in self.upward(place_id) if place.hub), None)
+        """Return the hub that serves a place: itself, its nearest ancestor that sorts, or the only hub there is."""
+        return next((place.id for place in self.upward(place_id) if place.hub), self._only_hub)
+
+    @cached_property
+    def _only_hub(self) -> str | None:
+        return self.hubs[0].id if len(self.hubs) == 1 else None
 
     def upward(self, place_id: str) -> Iterator[Place]:
         """Yield a place and those that it is under, the nearest first; no more than there are, should they go round."""
@@ -342,7 +429,7 @@ class Network(Strict):
             at = self.place[at].parent
 
     def km(self, one: str, other: str | None) -> float:
-        """Return the kilometres between two places as the crow flies; 0 where one of them is not located, or there is none."""
+        """Return the kilometres between two places as the crow flies; 0 if a place is missing or not located."""
         if other is None or not (self.place[one].located and self.place[other].located):
             return 0.0
         return distance_m(self.place[one], self.place[other]) / 1000
@@ -381,7 +468,7 @@ def distance_m(a: Place, b: Place) -> float:
     Raises
     ------
     ValueError
-        When one of them has no coordinates.
+        When a place has no coordinates.
     """
     if a.lat is None or a.lon is None or b.lat is None or b.lon is None:
         raise ValueError(f"{a.id} or {b.id} has no coordinates")
@@ -396,8 +483,8 @@ def distance_m(a: Place, b: Place) -> float:
 # --- Reading a file, and telling all that is wrong with it ------------------------------------------------------------
 
 
-class Fault(NamedTuple):
-    """One mistake in a network file."""
+class NetworkMistake(NamedTuple):
+    """A mistake in a network file."""
 
     file: str
     line: int
@@ -411,13 +498,13 @@ class Fault(NamedTuple):
 class NetworkError(ValueError):
     """A network file that cannot be used, with every fault found in it."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[NetworkMistake]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
 
 
 def read(path: Path) -> Network:
-    """Read a network file, or the JSON that `write` kept of one.
+    """Read a network file, or the JSON that `write` kept.
 
     Raises
     ------
@@ -431,7 +518,7 @@ def read(path: Path) -> Network:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise NetworkError([Fault(path.name, int(line[1]) if line else 1, "file", str(error))]) from error
+        raise NetworkError([NetworkMistake(path.name, int(line[1]) if line else 1, "file", str(error))]) from error
     return from_tables(raw, path.name, _lines(text))
 
 
@@ -446,9 +533,9 @@ def from_tables(raw: Mapping[str, Any], file: str, lines: Mapping[tuple[str | in
     """Make a network of parsed TOML tables, whose keys stand on `lines`; raises as `read` does."""
     lines = lines or {}
 
-    def fault(where: tuple[str | int, ...], what: str) -> Fault:
+    def fault(where: tuple[str | int, ...], what: str) -> NetworkMistake:
         known = next((where[:n] for n in range(len(where), 0, -1) if where[:n] in lines), ())
-        return Fault(file, lines.get(known, 1), ".".join(map(str, where)), what)
+        return NetworkMistake(file, lines.get(known, 1), ".".join(map(str, where)), what)
 
     try:
         network = Network.model_validate(raw)
@@ -477,6 +564,18 @@ def _ids_are_unique(network: Network) -> Iterator[Where]:
         for index, id_ in enumerate(ids):
             if count[id_] > 1:
                 yield (key, index, "id"), f"the id {id_!r} stands {count[id_]} times; each must be unique"
+
+
+def _codes_are_unique(network: Network) -> Iterator[Where]:
+    if any(place.parent and place.parent not in network.place for place in network.places):
+        return  # a mistake of its own, without which no hub is known
+    count = Counter(network.code.values())
+    for index, place in enumerate(network.places):
+        if place.code and count[place.code] > 1:
+            yield (
+                ("place", index, "code"),
+                f"the code {place.code!r} stands {count[place.code]} times; people sort by it",
+            )
 
 
 def _references_exist(network: Network) -> Iterator[Where]:
@@ -567,7 +666,10 @@ def _every_place_has_a_hub(network: Network) -> Iterator[Where]:
         parents = {p.id: p.parent for p in network.places}
         for i, place in enumerate(network.places):
             if place.located and all(p in parents for p in parents.values() if p) and not _reaches_hub(network, place):
-                yield ("place", i, "parent"), f"no hub above {place.id!r}; give it a parent that leads to one"
+                yield (
+                    ("place", i, "parent"),
+                    f"no hub above {place.id!r}, and there are {len(network.hubs)}; give it a parent that leads to one",
+                )
 
 
 def _reaches_hub(network: Network, place: Place) -> bool:
@@ -594,6 +696,7 @@ CHECKS = (
     _coordinates_are_near,
     _every_place_has_a_hub,
     _hubs_have_vans,
+    _codes_are_unique,
 )
 
 

@@ -1,4 +1,6 @@
-"""Courier routing that can say why: problem in, plan out, and an independent judge of any plan.
+"""Courier routing that explains itself: problem in, plan out, and an independent judge of any plan.
 
-It stands alone: nothing here knows of libraries, Kafka, a database or a page.
+It stands alone: it knows nothing of libraries, Kafka, a database or a page.
 """
+
+VERSION = "0.1.0"  # as pyproject.toml has it here and above: a test compares them

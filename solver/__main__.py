@@ -1,18 +1,19 @@
-"""`python -m solver`: solve, evaluate, explain, compare and convert problems and plans in files, and ask for their ways.
+"""`python -m solver`: solve, evaluate, explain, compare and convert problems and plans in files, and request driving times.
 
-The idea: JSON goes in and comes out, sentences go to standard error, and the exit code says the rest: 0 a plan without
-violations, 1 with some, 2 bad input.
+The idea: JSON goes in and comes out, sentences go to standard error, and the exit code tells the result: 0 a plan without
+violations, 1 a plan with violations, 2 bad input.
 """
 
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
@@ -24,20 +25,29 @@ from solver.explain import explain
 from solver.formats import FORMATS, convert
 from solver.generate import courier_day
 from solver.instance import Instance, compiled
+from solver.messages import Language, say_complaint, say_explanation, say_violation
+from solver.notices import notices
 from solver.problem import LARGEST, Problem, Slot, problem_schema
-from solver.roadmap import Kept, Osrm, Source, TravelError, Valhalla, with_travel
+from solver.road_table import driven, with_travel
+from solver.routing_service import Osrm, TravelError, TravelSource, Valhalla
 from solver.solution import Evaluation, Solution
 from solver.solve import solve
-from solver.words import Language, say_complaint, say_explanation, say_violation
+from solver.source import parse, placed
+from solver.timetable import FORMS as TIMETABLES
+from solver.timetable import clock
+from solver.vroom_json import Translation, is_vroom, read_vroom
 from solver.worker import WorkerError
 
+TERMINATED = 128 + signal.SIGTERM  # as shells say it
 FEASIBLE, VIOLATIONS, BAD_INPUT = 0, 1, 2
 WARM_STOPS = 8  # few, but some are left out and explained
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return the exit code."""
+    """Run a command and return the exit code."""
     options = _parser().parse_args(arguments)
+    with suppress(ValueError):  # not the main thread: whoever called us ends us in its own way
+        signal.signal(signal.SIGTERM, _end)
     try:
         return int(options.run(options))
     except ProblemError as error:
@@ -50,6 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
         return BAD_INPUT
 
 
+def _end(*_: object) -> None:
+    """End in order, so that no worker is left behind."""
+    raise SystemExit(TERMINATED)
+
+
 def _refuse(complaints: list[Complaint], language: Language) -> int:
     for complaint in complaints:
         print(say_complaint(complaint, language), file=sys.stderr)
@@ -60,14 +75,25 @@ def _refuse(complaints: list[Complaint], language: Language) -> int:
 
 
 def _solve(options: argparse.Namespace) -> int:
-    instance = _problem(options.file)
-    warm = _plan(options.warm) if options.warm else None
+    given = _given(options.file)
+    instance = _noticed(given.problem, options)
+    warm = _plan(options.warm) if options.warm else given.plan
     limits = Limits(options.time_s, options.iterations, options.threads, options.seed)
     tell = None if options.quiet else _tell
     solution = solve(instance, limits, tell, engine=options.engine, warm=warm)
     evaluation = evaluate(instance, solution)
-    _write(solution.model_dump(mode="json"), options.output)
+    for error in solution.errors:
+        print(error, file=sys.stderr)
+    form = options.form or ("vroom" if given.vroom else "plan")
+    _write(_formed(form, given, evaluation, solution.model_dump(mode="json")), options.output)
     return _told(evaluation, options.language)
+
+
+def _formed(form: str, given: "_Given", evaluation: Evaluation, own: object) -> object:
+    """Return the plan in the form asked for; `own` is our JSON of it."""
+    if form == "vroom" and given.vroom:
+        return given.vroom.answer(evaluation)
+    return TIMETABLES[form](given.problem, evaluation) if form in TIMETABLES else own
 
 
 def _tell(solution: Solution, evaluation: Evaluation) -> None:
@@ -78,16 +104,19 @@ def _tell(solution: Solution, evaluation: Evaluation) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    evaluation = evaluate(_problem(options.file), _plan(options.plan))
+    given = _given(options.file)
+    evaluation = evaluate(_noticed(given.problem, options), _plan(options.plan))
     shown = asdict(evaluation) | {"feasible": evaluation.feasible, "cost_cents": evaluation.cost_cents}
-    for violation, told in zip(evaluation.violations, shown["violations"], strict=True):
-        told["sentence"] = say_violation(violation, options.language)
-    _write(shown, options.output)
+    for violation, line in zip(evaluation.violations, shown["violations"], strict=True):
+        line["sentence"] = say_violation(violation, options.language)
+    for visit in (visit for run in shown["runs"] for visit in run["visits"]):
+        visit |= {name: clock(visit[f"{name}_s"]) for name in ("arrive", "begin", "leave")}
+    _write(_formed(options.form or "plan", given, evaluation, shown), options.output)
     return FEASIBLE if evaluation.feasible else VIOLATIONS
 
 
 def _explain(options: argparse.Namespace) -> int:
-    instance, plan = _problem(options.file), _plan(options.plan)
+    instance, plan = _problem(options), _plan(options.plan)
     found = explain(instance, plan)
     sentences = [{"sentence": say_explanation(one, options.language)} for one in found]
     _write([sentence | _shown(asdict(one)) for one, sentence in zip(found, sentences, strict=True)], options.output)
@@ -101,24 +130,34 @@ def _shown(explanation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    instance, first, second = _problem(options.file), _plan(options.plan), _plan(options.other)
+    instance, first, second = _problem(options), _plan(options.plan), _plan(options.other)
     _write(asdict(compare(instance, first, second)), options.output)
     return FEASIBLE if evaluate(instance, second).feasible else VIOLATIONS
 
 
 def _convert(options: argparse.Namespace) -> int:
-    problem = _converted(options.file, _text(options.file), options.format)
+    named = options.format
+    problem = _converted(options.file, _text(options.file), named) if named else _given(options.file).problem
     _write(problem.model_dump(mode="json", exclude_defaults=True), options.output)
     return FEASIBLE
 
 
 def _travel(options: argparse.Namespace) -> int:
-    source: Source = Osrm(options.osrm) if options.osrm else Valhalla(options.valhalla)
-    kept = Kept(source, Path(options.kept)) if options.kept else source
-    problem, name = with_travel(_read(options.file), kept, fall_back=options.or_straight_lines)
-    print(f"{len(problem.travel.places) if problem.travel else 0} places, ways by {name}", file=sys.stderr)
+    source: TravelSource = Osrm(options.osrm) if options.osrm else Valhalla(options.valhalla)
+    problem = _given(options.file).problem
+    if options.driven:
+        _write([one._asdict() for one in driven(source, problem, _plan(options.driven))], options.output)
+        return FEASIBLE
+    kept = Path(options.kept) if options.kept else None
+    problem, report = with_travel(problem, source, kept=kept, fall_back=options.or_straight_lines, say=_progress)
+    places = len(problem.travel.places) if problem.travel else 0
+    print(f"{places} places, ways by {report.name}", *report.lines(), sep="\n", file=sys.stderr)
     _write(problem.model_dump(mode="json", exclude_defaults=True), options.output)
     return FEASIBLE
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"{done:,} of {total:,} ways", file=sys.stderr, end="\r" if sys.stderr.isatty() else "\n")
 
 
 def _schema(options: argparse.Namespace) -> int:
@@ -143,41 +182,58 @@ def _told(evaluation: Evaluation, language: Language) -> int:
 # ---- files
 
 
-def _problem(name: str) -> Instance:
-    return compiled(_read(name))
+class _Given(NamedTuple):
+    """The problem of a file; where the file is VROOM's, its translation, and the plan that its steps describe."""
+
+    problem: Problem
+    vroom: Translation | None = None
+
+    @property
+    def plan(self) -> Solution | None:
+        return self.vroom.plan() if self.vroom else None
 
 
-def _read(name: str) -> Problem:
-    """Read a problem, of a benchmark's format too."""
+def _problem(options: argparse.Namespace) -> Instance:
+    return _noticed(_given(options.file).problem, options)
+
+
+def _noticed(problem: Problem, options: argparse.Namespace) -> Instance:
+    """Return the problem as arrays; its impossible parts are named on standard error."""
+    instance = compiled(problem)
+    for notice in notices(instance):
+        print(say_complaint(notice, options.language), file=sys.stderr)
+    return instance
+
+
+def _given(name: str) -> _Given:
+    """Read a problem: our JSON, VROOM's, or a benchmark's format."""
     text = _text(name)
-    return read(_json(name, text)) if text.lstrip().startswith(("{", "[")) else _converted(name, text, None)
+    if not text.lstrip().startswith(("{", "[")):
+        return _Given(_converted(name, text, None))
+    data = parse(name, text)
+    try:
+        if is_vroom(data):
+            translation = read_vroom(data)
+            return _Given(translation.problem, translation)
+        return _Given(read(data))
+    except ProblemError as error:
+        raise ProblemError(placed(name, text, error.complaints)) from error
 
 
 def _converted(name: str, text: str, form: str | None) -> Problem:
     try:
         return convert(text, form)
     except ProblemError as error:
-        raise _in_file(name, error.complaints, "") from error
+        raise ProblemError([replace(one, at=f"{name}{one.at}") for one in error.complaints]) from error
 
 
 def _plan(name: str) -> Solution:
+    """Read a plan."""
+    text = _text(name)
     try:
-        return Solution.model_validate(_json(name, _text(name)))
+        return Solution.model_validate(parse(name, text))
     except ValidationError as error:
-        raise _in_file(name, [of_field(one) for one in error.errors()], ": ") from error
-
-
-def _in_file(name: str, complaints: list[Complaint], between: str) -> ProblemError:
-    """Return the complaints, each with the file before its place."""
-    return ProblemError([replace(one, at=f"{name}{between}{one.at}".rstrip(": ")) for one in complaints])
-
-
-def _json(name: str, text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = {"reason": str(error) or "nested too deeply"}
-        raise ProblemError([Complaint(name, "json", f"{len(text)} characters", "JSON", reason)]) from error
+        raise ProblemError(placed(name, text, [of_field(one, Solution) for one in error.errors()])) from error
 
 
 def _text(name: str) -> str:
@@ -189,11 +245,12 @@ def _text(name: str) -> str:
 
 
 def _write(value: object, name: str) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=1)
+    """Write a text as it is, anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1) + "\n"
     if name == "-":
-        print(text)
+        sys.stdout.write(text)
     else:
-        Path(name).write_text(text + "\n", encoding="utf-8")
+        Path(name).write_text(text, encoding="utf-8")
 
 
 # ---- options
@@ -212,10 +269,16 @@ def _parser() -> argparse.ArgumentParser:
     solving.add_argument("--engine", choices=sorted(ENGINES), default="race")
     solving.add_argument("--warm", metavar="PLAN", help="begin from this plan, and never end with a worse one")
     solving.add_argument("--quiet", action="store_true", help="no line for each better plan")
-    _command(commands, "evaluate", _evaluate, "judge a plan", plans=["plan"])
+    judging = _command(commands, "evaluate", _evaluate, "judge a plan", plans=["plan"])
+    for command in (solving, judging):
+        command.add_argument(
+            "--form",
+            choices=("plan", "vroom", *TIMETABLES),
+            help="of the output (default: plan; of VROOM's files: vroom)",
+        )
     _command(commands, "explain", _explain, "say why what is not served is not", plans=["plan"])
     _command(commands, "compare", _compare, "say what the second plan changes", plans=["plan", "other"])
-    converting = _command(commands, "convert", _convert, "turn a benchmark's file into a problem", plans=[])
+    converting = _command(commands, "convert", _convert, "turn VROOM's or a benchmark's file into a problem", plans=[])
     converting.add_argument("--format", choices=sorted(FORMATS), help="default: as the file looks")
     _travel_options(_command(commands, "travel", _travel, "put a routing service's ways into a problem", plans=[]))
     schema = commands.add_parser("schema", help="print the JSON Schema of a problem")
@@ -231,6 +294,9 @@ def _travel_options(parser: argparse.ArgumentParser) -> None:
     service.add_argument("--osrm", metavar="URL", help="such as http://127.0.0.1:5000")
     service.add_argument("--valhalla", metavar="URL", help="such as http://127.0.0.1:8002")
     parser.add_argument("--kept", type=_writable, metavar="FILE", help="keep the matrix; only new places are asked for")
+    parser.add_argument(
+        "--driven", metavar="PLAN", help="instead: each run's driving by the matrix and by the service's route"
+    )
     parser.add_argument("--or-straight-lines", action="store_true", help="where the service fails; else it is an error")
 
 
@@ -249,7 +315,7 @@ def _number(kind: type[int] | type[float], least: int) -> Callable[[str], float]
 
 
 def _writable(name: str) -> str:
-    """Refuse a file that cannot be written before the search, not after it."""
+    """Reject an unwritable file before the search, not after it."""
     path = Path(name)
     if name != "-" and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
         raise argparse.ArgumentTypeError(f"{name}: cannot be written")

@@ -1,6 +1,6 @@
-"""Where the driver rests: engines find the visits, and each break goes where it hurts least.
+"""Where the driver rests: engines choose the visits, and each break goes where it does least harm.
 
-The idea: try every position in one table, and keep the one with the fewest rules broken and the earliest end.
+The idea: try every position in a table, and keep the position with the fewest broken rules and the earliest end.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from solver.schedule import drive, table
 
 
 def with_breaks(instance: Instance, van: int, nodes: list[int]) -> list[int]:
-    """Return the run with each of its driver's breaks where it does least harm, or without one that it can spare."""
+    """Return the run with each of its driver's breaks where it does least harm, or without a break that it can spare."""
     for rest in instance.breaks[van]:
         if rest not in nodes and not has_rested(instance, van, rest):
             nodes = _with_break(instance, van, nodes, rest)

@@ -1,39 +1,45 @@
-"""Is a problem whole? Every complaint at once, with its place in the file, what stands there and what was expected.
+"""Checks that a problem is complete and consistent; reports every complaint at once, with place, content and expectation.
 
 The idea: pydantic judges each field alone; here the parts are judged against each other. Elements with a bad field are
-set aside with their ids remembered, so that one misspelt number does not hide a wrong reference elsewhere.
+set aside and their ids remembered, so that a misspelt number does not hide a wrong reference elsewhere.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from solver.problem import MOST_STOPS, Amount, Problem, Site, Van, Window
+from solver.problem import MOST_STOPS, Amount, Call, Problem, Site, Van
 
-VISIT_PREFIXES = ("collect:", "deliver:", "break:", "reload:", "start:", "end:")  # of visits that are no stop's
+# Prefixes of visits that are not stops.
+VISIT_PREFIXES = ("collect:", "deliver:", "break:", "reload:", "start:", "end:")
+_ELEMENT = re.compile(r"(depots|vans|stops|shipments|zones|locks|baseline|slots)\[(\d+)\]")
+MOST_OF_AN_ID = 80  # characters in a complaint
 _LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "baseline", "slots")
 _NESTED = {"function-plain[_amount()]", "int", "str", "dict[str,int]"}
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing wrong with a problem file; `solver.words` says it in Chinese and English from `code` and `numbers`."""
+    """A mistake in a problem file; `solver.messages` words it in Chinese and English from `code` and `numbers`."""
 
     at: str  # such as stops[3].windows[0].until_s
     code: str
     given: str
     expected: str
     numbers: Mapping[str, Any] = field(default_factory=dict)
+    id: str = ""  # of the stop, van or other element that it lies in
 
     def __str__(self) -> str:
-        return f"{self.at or 'file'}: {self.given}; expected {self.expected}"
+        return f"{self.at or 'file'}{f' of {self.id}' if self.id else ''}: {self.given}; expected {self.expected}"
 
 
 class ProblemError(ValueError):
-    """The problem is not whole; `complaints` lists all that is wrong."""
+    """The problem is not valid; `complaints` lists every mistake."""
 
     def __init__(self, complaints: list[Complaint]) -> None:
         super().__init__("\n".join(map(str, complaints)))
@@ -49,7 +55,7 @@ class _Known:
 
 
 def read(data: object) -> Problem:
-    """Return the problem that a parsed JSON value describes.
+    """Return the problem described by a parsed JSON value.
 
     Raises
     ------
@@ -62,15 +68,32 @@ def read(data: object) -> Problem:
     except ValidationError as error:
         complaints = [of_field(one) for one in error.errors(include_url=False)]
         rest = _without_bad(data, error)
-        raise ProblemError(complaints + (_judge(rest, _known(data, aside=True)) if rest else [])) from error
+        if rest:
+            complaints += _judge(rest, _known(data, aside=True))
+        raise ProblemError(_with_ids(data, complaints)) from error
     complaints = check(problem)
     if complaints:
-        raise ProblemError(complaints)
+        raise ProblemError(_with_ids(data, complaints))
     return problem
 
 
+def _with_ids(data: object, complaints: list[Complaint]) -> list[Complaint]:
+    """Return the complaints with the ids of the elements that they lie in: people count no stops."""
+    return [replace(one, id=_id_at(data, one.at)) for one in complaints]
+
+
+def _id_at(data: object, path: str) -> str:
+    match = _ELEMENT.match(path)
+    if not match or not isinstance(data, dict):
+        return ""
+    name, index = match[1], int(match[2])
+    elements = data.get(name)
+    element = elements[index] if isinstance(elements, list) and index < len(elements) else None
+    return str(element.get("id") or element.get("van") or "")[:MOST_OF_AN_ID] if isinstance(element, dict) else ""
+
+
 def _refuse_too_many(data: object) -> None:
-    """Count before reading: a wrong file of a hundred thousand stops is not worth judging one by one."""
+    """Count before reading: a wrong file of a hundred thousand stops is not worth judging item by item."""
     lists = [data.get(name) for name in ("stops", "shipments")] if isinstance(data, dict) else []
     number = sum(len(one) for one in lists if isinstance(one, list))
     limit = data.get("max_stops", MOST_STOPS) if isinstance(data, dict) else MOST_STOPS
@@ -79,15 +102,35 @@ def _refuse_too_many(data: object) -> None:
 
 
 def check(problem: Problem) -> list[Complaint]:
-    """Return all that is wrong between the parts of a problem, in the order of CHECKS."""
+    """Return every mistake between the parts of a problem, in the order of CHECKS."""
     return _judge(problem, _known(problem, aside=False))
 
 
-def of_field(error: Any) -> Complaint:
-    """Return one of pydantic's errors as a complaint."""
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"] if part not in _NESTED)
+def of_field(error: Any, model: type[BaseModel] = Problem) -> Complaint:
+    """Return an error of pydantic's, met when `model` was read, as a complaint."""
+    places = [part for part in error["loc"] if part not in _NESTED]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in places)
     given = error["input"] if error["type"] != "missing" else "nothing"
-    return Complaint(path.lstrip("."), error["type"], _short(given), error["msg"], error.get("ctx") or {})
+    meant = _field_meant(places, model.model_json_schema()) if error["type"] == "extra_forbidden" else None
+    code, numbers = ("misspelt", {"field": meant}) if meant else (error["type"], error.get("ctx") or {})
+    return Complaint(path.lstrip("."), code, _short(given), error["msg"], numbers)
+
+
+def _field_meant(places: Sequence[int | str], schema: dict[str, Any]) -> str | None:
+    """Return the field of the format that is closest to an unknown field, by the schema at its place."""
+    here: Any = schema
+    for part in places[:-1]:
+        here = _declared(schema, here)
+        here = here.get("items", {}) if isinstance(part, int) else here.get("properties", {}).get(part, {})
+    fields = list(_declared(schema, here).get("properties", ()))
+    return next(iter(get_close_matches(str(places[-1]), fields, n=1)), None)
+
+
+def _declared(schema: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema that a part refers to; of several, the first that is not null."""
+    part = next((one for one in part.get("anyOf", ()) if one.get("type") != "null"), part)
+    name = part.get("$ref", "").rpartition("/")[2]
+    return schema["$defs"][name] if name else part
 
 
 def _judge(problem: Problem, known: _Known) -> list[Complaint]:
@@ -106,7 +149,7 @@ def _short(value: object) -> str:
 
 
 def _without_bad(data: object, error: ValidationError) -> Problem | None:
-    """Return what remains of `data` without bad elements and fields, or None where it is no problem at all."""
+    """Return `data` without bad elements and fields, or None if it is not a problem."""
     if not isinstance(data, dict):
         return None
     rest = dict(data)
@@ -140,11 +183,11 @@ def _known(data: object, *, aside: bool) -> _Known:
     return _Known({name: ids(name) for name in ("depots", "vans", "stops", "shipments", "zones")}, aside)
 
 
-# ---- checks: each one yields the complaints of its kind
+# ---- checks: each yields the complaints of its kind
 
 
 def not_too_many(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """No more stops and shipments than asked for."""
+    """No more stops and shipments than allowed."""
     number = len(problem.stops) + len(problem.shipments)
     if number > problem.max_stops:
         yield _too_many(number, problem.max_stops)
@@ -156,7 +199,7 @@ def _too_many(number: int, limit: int) -> Complaint:
 
 
 def ids_once(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """An id names one thing; stops and shipments share their names."""
+    """An id names a single thing; stops and shipments share their names."""
     groups: dict[str, list[tuple[str, str]]] = {
         name: [(f"{name}[{index}].id", one.id) for index, one in enumerate(getattr(problem, name))]
         for name in ("depots", "vans", "zones")
@@ -192,7 +235,7 @@ def ids_are_no_visits(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Depots, vans, zones, stops and energies that are spoken of are declared."""
+    """Every depot, van, zone, stop and energy referred to is declared."""
     for kind, at, name in _references(problem):
         if name not in known.ids[kind]:
             yield Complaint(at, f"unknown_{kind}", repr(name), f"an id in {kind}", {"id": name})
@@ -218,7 +261,7 @@ def _references(problem: Problem) -> Iterator[tuple[str, str, str]]:
     for index, stop in enumerate(problem.stops):
         if stop.depot:
             yield "depots", f"stops[{index}].depot", stop.depot
-    yield from (("zones", f"{at}.zone", call.zone) for at, call in _calls(problem) if call.zone)
+    yield from (("zones", f"{at}.zone", call.zone) for at, call in calls(problem) if call.zone)
     yield from (("vans", f"locks[{index}].van", lock.van) for index, lock in enumerate(problem.locks) if lock.van)
     for index, lock in enumerate(problem.locks):
         yield from (_visit_reference(f"locks[{index}].visits[{at}]", visit) for at, visit in enumerate(lock.visits))
@@ -229,7 +272,8 @@ def _visit_reference(at: str, visit: str) -> tuple[str, str, str]:
     return ("shipments", at, name) if kind in ("collect", "deliver") and name else ("stops", at, visit)
 
 
-def _calls(problem: Problem) -> Iterator[tuple[str, Any]]:
+def calls(problem: Problem) -> Iterator[tuple[str, Call]]:
+    """Yield each call with its place in the file."""
     yield from ((f"stops[{index}]", stop) for index, stop in enumerate(problem.stops))
     for index, shipment in enumerate(problem.shipments):
         yield f"shipments[{index}].collect", shipment.collect
@@ -246,18 +290,12 @@ def vans_have_depots(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def amounts_in_dimensions(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Amounts are counted in the problem's dimensions, and a capacity names each of them."""
+    """Amounts are counted in the problem's dimensions, each once."""
     yield from _repeated([(f"dimensions[{index}]", name) for index, name in enumerate(problem.dimensions)])
     named = ", ".join(problem.dimensions)
     for at, amount in _amounts(problem):
         for name in set(amount) - set(problem.dimensions) if isinstance(amount, dict) else ():
             yield Complaint(at, "unknown_dimension", repr(name), f"one of the dimensions: {named}", {"id": name})
-    for index, van in enumerate(problem.vans):
-        missing = set(problem.dimensions) - set(van.capacity) if isinstance(van.capacity, dict) else set()
-        for name in sorted(missing):
-            yield Complaint(
-                f"vans[{index}].capacity", "dimension_missing", str(van.capacity), f"a number for {name}", {"id": name}
-            )
 
 
 def _amounts(problem: Problem) -> Iterator[tuple[str, Amount]]:
@@ -272,9 +310,10 @@ def _amounts(problem: Problem) -> Iterator[tuple[str, Amount]]:
 
 
 def vans_hold_something(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """A van holds at least one unit of something."""
+    """A van holds at least a unit of something."""
     for index, van in enumerate(problem.vans):
-        if not any(van.capacity.values() if isinstance(van.capacity, dict) else [van.capacity]):
+        named = van.capacity if isinstance(van.capacity, dict) else {problem.dimensions[0]: van.capacity}
+        if named and not any(named.values()):
             yield Complaint(f"vans[{index}].capacity", "capacity_zero", str(van.capacity), "at least 1")
 
 
@@ -295,7 +334,7 @@ def places_found(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def places_stand_still(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """One place has one pair of coordinates."""
+    """A place has a single pair of coordinates."""
     first = dict[str, tuple[float, float]]()
     for at, name, site in sites(problem):
         if site.lat is not None and site.lon is not None:
@@ -335,17 +374,28 @@ def matrices_square(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def windows_meet_shifts(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Some van is at work in some window of each stop: else the file means another day."""
+    """Some stop has a window in which some van works; where none has, the file means another day (`solver.notices` names one)."""
+    outside = [(at, call) for at, call in calls(problem) if not meets_a_shift(problem, call)]
+    if known.aside or len(outside) < 2 * len(problem.shipments) + len(problem.stops):
+        return
+    for at, call in outside:
+        given = f"{call.windows[0].from_s} to {call.windows[-1].until_s} s"
+        expected = f"to meet some van's shift ({shift_hours(problem)})"
+        yield Complaint(f"{at}.windows", "window_outside_shifts", given, expected)
+
+
+def meets_a_shift(problem: Problem, call: Call) -> bool:
+    """Whether some van works in any of the call's windows."""
     shifts = [van.shift for van in problem.vans]
-    for at, call in _calls(problem):
-        if call.windows and not known.aside and not _any_meet(call.windows, shifts):
-            hours = f"{min(one.from_s for one in shifts)} to {max(one.until_s for one in shifts)} s"
-            given = f"{call.windows[0].from_s} to {call.windows[-1].until_s} s"
-            yield Complaint(f"{at}.windows", "window_outside_shifts", given, f"to meet some van's shift ({hours})")
+    return not call.windows or any(
+        one.from_s <= shift.until_s and shift.from_s <= one.until_s for one in call.windows for shift in shifts
+    )
 
 
-def _any_meet(windows: Iterable[Window], shifts: list[Window]) -> bool:
-    return any(one.from_s <= shift.until_s and shift.from_s <= one.until_s for one in windows for shift in shifts)
+def shift_hours(problem: Problem) -> str:
+    """Return from when until when vans work, for people."""
+    shifts = [van.shift for van in problem.vans]
+    return f"{min(one.from_s for one in shifts)} to {max(one.until_s for one in shifts)} s"
 
 
 def bans_know_the_day(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -358,7 +408,7 @@ def bans_know_the_day(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def slots_in_order(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Time-of-day factors follow one another without overlap."""
+    """Time-of-day factors do not overlap."""
     before = 0
     for index, slot in enumerate(problem.slots):
         if slot.from_s < before or slot.until_s <= slot.from_s:
@@ -372,7 +422,7 @@ def slots_in_order(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def locks_agree(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """A visit is locked to one van, and to one that may serve it; a lock names a visit once."""
+    """A visit is locked to a single van, which may serve it; a lock names a visit once."""
     van_of = dict[str, str]()
     only = {stop.id: set(stop.vans) for stop in problem.stops if stop.vans}
     for index, lock in enumerate(problem.locks):
@@ -389,7 +439,7 @@ def locks_agree(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def executed_fits(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """What a van under way has done is known, done once, and before now."""
+    """A van under way did known work, each once, and before now."""
     visits = _visits(problem, known)
     done = list[tuple[str, str]]()
     for index, van in enumerate(problem.vans):

@@ -1,7 +1,7 @@
-"""Two plans of one day side by side: what moves, and what it saves or costs. For what-if before accepting.
+"""Two plans of a day side by side: the changes, and their savings or costs. For review before accepting.
 
-The idea: a visit is where it is (van and neighbours) and when; whatever differs between two evaluations is listed, and the
-totals are subtracted, second minus first.
+The idea: a visit is defined by its position (van and neighbours) and its time. Every difference between two evaluations is
+listed, and the totals are subtracted, second minus first.
 """
 
 from dataclasses import dataclass, fields
@@ -13,22 +13,22 @@ from solver.solution import Evaluation, Solution, Totals, Visit
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """One visit in both plans. Its van is None where it is not served."""
+class MovedVisit:
+    """A visit in both plans. Its van is None where it is not served."""
 
     visit: Name
     van_before: Name | None
     van_after: Name | None
-    later_s: int | None  # its service begins so much later in the second; None where one plan does not serve it
-    reordered: bool  # on the same van, but in another order among those that stayed
+    later_s: int | None  # difference of its service's begin, second minus first; None where a plan does not serve it
+    reordered: bool  # on the same van, but in another order among the visits that stayed on it
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What the second plan changes. Numbers are second minus first; `peak` is the fullest van, by dimension."""
+    """The changes of the second plan. Numbers are second minus first; `peak` is the fullest van, by dimension."""
 
-    moved: list[Moved]  # other van, other order, served or dropped
-    shifted: list[Moved]  # same place in the order, another time
+    moved: list[MovedVisit]  # other van, other order, served or dropped
+    shifted: list[MovedVisit]  # same place in the order, another time
     cost_cents: int
     money: dict[str, int]
     totals: dict[str, int]
@@ -37,13 +37,13 @@ class Comparison:
 
 
 def compare(problem: Problem | Instance, first: Solution, second: Solution) -> Comparison:
-    """Compare two plans of one problem."""
+    """Compare two plans of a problem."""
     instance = compiled(problem)
     return compare_evaluations(evaluate(instance, first), evaluate(instance, second))
 
 
 def compare_evaluations(before: Evaluation, after: Evaluation) -> Comparison:
-    """Compare two plans that were judged."""
+    """Compare two judged plans."""
     changes = _changes(before, after)
     peaks = _peaks(before), _peaks(after)
     return Comparison(
@@ -59,19 +59,19 @@ def compare_evaluations(before: Evaluation, after: Evaluation) -> Comparison:
     )
 
 
-def _changes(before: Evaluation, after: Evaluation) -> list[Moved]:
+def _changes(before: Evaluation, after: Evaluation) -> list[MovedVisit]:
     was, now = _where(before), _where(after)
     disordered = _disordered(before, after)
-    changes = list[Moved]()
+    changes = list[MovedVisit]()
     for visit in dict.fromkeys([*was, *now]):
         (van_before, old), (van_after, new) = was.get(visit, (None, None)), now.get(visit, (None, None))
         later_s = new.begin_s - old.begin_s if old and new else None
-        changes.append(Moved(visit, van_before, van_after, later_s, visit in disordered))
+        changes.append(MovedVisit(visit, van_before, van_after, later_s, visit in disordered))
     return changes
 
 
 def _where(evaluation: Evaluation) -> dict[Name, tuple[Name, Visit]]:
-    """Return van and visit of everything served; starts, ends, breaks and reloads are of the van, not of the day."""
+    """Return van and visit of everything served; starts, ends, breaks and reloads belong to the van, not to the day."""
     own = ("start:", "end:", "break:", "reload:")
     return {
         visit.visit: (run.van, visit)
@@ -82,7 +82,7 @@ def _where(evaluation: Evaluation) -> dict[Name, tuple[Name, Visit]]:
 
 
 def _disordered(before: Evaluation, after: Evaluation) -> set[Name]:
-    """Return the fewest visits that must have moved for the order of those that stayed on their van to be what it is."""
+    """Return the fewest visits that must have moved to explain the new order of the visits that stayed on their van."""
     was, disordered = _where(before), set[Name]()
     position = {visit.visit: at for run in before.runs for at, visit in enumerate(run.visits)}
     for run in after.runs:

@@ -1,7 +1,7 @@
-"""A first plan in a moment: each van in turn takes what is next and nearest, and what is left is inserted where it fits.
+"""A first plan in a moment: each van in turn takes the next and nearest visit, and the rest is inserted where it fits.
 
 The idea: appending to the end of a run changes nothing before it, so a run's state is its clock and its loads, and all
-candidates for the next visit are judged in one array operation. It need not be good: engines begin from it.
+candidates for the next visit are judged in a single array operation. It need not be good: engines start from it.
 """
 
 from collections.abc import Iterator
@@ -12,20 +12,22 @@ from time import monotonic
 import numpy as np
 
 from solver.breaks import with_breaks
-from solver.clock import Bools, Ints, through_slots
 from solver.engines import Plan
 from solver.evaluate import cost_of
 from solver.insertion import insertions, may_come
-from solver.instance import MANDATORY, Instance, Kind
+from solver.instance import MANDATORY, Instance, NodeKind
 from solver.rules import keeps_all
 from solver.schedule import drive, table
+from solver.timing_kernels import Bools, Ints, through_slots
 
-INSERTED_ROWS = 20_000  # tried for what fits at the end of no run: under half a second, and the same on any machine
-TRIED = 40  # visits dropped from the end of a run, at most, until it keeps all rules
+# Rows tried for items that fit at the end of no run: under half a second, and the same on any machine.
+INSERTED_ROWS = 20_000
+# Visits dropped at most from the end of a run until it keeps all rules.
+TRIED = 40
 
 
 def first_plan(instance: Instance, until: float = inf) -> Plan:
-    """Return a plan that breaks no rule of a run; it may leave work unserved, the more the sooner the clock says `until`."""
+    """Return a plan that breaks no rule of a run; it may leave work unserved, more of it the sooner `until` ends the search."""
     plan, waiting = dict[int, list[int]](), _appendable(instance)
     for van in _in_order(instance):
         if monotonic() > until:
@@ -39,9 +41,9 @@ def first_plan(instance: Instance, until: float = inf) -> Plan:
 
 
 def completed(instance: Instance, plan: Plan, until: float = inf, random: np.random.Generator | None = None) -> Plan:
-    """Return the plan with what it leaves out inserted where it costs least and breaks nothing; what it has stays in order.
+    """Return the plan with its missing work inserted where it costs least and breaks nothing; existing visits keep their order.
 
-    With `random`, in an order of chance, and halves of shipments apart.
+    With `random`, in random order, and halves of shipments apart.
     """
     runs = {van: list(nodes) for van, nodes in plan}
     _insert_rest(instance, runs, until, random)
@@ -49,7 +51,7 @@ def completed(instance: Instance, plan: Plan, until: float = inf, random: np.ran
 
 
 def _in_order(instance: Instance) -> list[int]:
-    """Vans under way first, then those that cost least to send, the largest first."""
+    """Vans under way first, then the cheapest to send, the largest first."""
     vans = instance.problem.vans
     return sorted(
         range(len(vans)),
@@ -58,8 +60,8 @@ def _in_order(instance: Instance) -> list[int]:
 
 
 def _appendable(instance: Instance) -> Bools:
-    """N: stops, collections, and deliveries of what is on board, that are still to be made."""
-    first = (instance.kind <= Kind.COLLECT) | ((instance.kind == Kind.DELIVER) & instance.aboard.any(axis=0))
+    """N: stops, collections, and deliveries of the load on board, that are still to be made."""
+    first = (instance.kind <= NodeKind.COLLECT) | ((instance.kind == NodeKind.DELIVER) & instance.aboard.any(axis=0))
     return np.asarray(first & instance.free)
 
 
@@ -73,7 +75,7 @@ class _State:
 
 @dataclass
 class _Appended:
-    """What comes of going on with each of some nodes (N)."""
+    """The results of continuing with each of some nodes (N)."""
 
     nodes: Ints
     late: Bools  # it misses a window
@@ -87,7 +89,7 @@ class _Appended:
 
 
 def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
-    """Return the visits that the van makes, each the one that takes least time of those that still fit."""
+    """Return the van's visits, each the quickest of those that still fit."""
     nodes = list[int]()
     state = _begun(instance, van)
     candidates = np.flatnonzero(waiting & ~instance.out_of_reach[van] & (instance.ready_s <= instance.begin_s[van]))
@@ -105,7 +107,7 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
             break
         chosen = int(np.where(fits, after.leave, np.iinfo(np.int64).max).argmin())
         node, state = int(candidates[chosen]), after.state(instance, chosen)
-        nodes += [node, int(instance.partner[node])] if instance.kind[node] == Kind.COLLECT else [node]
+        nodes += [node, int(instance.partner[node])] if instance.kind[node] == NodeKind.COLLECT else [node]
         candidates = np.delete(candidates, chosen)
     return nodes
 
@@ -144,11 +146,11 @@ def _fits(instance: Instance, van: int, state: _State, after: _Appended) -> Bool
 def _appended(instance: Instance, van: int, state: _State, nodes: Ints) -> _Appended:
     """Try each node as the next; a collection is taken with its delivery after it.
 
-    What a node is given rides from the start of the run, what it gives rides to its end.
+    The collect amount of a node rides to the end of the run, its deliver amount from the start.
     """
     close, last = instance.close_s[instance.van_class[van], :, -1], nodes.copy()
     begin, leave = _times(instance, van, state.clock, np.full(len(nodes), state.place), nodes)
-    late, pairs = begin > close[nodes], np.flatnonzero(instance.kind[nodes] == Kind.COLLECT)
+    late, pairs = begin > close[nodes], np.flatnonzero(instance.kind[nodes] == NodeKind.COLLECT)
     last[pairs] = instance.partner[nodes[pairs]]
     begin[pairs], leave[pairs] = _times(instance, van, leave[pairs], instance.place[nodes[pairs]], last[pairs])
     late[pairs] |= begin[pairs] > close[last[pairs]]
@@ -160,7 +162,7 @@ def _appended(instance: Instance, van: int, state: _State, nodes: Ints) -> _Appe
 
 
 def _worth_it(instance: Instance, van: int, nodes: Ints, taken_s: Ints, way_m: Ints) -> Bools:
-    """Optional work goes where its prize pays for it; mandatory work always."""
+    """Optional work is inserted where its prize pays for it; mandatory work always."""
     prize, price = instance.prize_cents[instance.item[nodes]], instance.problem.vans[van]
     cost = taken_s * price.hour_cents / 3600 + way_m * price.km_cents / 1000
     return np.asarray((prize == MANDATORY) | (cost <= prize))
@@ -193,7 +195,7 @@ def _mended(instance: Instance, van: int, nodes: list[int]) -> list[int]:
 def _insert_rest(
     instance: Instance, plan: dict[int, list[int]], until: float, random: np.random.Generator | None = None
 ) -> None:
-    """Insert what is left where it costs least and breaks nothing, mandatory work first, up to a number of tries."""
+    """Insert the remaining work where it costs least and breaks nothing, mandatory work first, up to a number of tries."""
     tried, costs = 0, _costs(instance, plan)
     made = {node for nodes in plan.values() for node in nodes}
     left = [
@@ -207,7 +209,7 @@ def _insert_rest(
 
 
 def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int], item: int, *, apart: bool) -> int:
-    """Insert an item, halves of a shipment side by side unless `apart`; return how many places were tried."""
+    """Insert an item, halves of a shipment side by side unless `apart`; return the number of positions tried."""
     rows = list(_rows(instance, plan, instance.item_nodes[item], apart=apart))
     if not rows:
         return 0
@@ -226,7 +228,7 @@ def _insert(instance: Instance, plan: dict[int, list[int]], costs: dict[int, int
 def _rows(
     instance: Instance, plan: dict[int, list[int]], nodes: list[int], *, apart: bool
 ) -> Iterator[tuple[int, list[int]]]:
-    """Yield the runs with the nodes at every place, and the run of the first van that stays in."""
+    """Yield the runs with the nodes at every position, and the run of the first van that stays in."""
     tied = _vans_of_fellows(instance, plan, nodes)
     vans = [van for van in range(len(instance.start)) if may_come(instance, van, nodes) and (not tied or van in tied)]
     idle = next((van for van in vans if van not in plan), None)

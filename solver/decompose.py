@@ -1,7 +1,7 @@
-"""A large day in parts: whole runs go to one part or another, so that parts can be solved at the same time.
+"""A large day in parts: whole runs go to this part or that, so that parts can be solved at the same time.
 
-The idea: where places lie is read from the driving times (classical scaling), so that it works without coordinates and
-rivers count. A cut turns by the golden angle each time and is a fan of sectors or a pile of slabs in turn, so no two
+The idea: the layout of places is derived from the driving times (classical scaling), so that it works without coordinates and
+rivers count. A cut turns by the golden angle each time and alternates between a fan of sectors and a stack of slabs, so no two
 neighbouring runs stay on different sides for long.
 """
 
@@ -11,19 +11,20 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from solver.engines import Plan
-from solver.engines.pyvrp import Part, alike
+from solver.engines.pyvrp import SubProblem, alike
 from solver.instance import Instance
 
-GOLDEN_ANGLE = np.pi * (3 - 5**0.5)  # of all angles the one whose multiples come near each other least
+# The angle whose multiples are spread most evenly.
+GOLDEN_ANGLE = np.pi * (3 - 5**0.5)
 MOST_LANDMARKS = 200  # enough for a plane; the time grows with their cube
 
-Split = list[tuple[Part, Plan]]
+Split = list[tuple[SubProblem, Plan]]
 
 
 def positions(instance: Instance) -> np.ndarray:
     """Return where each place lies on a plane, (places, 2), so that straight lines are about as long as drives.
 
-    Landmarks are laid out by classical scaling, every place then by its drives to them (de Silva and Tenenbaum 2004).
+    Landmarks are laid out by classical scaling, then every place by its drives to them (de Silva and Tenenbaum 2004).
     """
     seconds = instance.seconds[:-1, :-1].astype(float)
     landmarks = np.unique(np.linspace(0, len(seconds) - 1, MOST_LANDMARKS).astype(int))
@@ -36,7 +37,7 @@ def positions(instance: Instance) -> np.ndarray:
 
 
 def split(instance: Instance, where: np.ndarray, plan: Plan, parts: int, turn: int) -> Split:
-    """Return the plan's runs in so many parts of about as many items, idle vans shared out, what is unserved to the nearest."""
+    """Return the plan's runs in `parts` of about as many items, idle vans shared out, unserved items with the nearest."""
     centres = np.array([where[_places(instance, nodes)].mean(axis=0) for _, nodes in plan])
     keys = _keys(centres, where[_hubs(instance)].mean(axis=0), turn)
     group_of = _groups(keys, np.array([len(nodes) for _, nodes in plan]), parts)
@@ -47,7 +48,7 @@ def split(instance: Instance, where: np.ndarray, plan: Plan, parts: int, turn: i
         at = where[_places(instance, instance.item_nodes[item])].mean(axis=0)
         served[int(group_of[np.linalg.norm(centres - at, axis=1).argmin()])].append(item)
     vans = _share_out(instance, [[van for van, _ in group] for group in runs], served)
-    return [(Part(tuple(served[g]), tuple(vans[g])), runs[g]) for g in range(parts)]
+    return [(SubProblem(tuple(served[g]), tuple(vans[g])), runs[g]) for g in range(parts)]
 
 
 def sectors(instance: Instance, where: np.ndarray, parts: int) -> Split:
@@ -58,7 +59,7 @@ def sectors(instance: Instance, where: np.ndarray, parts: int) -> Split:
     group_of = _groups(keys, np.ones(len(items)), parts)
     chosen = [[items[at] for at in np.flatnonzero(group_of == group)] for group in range(parts)]
     vans = _share_out(instance, [[] for _ in range(parts)], chosen)
-    return [(Part(tuple(one), tuple(vans[group])), []) for group, one in enumerate(chosen)]
+    return [(SubProblem(tuple(one), tuple(vans[group])), []) for group, one in enumerate(chosen)]
 
 
 def joined(plans: Iterable[Plan]) -> Plan:
@@ -67,7 +68,7 @@ def joined(plans: Iterable[Plan]) -> Plan:
 
 
 def _keys(points: np.ndarray, hub: np.ndarray, turn: int) -> np.ndarray:
-    """Return what to sort by: bearing from the hub on even turns, the way along an axis on odd ones."""
+    """Return the sort keys: bearing from the hub on even turns, the position along an axis on odd turns."""
     angle = turn * GOLDEN_ANGLE
     x, y = (points - hub).T
     if turn % 2:
@@ -76,7 +77,7 @@ def _keys(points: np.ndarray, hub: np.ndarray, turn: int) -> np.ndarray:
 
 
 def _groups(keys: np.ndarray, weights: np.ndarray, parts: int) -> np.ndarray:
-    """Return the group of each key: neighbours together, groups about as heavy as one another."""
+    """Return the group of each key: neighbours together, groups of about equal weight."""
     order = np.argsort(keys, kind="stable")
     before = np.concatenate([[0.0], weights[order].cumsum()[:-1]]) + weights[order] / 2
     groups = np.empty(len(keys), dtype=int)
@@ -85,14 +86,14 @@ def _groups(keys: np.ndarray, weights: np.ndarray, parts: int) -> np.ndarray:
 
 
 def _share_out(instance: Instance, busy: Sequence[list[int]], items: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return each group's vans: those that it uses, and of the idle ones of each kind as its items call for."""
+    """Return each group's vans: those it uses, and idle vans of each kind in proportion to its items' needs."""
     used, kinds = {van for vans in busy for van in vans}, alike(instance)
     idle = defaultdict[int, list[int]](list)
     for van, kind in enumerate(kinds):
         idle[kind] += [van] if van not in used else []
     vans = [list(group) for group in busy]
     able = ~instance.out_of_reach[np.ix_(np.array(list(idle)), instance.first_half)]
-    calls = able / np.maximum(1, able.sum(axis=0))  # of each item for vans of each kind: one in all
+    calls = able / np.maximum(1, able.sum(axis=0))  # demand of each item for vans of each kind, 1 in all
     for mine, call in zip(idle.values(), calls, strict=True):
         wanted = np.array([1 + call[list(group)].sum() for group in items])
         for van, group in zip(mine, _dealt(len(mine), wanted / wanted.sum()), strict=True):
@@ -101,7 +102,7 @@ def _share_out(instance: Instance, busy: Sequence[list[int]], items: Sequence[Se
 
 
 def _dealt(count: int, shares: np.ndarray) -> list[int]:
-    """Return who gets each of so many cards, so that everyone has about a share of them at any time."""
+    """Return the receiver of each card, so that everyone has about a fair share at any time."""
     given, groups = np.zeros(len(shares)), list[int]()
     for number in range(count):
         groups.append(int((shares * (number + 1) - given).argmax()))

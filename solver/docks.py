@@ -1,23 +1,23 @@
-"""Vans that share a depot's docks take turns: who would find none free begins later.
+"""Vans that share a depot's docks take turns: a van that would find none free starts later.
 
-The idea: engines say who goes where, not when each van begins; so the starts are put one after the other here, each as
-early as a dock is free, and only where the run still keeps every rule.
+The idea: engines say who goes where, not when each van starts. So the starts are set here in turn, each as
+early as a dock is free, and only if the run still keeps every rule.
 """
 
 import numpy as np
 
-from solver.clock import Ints
 from solver.evaluate import ahead
 from solver.instance import Instance
 from solver.problem import Run
 from solver.rules import keeps_all
 from solver.schedule import Schedule, drive, table
+from solver.timing_kernels import Ints
 
 Stay = tuple[int, int]  # from and until, seconds
 
 
 def taking_turns(instance: Instance, runs: list[Run]) -> list[Run]:
-    """Return the runs with later starts where docks need them; as they are where no depot counts its docks."""
+    """Return the runs with later starts where docks need them; unchanged where no depot counts its docks."""
     docks = [depot.docks for depot in instance.problem.depots]
     if not any(docks) or not runs:
         return runs
@@ -49,7 +49,7 @@ def _stays(times: Schedule, row: int) -> list[tuple[int, Stay]]:
 
 
 def _fits(mine: list[tuple[int, Stay]], taken: list[tuple[int, Stay]], docks: list[int | None]) -> bool:
-    """Whether each of my stays finds a dock: of the others, fewer than there are docks are there at any moment of it."""
+    """Whether each of my stays finds a dock: at any moment of it, fewer others are there than docks."""
     for depot, (begin, end) in mine:
         others = [stay for at, stay in taken if at == depot and stay[0] < end and begin < stay[1]]
         moments = [begin, *(stay[0] for stay in others if stay[0] > begin)]

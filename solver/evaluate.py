@@ -1,7 +1,7 @@
-"""What a plan is worth and what is wrong with it, whoever made it.
+"""The worth of a plan and its violations, whoever made it.
 
-The idea: a run is judged on its own (`_reports`), then the runs are put together (`_together`). A plan of which one run
-was edited is judged by judging that run and putting it beside the others' old reports.
+The idea: a run is judged alone (`_reports`), then the runs are combined (`_together`). After an edit of a run,
+only that run is judged again and combined with the old reports of the others.
 """
 
 from bisect import bisect_left
@@ -11,24 +11,25 @@ from dataclasses import fields
 
 import numpy as np
 
-from solver.clock import Ints
 from solver.instance import MANDATORY, Instance, compiled
 from solver.problem import Done, Problem, Run, Van
 from solver.rules import rules_of, someone_receives
 from solver.schedule import Schedule, drive, table
 from solver.solution import Cause, Evaluation, Money, RunReport, Solution, Totals, Violation, Visit
+from solver.timing_kernels import Ints
 
-UNSERVED_WEIGHT = 100_000  # in `infeasibility`: mandatory work left out outweighs any lateness of a day in seconds
+# In `infeasibility`: missing mandatory work outweighs any lateness of a day in seconds.
+UNSERVED_WEIGHT = 100_000
 
 
 def evaluate(problem: Problem | Instance, solution: Solution) -> Evaluation:
-    """Judge a whole plan, however broken."""
+    """Judge a whole plan, however broken it is."""
     instance = compiled(problem)
     return _together(instance, _reports(instance, _with_vans_under_way(instance, solution.runs)))
 
 
 def evaluate_change(problem: Problem | Instance, before: Evaluation, runs: Sequence[Run]) -> Evaluation:
-    """Judge the plan of `before` with these runs in place of their vans' old ones (an empty one: the van stays in)."""
+    """Judge the plan of `before` with these runs replacing their vans' old ones (an empty run: the van stays in)."""
     instance = compiled(problem)
     changed = {run.van for run in runs}
     kept = [report for report in before.runs if report.van not in changed]
@@ -44,7 +45,7 @@ def _is_under_way(instance: Instance, van: str) -> bool:
 
 
 def _with_vans_under_way(instance: Instance, runs: Sequence[Run]) -> list[Run]:
-    """Add the runs of vans that are out and that the plan does not speak of: they go home."""
+    """Add the runs of vans that are out but missing from the plan: they go home."""
     spoken = {run.van for run in runs}
     silent = [van for van in instance.problem.vans if van.under_way and van.id not in spoken]
     return [*runs, *(Run(van=van.id, visits=[one.visit for one in _done(van)]) for van in silent)]
@@ -58,7 +59,7 @@ def _done(van: Van) -> list[Done]:
 
 
 def _reports(instance: Instance, runs: Sequence[Run]) -> list[RunReport]:
-    """Judge runs, each on its own."""
+    """Judge runs, each alone."""
     known = [run for run in runs if run.van in instance.van_number]
     unknown = [_of_no_van(run) for run in runs if run.van not in instance.van_number]
     if not known:
@@ -82,7 +83,7 @@ def _of_no_van(run: Run) -> RunReport:
 
 
 def ahead(instance: Instance, van: int, run: Run) -> tuple[list[int], list[Violation]]:
-    """Return the nodes that are still ahead of the van, and complaints about what is not."""
+    """Return the nodes still ahead of the van, and complaints about the others."""
     done = [one.visit for one in _done(instance.problem.vans[van])]
     missing = len(done) - sum(1 for one, visit in zip(done, run.visits, strict=False) if one == visit)
     complaints = [Violation(Cause.EXECUTED, missing, "visits", run.van)] if missing else []
@@ -97,7 +98,7 @@ def ahead(instance: Instance, van: int, run: Run) -> tuple[list[int], list[Viola
 
 
 def violations_of(runs: Schedule) -> list[list[Violation]]:
-    """Return what is wrong with each run, in the order of RULES."""
+    """Return the violations of each run, in the order of RULES."""
     found: list[list[Violation]] = [[] for _ in runs.rows]
     for rule in rules_of(runs.instance):
         amounts = rule.amounts(runs)
@@ -110,7 +111,7 @@ def violations_of(runs: Schedule) -> list[list[Violation]]:
 
 
 def money_of(runs: Schedule) -> dict[str, Ints]:
-    """Return what each run costs, in cents, by `Money`'s names, and the amounts that some of it is paid for."""
+    """Return each run's costs, in cents, by `Money`'s names, and the amounts behind some of them."""
     costs, prices, van = runs.instance.problem.costs, runs.instance.prices, runs.van
     overtime_s = np.maximum(0, runs.work_s - prices.normal_s[van])
     energy_wh = _whole(runs.way_m * prices.wh_per_km[van] / 1000)
@@ -139,7 +140,7 @@ MONEY = tuple(one.name for one in fields(Money))
 
 
 def cost_of(runs: Schedule) -> Ints:
-    """Return each run's cost in cents (R): everything but prizes forgone and imbalance, which are of the whole plan."""
+    """Return each run's cost in cents (R), without prizes forgone and imbalance, which concern the whole plan."""
     total: Ints = np.zeros(len(runs.rows), dtype=np.int64)
     for name, amounts in money_of(runs).items():
         total = total + amounts if name in MONEY else total
@@ -151,7 +152,7 @@ def _whole(values: np.ndarray) -> Ints:
 
 
 def _changed(runs: Schedule) -> Ints:
-    """How many visits of each run the baseline has on another van, or in another order (R)."""
+    """Count the visits of each run that the baseline has on another van, or in another order (R)."""
     places = _baseline(runs.instance)
     changes = [_changes(runs, row, places) for row in range(len(runs.rows))] if places else [0] * len(runs.rows)
     return np.array(changes, dtype=np.int64)
@@ -177,7 +178,7 @@ def _baseline(instance: Instance) -> dict[int, tuple[int, int]]:
 
 def longest_in_order(numbers: Sequence[int]) -> set[int]:
     """Return the positions of a longest increasing subsequence (patience sorting)."""
-    tops, chain_of = list[int](), list[int]()  # smallest last number of a chain by length, and where it stands
+    tops, chain_of = list[int](), list[int]()  # smallest last number of a chain by length, and its position
     before = dict[int, int]()
     for at, number in enumerate(numbers):
         length = bisect_left(tops, number)
@@ -335,7 +336,7 @@ def nothing_on_two_runs(instance: Instance, reports: Sequence[RunReport]) -> Ite
 
 
 def locked_together(instance: Instance, reports: Sequence[RunReport]) -> Iterator[Violation]:
-    """Visits locked in one order are on one run."""
+    """Visits locked in an order are on the same run."""
     on = {visit.visit: report.van for report in reports for visit in report.visits} if instance.problem.locks else {}
     for lock in instance.problem.locks:
         here = [visit for visit in lock.visits if visit in on] if lock.order != "free" and not lock.van else []
@@ -357,7 +358,7 @@ def docks_suffice(instance: Instance, reports: Sequence[RunReport]) -> Iterator[
 
 
 def _stays(instance: Instance, reports: Sequence[RunReport], depot: str) -> list[tuple[int, int]]:
-    """Return from when until when vans stand at the docks of a depot."""
+    """Return the intervals in which vans stand at the docks of a depot."""
     number = [one.id for one in instance.problem.depots].index(depot)
     at = {instance.keys[node] for node in np.flatnonzero(instance.dock == number)}
     visits = (visit for report in reports for visit in report.visits if visit.visit in at and visit.place)

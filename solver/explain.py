@@ -1,8 +1,8 @@
-"""Why something is not served: no van ever could, or what it would take, van by van.
+"""Why something is not served: no van ever could, or the obstacles, van by van.
 
-The idea: nothing is inferred, everything is tried. Each van's run is driven with the visit in every place it could have,
-in one table; the best of these is what is said. A van's findings depend on its own run alone, so after an edit only the
-runs that changed are tried again (`Explainer` remembers the rest).
+The idea: nothing is inferred, everything is tried. Each van's run is driven with the visit at every possible position,
+in a table, and the best position is reported. A van's result depends on its own run alone, so after an edit only the
+changed runs are tried again (`Explainer` remembers the others).
 """
 
 from collections import Counter
@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from solver.clock import Ints
 from solver.evaluate import ahead, cost_of, evaluate, evaluate_change, violations_of
 from solver.insertion import insertions, to_do
 from solver.instance import MANDATORY, Instance, compiled
@@ -21,35 +20,37 @@ from solver.problem import Name, Problem, Run
 from solver.rules import broken
 from solver.schedule import Schedule, drive, table
 from solver.solution import Cause, Evaluation, Solution, Violation
+from solver.timing_kernels import Ints
 
-ROWS_AT_ONCE = 4_000  # tried in one table: more would leave the processor's cache
+# Tried in one table: more would leave the processor's cache.
+ROWS_AT_ONCE = 4_000
 Attempt = tuple[int, int, tuple[int, ...]]  # item, van, and the nodes of its run
 
 
 class Verdict(StrEnum):
     IMPOSSIBLE = "impossible"  # no van could, even with nothing else to do
-    NO_ROOM = "no_room"  # some van could, but not with the work that its plan has
+    NO_ROOM = "no_room"  # some van could, but not beside the work in its plan
     COSTS_MORE = "costs_more"  # it fits, and serving it costs more than its prize
     WORTH_IT = "worth_it"  # it fits, and should be served: the plan can be made better
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class BrokenRule:
     """A rule that serving it would break, and by how much."""
 
     cause: Cause
     amount: int
     unit: str
-    at: Name  # the visit where it breaks most: often not the one inserted
+    at: Name  # the visit where it breaks most: often another than the inserted
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What trying it on one van gave."""
+class VanTrial:
+    """The result of trying it on a van."""
 
     van: Name
-    never: list[Block]  # broken even on an empty run: this van never could
-    blocks: list[Block]  # broken at the best place of its present run; empty: it fits
+    never: list[BrokenRule]  # broken even on an empty run: this van never could
+    blocks: list[BrokenRule]  # broken at the best place of its present run; empty: it fits
     extra_cents: int = 0  # at that place
     extra_s: int = 0
     extra_m: int = 0
@@ -62,15 +63,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why one stop or shipment is not served. `findings` has every van, the best first."""
+    """Why a stop or shipment is not served. `findings` has every van, the best first."""
 
     id: Name
     verdict: Verdict
     prize_cents: int | None
-    findings: list[Finding]
+    findings: list[VanTrial]
 
     @property
-    def best(self) -> Finding:
+    def best(self) -> VanTrial:
         return self.findings[0]
 
 
@@ -80,15 +81,15 @@ def explain(problem: Problem | Instance, solution: Solution) -> list[Explanation
 
 
 class Explainer:
-    """Explains one plan after another of one problem; what did not change is not tried again."""
+    """Explains plan after plan of the same problem; unchanged parts are not tried again."""
 
     def __init__(self, problem: Problem | Instance) -> None:
         self.instance = compiled(problem)
-        self.alone: dict[tuple[int, int], list[Block]] = {}
-        self.found: dict[Attempt, Finding] = {}
+        self.alone: dict[tuple[int, int], list[BrokenRule]] = {}
+        self.found: dict[Attempt, VanTrial] = {}
 
     def explain(self, solution: Solution, evaluation: Evaluation | None = None) -> list[Explanation]:
-        """Explain a plan; give its evaluation where it is at hand."""
+        """Explain a plan; pass its evaluation if available."""
         evaluation = evaluation or evaluate(self.instance, solution)
         number = {item.id: index for index, item in enumerate(self.instance.items)}
         left_out = [number[name] for name in evaluation.unserved]
@@ -119,8 +120,8 @@ class Explainer:
         for batch in self._batches(missing):
             self._try(batch)
 
-    def _blocks_alone(self, pairs: list[tuple[int, int]]) -> list[list[Block]]:
-        """What breaks when the van has nothing else to do, also if it loads first; a missing rest is no reason yet."""
+    def _blocks_alone(self, pairs: list[tuple[int, int]]) -> list[list[BrokenRule]]:
+        """The rules broken when the van has nothing else to do, even if it loads first; a missing rest is not yet a reason."""
         tries = [(van, insertions(self.instance, van, (), to_do(self.instance, item))) for item, van in pairs]
         rows = [(van, row) for van, some in tries for row in some]
         found = iter(violations_of(drive(self.instance, *table(self.instance, rows)))) if rows else iter(())
@@ -154,11 +155,11 @@ class Explainer:
         self._settle(batch, chosen, drive(self.instance, *table(self.instance, before + chosen)))
 
     def _settle(self, batch: list[Attempt], chosen: list[tuple[int, list[int]]], runs: Schedule) -> None:
-        """Note what each chosen row (the second half of `runs`) does to its run (the first half)."""
+        """Record how each chosen row (the second half of `runs`) changes its run (the first half)."""
         half = len(batch)
         cost, wrong = cost_of(runs), violations_of(runs)
         for row, (one, (van, nodes)) in enumerate(zip(batch, chosen, strict=True)):
-            self.found[one] = Finding(
+            self.found[one] = VanTrial(
                 van=self.instance.problem.vans[van].id,
                 never=[],
                 blocks=_blocks(wrong[half + row], wrong[row]),
@@ -186,12 +187,12 @@ class Explainer:
             findings=findings,
         )
 
-    def _found(self, item: int, van: int, nodes: tuple[int, ...]) -> Finding:
+    def _found(self, item: int, van: int, nodes: tuple[int, ...]) -> VanTrial:
         never = self.alone[item, van]
-        return Finding(self.instance.problem.vans[van].id, never, []) if never else self.found[item, van, nodes]
+        return VanTrial(self.instance.problem.vans[van].id, never, []) if never else self.found[item, van, nodes]
 
-    def _checked(self, finding: Finding, evaluation: Evaluation) -> Finding:
-        """Try what fits in the whole plan too, where docks or locks tie runs together."""
+    def _checked(self, finding: VanTrial, evaluation: Evaluation) -> VanTrial:
+        """Try candidates that fit in the whole plan too, where docks or locks tie runs together."""
         problem = self.instance.problem
         tied = any(depot.docks for depot in problem.depots) or any(not lock.van for lock in problem.locks)
         if not tied or not finding.fits or not finding.run:
@@ -199,16 +200,16 @@ class Explainer:
         after = evaluate_change(self.instance, evaluation, [finding.run])
         before = {(one.cause, one.van, one.visit): one.amount for one in evaluation.violations}
         worse = [
-            Block(one.cause, one.amount, one.unit, one.visit or "")
+            BrokenRule(one.cause, one.amount, one.unit, one.visit or "")
             for one in after.violations
             if one.amount > before.get((one.cause, one.van, one.visit), 0)
         ]
-        return Finding(finding.van, [], worse, finding.extra_cents, finding.extra_s, finding.extra_m, finding.run)
+        return VanTrial(finding.van, [], worse, finding.extra_cents, finding.extra_s, finding.extra_m, finding.run)
 
 
-def _blocks(after: list[Violation], before: list[Violation]) -> list[Block]:
-    """Return what is broken after and was not, or not as much, before: one block a cause, at its worst visit."""
-    had, blocks = Counter[Cause](), list[Block]()
+def _blocks(after: list[Violation], before: list[Violation]) -> list[BrokenRule]:
+    """Return the violations that are new, or larger than before: a violation for each cause, at its worst visit."""
+    had, blocks = Counter[Cause](), list[BrokenRule]()
     for one in before:
         had[one.cause] += one.amount
     for cause in dict.fromkeys(one.cause for one in after):
@@ -216,23 +217,23 @@ def _blocks(after: list[Violation], before: list[Violation]) -> list[Block]:
         worst = max(mine, key=lambda one: one.amount)
         added = sum(one.amount for one in mine) - had[cause]
         if added > 0:
-            blocks.append(Block(cause, added, worst.unit, worst.visit or ""))
+            blocks.append(BrokenRule(cause, added, worst.unit, worst.visit or ""))
     return blocks
 
 
 def _least(cost: Ints, wrong: dict[Cause, Ints], first: int, last: int) -> int:
-    """Return the row from `first` to before `last` that breaks fewest rules, by least, and then costs least."""
+    """Return the row from `first` to before `last` that breaks fewest rules, by the least amount, then costs least."""
     none = np.zeros(last - first, dtype=np.int64)
     causes = sum(((amounts[first:last] > 0).astype(np.int64) for amounts in wrong.values()), none)
     amount = sum((amounts[first:last] for amounts in wrong.values()), none)
     return first + int(np.lexsort((cost[first:last], amount, causes))[0])
 
 
-def _size(blocks: list[Block]) -> tuple[int, int]:
+def _size(blocks: list[BrokenRule]) -> tuple[int, int]:
     return len(blocks), sum(block.amount for block in blocks)
 
 
-def _verdict(best: Finding, prize: int) -> Verdict:
+def _verdict(best: VanTrial, prize: int) -> Verdict:
     if best.never:
         return Verdict.IMPOSSIBLE
     if best.blocks:

@@ -1,7 +1,7 @@
-"""Courier days to measure by: a city, its hub, and a morning's work, drawn from a seed.
+"""Courier days for measurements: a city, its hub, and a morning's work, drawn from a seed.
 
-The idea: what makes real days hard is drawn from the seed too (how clustered the branches are, how tight their hours, how
-large the vans), so that no two days are alike and nothing can be tuned to one of them. Shares follow the real network's
+The idea: the difficulties of real days are drawn from the seed too (how clustered the branches are, how tight their hours, how
+large the vans), so that no two days are alike and nothing can be tuned to a single day. Shares follow the real network's
 file of branches: most open all day, a third close for lunch, few take crates before opening.
 """
 
@@ -25,7 +25,7 @@ STOPS_PER_VAN = 9  # generous: the number of vans never decides alone
 def courier_day(stops: int, seed: int, hubs: int = 1) -> Problem:
     """Return a day of `stops` stops and a quarter as many direct shipments; the same seed gives the same day.
 
-    Hubs after the first stand around it, in the middle of a district each; each stop's crates are of the nearest hub.
+    Further hubs stand around the first, each in the middle of a district; each stop's crates belong to the nearest hub.
     """
     draw = np.random.default_rng([seed, stops])
     points_m = _points(draw, stops)
@@ -41,7 +41,7 @@ def courier_day(stops: int, seed: int, hubs: int = 1) -> Problem:
 
 
 def _of_several_hubs(day: Problem, points_m: np.ndarray, hubs: int) -> Problem:
-    """Return the day with its stops and vans shared among hubs, each new one at the stop in the middle of a sector."""
+    """Return the day with its stops and vans shared among hubs, each new hub at the stop in the middle of a sector."""
     x, y = (points_m[1:] - points_m[0]).T
     districts = np.array_split(1 + np.argsort(np.arctan2(y, x)), hubs - 1)
     at = [0, *(1 + int(_ways_m(points_m[1:], points_m[one].mean(axis=0)).argmin()) for one in districts)]
@@ -66,7 +66,7 @@ def _ways_m(points_m: np.ndarray, from_m: np.ndarray) -> np.ndarray:
 
 def _points(draw: np.random.Generator, stops: int) -> np.ndarray:
     """Return (stops + 1, 2) metres; the hub is first, a little off the middle. Clusters are towns, the rest is country."""
-    radius_m = 4_500 * np.sqrt(stops / 20)  # so that density stays a city's whatever the size
+    radius_m = 4_500 * np.sqrt(stops / 20)  # so that density stays that of a city at any size
     towns_m = draw.normal(0, radius_m * 0.5, (max(2, stops // 25), 2))
     clustered = draw.random(stops) < draw.uniform(0.3, 0.8)
     near_m = towns_m[draw.integers(0, len(towns_m), stops)] + draw.normal(0, radius_m * 0.07, (stops, 2))
@@ -117,7 +117,7 @@ def _hours(draw: np.random.Generator) -> list[Window]:
 
 
 def _shipments(draw: np.random.Generator, points_m: np.ndarray, count: int) -> Iterator[Shipment]:
-    """Yield shipments to one of the nearest tenth of places: further ones go through the hub."""
+    """Yield shipments to a place of the nearest tenth: further ones go through the hub."""
     for number in range(1, count + 1):
         origin = int(draw.integers(1, len(points_m)))
         nearest = np.argsort(np.linalg.norm(points_m - points_m[origin], axis=1))[1 : max(3, len(points_m) // 10)]

@@ -1,21 +1,21 @@
-"""One more stop or shipment in a run: every place that it could have, for the judge to try.
+"""A stop or shipment more in a run: all its possible positions, for the judge to try.
 
-The idea: nothing is ruled out beforehand but vans that may never come; where a van may load again, that is tried too.
+The idea: only vans that may never come are excluded beforehand; where a van may load again, that is tried too.
 """
 
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
-from solver.instance import Instance, Kind
+from solver.instance import Instance, NodeKind
 
 
 def to_do(instance: Instance, item: int) -> list[int]:
-    """Return what is still to do of an item: of a shipment on board only the delivery."""
+    """Return the remaining nodes of an item: of a shipment on board only the delivery."""
     return [node for node in instance.item_nodes[item] if instance.free[node]]
 
 
 def may_come(instance: Instance, van: int, nodes: Sequence[int]) -> bool:
-    """Whether the van may make these visits; crates of another depot, or none on board, it would have to load first."""
+    """Whether the van may make these visits without loading first: their crates are of its depot or on board."""
     if instance.forbidden[van, nodes].any():
         return False
     return bool(instance.reloads[van]) or not instance.out_of_reach[van, nodes].any()
@@ -24,7 +24,7 @@ def may_come(instance: Instance, van: int, nodes: Sequence[int]) -> bool:
 def insertions(
     instance: Instance, van: int, run: Sequence[int], nodes: Sequence[int], *, apart: bool = True
 ) -> list[list[int]]:
-    """Return the run with one node at every place, or two at every pair of places in their order (or side by side).
+    """Return the run with a node at every position, or two nodes at every pair of positions in order (or side by side).
 
     Where the van may load once more, each of these also with a reload just before the first or just after the last.
     """
@@ -49,8 +49,8 @@ def without_idle_reloads(instance: Instance, run: Sequence[int]) -> list[int]:
     kept = list[int]()
     ahead = None
     for node in reversed(run):
-        reload = instance.kind[node] == Kind.RELOAD
-        if not reload or ahead not in (None, Kind.RELOAD):
+        reload = instance.kind[node] == NodeKind.RELOAD
+        if not reload or ahead not in (None, NodeKind.RELOAD):
             kept.append(node)
-            ahead = ahead if instance.kind[node] == Kind.BREAK else instance.kind[node]
+            ahead = ahead if instance.kind[node] == NodeKind.BREAK else instance.kind[node]
     return kept[::-1]

@@ -1,8 +1,8 @@
-"""A problem as integer arrays: what the judge and the engines compute with.
+"""A problem as integer arrays: the basis of the judge's and the engines' computations.
 
 The idea: everything a run can contain is a *node* with a place, windows and a service time: stops, the two halves of a
 shipment, each van's start and end, reloads, breaks. A run is then a row of node numbers, and a plan a table of rows.
-Nodes come in this order: stops, collections, deliveries (these are *tasks*), starts, ends, reloads, breaks, the void.
+The order of nodes: stops, collections, deliveries (these are *tasks*), starts, ends, reloads, breaks, the void.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,25 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solver.check import ProblemError, check, sites
-from solver.clock import NEVER_S, Bools, Ints, Tables
-from solver.problem import Amount, Ban, Call, Problem, Run, Shipment, Stop, Van, Window
+from solver.problem import LARGEST, Amount, Ban, Call, Problem, Run, Shipment, Stop, Van, Window
 from solver.solution import Cause
+from solver.timing_kernels import NEVER_S, Bools, Ints, TimingTables
 from solver.travel import straight_lines
 
 MANDATORY = -1  # in `prize_cents`
 
 
-class Kind(IntEnum):
+class NodeKind(IntEnum):
     STOP, COLLECT, DELIVER, START, END, RELOAD, BREAK, VOID = range(8)
 
 
-# Reasons why a van may never make a visit, whatever else it does: each a rule with a table of its own.
+# Reasons why a van may never make a visit, regardless of its other work: each a rule with a table of its own.
 OF_VAN_AND_VISIT = (Cause.SKILL, Cause.SIZE, Cause.ZONE, Cause.VAN, Cause.LOCK_VAN, Cause.ON_BOARD)
 
 
 @dataclass(frozen=True, slots=True)
-class Prices:
-    """What vans cost, each V."""
+class VanPrices:
+    """Costs of vans, each V."""
 
     fixed_cents: Ints
     hour_cents: Ints
@@ -50,7 +50,7 @@ class Prices:
 class Instance:
     """A checked problem, compiled. V vans, N nodes (the void last), D dimensions, W windows at most, Z zone classes.
 
-    Seconds, metres, units; `place` -1 is nowhere: no way leads there and none takes time.
+    Seconds, metres, units; `place` -1 is nowhere: no road leads there and service takes no time.
     """
 
     problem: Problem
@@ -64,7 +64,7 @@ class Instance:
     close_s: Ints  # Z, N, W
     deliver: Ints  # N, D
     collect: Ints  # N, D
-    change: Ints  # N, D: what a shipment's half does to the load
+    change: Ints  # N, D: change of the load by a shipment's half
     partner: Ints  # N: the other half, or -1
     item: Ints  # N: number of the stop or shipment, or -1
     ready_s: Ints  # N
@@ -106,12 +106,12 @@ class Instance:
     @cached_property
     def tasks(self) -> int:
         """How many nodes are tasks: they come first."""
-        return int((self.kind <= Kind.DELIVER).sum())
+        return int((self.kind <= NodeKind.DELIVER).sum())
 
     @cached_property
     def free(self) -> Bools:
         """N: tasks still to plan; executed ones are not."""
-        open_tasks = self.kind <= Kind.DELIVER
+        open_tasks = self.kind <= NodeKind.DELIVER
         open_tasks[[node for done in self.done for node in done]] = False
         return open_tasks
 
@@ -121,7 +121,7 @@ class Instance:
 
     @cached_property
     def item_nodes(self) -> list[list[int]]:
-        """Each item's nodes: one of a stop, two of a shipment, collection first."""
+        """Each item's nodes: a node for a stop, two for a shipment, collection first."""
         stops, shipments = len(self.problem.stops), len(self.problem.shipments)
         return [[node] for node in range(stops)] + [[stops + i, stops + shipments + i] for i in range(shipments)]
 
@@ -139,28 +139,52 @@ class Instance:
     def dock(self) -> Ints:
         """N: the depot at whose docks a van stands there, or -1: starts, ends, reloads, and trunks' halves at a depot's place."""
         places = {
-            int(self.place[node]): int(self.depot[node]) for node in np.flatnonzero(self.kind == Kind.RELOAD)[::-1]
+            int(self.place[node]): int(self.depot[node]) for node in np.flatnonzero(self.kind == NodeKind.RELOAD)[::-1]
         }
-        trunks = (self.kind == Kind.COLLECT) | (self.kind == Kind.DELIVER)
+        trunks = (self.kind == NodeKind.COLLECT) | (self.kind == NodeKind.DELIVER)
         there = [places.get(int(place), -1) if trunk else -1 for place, trunk in zip(self.place, trunks, strict=True)]
         return np.maximum(self.depot, np.array(there, dtype=np.int64))
 
     @cached_property
     def forbidden(self) -> Bools:
-        """V, N: for whatever reason."""
+        """V, N: for any reason."""
         return np.asarray(np.logical_or.reduce(list(self.barred.values())), dtype=bool)
 
     @cached_property
     def out_of_reach(self) -> Bools:
-        """V, N: forbidden, or of a depot where the van neither begins nor ends: what engines leave alone.
+        """V, N: forbidden, or of a depot where the van neither begins nor ends: engines leave these alone.
 
-        A van under way has what is on board; one that may load again elsewhere is not trusted to (the judge allows it).
+        A van under way has its crates on board; engines do not let a van load again elsewhere (the judge allows it).
         """
         delivers, collects, wanted = self.deliver.any(axis=1), self.collect.any(axis=1), self.wanted_depot
         begins, ends = self.depot[self.start][:, None], self.depot[self.end][:, None]
         loads = delivers & ~self.aboard
         elsewhere = (wanted >= 0) & ((loads & (begins != wanted)) | (collects & (ends != wanted)))
-        return np.asarray(self.forbidden | elsewhere | (loads & self.under_way[:, None]), dtype=bool)
+        never = self.grounded[:, None] & (self.kind <= NodeKind.DELIVER)
+        return np.asarray(self.forbidden | elsewhere | (loads & self.under_way[:, None]) | never, dtype=bool)
+
+    @cached_property
+    def grounded(self) -> Bools:
+        """V: the van can never leave: a depot where it begins or ends is not open within its shift for long enough."""
+        return np.array([self._is_grounded(van) for van in range(len(self.start))], dtype=bool)
+
+    def _is_grounded(self, van: int) -> bool:
+        if self.under_way[van]:
+            return False
+        hours, earliest_s = (self.open_s, self.close_s), int(self.begin_s[van])
+        opens, closes = (one[self.van_class[van], self.start[van]] for one in hours)
+        begins_s = np.maximum(opens, earliest_s)[closes >= earliest_s]
+        stays_s = int(self.service_s[self.start[van]] + self.service_s[self.end[van]])
+        latest_s = min(int(self.latest_begin_s[van]), int(self.finish_s[van]) - stays_s)
+        ends = (one[self.van_class[van], self.end[van]] for one in hours)
+        returns = self._can_end(van, *ends)
+        return not (begins_s <= latest_s).any() or not returns
+
+    def _can_end(self, van: int, opens: Ints, closes: Ints) -> bool:
+        """Whether the depot where the van ends is open within its shift, with time to unload."""
+        unload_s = int(self.service_s[self.end[van]])
+        hours = (opens <= self.finish_s[van] - unload_s) & (closes >= self.begin_s[van])
+        return bool(hours.any())
 
     @cached_property
     def void(self) -> int:
@@ -169,7 +193,7 @@ class Instance:
     @cached_property
     def reloads(self) -> list[list[int]]:
         """Each van's reload nodes."""
-        nodes = np.flatnonzero(self.kind == Kind.RELOAD)
+        nodes = np.flatnonzero(self.kind == NodeKind.RELOAD)
         return [
             [int(node) for node in nodes if not self.barred[Cause.RELOAD][van, node]] for van in range(len(self.start))
         ]
@@ -177,7 +201,7 @@ class Instance:
     @cached_property
     def breaks(self) -> list[list[int]]:
         """Each van's break nodes, in the order of the file."""
-        nodes = iter(np.flatnonzero(self.kind == Kind.BREAK).tolist())
+        nodes = iter(np.flatnonzero(self.kind == NodeKind.BREAK).tolist())
         return [[next(nodes) for _ in van.breaks] for van in self.problem.vans]
 
     @cached_property
@@ -186,7 +210,7 @@ class Instance:
 
     @cached_property
     def breakable(self) -> frozenset[Cause]:
-        """What can be wrong with a run at all: rules of which the problem asks nothing need not be looked at."""
+        """The rules that a run of this problem can break; rules about which the problem says nothing are skipped."""
         tests = {
             Cause.START: self.latest_begin_s < NEVER_S,
             Cause.DURATION: self.max_duration_s < NEVER_S,
@@ -195,8 +219,8 @@ class Instance:
             Cause.READY: self.under_way,
             Cause.CUTOFF: np.append(self.due_s, self.cut_off_s) < NEVER_S,
             Cause.SPLIT: self.partner >= 0,
-            Cause.BREAK: self.kind == Kind.BREAK,
-            Cause.BREAK_LATE: self.kind == Kind.BREAK,
+            Cause.BREAK: self.kind == NodeKind.BREAK,
+            Cause.BREAK_LATE: self.kind == NodeKind.BREAK,
             Cause.LOCK_ORDER: np.array([lock.order != "free" for lock in self.problem.locks]),
             Cause.EXECUTED: ~self.free[: self.tasks],
             **{cause: self.barred[cause] for cause in OF_VAN_AND_VISIT},
@@ -204,10 +228,10 @@ class Instance:
         return frozenset(cause for cause in Cause if cause not in tests or tests[cause].any())
 
     @cached_property
-    def prices(self) -> Prices:
+    def prices(self) -> VanPrices:
         vans = self.problem.vans
         energies = [self.problem.energies[van.energy] if van.energy else None for van in vans]
-        return Prices(
+        return VanPrices(
             fixed_cents=np.array([van.fixed_cents for van in vans]),
             hour_cents=np.array([van.hour_cents for van in vans]),
             km_cents=np.array([van.km_cents for van in vans]),
@@ -219,23 +243,25 @@ class Instance:
         )
 
     @cached_property
-    def tables(self) -> Tables:
-        """What a drive asks."""
-        loads, unloads = (np.isin(self.kind, (bound, Kind.RELOAD)) for bound in (Kind.START, Kind.END))
+    def tables(self) -> TimingTables:
+        """A drive's demands."""
+        loads, unloads = (np.isin(self.kind, (bound, NodeKind.RELOAD)) for bound in (NodeKind.START, NodeKind.END))
         closing_s = np.append(self.cut_off_s, NEVER_S)[self.depot]
+        loading_s = np.array([depot.load_s for depot in self.problem.depots] + [0])[self.depot]
         nodes = [
             self.place,
             self.service_s,
             loads,
             unloads,
-            self.kind == Kind.BREAK,
+            self.kind == NodeKind.BREAK,
             self.ready_s,
             self.due_s,
             closing_s,
+            np.where(self.kind == NodeKind.RELOAD, loading_s, 0),
         ]
         vans = [self.van_class, self.time_percent, self.latest_begin_s, self.finish_s, self.under_way]
         slots = [(slot.from_s, slot.until_s, slot.percent) for slot in self.problem.slots]
-        return Tables(
+        return TimingTables(
             nodes=np.array(nodes, dtype=np.int64),
             vans=np.array(vans, dtype=np.int64),
             open_s=self.open_s,
@@ -251,7 +277,7 @@ class Instance:
         """Return the node that a visit's key means on this van, or None."""
         if key in self.task_number:
             return self.task_number[key]
-        special = [*self.breaks[van], *np.flatnonzero(self.kind == Kind.RELOAD).tolist()]
+        special = [*self.breaks[van], *np.flatnonzero(self.kind == NodeKind.RELOAD).tolist()]
         return next((node for node in special if self.keys[node] == key), None)
 
 
@@ -261,7 +287,7 @@ def compiled(problem: Problem | Instance) -> Instance:
     Raises
     ------
     ProblemError
-        With everything that is wrong with it.
+        With every mistake in it.
     """
     if isinstance(problem, Instance):
         return problem
@@ -272,7 +298,7 @@ def compiled(problem: Problem | Instance) -> Instance:
 
 
 class _Compiler:
-    """Builds the arrays; one method a group of them."""
+    """Builds the arrays; a method for each group of them."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -361,7 +387,7 @@ class _Compiler:
         }
 
     def _kinds(self) -> Ints:
-        kind = self._filled(Kind.VOID)
+        kind = self._filled(NodeKind.VOID)
         bounds = [
             0,
             self.collect_at,
@@ -397,9 +423,10 @@ class _Compiler:
         pairs = [self._vector(one.amount)[0] for one in self.problem.shipments]
         return np.array(stops + pairs + pairs, dtype=np.int64)
 
-    def _vector(self, amount: Amount) -> list[int]:
+    def _vector(self, amount: Amount, absent: int = 0) -> list[int]:
+        """Return an amount by dimension, with `absent` where it names none."""
         named = amount if isinstance(amount, dict) else {self.problem.dimensions[0]: amount}
-        return [named.get(name, 0) for name in self.problem.dimensions]
+        return [named.get(name, absent) for name in self.problem.dimensions]
 
     def _filled(self, value: int) -> Ints:
         return np.full(self.size, value, dtype=np.int64)
@@ -407,7 +434,7 @@ class _Compiler:
     # ---- time
 
     def _windows(self) -> tuple[Ints, Ints, Ints]:
-        """Windows for each class of vans that zones treat alike, padded with the last one."""
+        """Windows for each class of vans that zones treat alike, padded with the last window."""
         bans = [self._bans(van) for van in self.vans]
         classes = [list(one) for one in dict.fromkeys(map(tuple, bans))]
         services = self._services()
@@ -500,7 +527,7 @@ class _Compiler:
             "begin_s": column(begins),
             "latest_begin_s": column(NEVER_S if van.under_way else van.latest_start_s for van in vans),
             "finish_s": column(van.shift.until_s for van in vans),
-            "capacity": np.array([self._vector(van.capacity) for van in vans], dtype=np.int64),
+            "capacity": np.array([self._vector(van.capacity, absent=LARGEST) for van in vans], dtype=np.int64),
             "time_percent": column(van.time_percent for van in vans),
             "max_duration_s": column(van.max_duration_s for van in vans),
             "max_metres": column(van.max_metres for van in vans),
@@ -610,7 +637,7 @@ def _pairs(windows: list[Window]) -> list[tuple[int, int]]:
 
 
 def _merged(windows: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return the windows in order, those that touch made one."""
+    """Return the windows in order, adjacent windows merged."""
     merged = list[tuple[int, int]]()
     for from_s, until_s in sorted(windows):
         if merged and from_s <= merged[-1][1]:
@@ -634,7 +661,7 @@ def has_rested(instance: Instance, van: int, rest: int) -> bool:
 
 
 def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int]]]:
-    """Return each run of known vans as van number and nodes ahead; unknown visits and what is done are left out."""
+    """Return each run of known vans as van number and nodes ahead; unknown and done visits are left out."""
     found = list[tuple[int, list[int]]]()
     for run in runs:
         van = instance.van_number.get(run.van)
@@ -648,7 +675,7 @@ def rows_of(instance: Instance, runs: Iterable[Run]) -> list[tuple[int, list[int
 
 
 def runs_of(instance: Instance, plan: Iterable[tuple[int, Sequence[int]]]) -> list[Run]:
-    """Return a plan of vans and nodes as runs, what was executed at their beginning."""
+    """Return a plan of vans and nodes as runs, beginning with the executed part."""
     vans = instance.problem.vans
     done = [[one.visit for one in van.under_way.done] if van.under_way else [] for van in vans]
     return [Run(van=vans[van].id, visits=[*done[van], *(instance.keys[node] for node in nodes)]) for van, nodes in plan]

@@ -1,6 +1,6 @@
-"""What a day of courier runs asks for, as people and files write it.
+"""A day of courier runs as a problem, as people and files write it.
 
-The idea: every field has a default that leaves it out of the question, so a simple day is a short file and a hard one
+The idea: every field has a default that leaves it out of the question, so a simple day is a short file and a hard day
 is the same file with more lines. Seconds count from midnight of the day served, distances are metres, money is cents.
 References between parts (a stop's depot, a lock's van) are judged by `solver.check`, all at once.
 """
@@ -30,13 +30,15 @@ _CLOCK = re.compile(r"^(\d{1,3}):([0-5]\d)(?::([0-5]\d))?$")
 
 
 def _clock(value: object) -> object:
-    """Read "08:30" or "08:30:15" as seconds from midnight ("26:00" is two in the next morning); leave what is no text.
+    """Read "08:30" or "08:30:15" as seconds from midnight ("26:00" is two in the next morning); leave anything but text.
 
     Raises
     ------
     PydanticCustomError
-        When a text says no time: "8" might be eight o'clock or eight seconds.
+        When a text says no time: "8" might be eight o'clock or eight seconds. When a number counts from 1970.
     """
+    if isinstance(value, int) and value > LARGEST:
+        raise PydanticCustomError("unix_time", "seconds from midnight of the day served, not a Unix time")
     if not isinstance(value, str):
         return value
     match = _CLOCK.match(value)
@@ -103,8 +105,22 @@ def _matrix(value: object) -> np.ndarray:
     return table.astype(np.int64)
 
 
-Count = Annotated[int, Field(ge=0, le=LARGEST)]
-Percent = Annotated[int, Field(ge=1, le=10_000)]
+def _no_boolean(value: object) -> object:
+    """Refuse true and false, which Python would count as 1 and 0.
+
+    Raises
+    ------
+    PydanticCustomError
+        Where the value is one of them.
+    """
+    if isinstance(value, bool):
+        raise PydanticCustomError("boolean", "a number, not true or false")
+    return value
+
+
+NO_BOOLEAN = BeforeValidator(_no_boolean)
+Count = Annotated[int, Field(ge=0, le=LARGEST), NO_BOOLEAN]
+Percent = Annotated[int, Field(ge=1, le=10_000), NO_BOOLEAN]
 Clock = Annotated[Count, BeforeValidator(_clock, json_schema_input_type=int | str)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Amount = Annotated[
@@ -156,9 +172,9 @@ class Site(Model):
 
     place: Name | None = None
     """Name of the place; two sites with one name are at one place. Default: the id."""
-    lat: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
+    lat: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False), NO_BOOLEAN] | None = None
     """Latitude, degrees, WGS-84 (needed where `travel` gives no matrix)."""
-    lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    lon: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False), NO_BOOLEAN] | None = None
     """Longitude, degrees, WGS-84."""
 
 
@@ -172,7 +188,7 @@ class Depot(Site):
     """How long a van stands here before each trip."""
     unload_s: Count = 0
     """How long a van stands here after each trip."""
-    docks: Annotated[int, Field(ge=1, le=1000)] | None = None
+    docks: Annotated[int, Field(ge=1, le=1000), NO_BOOLEAN] | None = None
     """How many vans can load or unload at once; none: no limit."""
     sort_cutoff_s: Clock | None = None
     """Collected crates must be back by then to be sorted today."""
@@ -196,12 +212,12 @@ class Call(Site):
 
 
 class Demand(Model):
-    """What serving a stop or a shipment is worth, and who may."""
+    """The worth of serving a stop or a shipment, and the vans that may."""
 
     prize_cents: Count | None = None
     """None: must be served. A number: left out where serving costs more than this."""
-    priority: Annotated[int, Field(ge=0, le=100)] = 0
-    """Among those that must be served and cannot all be, the higher goes first."""
+    priority: Annotated[int, Field(ge=0, le=100), NO_BOOLEAN] = 0
+    """Where not all mandatory work fits, the plan that leaves out less is better; an item counts 1 + its priority."""
     skills: list[Name] = []
     """Every one of these must be among the van's skills."""
     vans: list[Name] = []
@@ -211,7 +227,7 @@ class Demand(Model):
 
 
 class Stop(Call, Demand):
-    """One visit that hands over crates from a depot and takes others back to it, or either."""
+    """A visit that hands over crates from a depot and takes others back to it, or either."""
 
     id: Name
     deliver: Amount = 0
@@ -223,11 +239,11 @@ class Stop(Call, Demand):
     ready_s: Clock = 0
     """Its crates can be loaded at the depot from then on."""
     due_s: Clock | None = None
-    """What is collected here must be at the depot by then (default: the depot's sorting cut-off)."""
+    """What is collected here must be unloaded at the depot by then (default: the depot's sorting cut-off)."""
 
 
 class Shipment(Demand):
-    """Collected at one place and delivered at another on the same run: a direct move, or a trunk between hubs."""
+    """Collected at a place and delivered at another on the same run: a direct move, or a trunk between hubs."""
 
     id: Name
     amount: Amount = 1
@@ -254,7 +270,7 @@ class Done(Model):
 
 
 class UnderWay(Site):
-    """Where a van that has left the depot is now: what it did stays, the plan goes on from here."""
+    """Where a van that has left the depot is now: its past stays, the plan goes on from here."""
 
     now_s: Clock
     """When it is (or will be) free at this place."""
@@ -283,7 +299,7 @@ class Van(Model):
     open_end: bool = False
     """The run ends at its last visit: nothing collected comes back to a depot."""
     capacity: Amount = LARGEST
-    """What it can hold, a number for each dimension."""
+    """What it can hold; a dimension that is left out has no limit."""
     shift: Window = Window(from_s=0, until_s=DAY_S)
     """Earliest start of loading and latest end of unloading."""
     latest_start_s: Clock | None = None
@@ -312,7 +328,7 @@ class Van(Model):
     breaks: list[Break] = []
     reload_depots: list[Name] = []
     """Where it may load again during the shift; default: where it begins."""
-    max_reloads: Annotated[int, Field(ge=0, le=20)] = 0
+    max_reloads: Annotated[int, Field(ge=0, le=20), NO_BOOLEAN] = 0
     """How often: 2 means three trips."""
     energy: Name | None = None
     """Its entry in `energies`; none: energy and CO2 are not counted."""
@@ -323,7 +339,7 @@ class Ban(Model):
     """Hours when some vans may not be in a zone (限行)."""
 
     windows: list[Window]
-    weekdays: list[Annotated[int, Field(ge=0, le=6)]] = []
+    weekdays: list[Annotated[int, Field(ge=0, le=6), NO_BOOLEAN]] = []
     """0 is Monday; empty: every day."""
     plate_ends: list[Name] = []
     """Only plates that end so; empty: every plate."""
@@ -362,22 +378,22 @@ class Roads(Model):
     and 58 beyond; towns are slower, which is an assumption: set your own.
     """
 
-    road_factor: Annotated[float, Field(ge=1, le=5)] = 1.35
-    speed_kmh: Annotated[float, Field(gt=0, le=200)] = 32.0
-    far_speed_kmh: Annotated[float, Field(gt=0, le=200)] = 60.0
+    road_factor: Annotated[float, Field(ge=1, le=5), NO_BOOLEAN] = 1.35
+    speed_kmh: Annotated[float, Field(gt=0, le=200), NO_BOOLEAN] = 32.0
+    far_speed_kmh: Annotated[float, Field(gt=0, le=200), NO_BOOLEAN] = 60.0
     far_m: Count = 10_000
 
 
 class Energy(Model):
-    """What a kind of van draws and emits (sources: docs/solver-format.md)."""
+    """Energy and emissions of a kind of van (sources: docs/solver-format.md)."""
 
     wh_per_km: Count
     co2_g_per_km: Count
-    cents_per_kwh: Annotated[float, Field(ge=0, le=10_000)]
+    cents_per_kwh: Annotated[float, Field(ge=0, le=10_000), NO_BOOLEAN]
 
 
 class Costs(Model):
-    """Weights of what vans' own costs do not say. Zero leaves a thing out of the cost; it is reported all the same."""
+    """Weights beside vans' own costs. Zero leaves a thing out of the cost; it is reported all the same."""
 
     co2_cents_per_kg: Count = 0
     not_preferred_cents: Count = 0
@@ -423,10 +439,10 @@ ENERGIES: Mapping[str, Energy] = {
 
 
 class Problem(Model):
-    """A day's courier work. A short one: a depot, a van, a few stops with coordinates."""
+    """A day's courier work. A short problem: a depot, a van, a few stops with coordinates."""
 
     name: str = ""
-    weekday: Annotated[int, Field(ge=0, le=6)] | None = None
+    weekday: Annotated[int, Field(ge=0, le=6), NO_BOOLEAN] | None = None
     """0 is Monday; needed where zones bar by weekday."""
     dimensions: Annotated[list[Name], Field(min_length=1, max_length=8)] = ["crates"]
     """What capacity is counted in; a bare number is of the first."""
@@ -445,7 +461,7 @@ class Problem(Model):
     locks: list[Lock] = []
     baseline: list[Run] = []
     """A plan known to people: departures from it cost `costs.change_cents`."""
-    max_stops: Annotated[int, Field(ge=1, le=1_000_000)] = MOST_STOPS
+    max_stops: Annotated[int, Field(ge=1, le=1_000_000), NO_BOOLEAN] = MOST_STOPS
     """Refuse more stops and shipments than this: guards against a wrong file."""
 
 

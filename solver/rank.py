@@ -1,7 +1,7 @@
-"""Which of two plans is better, as engines' plans are compared by the hundred: rules first, then what is left out, then cents.
+"""Which of two plans is better, for comparisons by the hundred: rules first, then missing work, then cents.
 
-The idea: where nothing ties runs together, their own rules and costs add up to what the judge would say, in a part of the
-time. People's plans are compared by what they leave out first; an engine may leave work out, and never break a rule for it.
+The idea: where nothing ties runs together, their own rules and costs add up to the judge's result, in a fraction of the
+time. People's plans are compared by missing work first; an engine may leave work out, but never break a rule to avoid it.
 """
 
 from solver.docks import taking_turns
@@ -12,11 +12,12 @@ from solver.rules import broken
 from solver.schedule import drive, table
 from solver.solution import Cause, Solution
 
-BROKEN_WEIGHT = 10**12  # of a rule broken by one: more than all of a large day's work of the highest priority left out
+# Of a rule broken by 1: more than all of a large day's work of the highest priority left out.
+BROKEN_WEIGHT = 10**12
 
 
 def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
-    """Compare plans of one problem by this: less is better."""
+    """Compare plans of a problem by this: less is better."""
     if _tied(instance):
         judged = evaluate(instance, Solution(runs=taking_turns(instance, runs_of(instance, plan))))
         wrong = sum(one.amount for one in judged.violations if one.cause is not Cause.UNSERVED)
@@ -32,7 +33,7 @@ def rank(instance: Instance, plan: Plan) -> tuple[int, int]:
 
 
 def _tied(instance: Instance) -> bool:
-    """Whether there is more to a plan than its runs: shared docks and locks, balance, priorities, what has been done."""
+    """Whether there is more to a plan than its runs: shared docks and locks, balance, priorities, work already done."""
     problem = instance.problem
     together = any(depot.docks for depot in problem.depots) or any(not lock.van for lock in problem.locks)
     weighed = problem.costs.imbalance_hour_cents > 0 or bool(instance.priority.any())

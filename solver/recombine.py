@@ -1,6 +1,6 @@
-"""The best plan that can be put together from runs of many plans: set partitioning.
+"""The best plan from runs of many plans: set partitioning.
 
-The idea: a run of one plan fits beside runs of another when they serve nothing twice. Choosing among them is an integer
+The idea: runs of different plans fit together when they serve nothing twice. Choosing among them is an integer
 programme; the plan at hand is its hint and its upper bound, so the answer is never worse than that.
 """
 
@@ -12,13 +12,13 @@ from time import monotonic
 import numpy as np
 from ortools.linear_solver import pywraplp
 
-from solver.clock import Bools, Ints
 from solver.engines import Plan
 from solver.engines.pyvrp import alike
 from solver.evaluate import cost_of
 from solver.instance import MANDATORY, Instance
 from solver.rules import keeps_all
 from solver.schedule import drive, table
+from solver.timing_kernels import Bools, Ints
 
 MOST_RUNS = 4_000  # in the programme: the newest; more only time out
 
@@ -26,10 +26,10 @@ MOST_RUNS = 4_000  # in the programme: the newest; more only time out
 def recombined(
     instance: Instance, best: Plan, runs: Iterable[tuple[int, Sequence[int]]], effort: float, until_at: float = inf
 ) -> Plan:
-    """Return the cheapest plan of these runs (van, nodes) and of `best`'s own; `best` itself where none is cheaper.
+    """Return the cheapest plan from these runs (van, nodes) and `best`'s own; `best` itself where none is cheaper.
 
-    `effort` is CP-SAT's deterministic time, about seconds: equal pools give equal plans. `until_at`, an
-    instant of `time.monotonic`, is for those who cannot wait: about seconds may be three.
+    `effort` is CP-SAT's deterministic time, roughly seconds: equal pools give equal plans. `until_at`, an
+    instant of `time.monotonic`, is for callers that cannot wait: the effort may take three times as long.
     """
     kinds = alike(instance)
     pool, costs = _pool(instance, kinds, [*best, *list(runs)[-MOST_RUNS:]])
@@ -47,7 +47,7 @@ def recombined(
 
 
 def _pool(instance: Instance, kinds: Sequence[int], runs: Sequence[tuple[int, Sequence[int]]]) -> tuple[Plan, Ints]:
-    """Return each kind of run once, with its cost in cents; those that break a rule are left out."""
+    """Return each kind of run once, with its cost in cents, without those that break a rule."""
     once = list({(kinds[van], tuple(nodes)): (van, list(nodes)) for van, nodes in reversed(runs)}.values())[::-1]
     driven = drive(instance, *table(instance, once))
     fine = np.flatnonzero(keeps_all(driven))

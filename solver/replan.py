@@ -1,7 +1,7 @@
-"""The day goes otherwise than planned: what has been done stays, the rest changes as little as its gain justifies.
+"""Re-plan a day already under way: executed work stays, the rest changes only as much as the gain justifies.
 
-The idea: replanning is solving another problem. Each function here takes a problem and returns one in which what happened
-is a fact: vans are under way, a road is slow, a van stands still, a stop is new, an order is kept.
+The idea: replanning is solving another problem. Each function takes a problem and returns a problem in which the
+change is a fact: vans are under way, a road is slow, a van stands still, a stop is new, an order is kept.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,15 @@ from solver.instance import Instance, compiled
 from solver.problem import Call, Done, Lock, Name, Problem, Run, Shipment, Site, Stop, Travel, UnderWay, Van, Window
 from solver.solution import RunReport, Solution, Visit
 
-CHANGE_CENTS = 200  # of a visit that changes van or order: some five minutes of a driver's, for telling and searching
+# Price of a visit that changes van or order: some five minutes of a driver's time, for explaining and searching.
+CHANGE_CENTS = 200
 
 
 def at(problem: Problem, solution: Solution, now_s: int, change_cents: int = CHANGE_CENTS) -> Problem:
-    """Return the problem as it stands at `now_s` of a day that went by the plan: vans out, visits done, crates on board.
+    """Return the problem as it stands at `now_s` of a day that followed the plan: vans out, visits done, crates on board.
 
-    A visit begun is finished; a van on the road gets first where it is driving to. The plan becomes the baseline, at
+    A begun visit is finished; a van on the road first reaches its destination; nobody else
+    leaves before. The plan becomes the baseline, at
     `change_cents` for a visit that changes.
     """
     reports = {report.van: report for report in evaluate(problem, solution).runs}
@@ -30,7 +32,8 @@ def at(problem: Problem, solution: Solution, now_s: int, change_cents: int = CHA
 
 def _as_it_stands(problem: Problem, van: Van, report: RunReport | None, now_s: int) -> Van:
     if report is None or not report.visits or report.begin_s > now_s or report.visits[-1].arrive_s <= now_s:
-        return van if report is None or not report.visits or report.begin_s > now_s else _home(van, report)
+        out = report is not None and report.visits and report.begin_s <= now_s
+        return _home(van, report) if out and report else _not_before(van, now_s)
     visits = [one for one in report.visits if not one.visit.startswith("start:")]
     done = [one for one in visits if one.done or one.begin_s <= now_s]
     ahead = visits[len(done) :]
@@ -48,8 +51,16 @@ def _as_it_stands(problem: Problem, van: Van, report: RunReport | None, now_s: i
     return van.model_copy(update={"under_way": position})
 
 
+def _not_before(van: Van, now_s: int) -> Van:
+    """A van that has not left leaves now or later."""
+    if van.under_way:
+        return van
+    shift = Window(from_s=max(van.shift.from_s, now_s), until_s=max(van.shift.until_s, now_s))
+    return van.model_copy(update={"shift": shift})
+
+
 def _home(van: Van, report: RunReport) -> Van:
-    """A van that is back has done what it did, and stays."""
+    """A van that is back keeps its executed work."""
     visits = [one for one in report.visits if not one.visit.startswith(("start:", "end:"))]
     end = report.visits[-1]
     position = UnderWay(
@@ -73,7 +84,7 @@ def _driven(van: Van, visits: Sequence[Visit]) -> int:
 
 
 def _on_board(problem: Problem, ahead: Sequence[str]) -> list[Name]:
-    """Return the stops ahead, before the next reload, that crates are carried for."""
+    """Return the stops ahead, before the next reload, whose crates are on board."""
     trip = list[str]()
     for visit in ahead:
         if visit.startswith("reload:"):
@@ -115,9 +126,9 @@ def order_kept(problem: Problem, solution: Solution) -> Problem:
 
 
 def broken_down(problem: Problem, van: Name) -> Problem:
-    """Return the problem (as `at` made it) with a van that goes no farther: others fetch what it carries from where it is.
+    """Return the problem (as `at` made it) with a van that goes no farther: others fetch its crates from where it is.
 
-    Crates it carries become shipments "rescue ID" from there; what it collected stays on it until it is towed.
+    Its crates become shipments "rescue ID" from there; the crates it collected stay on it until it is towed.
     """
     (broken,) = (one for one in problem.vans if one.id == van)
     if broken.under_way is None:  # it never left: it has no shift today
@@ -158,7 +169,7 @@ def _stopped(van: Van, position: UnderWay) -> Van:
 
 
 def _without_delivery(stop: Stop) -> Stop | None:
-    """What is still to be collected there, or nothing."""
+    """The amount still to be collected there, or nothing."""
     return stop.model_copy(update={"deliver": 0, "vans": []}) if _some(stop.collect) else None
 
 
@@ -191,7 +202,7 @@ def _taken_over(problem: Problem, shipment: Shipment, position: UnderWay, here: 
 
 
 def still_valid(problem: Problem, solution: Solution) -> Solution:
-    """Return the plan without what the problem does not know, and with what was done at the beginning of each run."""
+    """Return the plan without visits unknown to the problem, and with the executed part at the beginning of each run."""
     known = {stop.id for stop in problem.stops}
     known |= {f"{half}:{one.id}" for one in problem.shipments for half in ("collect", "deliver")}
     done_by = {van.id: [one.visit for one in van.under_way.done] if van.under_way else [] for van in problem.vans}

@@ -1,7 +1,7 @@
-"""What a run must respect: each rule is one function that finds by how much, and one sentence that says it.
+"""The rules of a run: each rule is a function that finds by how much it is broken, and a sentence that states it.
 
-The idea: a rule looks at a table of runs, not at one, and answers with a table of amounts (R, K), zero where all
-is well; a capacity answers for each dimension (R, K, D). So the same rule judges a plan and ten thousand attempts to mend it.
+The idea: a rule looks at a whole table of runs and answers with a table of amounts (R, K), zero where nothing
+is wrong; a capacity answers for each dimension (R, K, D). So the same rule judges a plan and ten thousand attempts to mend it.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from solver.clock import NEVER_S, Bools, Ints, columns
-from solver.instance import Instance, Kind, has_rested
+from solver.instance import Instance, NodeKind, has_rested
 from solver.problem import Lock
-from solver.schedule import Schedule
+from solver.schedule import Schedule, spares
 from solver.solution import Cause
+from solver.timing_kernels import Bools, Ints, columns
 
 
 def load_fits(runs: Schedule) -> Ints:
@@ -25,17 +25,17 @@ def load_fits(runs: Schedule) -> Ints:
 
 
 def someone_receives(runs: Schedule) -> Ints:
-    """Service begins inside a window; only the last one can be missed, as vans wait for the next."""
+    """Service begins inside a window; only the last window can be missed, as vans wait for the next."""
     zone = runs.instance.van_class[runs.van]
     close = runs.instance.close_s[zone[:, None], runs.rows, -1]
-    return np.asarray(np.where(runs.kinds == Kind.BREAK, 0, np.maximum(0, runs.begin_s - close)) * runs.real)
+    return np.asarray(np.where(runs.kinds == NodeKind.BREAK, 0, np.maximum(0, runs.begin_s - close)) * runs.real)
 
 
 def breaks_begin_in_time(runs: Schedule) -> Ints:
-    """A rest begins inside one of its windows."""
+    """A rest begins inside any of its windows."""
     zone = runs.instance.van_class[runs.van]
     close = runs.instance.close_s[zone[:, None], runs.rows, -1]
-    return np.asarray(np.where(runs.kinds == Kind.BREAK, np.maximum(0, runs.begin_s - close), 0))
+    return np.asarray(np.where(runs.kinds == NodeKind.BREAK, np.maximum(0, runs.begin_s - close), 0))
 
 
 def shift_ends(runs: Schedule) -> Ints:
@@ -88,12 +88,12 @@ def van_is_wanted(runs: Schedule) -> Ints:
 
 
 def lock_holds(runs: Schedule) -> Ints:
-    """What is locked to a van is on it."""
+    """An item locked to a van is on it."""
     return _barred(runs, Cause.LOCK_VAN)
 
 
 def crates_stay_on_board(runs: Schedule) -> Ints:
-    """What one van carries already is not served by another."""
+    """A load that a van carries already is not served by another."""
     return _barred(runs, Cause.ON_BOARD)
 
 
@@ -117,43 +117,43 @@ def _trip_depots(runs: Schedule) -> tuple[Ints, Ints]:
     before, after = np.full(runs.rows.shape, -1), np.full(runs.rows.shape, -1)
     here = np.full(len(runs.rows), -1)
     for column in range(runs.rows.shape[1]):
-        here = np.where(np.isin(bounds[:, column], (Kind.START, Kind.RELOAD)), depot[:, column], here)
+        here = np.where(np.isin(bounds[:, column], (NodeKind.START, NodeKind.RELOAD)), depot[:, column], here)
         before[:, column] = here
     for column in reversed(range(runs.rows.shape[1])):
-        here = np.where(np.isin(bounds[:, column], (Kind.END, Kind.RELOAD)), depot[:, column], here)
+        here = np.where(np.isin(bounds[:, column], (NodeKind.END, NodeKind.RELOAD)), depot[:, column], here)
         after[:, column] = here
     return before, after
 
 
 def crates_are_loaded(runs: Schedule) -> Ints:
-    """A van under way hands over only what it carries, until it has been at a depot again."""
+    """A van under way hands over only its load, until it has been at a depot again."""
     under_way = runs.instance.under_way[runs.van]
-    reloaded = (runs.kinds == Kind.RELOAD).cumsum(axis=1) > 0
+    reloaded = (runs.kinds == NodeKind.RELOAD).cumsum(axis=1) > 0
     delivers = runs.instance.deliver[runs.rows].any(axis=2)
     loaded = runs.instance.aboard[runs.van[:, None], runs.rows]
     return np.asarray(delivers & ~loaded & ~reloaded & under_way[:, None], dtype=np.int64)
 
 
 def back_by_the_cut_off(runs: Schedule) -> Ints:
-    """What was collected is unloaded before it is due or sorting ends."""
+    """A collected load is unloaded by its due time; without a due time, before sorting ends."""
     return np.asarray(np.maximum(0, runs.leave_s - runs.due_s) * runs.real)
 
 
 def reloads_are_allowed(runs: Schedule) -> Ints:
     """A van loads again only where and as often as it may."""
-    reloads = runs.kinds == Kind.RELOAD
+    reloads = runs.kinds == NodeKind.RELOAD
     most = np.array([van.max_reloads for van in runs.instance.problem.vans])[runs.van]
     too_many = reloads & (reloads.cumsum(axis=1) > most[:, None])
     return np.asarray(too_many | (_barred(runs, Cause.RELOAD) > 0), dtype=np.int64)
 
 
 def halves_stay_together(runs: Schedule) -> Ints:
-    """A shipment is collected before it is delivered, by one van."""
+    """A shipment is collected before it is delivered, by the same van."""
     partner = runs.instance.partner[runs.rows]
     other = columns(runs.rows, partner)
     here = np.arange(runs.rows.shape[1])[None, :]
     carried = runs.instance.aboard[runs.van[:, None], runs.rows]
-    collecting = runs.kinds == Kind.COLLECT
+    collecting = runs.kinds == NodeKind.COLLECT
     wrong = np.where(collecting, other < here, (other < 0) | (other > here)) & (partner >= 0) & ~carried
     return np.asarray(wrong, dtype=np.int64)
 
@@ -164,16 +164,11 @@ def breaks_are_taken(runs: Schedule) -> Ints:
     for van, nodes in enumerate(runs.instance.breaks):
         mine = np.flatnonzero((runs.van == van) & runs.used) if nodes else ()
         for node in nodes if len(mine) else ():
-            last, rested_s = runs.instance.close_s[0, node, -1], _earliest_rest(runs.instance, node)
-            spared = (last < NEVER_S) & ((runs.ended_s[mine] <= last) | (runs.started_s[mine] >= rested_s))
-            missing[mine] += (runs.column(node)[mine] < 0) & ~spared & (not has_rested(runs.instance, van, node))
+            lacks = (runs.column(node)[mine] < 0) & ~spares(runs, node)[mine]
+            missing[mine] += lacks & (not has_rested(runs.instance, van, node))
     amounts = np.zeros(runs.rows.shape, dtype=np.int64)
     amounts[np.arange(len(missing)), runs.last] = missing
     return amounts
-
-
-def _earliest_rest(instance: Instance, node: int) -> int:
-    return int(instance.open_s[0, node, 0] + instance.service_s[node])
 
 
 def order_is_kept(runs: Schedule) -> Ints:
@@ -200,13 +195,13 @@ def each_visit_once(runs: Schedule) -> Ints:
     """No visit is made twice on a run."""
     here = np.arange(runs.rows.shape[1])[None, :]
     last = columns(runs.rows, runs.rows)
-    single = (runs.kinds <= Kind.DELIVER) | (runs.kinds == Kind.BREAK)
+    single = (runs.kinds <= NodeKind.DELIVER) | (runs.kinds == NodeKind.BREAK)
     return np.asarray((last != here) & single, dtype=np.int64)
 
 
 def past_stays_past(runs: Schedule) -> Ints:
-    """What has been done is not planned again."""
-    tasks = runs.kinds <= Kind.DELIVER
+    """Work already done is not planned again."""
+    tasks = runs.kinds <= NodeKind.DELIVER
     return np.asarray(tasks & ~runs.instance.free[runs.rows], dtype=np.int64)
 
 

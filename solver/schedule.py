@@ -1,21 +1,21 @@
-"""When each van is where, and with what: the one simulation behind every judgement.
+"""When each van is where, and with which load: the single simulation behind every judgement.
 
-The idea: many runs are driven at once, column by column. One run edited by hand and ten thousand insertions that
-`explain` tries are the same table with more rows: one meaning of "arrives at 9:40", and fast enough for both.
+The idea: many runs are driven at once, column by column. A run edited by hand and the ten thousand insertions of
+`explain` are the same table with more rows: one meaning of "arrives at 9:40", and fast enough for both.
 
-A run is served as early as it can be; then its start is put off as far as that delays nothing (drivers are not paid to
-wait), and past the hours of a place that closes for lunch where the run is shorter by it. A rest begins where the van
-stands or on the road, as soon as its window opens. Waiting is done on arrival.
+A run is served as early as possible; then its start is postponed as long as that delays nothing (drivers are not paid to
+wait), and past the hours of a place that closes for lunch if that shortens the run, or past rush hours. A rest begins where
+the van stands or on the road, as soon as its window opens. Waiting happens on arrival.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from solver.clock import Bools, Ints, columns, loads, timed
-from solver.instance import Instance, Kind
+from solver.instance import Instance, NodeKind
+from solver.timing_kernels import NEVER_S, Bools, Ints, columns, loads, timed
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Schedule:
     @cached_property
     def used(self) -> Bools:
         """R: the van goes out (or has gone)."""
-        return np.asarray((self.kinds <= Kind.DELIVER).any(axis=1) | self.instance.under_way[self.van])
+        return np.asarray((self.kinds <= NodeKind.DELIVER).any(axis=1) | self.instance.under_way[self.van])
 
     def column(self, node: int) -> Ints:
         """R: where the node stands last in each run, or -1."""
@@ -83,8 +83,67 @@ def table(instance: Instance, runs: Sequence[tuple[int, Sequence[int]]]) -> tupl
 
 
 def drive(instance: Instance, van: Ints, rows: Ints, not_before_s: Ints | None = None) -> Schedule:
-    """Simulate the runs; with `not_before_s` (R) none begins earlier than that."""
+    """Simulate the runs; with `not_before_s` (R) none begins earlier than that.
+
+    A run without one of its driver's breaks begins after it, where that makes nothing later.
+    """
     begin_s = instance.begin_s[van] if not_before_s is None else np.maximum(instance.begin_s[van], not_before_s)
+    runs = _driven(instance, van, rows, begin_s)
+    for _ in range(
+        max(map(len, instance.breaks), default=0)
+    ):  # begun after a break, a run may end too late for another
+        rested_s = _after_breaks(runs)
+        again = np.flatnonzero(rested_s > runs.started_s)
+        if not len(again):
+            break
+        after = _driven(instance, van[again], rows[again], np.maximum(begin_s[again], rested_s[again]))
+        better = _late_s(after) <= _late_s(runs)[again]
+        for name in ("arrive_s", "begin_s", "leave_s", "drive_s"):
+            getattr(runs, name)[again[better]] = getattr(after, name)[better]
+        runs = replace(runs)  # without what is cached
+    return runs
+
+
+def _driven(instance: Instance, van: Ints, rows: Ints, begin_s: Ints) -> Schedule:
     arrive, begin, leave, metres, seconds, due = timed(instance.tables, van, rows, begin_s)
     load = loads(instance.tables, van, rows)
     return Schedule(instance, van, rows, arrive, begin, leave, metres, seconds, load, due)
+
+
+def _after_breaks(runs: Schedule) -> Ints:
+    """R: when the breaks that a run lacks can be over before it begins; 0 where it lacks none."""
+    rested_s = np.zeros(len(runs.rows), dtype=np.int64)
+    for van, nodes in enumerate(runs.instance.breaks):
+        mine = np.flatnonzero((runs.van == van) & runs.used & ~runs.instance.under_way[van]) if nodes else ()
+        for node in nodes if len(mine) else ():
+            lacks = (runs.column(node)[mine] < 0) & ~spares(runs, node)[mine]
+            last_s = runs.instance.close_s[0, node, -1]
+            rested_s[mine[lacks & (last_s < NEVER_S)]] = np.maximum(
+                rested_s[mine[lacks & (last_s < NEVER_S)]], earliest_rest_s(runs.instance, node)
+            )
+    return rested_s
+
+
+def spares(runs: Schedule, rest: int) -> Bools:
+    """R: whether a run needs this break not, as it can be had before it begins or after it ends."""
+    last_s = int(runs.instance.close_s[0, rest, -1])
+    outside = (runs.ended_s <= last_s) | (runs.started_s >= earliest_rest_s(runs.instance, rest))
+    return np.asarray(outside & (last_s < NEVER_S))
+
+
+def earliest_rest_s(instance: Instance, rest: int) -> int:
+    """Return when a break can be over at the earliest."""
+    return int(instance.open_s[0, rest, 0] + instance.service_s[rest])
+
+
+def _late_s(runs: Schedule) -> Ints:
+    """R: seconds late in all: windows, times due, shift, latest start, longest run."""
+    instance, van = runs.instance, runs.van
+    close_s = instance.close_s[instance.van_class[van][:, None], runs.rows, -1]
+    visits = np.maximum(0, runs.begin_s - close_s) + np.maximum(0, runs.leave_s - runs.due_s)
+    over = [
+        runs.ended_s - instance.finish_s[van],
+        runs.begin_s[:, 0] - instance.latest_begin_s[van],
+        runs.work_s - instance.max_duration_s[van],
+    ]
+    return np.asarray((visits * runs.real).sum(axis=1) + sum(np.maximum(0, one) for one in over))

@@ -1,12 +1,12 @@
-"""Our search over PyVRP's moves: perturb a few visits, repair, keep what a short memory finds good enough.
+"""Our search over PyVRP's moves: perturb a few visits, repair, accept by a short memory.
 
-The idea: PyVRP's moves and penalties are the best there are, its tuning is for benchmark sets and minutes. A day's plan
-is wanted in seconds, so penalties begin at what lateness and overload are worth in this problem, few visits are disturbed
+The idea: PyVRP's moves and penalties are the best available, but tuned for benchmark sets and minutes. A day's plan
+is wanted in seconds. So penalties start at the worth of lateness and overload in this problem, few visits are disturbed
 at a time, few neighbours are tried, and late acceptance (Burke and Bykov 2017) remembers tens of plans, not hundreds.
-An empty memory takes whatever comes: good for a search from nothing, but one that goes on from a plan remembers that.
-A search that stands still begins from nothing again: it may end elsewhere, and its runs are new to recombination.
-Where a plan that serves all is hard to find, PyVRP's own tuning finds it (`Taste.strict`): what breaks a rule costs more
-than any way around it, many visits are disturbed, and nothing is taken that is worse than the first plan.
+An empty memory accepts anything: good for a search from nothing; a search that continues from a plan remembers that plan.
+A search that stagnates starts again from nothing: it may end elsewhere, and its runs are new to recombination.
+Where a plan that serves all is hard to find, PyVRP's own tuning finds it (`Taste.strict`): breaking a rule costs more
+than any detour around it, many visits are disturbed, and nothing worse than the first plan is accepted.
 """
 
 import math
@@ -18,22 +18,25 @@ import pyvrp
 from pyvrp import search as moves
 
 from solver.engines import Plan
-from solver.engines.pyvrp import FAR, Model
+from solver.engines.pyvrp import FAR, PyvrpModel
 from solver.problem import DAY_S
 
-UPDATE_EVERY = 100  # plans between changes of the penalties; PyVRP's 500 are a large part of a short search
-LATE_FACTOR = 4.0  # of what a second under way costs
+# Plans between changes of the penalties; PyVRP's 500 are a large part of a short search.
+UPDATE_EVERY = 100
+# Factor on the cost of a second under way.
+LATE_FACTOR = 4.0
 TYPICAL_RUN = 0.7  # of a shift
 MOST_PENALTY_FACTOR = 1_000.0  # from first to largest penalty: beyond, costs no longer matter
 MOST_DISTURBED = 10  # visits at a time; PyVRP's 25 take three times as long to repair, and find less in seconds
 MOST_STRICT = 25  # where a small change finds no way out
 MOST_STILL = 10_000  # plans without a new best, five seconds of a small day: as long again from there finds little
-REMEMBER_EVERY = 20  # plans between those whose runs are remembered: reading one costs as much as finding it
+# Plans between those whose runs are remembered: reading a plan costs as much as finding it.
+REMEMBER_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Taste:
-    """How a search goes about it: visits tried beside each, plans that late acceptance remembers, rules before costs."""
+    """How a search proceeds: visits tried beside each, plans that late acceptance remembers, rules before costs."""
 
     neighbours: int = 20
     memory: int = 50
@@ -55,9 +58,9 @@ class Until:
 
 
 class Search:
-    """A search that can be gone on with."""
+    """A search that can be continued."""
 
-    def __init__(self, model: Model, seed: int, taste: Taste, start: pyvrp.Solution | None = None) -> None:
+    def __init__(self, model: PyvrpModel, seed: int, taste: Taste, start: pyvrp.Solution | None = None) -> None:
         self.model, self.taste = model, taste
         self.random = pyvrp.RandomNumberGenerator(seed=seed)
         self.local = _local_search(model, self.random, taste)
@@ -73,11 +76,11 @@ class Search:
         return self.local(random, self.penalties.max_cost_evaluator(), exhaustive=True)
 
     def cost(self, plan: pyvrp.Solution) -> int:
-        """Return the plan's cost in PyVRP's units; endless where it is not feasible."""
+        """Return the plan's cost in PyVRP's units; infinite where it is not feasible."""
         return int(self.penalties.cost_evaluator().cost(plan))
 
     def begin_from(self, plan: pyvrp.Solution) -> None:
-        """Go on from another search's plan where it is better than ours."""
+        """Continue from another search's plan where it is better than ours."""
         if self.cost(plan) < self.cost(self.best):
             self.best = self.current = plan
             self.memory = [plan] * self.taste.memory
@@ -107,7 +110,7 @@ class Search:
         self.memory = [self.current if self.taste.strict else None] * self.taste.memory
 
     def _polished(self, candidate: pyvrp.Solution, evaluator: pyvrp.CostEvaluator) -> pyvrp.Solution:
-        """Try every move on a new best, not only those near what was disturbed."""
+        """Try every move on a new best plan, not only those near the disturbed visits."""
         polished = self.local(candidate, evaluator, exhaustive=True)
         return polished if evaluator.cost(polished) < evaluator.cost(candidate) else candidate
 
@@ -136,7 +139,7 @@ class Search:
         return taken
 
 
-def _local_search(model: Model, random: pyvrp.RandomNumberGenerator, taste: Taste) -> moves.LocalSearch:
+def _local_search(model: PyvrpModel, random: pyvrp.RandomNumberGenerator, taste: Taste) -> moves.LocalSearch:
     data, most = model.data, MOST_STRICT if taste.strict else MOST_DISTURBED
     near = moves.compute_neighbours(data, moves.NeighbourhoodParams(num_neighbours=taste.neighbours))
     disturbance = moves.PerturbationManager(moves.PerturbationParams(1, most))
@@ -160,7 +163,7 @@ def _strict_penalties(data: pyvrp.ProblemData) -> pyvrp.PenaltyManager:
 
 
 def first_penalties(data: pyvrp.ProblemData) -> tuple[list[float], float, float]:
-    """Return what a unit of overload, a second late and a metre too far are worth here, in PyVRP's units.
+    """Return the worth of a unit of overload, a second late and a metre too far here, in PyVRP's units.
 
     A van that is full too much is worth a van's run; a second late some seconds under way.
     """

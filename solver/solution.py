@@ -1,4 +1,4 @@
-"""A plan as an order of visits for each van, and what judging it finds.
+"""A plan as an order of visits for each van, and the result of judging it.
 
 The idea: a `Solution` holds decisions only; times, loads, costs and violations all follow from the problem and stand in
 an `Evaluation`. So a plan made by an engine, a file or a person's mouse is the same thing.
@@ -13,7 +13,7 @@ from solver.problem import Count, Model, Name, Run
 
 
 class Cause(StrEnum):
-    """All that can be wrong with a plan; `amount` in the unit given beside it."""
+    """Everything that can be wrong with a plan; `amount` in the unit given beside it."""
 
     UNSERVED = "unserved"  # visits: must be served and is not
     UNKNOWN = "unknown"  # visits: no such visit or van in the problem
@@ -44,7 +44,7 @@ class Cause(StrEnum):
 
 
 class Solution(Model):
-    """A plan. What is in no run is not served."""
+    """A plan. An item in no run is not served."""
 
     runs: list[Run] = Field(default=[])
     engine: str = "people"
@@ -54,11 +54,13 @@ class Solution(Model):
     """How long the search had run when it found this plan."""
     iterations: Count | None = None
     """Limit of iterations that it ran under; none: it ran by the clock, and may differ next time."""
+    errors: list[str] = Field(default=[])
+    """Why an engine, or some of its searches, failed on the way; empty: all ran."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One thing wrong: where, and by how much."""
+    """A violation: where, and by how much."""
 
     cause: Cause
     amount: int
@@ -69,7 +71,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One visit of a run as it will go (or went). `load` is what is on the van when it leaves."""
+    """A visit of a run, planned or executed. `load` is the load when the van leaves."""
 
     visit: Name  # as in `Run.visits`; "start:DEPOT" and "end:DEPOT" frame the run
     place: Name | None
@@ -88,7 +90,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """What a plan costs, in cents, by what it is paid for."""
+    """A plan's costs in cents, by their cause."""
 
     vans: int = 0
     hours: int = 0
@@ -109,7 +111,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One van's run, judged on its own."""
+    """One van's run, judged alone."""
 
     van: Name
     visits: list[Visit]
@@ -154,7 +156,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All that follows from a problem and a plan."""
+    """Everything that follows from a problem and a plan."""
 
     runs: list[RunReport]
     money: Money
@@ -171,7 +173,7 @@ class Evaluation:
 
     @property
     def keeps_rules(self) -> bool:
-        """Whether nothing is wrong but that work is left out: all that an engine may do."""
+        """Whether nothing is wrong except missing work: an engine may do no more."""
         return all(one.cause is Cause.UNSERVED for one in self.violations)
 
     @property

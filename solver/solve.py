@@ -1,29 +1,36 @@
-"""From a problem to the best plan that there is time for.
+"""From a problem to the best plan within the time.
 
-The idea: every plan, from whatever source, goes through one door (`_Best.offer`): judged by `evaluate`, kept only where it
-is better, and told to whoever listens. So the result is never worse than the plan that it began with.
+The idea: every plan, from any source, goes through a single door (`_Best.offer`): judged by `evaluate`, kept only if it
+is better, and passed to the listener. So the result is never worse than the plan it started from.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 from math import inf
 
+from solver import VERSION
 from solver.construct import completed, first_plan
 from solver.docks import taking_turns
 from solver.engines import ENGINES, Limits, Plan
 from solver.evaluate import evaluate
 from solver.instance import Instance, compiled, rows_of, runs_of
+from solver.polish import promoted
 from solver.problem import Problem, Run
 from solver.solution import Evaluation, Solution
-from solver.worker import Job, plans
+from solver.worker import Job, WorkerError, plans
+
+logger = logging.getLogger(__name__)
 
 OnBetter = Callable[[Solution, Evaluation], object]
 
-OWN = {"rotation": version("rotation")}  # judged and, where no engine was faster, planned by ourselves
+# Judged and, where no engine was faster, planned by ourselves.
+OWN = {"rotation": VERSION}
+STAND_IN = "ortools"  # knows the whole format, where the race fails
 SLOW_TO_BEGIN = ("ortools",)  # engines that leave one waiting for a first plan
-PATIENCE_S = 0.5  # beyond its limit, before an engine that does not stop is ended: plans found in time have to travel
+# Beyond its limit, before an engine that does not stop is ended: plans found in time have to travel.
+PATIENCE_S = 0.5
 
 
 def solve(
@@ -35,12 +42,12 @@ def solve(
     warm: Solution | None = None,
     cancel: threading.Event | None = None,
 ) -> Solution:
-    """Return the best plan found within the limits; `on_better` hears of each better one, and stops it by `False`.
+    """Return the best plan found within the limits; `on_better` receives each better plan, and stops the search by `False`.
 
     Raises
     ------
     ProblemError
-        When the problem is not whole.
+        When the problem is not valid.
     KeyError
         When there is no such engine.
     WorkerError
@@ -57,14 +64,49 @@ def solve(
             best.offer_plan(completed(instance, rows_of(instance, warm.runs), best.until), "construct", {})
     if engine in SLOW_TO_BEGIN:
         best.construct()
-    for plan, versions in _search(instance, limits, engine, best):
-        best.offer_plan(plan, engine, versions)
+    _search(instance, limits, engine, best)
     best.construct()
-    return best.solution
+    best.promote()
+    best.offer([], "construct", {})  # nobody goes: optional work alone may not be worth a run
+    return best.solution.model_copy(update={"errors": best.errors})
 
 
-def _search(instance: Instance, limits: Limits, engine: str, best: "_Best") -> Iterator[tuple[Plan, dict[str, str]]]:
-    """Yield an engine's plans, with the time that is left."""
+def _search(instance: Instance, limits: Limits, engine: str, best: "_Best") -> None:
+    """Take an engine's plans; where its process failed, OR-Tools stands in with the time that is left.
+
+    Raises
+    ------
+    WorkerError
+        When an engine that stands for itself failed before it found any plan.
+    """
+    try:
+        best.take(_plans(instance, limits, engine, best), engine)
+    except WorkerError as error:
+        logger.error("%s failed: %s", engine, error)
+        best.errors.append(str(error))
+        if engine == "race":
+            _stand_in(instance, limits, best)
+        elif engine not in best.found:
+            raise
+
+
+def _stand_in(instance: Instance, limits: Limits, best: "_Best") -> None:
+    """Continue with OR-Tools after the race failed."""
+    try:
+        best.take(_plans(instance, limits, STAND_IN, best), STAND_IN)
+    except WorkerError as error:
+        logger.error("%s failed: %s", STAND_IN, error)
+        best.errors.append(str(error))
+
+
+def _plans(instance: Instance, limits: Limits, engine: str, best: "_Best") -> Iterator[tuple[Plan, dict[str, str]]]:
+    """Yield an engine's plans, with the time that is left.
+
+    Raises
+    ------
+    WorkerError
+        At the end, when the engine failed.
+    """
     left_s = limits.time_s - best.elapsed_s
     if best.cancel.is_set() or (limits.iterations is None and left_s <= 0):
         return
@@ -84,6 +126,8 @@ class _Best:
         self.solution = Solution(engine="none")
         self.evaluation: Evaluation | None = None
         self.warm = False
+        self.errors = list[str]()  # of engines that failed on the way
+        self.found = set[str]()  # engines that found a plan
 
     @property
     def elapsed_s(self) -> float:
@@ -91,21 +135,33 @@ class _Best:
 
     @property
     def until(self) -> float:
-        """The instant when constructing ends: at the limit, or in a moment where that is past."""
+        """The instant when constructing ends: at the limit, or shortly if that is past."""
         endless = self.limits.iterations is not None
         return inf if endless else max(self.begun + self.limits.time_s, time.monotonic() + PATIENCE_S)
 
+    def take(self, plans: Iterator[tuple[Plan, dict[str, str]]], engine: str) -> None:
+        """Judge an engine's plans as they come."""
+        for plan, versions in plans:
+            self.found.add(engine)
+            self.offer_plan(plan, engine, versions)
+
     def construct(self) -> None:
-        """Offer a first plan where there is no feasible one."""
+        """Offer a first plan where there is no feasible plan."""
         if not self.evaluation or not self.evaluation.feasible:
             self.offer_plan(first_plan(self.instance, self.until), "construct", {})
+
+    def promote(self) -> None:
+        """Offer plans where work of higher priority takes the place of lower, if mandatory work is left out."""
+        if self.evaluation and self.evaluation.unserved:
+            for plan in promoted(self.instance, rows_of(self.instance, self.solution.runs), self.until):
+                self.offer_plan(plan, "construct", {})
 
     def offer_plan(self, plan: Plan, engine: str, versions: dict[str, str]) -> None:
         """Judge an engine's plan."""
         self.offer(taking_turns(self.instance, runs_of(self.instance, plan)), engine, versions)
 
     def offer(self, runs: list[Run], engine: str, versions: dict[str, str]) -> None:
-        """Judge runs, and keep them where they are better than all before."""
+        """Judge runs, and keep them if they are better than all before."""
         solution = Solution(
             runs=runs,
             engine=engine,
@@ -121,7 +177,7 @@ class _Best:
                 self.cancel.set()
 
     def _is_better(self, new: Evaluation) -> bool:
-        """By rank; but an engine's plan that breaks a rule is refused where there is one that keeps them all."""
+        """By rank; but an engine's plan that breaks a rule is rejected where another keeps them all."""
         old = self.evaluation
         if old and new.keeps_rules != old.keeps_rules:
             return new.keeps_rules and (not self.warm or new.rank < old.rank)

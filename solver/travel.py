@@ -1,6 +1,6 @@
 """How far and how long between places.
 
-The idea: whatever the source, the answer is one pair of integer matrices over named places, metres and seconds; the
+The idea: the answer is always a pair of integer matrices over named places, metres and seconds; the
 rest of the solver never asks where they came from.
 """
 
@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from solver.earth import EARTH_RADIUS_M
 from solver.problem import Roads
-
-EARTH_M = 6_371_009  # mean radius (IUGG)
 
 Point = tuple[float, float]  # latitude, longitude, degrees
 
@@ -23,7 +22,7 @@ def straight_lines(points: Sequence[Point], roads: Roads) -> tuple[np.ndarray, n
         np.sin((lat[:, None] - lat) / 2) ** 2
         + np.cos(lat[:, None]) * np.cos(lat) * np.sin((lon[:, None] - lon) / 2) ** 2
     )
-    metres = 2 * EARTH_M * np.arcsin(np.sqrt(haversine)) * roads.road_factor
+    metres = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(haversine)) * roads.road_factor
     near_m = np.minimum(metres, roads.far_m)
     seconds = near_m / (roads.speed_kmh / 3.6) + (metres - near_m) / (roads.far_speed_kmh / 3.6)
     return np.rint(metres).astype(np.int64), np.ceil(seconds - math.ulp(1.0)).astype(np.int64)

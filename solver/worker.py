@@ -1,7 +1,7 @@
-"""A process that solves one problem after another for the process that started it.
+"""A process that solves problem after problem for its parent.
 
-The idea: engines leak memory, crash on bad luck and do not stop when told, so each search runs in a process of its own
-that can be ended at any moment; and as starting one costs a second of imports, an idle one is kept for the next search.
+The idea: engines leak memory, crash occasionally and do not stop on request, so each search runs in a process of its own
+that can be ended at any moment. Starting a process costs a second of imports, so an idle process is kept for the next search.
 Jobs and answers are pickles on the child's standard input and output.
 """
 
@@ -19,14 +19,21 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import BinaryIO, Literal, cast
 
-from solver.engines import Limits, Plan, engine
+from solver.engines import Limits, PartlyFailedError, Plan, engine
 from solver.instance import Instance
+from solver.rank import rank
 
-MOST_JOBS = 20  # then a fresh process: one had grown to 0.9 GB after about 25 searches
+# Then a fresh process: a process had grown to 0.9 GB after about 25 searches.
+MOST_JOBS = 20
 IDLE_KEPT = 4  # no more idle processes than this
 
-LEAST_SHARE = 0.5  # of its time that a search gets however long its process took to start
-STARTING_S = 8.0  # that a new process may take to import its libraries on a busy machine
+# Share of its time that a search gets however long its process took to start.
+LEAST_SHARE = 0.5
+# Seconds that a new process may take to import its libraries on a busy machine.
+STARTING_S = 8.0
+
+# Seconds between looks at whether the parent lives.
+PARENT_S = 1.0
 
 Kind = Literal["plan", "done", "failed"]
 
@@ -55,7 +62,7 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """One child process."""
+    """A child process."""
 
     def __init__(self) -> None:
         root = str(Path(__file__).resolve().parent.parent)
@@ -71,7 +78,7 @@ class Worker:
         self.answers: Queue[Answer | None] = Queue()
 
     def start(self, job: Job) -> None:
-        """Begin a search; its answers come on `answers`, the last one being done or failed, or None if the child died."""
+        """Begin a search; its answers arrive on `answers`, the last is done or failed, or None if the child died."""
         self.jobs += 1
         pickle.dump(job, self._input)
         self._input.flush()
@@ -95,7 +102,7 @@ class Worker:
             self.answers.put(None)
 
     def end(self) -> None:
-        """Kill the child with the processes it made, and wait for it: one that lives would hold the pipe we close."""
+        """Kill the child with the processes it made, and wait for it: a survivor would hold the pipe we close."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -109,7 +116,7 @@ _lock = threading.Lock()
 
 
 def hire() -> Worker:
-    """Return an idle worker, or a new one."""
+    """Return an idle worker, or a new worker."""
     with _lock:
         while _idle:
             worker = _idle.pop()
@@ -119,7 +126,7 @@ def hire() -> Worker:
 
 
 def dismiss(worker: Worker, *, finished: bool) -> None:
-    """Keep a worker that finished its search for the next one; end any other."""
+    """Keep a worker that finished its search for the next search; end any other worker."""
     with _lock:
         keep = finished and worker.jobs < MOST_JOBS and len(_idle) < IDLE_KEPT and worker.process.poll() is None
         if keep:
@@ -129,7 +136,7 @@ def dismiss(worker: Worker, *, finished: bool) -> None:
 
 
 def end_idle() -> None:
-    """End the workers that wait; for an orderly stop and for tests."""
+    """End idle workers; for an orderly stop and for tests."""
     with _lock:
         ended = list(_idle)
         _idle.clear()
@@ -150,9 +157,9 @@ def plans(
     Raises
     ------
     WorkerError
-        When the engine failed before it found any plan.
+        At the end, when the engine or some of its searches failed.
     """
-    worker, finished, found = hire(), False, False
+    worker, finished = hire(), False
     new = not worker.jobs
     try:
         worker.start(job)
@@ -160,13 +167,10 @@ def plans(
             while_it_starts()
         patience_s = patience_s + STARTING_S * new if patience_s is not None else None
         for answer in _answers(worker, patience_s, cancel):
-            if answer is None or answer.kind == "failed":
-                if not found:
-                    raise WorkerError(answer.error if answer else f"the process of {job.engine} died")
-                return
-            finished = answer.kind == "done"
+            finished = answer is not None and answer.kind == "done"
+            if answer is None or answer.error:
+                raise WorkerError(answer.error if answer else f"the process of {job.engine} died")
             if answer.kind == "plan":
-                found = True
                 yield answer.plan, answer.versions
     finally:
         dismiss(worker, finished=finished)
@@ -185,11 +189,19 @@ def _answers(worker: Worker, patience_s: float | None, cancel: threading.Event |
 
 def main() -> None:
     """Serve jobs until the parent closes our input."""
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     jobs, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
+    os.dup2(2, 1)  # a library's prints must not mix with the answers
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
             _serve(pickle.load(jobs), answers)
+
+
+def _leave_with(parent: int) -> None:
+    """End this process and its own as soon as the parent has ended: a search may never look at its input again."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_S)
+    os.killpg(os.getpgid(0), signal.SIGKILL)
 
 
 def _serve(job: Job, answers: BinaryIO) -> None:
@@ -198,11 +210,24 @@ def _serve(job: Job, answers: BinaryIO) -> None:
         answers.flush()
         return True
 
+    def report(plan: Plan) -> bool:
+        return send(Answer("plan", plan, chosen.VERSIONS))
+
     try:
         chosen = engine(job.engine)
+        rank(job.instance, [])  # loads the judge's compiled loops, which belongs to the start as imports do
         left_s = job.limits.time_s - (time.time() - job.sent_s)
         limits = replace(job.limits, time_s=max(LEAST_SHARE * job.limits.time_s, left_s))
-        chosen.run(job.instance, limits, job.warm, lambda plan: send(Answer("plan", plan, chosen.VERSIONS)))
-        send(Answer("done", [], chosen.VERSIONS))
-    except Exception as error:  # whatever an engine raises is told to the parent, and the worker lives on
+        error = _error_of(lambda: chosen.run(job.instance, limits, job.warm, report))
+        send(Answer("done", [], chosen.VERSIONS, error))
+    except Exception as error:  # any engine failure is reported to the parent, and the worker lives on
         send(Answer("failed", [], {}, f"{job.engine}: {error!r}"))
+
+
+def _error_of(search: Callable[[], None]) -> str:
+    """Return why some searches of an engine failed; its plans count."""
+    try:
+        search()
+    except PartlyFailedError as error:
+        return str(error)
+    return ""

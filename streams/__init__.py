@@ -1,1 +1,1 @@
-"""The Kafka side: what comes in is applied, places that change are watched, what must be told is relayed."""
+"""The Kafka side: events are applied, places that change are watched, and the outbox is relayed."""

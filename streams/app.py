@@ -1,34 +1,43 @@
-"""The Faust app: one consumer group that keeps the database in step with the events and watches what they do to the stock."""
+"""The Faust app: a consumer group that keeps the database in step with the events and watches their effect on the stock."""
 
 import asyncio
 import logging
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import faust
 
+from rotation.facts.parts import Deed
+from rotation.kafka.clients import Client, brokers, credentials, gap_fetcher
+from rotation.kafka.identity import Guard, OtherKafka
+from rotation.kafka.message import Message
+from rotation.kafka.topics import WORKERS_GROUP
 from rotation.network import Network
+from rotation.store.heartbeats import Turned, unheard
 from streams.apply import Batch, Stopped, Topics, Writer
-from streams.clients import Client, brokers, credentials, gap_fetcher, shorter_than
 from streams.metrics import MeasuredWriter
-from streams.rows import Message
 from streams.transport import Transport
 
 log = logging.getLogger(__name__)
 
 BATCH_BYTES = 1_500_000  # some 5,000 events of 300 bytes: larger transactions gained nothing, and latency grew
-MESSAGE_BYTES = 100  # what a message weighs beside its value
+MESSAGE_BYTES = 100  # of a message beside its value
 WAITING_MESSAGES = 2_000  # beyond it Faust's own buffer fills, and fetching pauses
 ROOM_LOOK_S = 0.002
 STOP_LOOK_S = 0.2
 JOIN_S = 2.0  # a batch in hand is written in well under a second; a database that does not answer is not waited for
 SESSION_TIMEOUT_S = 8.0  # at Faust's 60 s half of the restarts after kill -9 took over a minute; at 6 to 10 s none
 HEARTBEAT_S = 2.0
+METADATA_MS = 10_000  # partitions that were added are read within 30 s; aiokafka's own 5 minutes are too long
+LOOK_S = 10.0  # another topic under the same name is seen within 30 s, rebalances included
+HOLES_S = 2.0  # who waits until all is applied waits no longer for the marker of a transaction
+POSITION_S = 1.0  # of a partition that was given away meanwhile nobody answers
 BUFFER_MESSAGES = (
     2048  # beyond it a partition's fetching pauses; large enough that the fetcher's pause of 1 s never comes
 )
@@ -39,6 +48,7 @@ SETTINGS: Mapping[str, Any] = {
     "broker_request_timeout": 30.0,
     "broker_max_poll_interval": 300.0,
     "consumer_auto_offset_reset": "earliest",
+    "consumer_metadata_max_age_ms": METADATA_MS,
     "consumer_max_fetch_size": 4 << 20,
     "stream_buffer_maxsize": BUFFER_MESSAGES,
     "stream_wait_empty": False,
@@ -52,16 +62,13 @@ SETTINGS: Mapping[str, Any] = {
 }
 
 
-class OtherKafka(RuntimeError):
-    """The topic ends before what was read of it: to go on would be to pass by what comes until then."""
-
-
 class RotationApp(faust.App):
     """Faust's app, which knows where the database stands on the topic that it keeps in step with."""
 
     sought_topic: str = ""
     writer: Writer
     client: Client
+    guard: Guard
 
     def on_init_dependencies(self) -> Any:
         """Go without Faust's own monitor: a fifth of a lone event's time, and our figures are the writer's."""
@@ -75,17 +82,14 @@ class RotationApp(faust.App):
 
     def _positions(self, partitions: list[int]) -> Mapping[int, int]:
         stored = self.writer.positions(partitions)
-        short = shorter_than(self.client, self.sought_topic, stored)
-        if short:
-            raise OtherKafka(
-                "; ".join(
-                    f"partition {one} of {self.sought_topic} ends at {end}, and the database has read to {stored[one]}"
-                    for one, end in short.items()
-                )
-                + ": this Kafka is another than was read, or lost its end. Restore it, or run `rotation topics rewind`: "
-                "it is read from its beginning, and what is known counts as duplicate"
-            )
+        self.guard.look_if_it_answers()
         return stored
+
+    async def read_to(self) -> Mapping[int, int]:
+        """Return how far the consumer is in each partition of the events that is this worker's."""
+        mine = [tp for tp in self.consumer.assignment() if tp.topic == self.sought_topic]
+        found = [(tp.partition, await asyncio.wait_for(self.consumer.position(tp), POSITION_S)) for tp in mine]
+        return {partition: offset for partition, offset in found if offset is not None}
 
 
 def create(
@@ -95,20 +99,43 @@ def create(
     data_dir: Path,
     *,
     topics: Topics = Topics(),
-    name: str = "rotation",
+    name: str = WORKERS_GROUP,
+    turn: Turned = unheard,
 ) -> RotationApp:
-    """Return the app with `apply` attached; `name` is the consumer group."""
+    """Return the app with `apply` attached; `name` is the consumer group, `turn` hears of each turn."""
     own = {"broker": brokers(client), "broker_credentials": credentials(client), "datadir": str(data_dir / name)}
     app = RotationApp(name, **own, **SETTINGS)
     app.transport = Transport(app.conf.broker, app, app.loop)
     app.sought_topic, app.client = topics.events, client
     app.writer = MeasuredWriter(database_url, network, gap_fetcher(client, topics.events), topics)
-    _attach_apply(app, topics)
+    app.guard = Guard(client, database_url, topics.events)
+    _attach_apply(app, topics, turn)
+    _attach_guard(app, turn)
     return app
 
 
-def _attach_apply(app: RotationApp, topics: Topics) -> None:
-    hand = Hand(app.writer)
+def _attach_guard(app: RotationApp, turn: Turned) -> None:
+    """Check from time to time that the topic is still the topic that was read, and pass by its end where that holds no event."""
+
+    async def aside(step: Callable[..., None], *arguments: Any) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, step, *arguments)
+        except OtherKafka as other:
+            await app.crash(other)
+
+    @app.timer(LOOK_S, name="guard")  # type: ignore[untyped-decorator]
+    async def guard() -> None:
+        await aside(app.guard.look_if_it_answers)
+
+    @app.timer(HOLES_S, name="holes")  # type: ignore[untyped-decorator]
+    async def holes() -> None:
+        turn("events")
+        with suppress(TimeoutError):
+            await aside(app.guard.pass_by_holes, await app.read_to())
+
+
+def _attach_apply(app: RotationApp, topics: Topics, turn: Turned) -> None:
+    hand = Hand(app.writer, turn)
 
     @app.agent(app.topic(topics.events, value_type=bytes, value_serializer="raw", key_serializer="raw"), name="apply")
     async def apply(stream: Any) -> None:
@@ -123,15 +150,15 @@ def _attach_apply(app: RotationApp, topics: Topics) -> None:
 
 
 class Hand:
-    """Hands messages from Faust to the writer: while one batch is written the next is parsed, and what comes meanwhile gathers.
+    """Hands messages from Faust to the writer: while a batch is written the next is parsed, and newer messages gather.
 
-    So a lone event is written at once, and under load batches grow by themselves to what keeps up. Faust's own `take_events`
+    So a lone event is written at once, and under load batches grow by themselves until they keep up. Faust's own `take_events`
     waits out its time for every batch, and costs two waits a message.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, turn: Turned = unheard) -> None:
         """Start no threads yet: the app may be made only to be looked at."""
-        self._writer = writer
+        self._writer, self._turn = writer, turn
         self._waiting: deque[Message] = deque()
         self._some = threading.Event()
         self._parsed: queue.Queue[Batch] = queue.Queue(maxsize=1)
@@ -143,7 +170,7 @@ class Hand:
         return len(self._waiting) >= WAITING_MESSAGES
 
     async def room(self) -> None:
-        """Wait until half of what waits is taken."""
+        """Wait until half of the waiting messages are taken."""
         while len(self._waiting) > WAITING_MESSAGES // 2 and not self._writer.stopping.is_set():  # noqa: ASYNC110
             await asyncio.sleep(ROOM_LOOK_S)  # a look costs less than an event a message
 
@@ -155,8 +182,10 @@ class Hand:
     def start(self) -> None:
         """Start the two threads, once."""
         if not self._threads:
-            self._threads = [threading.Thread(target=loop, name=name, daemon=True)
-                             for name, loop in (("parse", self._parse), ("write", self._write))]  # fmt: skip
+            self._threads = [
+                threading.Thread(target=loop, name=name, daemon=True)
+                for name, loop in (("parse", self._parse), ("write", self._write))
+            ]
             for thread in self._threads:
                 thread.start()
 
@@ -169,13 +198,15 @@ class Hand:
     def _parse(self) -> None:
         with suppress(Stopped):
             while not self._writer.stopping.is_set():
+                self._turn("parse", within_s=inf)
                 self._some.wait()
                 self._some.clear()
                 while messages := self._taken():
+                    self._turn("parse")
                     self._hand_over(self._writer.prepare(messages))
 
     def _taken(self) -> list[Message]:
-        """Take what waits, up to a batch's bytes."""
+        """Take the waiting messages, up to a batch's bytes."""
         taken, size = [], 0
         while self._waiting and size < BATCH_BYTES:
             taken.append(self._waiting.popleft())
@@ -193,8 +224,10 @@ class Hand:
     def _write(self) -> None:
         with suppress(Stopped):
             while not self._writer.stopping.is_set():
+                self._turn("write")
                 with suppress(queue.Empty):
-                    self._writer.write(self._parsed.get(timeout=STOP_LOOK_S))
+                    written = self._writer.write(self._parsed.get(timeout=STOP_LOOK_S))
+                    self._turn("write", Deed.APPLIED, sum(written))
 
     def _shut(self) -> None:
         for thread in self._threads:
@@ -203,7 +236,7 @@ class Hand:
 
 
 def _waiting(stream: Any) -> Iterator[Any]:
-    """Yield what waits behind the stream's last event, acknowledged: Faust lets everybody else take a turn before each."""
+    """Yield the events that wait behind the stream's last, acknowledged: Faust lets everybody else take a turn before each."""
     events = stream.channel.queue
     while not events.empty():
         event = events.get_nowait()

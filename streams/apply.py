@@ -1,7 +1,8 @@
-"""From `circulation.events` to the database: one transaction for each batch of messages, or none of it.
+"""From `circulation.events` to the database: a transaction for each batch of messages, all of it or none.
 
-A batch is written only where it begins at the partition's next offset. What lies behind was written before and is skipped; what
-lies ahead was missed, is read from Kafka itself and written first. So neither Faust's offsets nor its order need be right.
+A batch is written only where it begins at the partition's next offset. Messages behind it were written before and are
+skipped; messages ahead were missed, are read from Kafka itself and written first. So neither Faust's offsets nor its order need
+be right.
 """
 
 import logging
@@ -13,36 +14,37 @@ import psycopg
 from psycopg import Cursor
 
 from rotation.alerts.rules import Touched, notices
-from rotation.dispatch.following import follow_scans
-from rotation.events import Edge, Event
+from rotation.dispatch.scans import follow_check_ins, follow_scans
+from rotation.facts.events import Edge, Event
+from rotation.kafka.clients import FetchGap
+from rotation.kafka.message import Message
+from rotation.kafka.topics import CIRCULATION_EVENTS, CIRCULATION_REJECTED, STOCK_TOUCHED
 from rotation.network import Network
 from rotation.store import facts, outbox, progress, rejections
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
-from rotation.store.facts import CRATES, HOLDS, NOTHING_NEW, TRANSFERS, Moved, Staged
-from rotation.store.progress import Span, StaleWorker
+from rotation.store.facts import CRATES, HOLDS, MACHINES, NOTHING_NEW, TRANSFERS, ClassMove, Staged
+from rotation.store.progress import OffsetRange, StaleWorker
 from streams import rows as rows_
-from streams.rows import Message, Refusals, Rows
+from streams.rows import RejectedIndexes, Rows
 
 log = logging.getLogger(__name__)
 
 PAUSE_S = (0.1, 0.5, 1.0, 2.0)  # between attempts while the database refuses; the last goes on
 
 Result = TypeVar("Result")
-FetchGap = Callable[[int, int, int], list[Message]]
-"""Read a partition's messages from one offset until before another, as many as come at once; none: Kafka holds none of them."""
 
 
 class Topics(NamedTuple):
-    """The topics that apply reads and tells on; tests use names of their own."""
+    """The topics that apply reads and writes; tests use names of their own."""
 
-    events: str = "circulation.events"
-    touched: str = "stock.touched"
-    rejected: str = "circulation.rejected"
+    events: str = CIRCULATION_EVENTS.name
+    touched: str = STOCK_TOUCHED.name
+    rejected: str = CIRCULATION_REJECTED.name
 
 
 class Written(NamedTuple):
-    """What became of a batch's events."""
+    """The outcomes of a batch's events."""
 
     applied: int
     late: int
@@ -50,11 +52,12 @@ class Written(NamedTuple):
     rejected: int
 
 
+ONLY_REPORTED = Touched(frozenset(), awaited=False)  # a machine; its copies are where they were
 NOTHING_WRITTEN = Written(0, 0, 0, 0)
 
 
 class Batch(NamedTuple):
-    """Messages in order of partition and offset, what they say, and that packed for the database."""
+    """Messages in order of partition and offset, their rows, and the rows packed for the database."""
 
     messages: tuple[Message, ...]
     rows: Rows
@@ -62,24 +65,23 @@ class Batch(NamedTuple):
 
 
 class Stopped(Exception):
-    """The worker stops while the database refuses: the batch will be read again by whoever comes next."""
+    """The worker stops while the database refuses: the next worker will read the batch again."""
 
 
 class Writer:
-    """Writes batches in order; one for each worker, `prepare` on one thread, `write` on another and `positions` on any.
+    """Writes batches in order; a Writer for each worker, `prepare` on a thread, `write` on another and `positions` on any.
 
-    Each has a connection of its own: two threads in transactions of one connection would end each other's.
+    Each has a connection of its own: two threads in transactions of the same connection would end each other's.
     """
 
     def __init__(self, database_url: str, network: Network, fetch_gap: FetchGap, topics: Topics = Topics()) -> None:
         """Connect at the first batch, and again whenever the connection is lost."""
         self._url, self._fetch_gap, self.topics = database_url, fetch_gap, topics
-        self._places = frozenset(place.id for place in network.places)
-        self._classes = frozenset(one.id for one in network.classes)
+        self._network = network
         self._reading = Reconnecting(database_url)
         self._writing = Reconnecting(database_url, facts.prepare_session)
         self._next: dict[int, int] = {}
-        self._refused_before: Refusals = {}
+        self._rejected_before: RejectedIndexes = {}
         self.stopping = threading.Event()
 
     def prepare(self, messages: Sequence[Message]) -> Batch:
@@ -87,7 +89,7 @@ class Writer:
         return self._retrying(lambda: self._prepare(messages, self._reading))
 
     def write(self, batch: Batch) -> Written:
-        """Write a batch, for as long as it takes; what was written before is left out, what was passed by is written first.
+        """Write a batch, for as long as it takes; messages written before are left out, messages passed by are written first.
 
         Raises
         ------
@@ -97,7 +99,7 @@ class Writer:
         return self._retrying(lambda: self._write(batch))
 
     def positions(self, partitions: Sequence[int], *, begin_anew: bool = False) -> dict[int, int]:
-        """Return where each partition must be read from; `begin_anew` forgets what this worker believed of all others."""
+        """Return where each partition must be read from; `begin_anew` forgets this worker's view of all others."""
         if begin_anew:
             self._next = {}
         return self._retrying(lambda: self._asked_anew(partitions))
@@ -112,7 +114,7 @@ class Writer:
         # Of a partition that was given back to us some come twice.
         each = {message[:2]: message for message in messages}
         ordered = tuple(each[at] for at in sorted(each))
-        return self._packed(ordered, rows_.rows_of(ordered, self._edge(connection), self._refused_before), connection)
+        return self._packed(ordered, rows_.rows_of(ordered, self._edge(connection), self._rejected_before), connection)
 
     def _packed(self, messages: tuple[Message, ...], rows: Rows, connection: Reconnecting) -> Batch:
         with connection.cursor() as cursor:
@@ -120,7 +122,7 @@ class Writer:
 
     def _edge(self, connection: Reconnecting) -> Edge:
         with connection.cursor() as cursor:
-            return Edge(self._places, self._classes, clock_by(cursor).now())
+            return Edge.of(self._network, clock_by(cursor).now())
 
     def _positions(self, messages: Sequence[Message]) -> dict[int, int]:
         partitions = {message.partition for message in messages}
@@ -140,12 +142,12 @@ class Writer:
     def _read_positions(self, partitions: Sequence[int], connection: Reconnecting) -> dict[int, int]:
         with connection.cursor() as cursor:
             found = progress.read(cursor, self.topics.events, partitions)
-            refused = rejections.refused_before(cursor, self.topics.events, list(found.items()))
-        self._refused_before = {**self._refused_before, **refused}
+            rejected = rejections.rejected_before(cursor, self.topics.events, list(found.items()))
+        self._rejected_before = {**self._rejected_before, **rejected}
         return found
 
     def _write(self, batch: Batch) -> Written:
-        """Write what Faust passed by before the batch, as often as there is some, then the batch."""
+        """Write the messages that Faust passed by before the batch, as often as there are some, then the batch."""
         while True:
             begins = self._positions(batch.messages)
             todo = [message for message in batch.messages if message.offset >= begins[message.partition]]
@@ -165,7 +167,7 @@ class Writer:
     def _missed(self, begins: dict[int, int], messages: Sequence[Message]) -> list[Message]:
         """Return messages that Kafka holds before or between these, after those of the same partition that come before them.
 
-        None where all gaps are real ones.
+        None where all gaps are real.
         """
         ends = dict(begins)
         for message in messages:
@@ -183,36 +185,36 @@ class Writer:
             ends[message.partition] = message.offset + 1
         return []
 
-    def _write_spans(self, spans: list[Span], batch: Batch) -> Written:
+    def _write_spans(self, spans: list[OffsetRange], batch: Batch) -> Written:
         try:
             written = self._write_once(spans, batch)
         except psycopg.errors.UniqueViolation as known:
             log.error("a copy stands behind its movements: %s; looking for each", str(known).strip())
             written = self._write_once(spans, batch, trusting=False)
-        except psycopg.DataError as refused:
-            log.error("the database refuses a batch: %s; writing its events one by one", refused)
+        except psycopg.DataError as rejected:
+            log.error("the database rejects a batch: %s; writing its events one by one", rejected)
             written = self._write_one_by_one(spans, batch.messages)
         self._next.update({span.partition: span.end for span in spans})
         return written
 
-    def _write_once(self, spans: list[Span], batch: Batch, *, trusting: bool = True) -> Written:
+    def _write_once(self, spans: list[OffsetRange], batch: Batch, *, trusting: bool = True) -> Written:
         with self._writing.cursor() as cursor:
             return write(cursor, self.topics, spans, batch.rows, batch.staged, trusting=trusting)
 
-    def _write_one_by_one(self, spans: list[Span], messages: Sequence[Message]) -> Written:
-        """Find the events that the database itself refuses, and write the rest with rejections in their place."""
+    def _write_one_by_one(self, spans: list[OffsetRange], messages: Sequence[Message]) -> Written:
+        """Find the events that the database itself rejects, and write the rest with rejections in their place."""
         edge = self._edge(self._writing)
-        refused: list[rows_.Refused] = []
+        rejected: list[rows_.RejectedEvent] = []
         for message, index, event in rows_.events_of(messages, edge):
             with self._writing.cursor() as cursor:
-                why = _why_refused(cursor, event)
+                why = _why_rejected(cursor, event)
             if why:
-                refused.append(rows_.refusal_by_store(message, index, message.value, why))
+                rejected.append(rows_.rejection_by_store(message, index, message.value, why))
         known: dict[tuple[int, int], set[int]] = {}
-        for one in refused:
+        for one in rejected:
             known.setdefault(one[:2], set()).add(one.rejection.index)
-        rest = rows_.rows_of(messages, edge, {**self._refused_before, **known})
-        rest.refused += refused
+        rest = rows_.rows_of(messages, edge, {**self._rejected_before, **known})
+        rest.rejected += rejected
         with self._writing.cursor() as cursor:
             return write(cursor, self.topics, spans, rest, _staged(cursor, rest), trusting=False)
 
@@ -231,12 +233,12 @@ class Writer:
         raise Stopped
 
 
-def _spans(begins: dict[int, int], messages: Sequence[Message]) -> list[Span]:
-    """Return what each partition moves over when these messages, in order, are written."""
-    spans: dict[int, Span] = {}
+def _spans(begins: dict[int, int], messages: Sequence[Message]) -> list[OffsetRange]:
+    """Return the span that each partition moves over when these messages, in order, are written."""
+    spans: dict[int, OffsetRange] = {}
     for message in messages:
         begin = begins[message.partition]
-        span = spans.get(message.partition, Span(message.partition, begin, begin))
+        span = spans.get(message.partition, OffsetRange(message.partition, begin, begin))
         spans[message.partition] = span._replace(end=message.offset + 1, gap=span.gap + message.offset - span.end)
     return list(spans.values())
 
@@ -244,21 +246,22 @@ def _spans(begins: dict[int, int], messages: Sequence[Message]) -> list[Span]:
 def write(
     cursor: Cursor[Any],
     topics: Topics,
-    spans: Sequence[Span],
+    spans: Sequence[OffsetRange],
     rows: Rows,
     staged: Sequence[Staged],
     *,
     trusting: bool = True,
 ) -> Written:
-    """Write what a batch says in the transaction of `cursor`: all of it, or StaleWorker and nothing.
+    """Write a batch in the transaction of `cursor`: all of it, or StaleWorker and nothing.
 
     `trusting` copies to stand where their last movement put them; see `facts.add_movements`.
     """
     facts.stage(cursor, staged)
-    progress.advance(cursor, topics.events, spans, rows.middle_at)
+    progress.advance(cursor, topics.events, spans, rows.middle_at, rows.members)
     moved, touched = _write_copies(cursor, rows, trusting=trusting)
     others = _write_others(cursor, rows)
-    rejected = rejections.add(cursor, topics.events, rows.refused, topics.rejected)
+    touched = {**dict.fromkeys(others[-1].subjects, ONLY_REPORTED), **touched}
+    rejected = rejections.add(cursor, topics.events, rows.rejected, topics.rejected)
     written = _summed(rows, [moved, *others], rejected)
     outbox.put(cursor, topics.touched, [(None, said) for said in notices(touched)])
     if moved.counted:
@@ -270,27 +273,34 @@ def write(
 
 
 def _staged(cursor: Cursor[Any], rows: Rows) -> list[Staged]:
-    """Pack what there is of each set."""
-    sets = ((HOLDS, rows.holds), (TRANSFERS, rows.transfers), (CRATES, rows.crates))
+    """Pack the rows of each set."""
+    sets = ((HOLDS, rows.holds), (TRANSFERS, rows.transfers), (CRATES, rows.crates), (MACHINES, rows.machines))
     packed = [facts.staged_facts(cursor, set_, mine.rows) for set_, mine in sets if mine.rows]
     if rows.movements.rows:
         packed.append(facts.staged_movements(cursor, rows.movements.rows, rows.movements.newest))
     if rows.listings:
         packed.append(facts.staged_listings(cursor, rows.listings))
+    if rows.shelvings:
+        packed.append(facts.staged_shelvings(cursor, rows.shelvings))
     return packed
 
 
-def _write_copies(cursor: Cursor[Any], rows: Rows, *, trusting: bool = True) -> tuple[facts.New, dict[str, Touched]]:
+def _write_copies(
+    cursor: Cursor[Any], rows: Rows, *, trusting: bool = True
+) -> tuple[facts.NewFacts, dict[str, Touched]]:
     if not rows.movements.rows:
         return NOTHING_NEW, {}
     several = len(rows.movements.newest) < len(rows.movements.rows)
     new, moved = facts.add_movements(cursor, rows.movements.behind, several, trusting=trusting)
+    if rows.shelvings:
+        facts.shelve_copies(cursor)
     return new, _touched(moved, facts.list_copies(cursor) if rows.listings else set())
 
 
-def _touched(moved: Sequence[Moved], listed: Collection[tuple[str, str]]) -> dict[str, Touched]:
+def _touched(moved: Sequence[ClassMove], listed: Collection[tuple[str, str]]) -> dict[str, Touched]:
     """Return the places whose levels may have changed, with the classes, and whether copies began or ceased to be awaited."""
-    shelves = {(place, one.cls or "") for one in moved for place in (one.from_place, one.at_place) if place}
+    ends = ((one.cls or "", one.from_place, one.at_place, one.was_awaited, one.awaited) for one in moved)
+    shelves = {(place, cls) for cls, *places in ends for place in places if place}
     awaiting = {place for one in moved for place in (one.was_awaited, one.awaited) if place}
     classes: dict[str, set[str]] = {place: set() for place in awaiting}
     for place, cls in shelves.union(listed):
@@ -298,32 +308,37 @@ def _touched(moved: Sequence[Moved], listed: Collection[tuple[str, str]]) -> dic
     return {place: Touched(frozenset(found - {""}), place in awaiting) for place, found in classes.items()}
 
 
-def _write_others(cursor: Cursor[Any], rows: Rows) -> list[facts.New]:
-    """Write facts of holds, transfers and crates, and bring those that are news up to date."""
+def _write_others(cursor: Cursor[Any], rows: Rows) -> list[facts.NewFacts]:
+    """Write facts of holds, transfers, crates and, last, machines, and bring those that are news up to date."""
     all_new = []
     for set_, mine, update in (
         (HOLDS, rows.holds, facts.update_holds),
         (TRANSFERS, rows.transfers, facts.update_transfers),
         (CRATES, rows.crates, facts.update_crates),
+        (MACHINES, rows.machines, facts.update_machines),
     ):
         new = facts.add_facts(cursor, set_, mine.behind, mine.counted) if mine.rows else NOTHING_NEW
         if new.subjects:
             update(cursor, new.subjects)
         all_new.append(new)
+    if rows.transfers.rows:
+        follow_check_ins(cursor)
     if rows.crates.rows:
         follow_scans(cursor)
     return all_new
 
 
-def _summed(rows: Rows, new: Sequence[facts.New], rejected: int) -> Written:
-    """Give every event its one count: those that were not new to their set are duplicates."""
-    counted = sum(len(set_.counted) for set_ in (rows.movements, rows.holds, rows.transfers, rows.crates))
+def _summed(rows: Rows, new: Sequence[facts.NewFacts], rejected: int) -> Written:
+    """Give every event a single count: those that were not new to their set are duplicates."""
+    counted = sum(
+        len(set_.counted) for set_ in (rows.movements, rows.holds, rows.transfers, rows.crates, rows.machines)
+    )
     fresh, late = sum(one.counted for one in new), sum(one.late for one in new)
     return Written(fresh - late, late, counted - fresh + rows.duplicates, rejected)
 
 
-def _why_refused(cursor: Cursor[Any], event: Event) -> str | None:
-    """Try one event alone and undo it; return the database's words where it refuses."""
+def _why_rejected(cursor: Cursor[Any], event: Event) -> str | None:
+    """Try an event alone and undo it; return the database's error where it rejects the event."""
     rows = rows_.of_event(event)
     try:
         with cursor.connection.transaction(force_rollback=True):

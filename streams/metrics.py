@@ -1,4 +1,4 @@
-"""A worker's figures for Prometheus: what it did is counted as it goes, where things stand is looked up when someone asks.
+"""A worker's figures for Prometheus: its work is counted as it goes, and the state of things is looked up at each scrape.
 
 So figures cost a batch two clock readings, and a lookup that fails leaves out its own figures and nothing else.
 """
@@ -15,14 +15,14 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from psycopg import Cursor
 
+from rotation.kafka.clients import Client, consumer
+from rotation.kafka.message import Message
 from rotation.store.engine import Reconnecting
 from streams.apply import Batch, Writer, Written
-from streams.clients import Client, consumer
-from streams.rows import Message
 
 log = structlog.get_logger()
 
-LOOKUP_MS = 2_000  # Prometheus gives a scrape 10 s: two lookups that fail must leave time for what is known
+LOOKUP_MS = 2_000  # Prometheus gives a scrape 10 s: two lookups that fail must leave time for the other figures
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 SECONDS = (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 2.5, 5, 15, 60, 300)
 
@@ -33,23 +33,27 @@ BATCH_MESSAGES = Histogram("rotation_worker_batch_messages", "Messages a batch."
 BATCH_EVENTS = Histogram("rotation_worker_batch_events", "Events a batch.", registry=REGISTRY, buckets=SIZES)
 PARSE = Histogram("rotation_worker_parse_seconds", "To parse a batch.", registry=REGISTRY, buckets=SECONDS)
 WRITE = Histogram(
-    "rotation_worker_write_seconds", "A batch's transaction, with every wait for a database that is away.",
-    registry=REGISTRY, buckets=SECONDS,
-)  # fmt: skip
+    "rotation_worker_write_seconds",
+    "A batch's transaction, with every wait for a database that is away.",
+    registry=REGISTRY,
+    buckets=SECONDS,
+)
 DELAY = Histogram(
-    "rotation_worker_delay_seconds", "From the sending of a batch's oldest message, by Kafka's timestamp, to its commit.",
-    registry=REGISTRY, buckets=SECONDS,
-)  # fmt: skip
+    "rotation_worker_delay_seconds",
+    "From the sending of a batch's oldest message, by Kafka's timestamp, to its commit.",
+    registry=REGISTRY,
+    buckets=SECONDS,
+)
 FAILED = Counter("rotation_worker_lookups_failed", "Lookups that failed.", ("of",), registry=REGISTRY)
 
 for _outcome in Written._fields:
-    EVENTS.labels(_outcome)  # there from the first scrape on, so that a rate begins at nought
+    EVENTS.labels(_outcome)  # there from the first scrape on, so that rates start from zero
 for _of in ("kafka", "postgresql"):
     FAILED.labels(_of)
 
 
 class MeasuredWriter(Writer):
-    """Writes batches as Writer does, and counts what became of them."""
+    """Writes batches as Writer does, and counts their outcomes."""
 
     def prepare(self, messages: Sequence[Message]) -> Batch:
         """Parse messages, and note the time."""
@@ -57,7 +61,7 @@ class MeasuredWriter(Writer):
             return super().prepare(messages)
 
     def write(self, batch: Batch) -> Written:
-        """Write a batch, and note sizes, times and outcomes; one that was written before counts for nothing."""
+        """Write a batch, and note sizes, times and outcomes; a batch that was written before counts for nothing."""
         begin = time.monotonic()
         written = super().write(batch)
         if sum(written):
@@ -76,7 +80,7 @@ def _note(messages: Sequence[Message], written: Written, seconds: float) -> None
         DELAY.observe(max(time.time() - min(sent), 0.0))
 
 
-def serve(host: str, port: int, standing: "Standing") -> None:
+def serve(host: str, port: int, looked_up: "LookedUp") -> None:
     """Answer Prometheus at `host` and `port`, on a thread of its own, with this process's figures and where things stand."""
     try:
         start_http_server(port, host, REGISTRY)
@@ -84,12 +88,12 @@ def serve(host: str, port: int, standing: "Standing") -> None:
         raise SystemExit(
             f"the figures' port {port} cannot be opened ({error.strerror}): set ROTATION_METRICS_PORT to another"
         ) from error
-    REGISTRY.register(standing)
+    REGISTRY.register(looked_up)
     log.info("figures", address=f"http://{host}:{port}/metrics")
 
 
-class Standing(Collector):
-    """Looks up how far this worker's partitions are behind, what was rejected, and how large the tables are."""
+class LookedUp(Collector):
+    """Looks up how far this worker's partitions are behind, how many events were rejected, and how large the tables are."""
 
     def __init__(self, database_url: str, client: Client, topic: str, assigned: Callable[[], Collection[int]]) -> None:
         """Connect when someone asks; `assigned` are the partitions of `topic` that are this worker's."""
@@ -99,7 +103,7 @@ class Standing(Collector):
         self._one_at_a_time = threading.Lock()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield what can be looked up."""
+        """Yield the metrics that can be looked up."""
         with self._one_at_a_time:
             yield from self._looked_up("postgresql", self._rejected)
             yield from self._looked_up("postgresql", self._tables)
@@ -108,7 +112,7 @@ class Standing(Collector):
     def _looked_up(self, of: str, look: Callable[[], list[Metric]]) -> list[Metric]:
         try:
             return look()
-        except Exception as error:  # whatever is away must not take the other figures with it
+        except Exception as error:  # a part that is away must not take the other figures with it
             log.warning("no figures", of=of, error=f"{type(error).__name__}: {error}".strip())
             FAILED.labels(of).inc()
             self._forget_kafka()

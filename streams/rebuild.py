@@ -1,25 +1,41 @@
-"""The database anew from Kafka: emptied, read from the first event on, and compared row by row with what it replaces.
+"""The database anew from Kafka: emptied, read from the first event on, and compared row by row with the tables that it replaces.
 
-Workers may go on meanwhile: progress belongs to whoever moves it, and what one has written the other skips. Events that were
-rejected stay rejected, though the network's clock or places have changed since; rejections themselves are kept.
+Workers may go on meanwhile: progress belongs to the worker that moves it, and each skips the events that others have written.
+Rejected events stay rejected, though the network's clock or places have changed since; rejections themselves are kept.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
 
 from config.kafka import partitions as partitions_of
+from rotation.kafka.clients import Client, consumer, gap_fetcher, message_of
+from rotation.kafka.identity import Guard
+from rotation.kafka.message import Message
 from rotation.network import Network
+from rotation.store import progress, retention
 from rotation.store.engine import connect
 from streams.apply import Batch, Topics, Writer
-from streams.clients import Client, consumer, gap_fetcher, message_of
-from streams.rows import Message
 
 KEPT = "replaced"  # schema of the tables that are replaced, until the next rebuild
-DERIVED = ("movements", "hold_facts", "transfer_facts", "crate_facts", "copies", "holds", "crates", "titles")
-NOT_COMPARED = ("feeds", "places_heard")  # when a source was last heard is told anew; a place's within ten minutes
+DERIVED = (
+    "movements",
+    "hold_facts",
+    "transfer_facts",
+    "crate_facts",
+    "machine_facts",
+    "copies",
+    "holds",
+    "crates",
+    "machines",
+    "titles",
+    "shelvings",
+)
+NOT_COMPARED = ("feeds", "places_heard")  # the time of a source's last event is set anew; a place's within ten minutes
+ANEW = "UPDATE progress SET next_offset = 0, gap_offsets = 0, counted_from = 0, events = 0 WHERE topic = %s"
 POLL_MS = 1_000
 BATCH_MESSAGES = 100
 
@@ -31,7 +47,7 @@ class NotKept(RuntimeError):
     """Kafka no longer holds the beginning, so a rebuild would lose it."""
 
 
-class Difference(NamedTuple):
+class TableDifference(NamedTuple):
     """Rows of a table that only the old or only the new state has."""
 
     table: str
@@ -39,20 +55,27 @@ class Difference(NamedTuple):
     only_after: int
 
 
-def rebuild(url: str, client: Client, network: Network, tell: Tell, topics: Topics = Topics()) -> list[Difference]:
-    """Replace the derived tables by what Kafka holds and return where the result differs; nothing is what must be.
+def rebuild(url: str, client: Client, network: Network, tell: Tell, topics: Topics = Topics()) -> list[TableDifference]:
+    """Replace the derived tables by the events in Kafka and return where the result differs; nothing should.
 
     Raises
     ------
     NotKept
         When the topic's beginning is gone; the tables are left as they are.
+    OtherKafka
+        When the topic is another than was read: before anything is changed, or at the end, should it be made anew meanwhile.
     """
     ends = _ends(client, topics.events)
+    with closing(Guard(client, url, topics.events)) as guard:
+        guard.look()
+        with connect(url) as connection, connection.cursor() as cursor:
+            _empty(cursor, topics.events)
+            connection.commit()
+        _replay(url, client, network, topics, ends, tell)
+        guard.look()
     with connect(url) as connection, connection.cursor() as cursor:
-        _empty(cursor, topics.events)
-        connection.commit()
-    _replay(url, client, network, topics, ends, tell)
-    with connect(url) as connection, connection.cursor() as cursor:
+        _pass_by_holes(cursor, topics.events, ends)
+        retention.forget_again(cursor, KEPT)
         return list(_differences(cursor))
 
 
@@ -69,6 +92,13 @@ def _ends(client: Client, topic: str) -> dict[int, int]:
     return {at.partition: end for at, end in ends.items()}
 
 
+def _pass_by_holes(cursor: Cursor[Any], topic: str, ends: dict[int, int]) -> None:
+    """Let progress stand at the end of the topic as read: behind the last event there may be markers of transactions."""
+    for partition, position in progress.positions(cursor, topic).items():
+        if position < ends.get(partition, 0):
+            progress.pass_by(cursor, topic, partition, position, ends[partition])
+
+
 def _empty(cursor: Cursor[Any], topic: str) -> None:
     cursor.execute(f"DROP SCHEMA IF EXISTS {KEPT} CASCADE")
     cursor.execute(f"CREATE SCHEMA {KEPT}")
@@ -79,7 +109,7 @@ def _empty(cursor: Cursor[Any], topic: str) -> None:
     cursor.execute(f"TRUNCATE {', '.join((*DERIVED, *NOT_COMPARED))}")
     cursor.execute("DELETE FROM transfers WHERE reason ->> 'code' = 'system'")
     cursor.execute("DELETE FROM counts WHERE name IN ('applied', 'late', 'duplicates')")
-    cursor.execute("UPDATE progress SET next_offset = 0, gap_offsets = 0 WHERE topic = %s", (topic,))
+    cursor.execute(ANEW, (topic,))
 
 
 def _replay(url: str, client: Client, network: Network, topics: Topics, ends: dict[int, int], tell: Tell) -> None:
@@ -96,7 +126,7 @@ def _replay(url: str, client: Client, network: Network, topics: Topics, ends: di
 
 
 def _prepared(writer: Writer, batches: Iterable[list[Message]]) -> Iterator[Batch]:
-    """Yield batches, each parsed while the one before is written."""
+    """Yield batches, each parsed while its predecessor is written."""
     with ThreadPoolExecutor(1) as ahead:
         waiting = None
         for messages in batches:
@@ -121,7 +151,7 @@ def _messages(client: Client, topic: str, ends: dict[int, int]) -> Iterator[list
         reader.close()
 
 
-def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:
+def _differences(cursor: Cursor[Any]) -> Iterator[TableDifference]:
     for table in (*DERIVED, "transfers"):
         columns = "transfer_id, status, changed_at" if table == "transfers" else "*"
         before, after = f"SELECT {columns} FROM {KEPT}.{table}", f"SELECT {columns} FROM {table}"
@@ -132,9 +162,9 @@ def _differences(cursor: Cursor[Any]) -> Iterator[Difference]:
             f" (SELECT count(*) FROM ({after} EXCEPT ALL {before}) a)"
         ).fetchone()
         if counted and any(counted):
-            yield Difference(table, *counted)
+            yield TableDifference(table, *counted)
 
 
 def _sum(cursor: Cursor[Any], rows: str) -> Any:
-    """Return how many rows there are, and the sum of their 64-bit hashes, whatever their order: a look in a tenth of the time."""
+    """Return how many rows there are, and the sum of their 64-bit hashes, in any order: a comparison in a tenth of the time."""
     return cursor.execute(f"SELECT count(*), sum(hash_record_extended(r, 0)::numeric) FROM ({rows}) r").fetchone()

@@ -1,8 +1,9 @@
 """From the outbox to Kafka, in order: sent, acknowledged by every broker in sync, then deleted. `python -m streams.relay`.
 
 Killed between sending and deleting it sends again, with the same key and the same id in the header: a duplicate, never a loss.
-One relay sends at a time; others wait for its lock and take over when it is gone. What is for a topic that does not exist
-waits there, told every minute, and holds up nothing else.
+A single relay sends at a time; others wait for its lock and take over when it is gone. A message for a topic that does not exist,
+or that we may not write to, waits there, with a log line every minute; one that Kafka refuses for good is set aside
+(`rotation.store.dead_letters`). Neither holds up anything else.
 """
 
 import logging
@@ -10,20 +11,24 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import psycopg
 import structlog
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from config import load
 from config.kafka import client as client_of
+from rotation.facts.parts import Deed, Part
+from rotation.kafka import admin
+from rotation.kafka.clients import Client, MendingProducer, RefusedByKafka, producer
+from rotation.store.dead_letters import set_aside
 from rotation.store.engine import connect
+from rotation.store.heartbeats import Pulse, Turned, unheard
+from rotation.store.locks import AdvisoryLock
 from rotation.store.outbox import CHANNEL
-from streams import admin
-from streams.clients import Client, producer
 from streams.worker import configure_logging
 
 log = structlog.get_logger()
@@ -32,15 +37,14 @@ AT_ONCE = 2_000  # rows sent before their acknowledgements are awaited
 LISTEN_S = 1.0  # between looks at the outbox without a notice: NOTIFY wakes it at once
 PAUSE_S = 1.0  # after Kafka or PostgreSQL was away
 ACK_S = 30.0  # longer than a broker's restart
-ONE_AT_A_TIME = 7_276_002  # key of the advisory lock
 ID_HEADER = "outbox-id"
 TOPICS_S = 60.0  # between questions which topics exist
 WAITING = "SELECT id, topic, key, value FROM outbox WHERE topic = ANY(%s) ORDER BY id LIMIT %s"
 WITHOUT_TOPIC = "SELECT topic, count(*) FROM outbox WHERE topic <> ALL(%s) GROUP BY topic ORDER BY topic"
 
 
-class Row(NamedTuple):
-    """One message of the outbox."""
+class OutboxMessage(NamedTuple):
+    """A message of the outbox."""
 
     id: int
     topic: str
@@ -58,75 +62,134 @@ def main() -> None:
     settings = load()
     if settings.database_url is None:
         raise SystemExit("no database: start `rotation run`, or set DATABASE_URL")
-    run(settings.database_url.get_secret_value(), client_of(settings), stop)
+    url = settings.database_url.get_secret_value()
+    with Pulse(url, Part.RELAY) as pulse:
+        run(url, client_of(settings), stop, pulse.turn)
     log.info("stopped")
 
 
-def run(url: str, client: Client, stop: threading.Event) -> None:
-    """Relay until `stop`; whatever is away is waited for."""
+def run(url: str, client: Client, stop: threading.Event, turn: Turned = unheard) -> None:
+    """Relay until `stop`, waiting for Kafka and the database where they are away."""
+    careful = False
     while not stop.is_set():
         try:
-            _relay(url, client, stop)
+            _relay(url, client, stop, turn, careful=careful)
         except (psycopg.Error, KafkaError, TimeoutError) as error:
+            careful = isinstance(error, KafkaError)
+            turn(deed=Deed.WAITS)
             log.warning("waiting", error=f"{type(error).__name__}: {error}".strip())
             stop.wait(PAUSE_S)
 
 
-def _relay(url: str, client: Client, stop: threading.Event) -> None:
+def _relay(url: str, client: Client, stop: threading.Event, turn: Turned, *, careful: bool) -> None:
     with connect(url, autocommit=True) as connection:
         while not _alone(connection):
+            turn(deed=Deed.WAITS)
             if stop.wait(LISTEN_S):
                 return
         connection.execute(f"LISTEN {CHANNEL}")
+        topics = existing_topics(client, connection)
+        if careful:
+            one_at_a_time(connection, client, topics, turn)
         sender = producer(client)
         log.info("ready")
         try:
             while not stop.is_set():
-                _relay_a_while(connection, sender, existing_topics(client, connection), stop)
+                _relay_a_while(connection, sender, topics, stop, turn)
+                topics = existing_topics(client, connection)
         finally:
             sender.close(timeout=1)
 
 
 def _relay_a_while(
-    connection: psycopg.Connection[Any], sender: KafkaProducer, topics: Collection[str], stop: threading.Event
+    connection: psycopg.Connection[Any],
+    sender: KafkaProducer,
+    topics: Sequence[str],
+    stop: threading.Event,
+    turn: Turned,
 ) -> None:
     until = time.monotonic() + TOPICS_S
     while not stop.is_set() and time.monotonic() < until:
-        if not relay_once(connection, sender, topics):
+        turn()
+        if sent := relay_once(connection, sender, topics):
+            turn(deed=Deed.SENT, about=sent)
+        else:
             _wait(connection)
 
 
 def existing_topics(client: Client, connection: psycopg.Connection[Any]) -> list[str]:
-    """Return the broker's topics; tell of what waits for one that is not there."""
+    """Return the broker's topics; log messages that wait for a topic that is not there."""
     topics = admin.names(client)
     for topic, count in connection.execute(WITHOUT_TOPIC, (topics,)):
         log.error("no such topic; `rotation topics create` makes it", topic=topic, waiting=count)
     return topics
 
 
-def relay_once(connection: psycopg.Connection[Any], sender: KafkaProducer, topics: Collection[str]) -> int:
-    """Send what stands in the outbox for these topics, up to AT_ONCE rows; delete it once acknowledged; return how many."""
-    rows = [Row(*row) for row in connection.execute(WAITING, (list(topics), AT_ONCE))]
+def relay_once(connection: psycopg.Connection[Any], sender: KafkaProducer, topics: Sequence[str]) -> int:
+    """Send the outbox's messages for these topics, up to AT_ONCE rows; delete it once acknowledged; return how many."""
+    rows = _waiting(connection, topics)
     if rows:
         send(sender, rows)
-        connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", ([row.id for row in rows],))
+        _delete(connection, rows)
     return len(rows)
 
 
-def send(sender: KafkaProducer, rows: Sequence[Row]) -> None:
-    """Send rows and wait until every one is acknowledged."""
-    sent = [
-        sender.send(row.topic, key=row.key.encode() if row.key else None, value=bytes(row.value),
-                    headers=[(ID_HEADER, str(row.id).encode())])
-        for row in rows
-    ]  # fmt: skip
+def one_at_a_time(
+    connection: psycopg.Connection[Any], client: Client, topics: list[str], turn: Turned = unheard
+) -> None:
+    """Send up to AT_ONCE messages each by itself, after a failure of many: messages that Kafka refuses for good are set aside.
+
+    A topic that we may not write to is taken out of `topics`, and its messages wait.
+    """
+    sender = MendingProducer(client)
+    try:
+        for row in _waiting(connection, topics):
+            turn()
+            if row.topic in topics:
+                _send_or_set_aside(connection, sender, row, topics)
+    finally:
+        sender.close(timeout=1)
+
+
+def _send_or_set_aside(
+    connection: psycopg.Connection[Any], sender: MendingProducer, row: OutboxMessage, topics: list[str]
+) -> None:
+    try:
+        sender.send(row.topic, bytes(row.value), ACK_S, **_record(row))
+    except RefusedByKafka as refused:
+        if isinstance(refused.__cause__, TopicAuthorizationFailedError):
+            topics.remove(row.topic)
+            log.error("not allowed; `rotation topics allow relay USER` gives the right", topic=row.topic)
+        else:
+            set_aside(connection.cursor(), row.id, str(refused))
+            log.error("refused by Kafka and set aside", topic=row.topic, id=row.id, reason=str(refused))
+    else:
+        _delete(connection, [row])
+
+
+def _waiting(connection: psycopg.Connection[Any], topics: Sequence[str]) -> list[OutboxMessage]:
+    return [OutboxMessage(*row) for row in connection.execute(WAITING, (list(topics), AT_ONCE))]
+
+
+def _delete(connection: psycopg.Connection[Any], rows: Sequence[OutboxMessage]) -> None:
+    connection.execute("DELETE FROM outbox WHERE id = ANY(%s)", ([row.id for row in rows],))
+
+
+def _record(row: OutboxMessage) -> dict[str, Any]:
+    """Return key and headers as kafka-python wants them."""
+    return {"key": row.key.encode() if row.key else None, "headers": [(ID_HEADER, str(row.id).encode())]}
+
+
+def send(sender: KafkaProducer, rows: Sequence[OutboxMessage]) -> None:
+    """Send rows and wait until all are acknowledged."""
+    sent = [sender.send(row.topic, bytes(row.value), **_record(row)) for row in rows]
     sender.flush(timeout=ACK_S)
     for one in sent:
         one.get(timeout=ACK_S)
 
 
 def _alone(connection: psycopg.Connection[Any]) -> bool:
-    (mine,) = connection.execute("SELECT pg_try_advisory_lock(%s)", (ONE_AT_A_TIME,)).fetchone() or (False,)
+    (mine,) = connection.execute("SELECT pg_try_advisory_lock(%s)", (AdvisoryLock.RELAY,)).fetchone() or (False,)
     return bool(mine)
 
 

@@ -1,9 +1,10 @@
 """From messages to rows: every event of a batch is parsed once and becomes rows of the facts' sets, or a rejection.
 
-Each event is counted in one set only, that of its subject: the copy where it moves one, else the hold, transfer or crate.
-Within a batch as in the database: the same fact twice is a duplicate, an earlier fact after a later one is behind.
+Each event is counted in a single set, that of its subject: the copy where it moves a copy, else the hold, transfer or crate.
+Within a batch as in the database: the same fact twice is a duplicate, an earlier fact after a later fact is behind.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +13,9 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from rotation.events import FACT_OF_TYPE, Edge, Event, Headers, Reason, Rejection, parse
+from rotation.facts.events import FACT_OF_TYPE, Edge, Event, Rejection, RejectionReason, ShelvedFact, parse
+from rotation.facts.lifecycle import CrateState
+from rotation.kafka.message import Message
 
 OWN = "own:"  # before the copy's id: a shipment of the library system that bears no id of its own
 LOOKED_AT = 100
@@ -22,17 +25,7 @@ Key = tuple[
 ]  # subject, occurred_at, sequence, source, event id: a fact's identity and order
 
 
-class Message(NamedTuple):
-    """One message of the events' topic."""
-
-    partition: int
-    offset: int
-    value: bytes
-    headers: Headers = ()
-    sent_at_s: float = 0.0  # by Kafka's timestamp, for figures alone; 0: not known
-
-
-class Refused(NamedTuple):
+class RejectedEvent(NamedTuple):
     """A rejection with the position of its message."""
 
     partition: int
@@ -42,7 +35,7 @@ class Refused(NamedTuple):
 
 @dataclass(slots=True)
 class Facts:
-    """Rows of one set of facts by identity, in order of arrival, and which of them are the newest of their subject."""
+    """Rows of a set of facts by identity, in order of arrival, and which of them are the newest of their subject."""
 
     rows: dict[Key, Row] = field(default_factory=dict)
     newest: dict[str, Key] = field(default_factory=dict)
@@ -66,45 +59,51 @@ class Facts:
 
 @dataclass(slots=True)
 class Rows:
-    """What a batch of messages says, ready to be written."""
+    """The rows of a batch of messages, ready to be written."""
 
     movements: Facts = field(default_factory=Facts)
     holds: Facts = field(default_factory=Facts)
     transfers: Facts = field(default_factory=Facts)
     crates: Facts = field(default_factory=Facts)
+    machines: Facts = field(default_factory=Facts)
     listings: dict[str, Row] = field(
         default_factory=dict
-    )  # what the newest copy.added says; of two at once, the greater words
-    refused: list[Refused] = field(default_factory=list)
+    )  # by the newest copy.added; of two at once, the greater words
+    shelvings: dict[str, Row] = field(default_factory=dict)  # by the newest fact that says any, as listings
+    rejected: list[RejectedEvent] = field(default_factory=list)
     heard: dict[str, tuple[datetime, int]] = field(default_factory=dict)
     duplicates: int = 0
+    members: Counter[int] = field(default_factory=Counter)  # by partition: all that `parse` found
 
     @property
     def middle_at(self) -> datetime | None:
-        """When the middle one of the events that move a copy happened; of many, some are looked at."""
+        """When the middle event that moves a copy happened; of many, a sample is looked at."""
         moves = self.movements.rows
         times = sorted(key[1] for key in islice(moves, 0, None, max(1, len(moves) // LOOKED_AT)))
         return times[len(times) // 2] if times else None
 
 
-Refusals = Mapping[tuple[int, int], Collection[int]]  # partition, offset -> indexes of events that were refused before
+RejectedIndexes = Mapping[
+    tuple[int, int], Collection[int]
+]  # partition, offset -> indexes of events that were rejected before
 
 
-def rows_of(messages: Iterable[Message], edge: Edge, refused_before: Refusals | None = None) -> Rows:
-    """Return what the messages say; events that stand in `refused_before` stay refused, whatever is known by now."""
+def rows_of(messages: Iterable[Message], edge: Edge, rejected_before: RejectedIndexes | None = None) -> Rows:
+    """Return the rows of the messages; events in `rejected_before` stay rejected, even if they would be valid by now."""
     rows = Rows()
     for message in messages:
-        known = (refused_before or {}).get((message.partition, message.offset), ())
+        known = (rejected_before or {}).get((message.partition, message.offset), ())
         for index, member in enumerate(parse(message.value, edge, message.headers)):
+            rows.members[message.partition] += 1
             if isinstance(member, Rejection):
-                rows.refused.append(Refused(message.partition, message.offset, _storable(member)))
+                rows.rejected.append(RejectedEvent(message.partition, message.offset, _storable(member)))
             elif index not in known:
                 _add(rows, member)
     return rows
 
 
 def events_of(messages: Iterable[Message], edge: Edge) -> Iterator[tuple[Message, int, Event]]:
-    """Yield the valid events one by one, each with its message and its index there."""
+    """Yield the valid events, each with its message and its index there."""
     for message in messages:
         for index, member in enumerate(parse(message.value, edge, message.headers)):
             if not isinstance(member, Rejection):
@@ -112,7 +111,7 @@ def events_of(messages: Iterable[Message], edge: Edge) -> Iterator[tuple[Message
 
 
 def of_event(event: Event) -> Rows:
-    """Return the rows of one event alone."""
+    """Return the rows of a single event."""
     rows = Rows()
     _add(rows, event)
     return rows
@@ -150,6 +149,9 @@ def _add_copy_fact(rows: Rows, event: Event) -> bool:
             fact.volume_of or "",
         )
         rows.listings[fact.copy_id] = max(listing, rows.listings.get(fact.copy_id, listing))
+    if isinstance(fact, ShelvedFact) and fact.shelving:
+        shelving = (event.time, *fact.shelving)
+        rows.shelvings[fact.copy_id] = max(shelving, rows.shelvings.get(fact.copy_id, shelving))
     return _add_movement(rows, event)
 
 
@@ -177,9 +179,14 @@ def _add_transfer_fact(rows: Rows, event: Event) -> bool:
 
 def _add_crate_fact(rows: Rows, event: Event) -> bool:
     fact: Any = event.fact
-    copies = Jsonb(list(fact.copies)) if fact.type == "crate.closed" else None
+    copies = Jsonb(list(fact.copies)) if fact.type == CrateState.CLOSED else None
     rest = (fact.type, fact.place, getattr(fact, "to", None), getattr(fact, "run", None), copies)
     return rows.crates.add(_key(fact.crate, event), rest, True)
+
+
+def _add_machine_fact(rows: Rows, event: Event) -> bool:
+    fact: Any = event.fact
+    return rows.machines.add(_key(fact.place, event), (fact.bin_copies, fact.free_slots, fact.fault), True)
 
 
 _ADDERS_OF: dict[str, Callable[[Rows, Event], bool]] = {
@@ -187,6 +194,7 @@ _ADDERS_OF: dict[str, Callable[[Rows, Event], bool]] = {
     "hold": _add_hold_fact,
     "transfer": _add_transfer_fact,
     "crate": _add_crate_fact,
+    "machine": _add_machine_fact,
 }
 _ADDERS = {name: _ADDERS_OF[name.partition(".")[0]] for name in FACT_OF_TYPE}
 
@@ -198,7 +206,7 @@ def _storable(rejection: Rejection) -> Rejection:
     )
 
 
-def refusal_by_store(message: Message, index: int, original: bytes, why: str) -> Refused:
+def rejection_by_store(message: Message, index: int, original: bytes, why: str) -> RejectedEvent:
     """Return the rejection of an event that the database itself will not take."""
-    rejection = Rejection(index, Reason.REFUSED_BY_STORE, "", why, original)
-    return Refused(message.partition, message.offset, _storable(rejection))
+    rejection = Rejection(index, RejectionReason.REFUSED_BY_STORE, "", why, original)
+    return RejectedEvent(message.partition, message.offset, _storable(rejection))

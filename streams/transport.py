@@ -1,6 +1,6 @@
 """Faust's consumer of aiokafka, but reading from where the database stands, and without two tasks for every message.
 
-What Faust commits to Kafka is only a hint for those who look at the group's lag: on assignment each partition of the events'
+Faust's commits to Kafka are only a hint for those who look at the group's lag: on assignment each partition of the events'
 topic is sought to the next offset that the database wants.
 """
 
@@ -10,17 +10,22 @@ from typing import Any, cast
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-# A fetch asks for what was empty when it began; what comes elsewhere waits until it is answered. Faust waits 1500 ms.
+from rotation.kafka.clients import COMMITTED
+
+# A fetch asks for partitions that were empty when it began; messages elsewhere wait until it is answered. Faust waits 1500 ms.
 FETCH_WAIT_MS = 25
 YIELD_EVERY = 50  # messages handed over before other tasks of the worker get their turn
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Lets no fetch wait long at the broker."""
+    """Lets no fetch wait long at the broker, and reads only committed messages of transactions."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = COMMITTED[
+            "isolation_level"
+        ]  # Faust asks for it only where it writes transactions itself
         return consumer
 
 
@@ -31,7 +36,7 @@ class Consumer(driver.Consumer):
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def perform_seek(self) -> None:
-        """Seek every partition: those of the app's `sought_topic` to what `positions` says, the others to Kafka's commits."""
+        """Seek every partition: those of the app's `sought_topic` to their `positions`, the others to Kafka's commits."""
         await super().perform_seek()
         app: Any = self.app
         mine = [tp for tp in self.assignment() if tp.topic == app.sought_topic]

@@ -13,8 +13,12 @@ import orjson
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
+from rotation.dispatch.lost import give_up
+from rotation.dispatch.scans import miss_overdue_stops
+from rotation.facts.events import FUTURE_TOLERANCE
+from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
-from rotation.store import progress
+from rotation.store import lanes, progress, rejections
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
 from streams.app import RotationApp
@@ -23,7 +27,7 @@ __all__ = ["Changes", "Thresholds", "attach"]
 
 log = logging.getLogger(__name__)
 
-TOUCHED_AT_ONCE = 2_000  # notices gathered into one count
+TOUCHED_AT_ONCE = 2_000  # notices gathered into a count
 WAIT_S = 0.005  # a lone notice waits no longer: a count of one shelf takes about as long
 LOOK_S = 2.0  # how often it is asked whether a sweep is due
 SWEEP_S = 60.0  # the net below the notices
@@ -32,7 +36,7 @@ SWEEP_NETWORK_S = 3600.0  # simulated time passes faster: an hour of it is a swe
 
 def attach(app: RotationApp, database_url: str, network: Network, thresholds: Thresholds) -> None:
     """Attach the agent that watches levels, and its sweep, to the app."""
-    watcher = Watcher(database_url, network, thresholds)
+    watcher = Watcher(database_url, network, thresholds, app.sought_topic)
     topic = app.topic(app.writer.topics.touched, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
     @app.agent(topic, name="watch")
@@ -48,11 +52,13 @@ def attach(app: RotationApp, database_url: str, network: Network, thresholds: Th
 
 
 class Watcher:
-    """Counts on a thread of its own. What fails is told and left to the next sweep, which counts everything."""
+    """Counts on a thread of its own. A failure is logged and left to the next sweep, which counts everything."""
 
-    def __init__(self, database_url: str, network: Network, thresholds: Thresholds) -> None:
-        """Connect when there is something to count."""
-        self._network, self._thresholds = network, thresholds
+    def __init__(
+        self, database_url: str, network: Network, thresholds: Thresholds, events: str = CIRCULATION_EVENTS.name
+    ) -> None:
+        """Connect when there is something to count; `events` is the topic of events."""
+        self._events, self._network, self._thresholds = events, network, thresholds
         self._database = Reconnecting(database_url)
         self._thread = ThreadPoolExecutor(1, "watch")
         self._swept: tuple[float, float] | None = None
@@ -79,7 +85,7 @@ class Watcher:
     def _recount(self, places: Mapping[str, Touched]) -> None:
         with self._database.cursor() as cursor:
             if progress.is_history(cursor, clock_by(cursor).now()):
-                self._swept = None  # what is half told is not judged; a sweep is due as soon as it is told
+                self._swept = None  # half-read history is not judged; a sweep is due as soon as it is read
             else:
                 rules.recount(cursor, self._network, self._thresholds, places)
 
@@ -88,6 +94,12 @@ class Watcher:
             now = clock_by(cursor).now()
             at = time.monotonic(), now.timestamp()
             if self._due(*at) and not progress.is_history(cursor, now):
+                miss_overdue_stops(cursor, now)
+                if sent := rejections.send_due(cursor, self._events, now + FUTURE_TOLERANCE):
+                    log.warning("%d events that were refused as in the future are sent again", sent)
+                lanes.count_if_due(cursor, now, self._network.network.timezone)
+                if lost := give_up(cursor, now, self._thresholds.lost_days[1]):
+                    log.info("%d copies are lost in transit", lost)
                 rules.sweep(cursor, self._network, self._thresholds)
                 self._swept = at
 
@@ -98,7 +110,7 @@ class Watcher:
 
 
 def _told(step: Any, *arguments: Any) -> None:
-    """Do a step; an error is told and mended by the next sweep: an agent never raises."""
+    """Do a step; an error is logged and mended by the next sweep: an agent never raises."""
     try:
         step(*arguments)
     except Exception as error:
@@ -106,7 +118,7 @@ def _told(step: Any, *arguments: Any) -> None:
 
 
 def touched(messages: Iterable[bytes]) -> dict[str, Touched]:
-    """Return what messages of stock.touched say, place by place; what is none of them is left to the sweep."""
+    """Return the notices in messages of stock.touched, by place; other messages are left to the sweep."""
     found: dict[str, Touched] = {}
     for notice in chain.from_iterable(map(_notices, messages)):
         with suppress(TypeError, KeyError, AttributeError):
@@ -117,7 +129,7 @@ def touched(messages: Iterable[bytes]) -> dict[str, Touched]:
 
 
 def _notices(message: bytes) -> list[Any]:
-    """Return the notices of a message: those of a batch, or the one that an older worker told."""
+    """Return the notices of a message: those of a batch, or the single notice of an older worker."""
     try:
         told = orjson.loads(message)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""One worker of the consumer group: `python -m streams.worker` applies events and watches levels until it is told to stop.
+"""A worker of the consumer group: `python -m streams.worker` applies events and watches levels until it is stopped.
 
 It says `ready` in its log when the first partitions are its own. SIGTERM ends the batch in hand and leaves the group.
 """
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,14 +19,16 @@ import structlog
 from config import Settings, load
 from config.kafka import client
 from rotation import network as networks
+from rotation.facts.parts import Part
+from rotation.store.heartbeats import Pulse
 from streams import metrics, watch
 from streams.app import RotationApp, create
 
-STOP_S = 2.5  # for leaving the group; the whole system has 3 s, and what is not committed is read again
+STOP_S = 2.5  # for leaving the group; the whole system has 3 s, and uncommitted messages are read again
 OBJECTS_A_COLLECTION = (
     100_000  # a batch makes some 50,000, free of cycles; at Python's 700 a quarter of parsing was looking
 )
-THREAD_TURN_S = 0.0005  # at Python's 5 ms the thread that writes waited for the one that parses 30 % of its time
+THREAD_TURN_S = 0.0005  # at Python's 5 ms the writing thread waited for the parsing thread 30 % of its time
 log = structlog.get_logger()
 
 
@@ -52,15 +55,22 @@ def end(code: int) -> None:
 
 
 def app_of(settings: Settings) -> RotationApp:
-    """Return the app as the settings want it."""
+    """Return the app as the settings want it; its heart begins to beat."""
     if settings.database_url is None:
         raise SystemExit("no database: start `rotation run`, or set DATABASE_URL")
     url, network = settings.database_url.get_secret_value(), networks.read(settings.network_file())
-    app = create(client(settings), url, network, settings.data_dir)
+    pulse = Pulse(url, Part.WORKER)
+    app = create(client(settings), url, network, settings.data_dir, turn=pulse.turn)
+    pulse.start()
+    app.on_before_shutdown.connect(partial(_leave, pulse), weak=False)
     watch.attach(app, url, network, watch.Thresholds.of(settings))
     if settings.metrics_port:
         serve_figures(app, url, settings.metrics_host, settings.metrics_port)
     return app
+
+
+async def _leave(pulse: Pulse, *_: Any, **__: Any) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, pulse.stop)
 
 
 def serve_figures(app: RotationApp, url: str, host: str, port: int) -> None:
@@ -69,7 +79,7 @@ def serve_figures(app: RotationApp, url: str, host: str, port: int) -> None:
     def assigned() -> set[int]:
         return {tp.partition for tp in app.consumer.assignment() if tp.topic == app.sought_topic}
 
-    metrics.serve(host, port, metrics.Standing(url, app.client, app.sought_topic, assigned))
+    metrics.serve(host, port, metrics.LookedUp(url, app.client, app.sought_topic, assigned))
 
 
 async def run(make: Callable[[], RotationApp]) -> None:
@@ -91,12 +101,12 @@ async def run(make: Callable[[], RotationApp]) -> None:
 
 
 async def say_ready(*arguments: Any, **_: Any) -> None:
-    """Tell the log that partitions are this worker's own."""
+    """Log that partitions are this worker's own."""
     log.info("ready", partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in arguments[-1]), pid=os.getpid())
 
 
 def configure_logging() -> None:
-    """One JSON line each on standard output: ids and numbers, never an event's content."""
+    """A JSON line each on standard output: ids and numbers, never an event's content."""
     shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
     structlog.configure(
         processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],

@@ -16,7 +16,7 @@ import pytest
 
 from infra.kafka import Kafka, embedded_kafka
 from infra.postgres import Postgres, embedded_postgres
-from tests.needs import BROWSERS, data_folder, lacking, program
+from tests.needs import BROWSERS, data_folder, program
 
 NO_FLUSH = {"fsync": "off", "full_page_writes": "off"}  # only a power cut would tell; commits outlive a kill -9
 ORDER = ("unit", "golden", "integration", "scenarios", "e2e")  # quick ones first; a browser's loop hinders async tests
@@ -98,11 +98,10 @@ def module_database(postgres: Postgres, new_database: Callable[[], str]) -> Iter
 
 @pytest.fixture(scope="session")
 def rotation_data() -> Path:
-    """Folder of the real data."""
+    """Folder of real data beyond the committed sample."""
     folder = data_folder()
     if folder is None:
-        lacking("the real data (set ROTATION_DATA, or lay it at ../shared/data)")
-    assert folder
+        pytest.skip("not run: the real data is not here (set ROTATION_DATA, or lay it at ../shared/data)")
     return folder
 
 

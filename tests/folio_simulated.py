@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from kafka import KafkaAdminClient, KafkaProducer
 
-from rotation.adapters.folio import Map
-from streams import admin
-from streams.topics import Topic
+from rotation.feeds.folio import FolioMap
+from rotation.kafka import admin
+from rotation.kafka.topics import Topic
 from tests.streams_world import PLACES
 from tests.unit.adapters.patron import CARD, NAME, PATRON_ID
 
@@ -26,7 +26,7 @@ ZERO = "00000000-0000-0000-0000-000000000000"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.secret-okapi-token"
 SERVICE_POINT = {place: f"sp-{place}" for place in PLACES}
 LOCATION = {place: f"loc-{place}" for place in PLACES}
-MAP = Map(
+MAP = FolioMap(
     tenant="diku",
     service_points={point: place for place, point in SERVICE_POINT.items()} | {"sp-online": "-"},
     locations={location: place for place, location in LOCATION.items()} | {"loc-online": "-"},
@@ -173,10 +173,10 @@ class Folio:
         if keep or self.draw.random() >= self.lost:
             self.told += [one] * (2 if self.draw.random() < self.double else 1)
 
-    def disordered(self) -> list[Told]:
-        """What was told, each topic in its order, the topics against each other in none."""
+    def disordered(self, begin: int = 0) -> list[Told]:
+        """What was told from the message `begin` on, each topic in its order, the topics against each other in none."""
         late = {name: self.draw.uniform(0, 60) for name in sorted({one.name for one in self.told})}
-        keyed = [(number + late[one.name], one) for number, one in enumerate(self.told)]
+        keyed = [(number + late[one.name], one) for number, one in enumerate(self.told[begin:])]
         return [one for _, one in sorted(keyed, key=lambda pair: pair[0])]
 
     def truth(self) -> dict[str, tuple[str, str, str | None]]:
@@ -196,42 +196,56 @@ class Folio:
 NAMES = ("circulation.loan", "circulation.check-in", "circulation.request", "inventory.item")
 
 
+class Publication:
+    """FOLIO's topics on a Kafka, and how much of what FOLIO told is on them."""
+
+    def __init__(self, kafka: str) -> None:
+        self.kafka, self.sent = kafka, 0
+        prefix = f"folio.diku{uuid.uuid4().hex[:6]}"
+        self.topics = {name: f"{prefix}.{name}" for name in NAMES}
+        made = [Topic(topic, "", 3, -1, False, (), (), "") for topic in self.topics.values()]
+        admin.create({"bootstrap_servers": kafka.split(",")}, topics=made)
+
+    def send(self, folio: Folio) -> None:
+        """Publish what is new since the last time, each topic in its order."""
+        producer = KafkaProducer(bootstrap_servers=self.kafka, compression_type="gzip")
+        for one in folio.disordered(self.sent):
+            producer.send(self.topics[one.name], one.value, key=one.key.encode(), headers=one.headers)
+        producer.close()
+        self.sent = len(folio.told)
+
+
 @contextmanager
 def published(folio: Folio, kafka: str) -> Iterator[None]:
     """Publish what FOLIO told to topics of its own, which go afterwards."""
-    prefix = f"folio.diku{uuid.uuid4().hex[:6]}"
-    client = {"bootstrap_servers": kafka.split(",")}
-    topics = [Topic(f"{prefix}.{name}", "", 3, -1, False, (), (), "") for name in NAMES]
-    admin.create(client, topics=topics)
-    producer = KafkaProducer(bootstrap_servers=kafka, compression_type="gzip")
-    for one in folio.disordered():
-        producer.send(f"{prefix}.{one.name}", one.value, key=one.key.encode(), headers=one.headers)
-    producer.close()
+    publication = Publication(kafka)
+    publication.send(folio)
     yield
-    remover = KafkaAdminClient(**client)
-    remover.delete_topics([topic.name for topic in topics])
+    remover = KafkaAdminClient(bootstrap_servers=kafka.split(","))
+    remover.delete_topics(list(publication.topics.values()))
     remover.close()
 
 
 @contextmanager
-def rest(folio: Folio) -> Iterator[str]:
-    """Serve the API's items and holdings, to those who signed in; yield its address."""
+def rest(folio: Folio, answers_a_token: int = 10**9) -> Iterator[str]:
+    """Serve the API's items and holdings, to those who signed in; yield its address. A token ends after so many answers."""
+    left = [0]
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
+            left[0] = answers_a_token
             self._answer(201 if self.path == "/authn/login" else 404, {}, [("x-okapi-token", TOKEN)])
 
         def do_GET(self) -> None:
             address = urlsplit(self.path)
             query = parse_qs(address.query)
-            if self.headers.get("x-okapi-token") != TOKEN or self.headers.get("x-okapi-tenant") != "diku":
+            left[0] -= 1
+            signed_in = self.headers.get("x-okapi-token") == TOKEN and left[0] >= 0
+            if not signed_in or self.headers.get("x-okapi-tenant") != "diku":
                 self._answer(401, {})
-            elif address.path == "/item-storage/items":
-                self._answer(200, {"items": _after(folio, query)})
             else:
-                wanted = [{"id": f"holding-{n}", "instanceId": f"instance-{n}"} for n in range(1000)]
-                self._answer(200, {"holdingsRecords": [one for one in wanted if f'"{one["id"]}"' in query["query"][0]]})
+                self._answer(200, _found(folio, address.path, query))
 
         def _answer(self, status: int, body: Any, headers: list[tuple[str, str]] = []) -> None:  # noqa: B006
             self.send_response(status)
@@ -248,6 +262,16 @@ def rest(folio: Folio) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def _found(folio: Folio, path: str, query: dict[str, list[str]]) -> dict[str, Any]:
+    asked = query["query"][0]
+    if path != "/item-storage/items":
+        wanted = [{"id": f"holding-{n}", "instanceId": f"instance-{n}"} for n in range(1000)]
+        return {"holdingsRecords": [one for one in wanted if f'"{one["id"]}"' in asked]}
+    if "id==(" in asked:
+        return {"items": [item for item in folio.items.values() if f'"{item["id"]}"' in asked]}
+    return {"items": _after(folio, query)}
 
 
 def _after(folio: Folio, query: dict[str, list[str]]) -> list[dict[str, Any]]:

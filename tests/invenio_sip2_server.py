@@ -53,26 +53,44 @@ def login(user: str, password: str, **_: Any) -> dict[str, Any] | None:
 def item(identifier: str, **_: Any) -> SelfcheckItemInformation:
     """Tell of any item that it is on its way to BR3."""
     return SelfcheckItemInformation(
-        item_id=identifier, title_id=TITLE, circulation_status="IN_TRANSIT", permanent_location="BR1",
-        current_location="BR2", destination_location="BR3", sort_bin="7", hold_queue_length=2,
-    )  # fmt: skip
+        item_id=identifier,
+        title_id=TITLE,
+        circulation_status="IN_TRANSIT",
+        permanent_location="BR1",
+        current_location="BR2",
+        destination_location="BR3",
+        sort_bin="7",
+        hold_queue_length=2,
+    )
 
 
 def checkin(user: str, identifier: str, **_: Any) -> SelfcheckCheckin:
     """Check any item in but `refused`."""
     return SelfcheckCheckin(
-        permanent_location="BR1", checkin=identifier != "refused", alert=True, title_id=TITLE, sort_bin="7",
-        destination_location="BR3", alert_type="04", patron_id=TITLE,
-    )  # fmt: skip
+        permanent_location="BR1",
+        checkin=identifier != "refused",
+        alert=True,
+        title_id=TITLE,
+        sort_bin="7",
+        destination_location="BR3",
+        alert_type="04",
+        patron_id=TITLE,
+    )
 
 
 if __name__ == "__main__":
     app = Flask("library")
     app.config.update(
-        SIP2_DATASTORE_HANDLER=InMemory, SIP2_LOGGING_CONSOLE=False,
-        SIP2_REMOTE_ACTION_HANDLERS={"library": {
-            "login_handler": login, "item_handlers": {"item": item}, "circulation_handlers": {"checkin": checkin}}},
-    )  # fmt: skip
+        SIP2_DATASTORE_HANDLER=InMemory,
+        SIP2_LOGGING_CONSOLE=False,
+        SIP2_REMOTE_ACTION_HANDLERS={
+            "library": {
+                "login_handler": login,
+                "item_handlers": {"item": item},
+                "circulation_handlers": {"checkin": checkin},
+            }
+        },
+    )
     InvenioSIP2(app)
     with app.app_context():
         SocketServer("library", "127.0.0.1", int(sys.argv[1]), remote="library", process_id=os.getpid()).run()

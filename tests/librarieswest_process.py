@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from rotation.adapters.librarieswest import network
+from rotation.feeds.librarieswest import network
 from streams import watch
 from streams.app import RotationApp, create
 from streams.worker import configure_logging, end, run

@@ -1,5 +1,6 @@
 """What a test needs of the machine: where it lacks, the test is skipped with the reason, and fails with CI=true.
 
+Data too large to be committed is no part of a machine: where it does not lie, tests of it are skipped, with CI=true too.
 `@needs_browser` or `@needs_data` above a test says so; a test's body asks for `program(name)`.
 """
 
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+SAMPLE = REPOSITORY / "samples" / "librarieswest"  # two real days, committed
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 needs_browser = pytest.mark.usefixtures("chromium")
@@ -33,6 +35,6 @@ def program(name: str, *others: str) -> str:
 
 
 def data_folder() -> Path | None:
-    """Return the real data's folder: $ROTATION_DATA, else ../shared/data beside the repository; else None."""
+    """Return the longer real data's folder: $ROTATION_DATA, else ../shared/data beside the repository; else None."""
     folder = Path(os.environ.get("ROTATION_DATA") or REPOSITORY.parent / "shared" / "data")
     return folder if folder.is_dir() else None

@@ -13,7 +13,7 @@ from streams import relay
 send = relay.send
 
 
-def send_and_die(sender: KafkaProducer, rows: Sequence[relay.Row]) -> None:
+def send_and_die(sender: KafkaProducer, rows: Sequence[relay.OutboxMessage]) -> None:
     """Send, see every message acknowledged, and be gone before any is deleted."""
     send(sender, rows)
     os.kill(os.getpid(), signal.SIGKILL)

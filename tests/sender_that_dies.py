@@ -15,20 +15,19 @@ from kafka import KafkaProducer
 from sqlalchemy import Engine
 
 from config.settings import DEFAULTS
-from rotation import feeds
-from rotation.adapters import koha, librarieswest, tables
-from rotation.adapters.feed import to_kafka
-from rotation.feeds import Ends
+from rotation.feeds import koha, librarieswest, runners, tables
+from rotation.feeds.carrying import to_kafka
+from rotation.feeds.event_lines import ingest_lines
+from rotation.feeds.runners import Destinations
+from rotation.kafka.clients import Client, MendingProducer, producer
 from rotation.store.engine import engine
-from streams.clients import Client, producer
-from streams.ingest import ingest_lines
 from tests.folio_simulated import MAP
 from tests.streams_world import MONDAY, PLACES, city
 
 PATIENCE_S = 60.0
 SESSION_MS = 6_000  # the shortest that a broker allows: after it the dead adapter's share of its group goes to the next
 TABLE = tables.read_map(DEFAULTS.parent / "maps" / "interlib-stock.toml").model_copy(update={"encoding": "utf-8"})
-KOHA = koha.Map(branches={f"BR{place[1:]}": place for place in PLACES}, default_class="fiction")
+KOHA = koha.KohaMap(branches={f"BR{place[1:]}": place for place in PLACES}, default_class="fiction")
 
 
 def send(adapter: str, bootstrap: str, url: str, topic: str, where: str) -> None:
@@ -41,33 +40,35 @@ def send(adapter: str, bootstrap: str, url: str, topic: str, where: str) -> None
     elif adapter == "librarieswest":
         librarieswest.send(sender, topic, librarieswest.snapshots(Path(where)))
     else:
-        ADAPTERS[adapter](client, store, Ends(to_kafka(sender, topic), feeds.refuse_in(store)), where, True)
+        ADAPTERS[adapter](
+            client, store, Destinations(to_kafka(MendingProducer(client), topic), runners.reject_in(store)), where, True
+        )
     sender.close()
     store.dispose()
 
 
-def of_table(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
-    feeds.import_table(store, city(), ends, Path(where), TABLE, MONDAY)
+def of_table(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
+    runners.import_table(store, city(), ends, Path(where), TABLE, MONDAY)
 
 
-def of_folio(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
+def of_folio(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
     arguments = {**client, "session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": SESSION_MS // 3}
-    reader = feeds.folio_reader(arguments, where if keep else None)
-    feeds.follow_folio(reader, MAP, ends, Event(), to_the_end=True, commit=keep)
+    reader = runners.folio_reader(arguments, where if keep else None)
+    runners.follow_folio(reader, MAP, ends, Event(), to_the_end=True, commit=keep)
     reader.close()
 
 
-def of_folios_api(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
-    feeds.reconcile_by_api(store, where, ("rotation", "secret"), MAP, ends, keep=keep)
+def of_folios_api(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
+    runners.reconcile_by_api(store, where, ("rotation", "secret"), MAP, ends, keep=keep)
 
 
-def of_koha(client: Client, store: Engine, ends: Ends, where: str, keep: bool) -> None:
-    connection = feeds.koha_connection(where)
-    feeds.follow_koha(store, connection, KOHA, ends, Event(), once=True, keep=keep)
+def of_koha(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
+    connection = runners.koha_connection(where)
+    runners.follow_koha(store, connection, KOHA, ends, Event(), once=True, keep=keep)
     connection.close()
 
 
-ADAPTERS: dict[str, Callable[[Client, Engine, Ends, str, bool], None]] = {
+ADAPTERS: dict[str, Callable[[Client, Engine, Destinations, str, bool], None]] = {
     "table": of_table,
     "folio": of_folio,
     "folio-reconcile": of_folios_api,

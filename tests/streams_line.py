@@ -12,14 +12,33 @@ from typing import Any
 import pytest
 from kafka import KafkaProducer
 
-from streams import admin, relay
-from streams.clients import producer
-from streams.topics import STOCK_ALERTS, TRANSFER_ORDERS, Topic
+from rotation.kafka import admin
+from rotation.kafka.clients import producer
+from rotation.kafka.topics import STOCK_ALERTS, TRANSFER_ORDERS, Topic
+from streams import relay
 from tests.streams_process import topics
 from tests.streams_world import counts
 
 PARTITIONS = 3
 PATIENCE_S = 90.0  # ten times what it takes on an idle machine
+
+
+class HarnessThread(threading.Thread):
+    """A thread of a test that names itself where it died, instead of letting the test wait for what it never does."""
+
+    def __init__(self, target: Callable[..., object], *about: Any) -> None:
+        super().__init__(target=target, args=about, name=getattr(target, "__qualname__", "harness"), daemon=True)
+        self.died_of: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except BaseException as error:
+            self.died_of = error
+            raise
+
+    def check(self) -> None:
+        assert self.died_of is None, f"the harness's own thread {self.name} died of {self.died_of!r}"
 
 
 class Line:
@@ -33,6 +52,13 @@ class Line:
         self.workers: list[subprocess.Popen[bytes]] = []
         self.sender: KafkaProducer = producer(self.client)
         self.stop = threading.Event()
+        self.threads: list[HarnessThread] = []
+
+    def run_beside(self, target: Callable[..., object], *about: Any) -> HarnessThread:
+        """Run a part of the test beside it; `until` looks whether it lives."""
+        self.threads.append(HarnessThread(target, *about))
+        self.threads[-1].start()
+        return self.threads[-1]
 
     def start(self, *more: str, module: tuple[str, ...] = ("tests.streams_process",)) -> subprocess.Popen[bytes]:
         log = (self.folder / f"worker-{len(self.workers)}.log").open("wb")
@@ -47,8 +73,7 @@ class Line:
 
     def relay(self) -> None:
         self.stop = threading.Event()
-        self.relaying = threading.Thread(target=relay.run, args=(self.url, self.client, self.stop), daemon=True)
-        self.relaying.start()
+        self.relaying = self.run_beside(relay.run, self.url, self.client, self.stop)
 
     def end_relay(self) -> None:
         """Let the relay end that ran until now."""
@@ -61,6 +86,8 @@ class Line:
     def until(self, done: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> float:
         begin = time.monotonic()
         while not done():
+            for thread in self.threads:
+                thread.check()
             if time.monotonic() - begin > patience_s:
                 logs = "".join(file.read_text()[-2000:] for file in self.folder.glob("worker-*.log"))
                 pytest.fail(f"{what}: not within {patience_s} s: {counts(self.url)}\n{logs}")

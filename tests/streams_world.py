@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 import psycopg
 
-from rotation.events import (
+from rotation.facts.events import (
     CopyAdded,
     CopyLoaned,
     CopyReturned,
@@ -26,7 +26,7 @@ from rotation.events import (
     cloud_event,
     parse,
 )
-from rotation.movements import Movement, State, present, spells
+from rotation.facts.movements import CopyState, Movement, present, spells
 from rotation.network import Network, from_tables
 from rotation.store.audit import SPELLS
 
@@ -117,7 +117,7 @@ def disturbed(
 class Standing(NamedTuple):
     """What holds after a set of facts: copies, spells, and the last fact of holds, transfers and crates."""
 
-    copies: dict[str, tuple[State, str, str | None]]
+    copies: dict[str, tuple[CopyState, str, str | None]]
     spells: set[tuple[Any, ...]]
     titles: dict[str, str | None]
     last: dict[str, str]
@@ -165,8 +165,8 @@ def standing(url: str) -> Standing:
         ).fetchall()
         found = {tuple(row) for row in connection.execute(SPELLS).fetchall()}
     return Standing(
-        {copy: (State(state), place, to) for copy, state, place, to, _ in rows},
-        {(c, State(s), p, a, b, State(e) if e else None) for c, s, p, a, b, e in found},
+        {copy: (CopyState(state), place, to) for copy, state, place, to, _ in rows},
+        {(c, CopyState(s), p, a, b, CopyState(e) if e else None) for c, s, p, a, b, e in found},
         {copy: title for copy, *_, title in rows},
         dict(last),
     )
@@ -178,6 +178,6 @@ def counts(url: str) -> Counter[str]:
         return Counter(dict(connection.execute("SELECT name, value FROM counts").fetchall()))
 
 
-def moved(copy: str, minute: int, state: State, place: str) -> Movement:
+def moved(copy: str, minute: int, state: CopyState, place: str) -> Movement:
     """One movement."""
     return Movement(copy, MONDAY + timedelta(minutes=minute), 0, "koha", f"{copy}-{minute}", state, place)

@@ -3,13 +3,18 @@
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import count, islice, pairwise
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import Connection, Table, delete, insert, select
 
 from rotation.clock import Clock
+from rotation.courier.calendar import Calendar
+from rotation.courier.day import plan_days, solve_alone
+from rotation.courier.legs import Now, OpenTransfer, Where
+from rotation.courier.store import write_days
 from rotation.network import Network, Place, distance_m, from_tables, read
 from rotation.store import tables as t
 from rotation.store.clock import set_clock
@@ -75,12 +80,16 @@ def fill(
     runs: int | None = None,
     transfers: int = 160,
     copies_a_level: int = 6,
-    hour: int = 11,
+    hour: int | None = None,
     status: str = "draft",
     seed: int = 1,
 ) -> None:
-    """Write a day as it stands at `hour` local time; runs are `status`, and under way where that is "ordered"."""
+    """Write a day as it stands at `hour` local time; runs are `status`, and under way where that is "ordered".
+
+    Without `hour`, drafts stand before their vans leave, and what is ordered in the middle of the morning.
+    """
     rng = random.Random(seed)
+    hour = hour or (7 if status == "draft" else 11)
     now = network.instant(day, hour * 3600).astimezone(UTC)
     set_clock(connection, Clock(now, datetime.now(UTC), 0.0))
     planned = list(_runs(network, day, runs, stops_a_run, now, status, rng))
@@ -90,6 +99,33 @@ def fill(
     _alerts(connection, network, now, rng)
     _rejections(connection, now)
     _feeds(connection, now)
+
+
+def plan_really(connection: Connection, network: Network, *, day: date = DAY) -> None:
+    """Plan the day's transfers as the night would, in place of the invented runs: with problem, solution, legs and crates."""
+    for table in (t.legs, t.stops, t.runs, t.day_plans):
+        connection.execute(delete(table))
+    moves = connection.execute(select(t.transfers)).all()
+    found = [
+        OpenTransfer(one.transfer_id, one.copy_id, one.to_place_id, Where.PLACE, one.from_place_id, kind=one.kind)
+        for one in moves
+    ]
+    sorted_out = [
+        OpenTransfer(
+            f"{one.transfer_id}-in",
+            f"{one.copy_id}-in",
+            one.from_place_id,
+            Where.SORTED,
+            hub,
+            crate=f"in-{one.from_place_id}",
+        )
+        for one in moves
+        if (hub := network.hub_of(one.from_place_id))
+    ]
+    search = partial(solve_alone, time_s=30.0, seed=1, iterations=5)
+    now = Now(day, network.instant(day, 5 * 3600))
+    plan = plan_days(Calendar(network), [day], [*found, *sorted_out], now, search, None)
+    write_days(connection, plan, network.instant(day, 5 * 3600))
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:

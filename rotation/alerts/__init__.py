@@ -1,1 +1,1 @@
-"""What staff must hear of: levels against targets, copies that do not arrive, places and feeds that fall silent."""
+"""Alerts for staff: levels against targets, copies that do not arrive, places and feeds that fall silent."""

@@ -1,4 +1,4 @@
-"""When a van can call at a place, and when a hub sorts and sends: what the network's hours leave of a day.
+"""When a van can call at a place, and when a hub sorts and sends, by the network's hours.
 
 A call is possible where the receiving window, the shift of some van of the hub, and the drive there and back overlap.
 Pure; asked thousands of times a plan, so each place and day is worked out once.
@@ -25,7 +25,7 @@ _ROADS = Roads()
 Visits = Set[tuple[str, date]]  # places and days
 
 
-class Call(NamedTuple):
+class ServiceHours(NamedTuple):
     """When service at a place may begin on a day: spans in seconds after local midnight, both ends included."""
 
     spans: tuple[Span, ...]
@@ -49,7 +49,7 @@ class Calendar:
         self.call = cache(self._call)
         self.hub = cache(network.hub_of)
 
-    def _call(self, place_id: str, day: date) -> Call | None:
+    def _call(self, place_id: str, day: date) -> ServiceHours | None:
         """Return when a van of the hub can begin service at a place on a day; None: not on that day."""
         place, hub_id = self.network.place[place_id], self.hub(place_id)
         if hub_id is None or not place.located or not self._may_call(place, day):
@@ -60,7 +60,7 @@ class Calendar:
             for window in place.receiving_spans(day)
             if (span := _within_a_shift(window, self.vans[hub_id], away_s)) is not None
         )
-        return Call(spans) if spans else None
+        return ServiceHours(spans) if spans else None
 
     def _may_call(self, place: Place, day: date) -> bool:
         return not place.by_appointment or self.announced is None or (place.id, day) in self.announced
@@ -71,7 +71,7 @@ class Calendar:
         return next((day for day in ahead if self.call(place_id, day)), None)
 
     def makes_cutoff(self, place_id: str, day: date) -> bool:
-        """Whether what is collected there that day can be at the hub before its cut-off."""
+        """Whether copies collected there that day can be at the hub before its cut-off."""
         call, hub_id = self.call(place_id, day), self.hub(place_id)
         if call is None or hub_id is None:
             return False
@@ -80,7 +80,7 @@ class Calendar:
         return hub.hub is not None and back_s <= hub.hub.cutoff_s
 
     def next_sorting(self, hub_id: str, since: datetime) -> date:
-        """Return the day of the first sorting at a hub that takes what stands there `since` then."""
+        """Return the day of a hub's first sorting of copies that stand there `since` then."""
         hub = self.network.place[hub_id].hub
         return self._day_of_next(since, hub.cutoff_s if hub else 0)
 

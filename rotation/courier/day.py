@@ -1,6 +1,6 @@
-"""A day's courier work from first to last: what is open gets dates, dates make crates, crates make runs.
+"""A day's courier work from first to last: open transfers get dates, dates make crates, crates make runs.
 
-Hubs are solved side by side, each search in a process of the solver's own; whatever an engine answers is judged before
+Hubs are solved side by side, each search in a process of the solver's own; every answer of an engine is judged before
 anyone sees it.
 """
 
@@ -14,10 +14,12 @@ from threading import Event, Timer
 
 from rotation.courier.calendar import Calendar, Visits
 from rotation.courier.crates import Crate, crates, direct, in_runs
-from rotation.courier.legs import Itinerary, Kind, Now, OpenTransfer, itineraries
+from rotation.courier.legs import Itinerary, Now, OpenTransfer, itineraries
+from rotation.courier.machines import MachineVisit, bin_crates
 from rotation.courier.omissions import Omission, omissions
 from rotation.courier.problems import Worth, hub_problem
 from rotation.courier.runs import HubDay, read_back
+from rotation.facts.lifecycle import LegKind
 from rotation.network import Network, Place
 from solver.engines import Limits
 from solver.problem import Problem, Travel
@@ -30,8 +32,8 @@ Solve = Callable[[Problem], Solution]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What becomes of every open transfer, the runs of some consecutive days, and what waits on each of them."""
+class CourierPlan:
+    """The itinerary of every open transfer, the runs of consecutive days, and the copies that wait on each day."""
 
     days: tuple[date, ...]
     itineraries: tuple[Itinerary, ...]
@@ -55,24 +57,26 @@ def plan_day(
     announced: Visits | None = None,
     direct_fill_copies: int | None = None,
     worth: Worth | None = None,
+    machines: Sequence[MachineVisit] = (),
     known: Iterable[HubDay] = (),
     travel: Travel | None = None,
-) -> Plan:
+) -> CourierPlan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
     `search` solves a hub's problem: `solve_alone`, or the solver workers. Places by appointment are visited on `announced` days
     only; None: on any that their calendar allows. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
-    A stop only for transfers that have a `worth` (cents) is served where they are worth the way; every other must be. A hub's
+    A stop only for transfers that have a `worth` (cents) is served where they are worth the way; every other must be, and so must
+    the bins of `machines`. A hub's
     day that is `known` with the same crates is not solved again. `travel`: the ways between all located places; None: straight
     lines.
 
     Raises
     ------
-    PlanRefused
+    PlanRejected
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
     calendar = Calendar(network, announced, travel)
-    return plan_days(calendar, [day], open_transfers, Now(day, now), search, direct_fill_copies, worth, known)
+    return plan_days(calendar, [day], open_transfers, Now(day, now), search, direct_fill_copies, worth, known, machines)
 
 
 def plan_days(
@@ -84,29 +88,36 @@ def plan_days(
     direct_fill_copies: int | None,
     worth: Worth | None = None,
     known: Iterable[HubDay] = (),
-) -> Plan:
+    machines: Sequence[MachineVisit] = (),
+) -> CourierPlan:
     """Plan some consecutive days as `plan_day` does; direct crates that no run has room for go through their hub after all."""
     through = list(itineraries(open_transfers, calendar, now))
     found = through if direct_fill_copies is None else direct(through, calendar, direct_fill_copies)
-    made = crates(found, calendar.network.network.copies_per_crate)
+    made = _made(found, calendar, days[0], machines)
     hubs = plan_hubs(calendar, days, made, search, known, worth)
     if left := _direct_left_out(made, hubs):
         found = [one if new.transfer.transfer_id in left else new for one, new in zip(through, found, strict=True)]
-        made = crates(found, calendar.network.network.copies_per_crate)
+        made = _made(found, calendar, days[0], machines)
         hubs = plan_hubs(calendar, days, made, search, hubs, worth)
-    return Plan(tuple(days), tuple(found), tuple(made), tuple(hubs), omissions(found, calendar, days))
+    return CourierPlan(tuple(days), tuple(found), tuple(made), tuple(hubs), omissions(found, calendar, days))
+
+
+def _made(found: Iterable[Itinerary], calendar: Calendar, day: date, machines: Iterable[MachineVisit]) -> list[Crate]:
+    """Return the crates of itineraries, and those that machines' bins fill on the first day."""
+    made = crates(found, calendar.network)
+    return made + bin_crates(machines, made, calendar, day)
 
 
 def _direct_left_out(made: Iterable[Crate], hubs: Iterable[HubDay]) -> set[str]:
     """Return the transfers in direct crates that are on no run."""
     left = {crate for hub_day in hubs for stop in hub_day.unserved for crate in stop.crates}
     return {
-        transfer for crate in made if crate.kind is Kind.DIRECT and crate.id in left for transfer in crate.transfers
+        transfer for crate in made if crate.kind is LegKind.DIRECT and crate.id in left for transfer in crate.transfers
     }
 
 
 def solve_alone(problem: Problem, *, time_s: float, seed: int, iterations: int | None = None) -> Solution:
-    """Solve one hub's problem on one core; `time_s` ends a search whose iterations do not, as of a single stop.
+    """Solve a hub's problem on a single core; `time_s` ends a search whose iterations do not, as of a single stop.
 
     With `iterations` that end before, the same seed gives the same routes.
     """

@@ -1,6 +1,6 @@
-"""What is not carried on a day although it waits: for each day and hub, the place that decides, the copies, and the next day.
+"""Copies that wait and are not carried on a day: for each day and hub, the place that decides, the copies, and the next day.
 
-The idea: an itinerary keeps the reason for each delay with the day that was wanted and the next possible one; on every day
+The idea: an itinerary keeps the reason for each delay with the day that was wanted and the next possible day; on every day
 between the two it is not served, and on the day itself the page says so.
 """
 
@@ -11,7 +11,7 @@ from datetime import date
 from typing import NamedTuple
 
 from rotation.courier.calendar import Calendar
-from rotation.courier.legs import Code, Itinerary, Reason
+from rotation.courier.legs import Itinerary, LegReason, LegReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,27 +20,27 @@ class Omission:
 
     day: date
     hub: str
-    code: Code
+    code: LegReasonCode
     place: str
     copies: int
     next_day: date | None
 
 
 class _Waits(NamedTuple):
-    """What copies are counted by."""
+    """The key by which waiting copies are counted."""
 
     day: date
     hub: str
-    reason: Reason
+    reason: LegReason
 
 
 def omissions(itineraries: Iterable[Itinerary], calendar: Calendar, days: Sequence[date]) -> tuple[Omission, ...]:
-    """Return what waits on each of `days`, in order of day, hub and place.
+    """Return the copies that wait on each of `days`, in order of day, hub and place.
 
-    A copy whose way has no hub at all is told of at the network's first: every copy is in someone's list.
+    A copy whose way has no hub at all is listed at the network's first hub, so that every copy is in someone's list.
     """
     waits = Counter(one for itinerary in itineraries for one in _waits(itinerary, calendar, days))
-    found = Counter[tuple[date, str, str, Code, date | None]]()
+    found = Counter[tuple[date, str, str, LegReasonCode, date | None]]()
     for one, copies in waits.items():
         found[one.day, one.hub, one.reason.place, one.reason.code, one.reason.next_day] += copies
     rows = [Omission(day, hub, code, place, copies, then) for (day, hub, place, code, then), copies in found.items()]
@@ -49,16 +49,16 @@ def omissions(itineraries: Iterable[Itinerary], calendar: Calendar, days: Sequen
 
 def _waits(itinerary: Itinerary, calendar: Calendar, days: Sequence[date]) -> Iterator[_Waits]:
     for reason in itinerary.reasons:
-        if reason.code is not Code.ALREADY_THERE:
+        if reason.code is not LegReasonCode.ALREADY_THERE:
             hub = _hub(itinerary, reason, calendar)
             yield from (_Waits(day, hub, reason) for day in days if _is_kept(reason, day))
 
 
-def _is_kept(reason: Reason, day: date) -> bool:
+def _is_kept(reason: LegReason, day: date) -> bool:
     return (reason.wanted or day) <= day and (reason.next_day is None or day < reason.next_day)
 
 
-def _hub(itinerary: Itinerary, reason: Reason, calendar: Calendar) -> str:
+def _hub(itinerary: Itinerary, reason: LegReason, calendar: Calendar) -> str:
     """Return the hub whose people will ask: of the place that decides, else of an end of the way."""
     known = (reason.place, itinerary.transfer.at, itinerary.transfer.to_place)
     hubs = (calendar.hub(place) for place in known if place in calendar.network.place)

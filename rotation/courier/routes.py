@@ -1,4 +1,4 @@
-"""Some days ahead for all that is open: `rotation routes`. What is served when, what later and why, by which runs.
+"""Some days ahead for all open transfers: `rotation routes`. Which copies go when, which wait and why, and by which runs.
 
 Nothing is ordered; the report says by figures of its own whether the schedule is complete.
 """
@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from rotation.courier.calendar import Calendar
-from rotation.courier.check import Schedule, faults
+from rotation.courier.check import ScheduledDays, faults
 from rotation.courier.crates import Crate
-from rotation.courier.day import SIDE_BY_SIDE, Plan, Solve, plan_days, solve_alone
-from rotation.courier.legs import Code, Itinerary, Kind, Now, OpenTransfer, Reason
+from rotation.courier.day import SIDE_BY_SIDE, CourierPlan, Solve, plan_days, solve_alone
+from rotation.courier.legs import Itinerary, LegReason, LegReasonCode, Now, OpenTransfer
 from rotation.courier.runs import HubDay, PlannedRun, PlannedStop
+from rotation.facts.lifecycle import LegKind
 from rotation.network import Network
 from solver.problem import Travel
 
@@ -36,7 +37,7 @@ class Trunk(NamedTuple):
 
 
 class Sorting(NamedTuple):
-    """What a hub sorts on a day, and how long that takes at its rate."""
+    """The copies that a hub sorts on a day, and how long that takes at its rate."""
 
     day: date
     hub: str
@@ -58,14 +59,14 @@ def schedule(
     """Return the report of a schedule of `days` from `first_day` on, ready for JSON; `time_s` bounds each hub's search.
 
     `complete` is true where every copy that can be served on these days is, and no rule of `rotation.courier.check` is
-    broken; `not_scheduled` says what is left out otherwise.
+    broken; `not_scheduled` counts copies left out for other reasons.
     """
     search = partial(solve_alone, time_s=share_s(network, days, time_s), seed=seed, iterations=iterations)
     return report(planned(network, transfers, first_day, days, search, direct_fill_copies))
 
 
 def share_s(network: Network, days: int, time_s: float) -> float:
-    """Return what each hub's search may take, at most `time_s`, so that all of them end while a person waits."""
+    """Return the time for each hub's search, at most `time_s`, so that all of them end while a person waits."""
     return min(time_s, SEARCH_S * SIDE_BY_SIDE / max(1, len(network.hubs) * days))
 
 
@@ -77,32 +78,33 @@ def planned(
     solve: Solve,
     direct_fill_copies: int | None,
     travel: Travel | None = None,
-) -> Schedule:
+) -> ScheduledDays:
     """Return the schedule itself; `travel` is the matrix of all located places, None: straight lines."""
     calendar, last_day = Calendar(network, travel=travel), first_day + timedelta(days=days - 1)
     now = Now(first_day, network.instant(first_day, 0))
     plan = plan_days(calendar, _days(first_day, last_day), transfers, now, solve, direct_fill_copies)
-    return Schedule(calendar, first_day, last_day, plan.itineraries, plan.crates, plan.hubs, plan.omissions)
+    return ScheduledDays(calendar, first_day, last_day, plan.itineraries, plan.crates, plan.hubs, plan.omissions)
 
 
-def as_plan(schedule: Schedule) -> Plan:
+def as_plan(schedule: ScheduledDays) -> CourierPlan:
     """Return a schedule as `rotation.courier.store` writes it."""
     days = _days(schedule.first_day, schedule.last_day)
     found, made, hubs = tuple(schedule.itineraries), tuple(schedule.crates), tuple(schedule.hub_days)
-    return Plan(tuple(days), found, made, hubs, tuple(schedule.omissions))
+    return CourierPlan(tuple(days), found, made, hubs, tuple(schedule.omissions))
 
 
 def _days(first_day: date, last_day: date) -> list[date]:
     return [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
 
 
-def report(plan: Schedule) -> dict[str, Any]:
+def report(plan: ScheduledDays) -> dict[str, Any]:
     """Return all that people ask of a schedule."""
     broken = faults(plan)
     late = [
-        one for one in plan.itineraries
+        one
+        for one in plan.itineraries
         if not one.reasons and _open_at_both_ends(plan, one) and not _in_two_days(plan, one)
-    ]  # fmt: skip
+    ]
     return {
         "from": plan.first_day.isoformat(),
         "days": (plan.last_day - plan.first_day).days + 1,
@@ -115,7 +117,7 @@ def report(plan: Schedule) -> dict[str, Any]:
         "crates": _crates(plan),
         "default_hours": _default_hours(plan),
         "later": list(_later(plan)),
-        "no_coordinates": list(_without(plan, Code.NO_COORDINATES)),
+        "no_coordinates": list(_without(plan, LegReasonCode.NO_COORDINATES)),
         "runs": [_run(hub_day, run) for hub_day in plan.hub_days for run in hub_day.runs],
         "hubs": [_hub_day(hub_day) for hub_day in plan.hub_days],
         "trunks": [trunk._asdict() | {"day": trunk.day.isoformat()} for trunk in trunks(plan.calendar, plan.crates)],
@@ -126,8 +128,8 @@ def report(plan: Schedule) -> dict[str, Any]:
 # --- Copies -----------------------------------------------------------------------------------------------------------
 
 
-def _copies(plan: Schedule) -> dict[str, Any]:
-    """Return how many copies there are, on how many lanes, and what keeps the others."""
+def _copies(plan: ScheduledDays) -> dict[str, Any]:
+    """Return how many copies there are, on how many lanes, and the reasons that keep the others."""
     moving = [itinerary for itinerary in plan.itineraries if itinerary.legs]
     lanes = Counter((_from(itinerary), itinerary.transfer.to_place) for itinerary in moving)
     hub = plan.calendar.hub
@@ -150,7 +152,7 @@ def _why(itinerary: Itinerary) -> str:
     return str(itinerary.reasons[0].code)
 
 
-def _served(plan: Schedule) -> dict[str, Any]:
+def _served(plan: ScheduledDays) -> dict[str, Any]:
     """Return the copies delivered by day; `within_two_days` counts from the first, `both_ends_open` who could be by then."""
     by_day = Counter(itinerary.arrives for itinerary in plan.itineraries if itinerary.within(plan.last_day))
     could = [itinerary for itinerary in plan.itineraries if _open_at_both_ends(plan, itinerary)]
@@ -164,35 +166,40 @@ def _served(plan: Schedule) -> dict[str, Any]:
     }
 
 
-def _in_two_days(plan: Schedule, itinerary: Itinerary) -> bool:
+def _in_two_days(plan: ScheduledDays, itinerary: Itinerary) -> bool:
     return itinerary.within(plan.first_day + timedelta(days=1))
 
 
-def _open_at_both_ends(plan: Schedule, itinerary: Itinerary) -> bool:
+def _open_at_both_ends(plan: ScheduledDays, itinerary: Itinerary) -> bool:
     """Whether the sender receives on the first day and the destination on the second, by their own hours alone."""
     ends = ((_from(itinerary), plan.first_day), (itinerary.transfer.to_place, plan.first_day + timedelta(days=1)))
     return all(_receives(plan, place, day) for place, day in ends)
 
 
-def _receives(plan: Schedule, place_id: str, day: date) -> bool:
+def _receives(plan: ScheduledDays, place_id: str, day: date) -> bool:
     place = plan.calendar.network.place.get(place_id)
     if place is None or not place.located or plan.calendar.hub(place_id) is None:
         return False
     return bool(place.hub or place.receiving_spans(day))
 
 
-def _later(plan: Schedule) -> Iterator[dict[str, Any]]:
+def _later(plan: ScheduledDays) -> Iterator[dict[str, Any]]:
     """Yield each lane's copies that arrive after the second day, with the date and the reasons."""
-    groups: dict[tuple[str, str, date, tuple[Reason, ...]], int] = Counter()
+    groups: dict[tuple[str, str, date, tuple[LegReason, ...]], int] = Counter()
     for itinerary in plan.itineraries:
         if itinerary.arrives and not _in_two_days(plan, itinerary):
             groups[_from(itinerary), itinerary.transfer.to_place, itinerary.arrives, itinerary.reasons] += 1
     for (from_place, to_place, arrives, reasons), copies in sorted(groups.items(), key=lambda item: item[0][:3]):
-        yield {"from": from_place, "to": to_place, "copies": copies, "arrives": arrives.isoformat(),
-               "reasons": [_reason(reason) for reason in reasons]}  # fmt: skip
+        yield {
+            "from": from_place,
+            "to": to_place,
+            "copies": copies,
+            "arrives": arrives.isoformat(),
+            "reasons": [_reason(reason) for reason in reasons],
+        }
 
 
-def _reason(reason: Reason) -> dict[str, Any]:
+def _reason(reason: LegReason) -> dict[str, Any]:
     return {
         "code": reason.code.value,
         "place": reason.place,
@@ -201,8 +208,8 @@ def _reason(reason: Reason) -> dict[str, Any]:
     }
 
 
-def _without(plan: Schedule, code: Code) -> Iterator[dict[str, Any]]:
-    """Yield the copies that cannot go at all for one reason."""
+def _without(plan: ScheduledDays, code: LegReasonCode) -> Iterator[dict[str, Any]]:
+    """Yield the copies that cannot go at all, for a given reason."""
     for itinerary in plan.itineraries:
         if not itinerary.legs and itinerary.reasons[0].code is code:
             transfer = itinerary.transfer
@@ -217,21 +224,21 @@ def _without(plan: Schedule, code: Code) -> Iterator[dict[str, Any]]:
 # --- Crates, hubs, runs -----------------------------------------------------------------------------------------------
 
 
-def _crates(plan: Schedule) -> dict[str, int]:
-    """Return how many crates the copies need: mixed ones (those packed at a hub's own desk too) and, beside, one a lane."""
+def _crates(plan: ScheduledDays) -> dict[str, int]:
+    """Return how many crates the copies need: mixed crates (a hub's own desk packs some too) and, beside them, a crate a lane."""
     size = plan.calendar.network.network.copies_per_crate
     kinds = Counter(crate.kind for crate in plan.crates)
     through = [
-        itinerary for itinerary in plan.itineraries if itinerary.legs and itinerary.legs[0].kind is not Kind.DIRECT
+        itinerary for itinerary in plan.itineraries if itinerary.legs and itinerary.legs[0].kind is not LegKind.DIRECT
     ]
     at_hubs = Counter(_from(itinerary) for itinerary in through if plan.calendar.network.place[_from(itinerary)].hub)
     lanes = Counter((_from(itinerary), itinerary.transfer.to_place) for itinerary in plan.itineraries if itinerary.legs)
     return {
-        "mixed": kinds[Kind.COLLECT] + _full(at_hubs, size),
-        "mixed_by_van": kinds[Kind.COLLECT],
-        "direct": kinds[Kind.DIRECT],
-        "trunk": kinds[Kind.TRUNK],
-        "for_one_destination": kinds[Kind.DELIVER],
+        "mixed": kinds[LegKind.COLLECT] + _full(at_hubs, size),
+        "mixed_by_van": kinds[LegKind.COLLECT],
+        "direct": kinds[LegKind.DIRECT],
+        "trunk": kinds[LegKind.TRUNK],
+        "for_one_destination": kinds[LegKind.DELIVER],
         "one_a_lane": _full(lanes, size),
     }
 
@@ -240,7 +247,7 @@ def _full(copies: Counter[Any], size: int) -> int:
     return sum(-(-count // size) for count in copies.values())
 
 
-def _default_hours(plan: Schedule) -> dict[str, Any]:
+def _default_hours(plan: ScheduledDays) -> dict[str, Any]:
     """Return the points whose hours are unknown, so that their tier's receiving window stands in; and which are called at."""
     flagged = {place.id for place in plan.calendar.network.places if place.default_hours}
     called_at = {stop.place for _, _, stop in plan.stops}
@@ -291,7 +298,7 @@ def trunks(calendar: Calendar, made: Sequence[Crate]) -> list[Trunk]:
     """Return the nights' journeys between hubs that these crates need."""
     on_way: dict[tuple[date, str, str], list[Crate]] = defaultdict(list)
     for crate in made:
-        if crate.kind is Kind.TRUNK:
+        if crate.kind is LegKind.TRUNK:
             on_way[crate.day, crate.from_place, crate.to_place].append(crate)
     return [
         Trunk(day, a, b, len(some), sum(len(crate.transfers) for crate in some), calendar.drive_s(a, b))
@@ -299,9 +306,9 @@ def trunks(calendar: Calendar, made: Sequence[Crate]) -> list[Trunk]:
     ]
 
 
-def sortings(plan: Schedule) -> list[Sorting]:
-    """Return what each hub sorts each day, evening and morning together."""
-    copies = Counter((leg.day, leg.from_place) for i in plan.itineraries for leg in i.legs if leg.kind is Kind.SORT)
+def sortings(plan: ScheduledDays) -> list[Sorting]:
+    """Return the copies that each hub sorts each day, evening and morning together."""
+    copies = Counter((leg.day, leg.from_place) for i in plan.itineraries for leg in i.legs if leg.kind is LegKind.SORT)
     place = plan.calendar.network.place
     return [
         Sorting(day, hub, count, round(count / hub_of.copies_per_hour, 2))

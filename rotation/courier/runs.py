@@ -12,19 +12,20 @@ from typing import Any
 
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate
-from rotation.courier.legs import Kind
 from rotation.courier.problems import Errand, crates_of_visits, place_of
+from rotation.facts.lifecycle import LegKind
 from solver.evaluate import evaluate
-from solver.explain import Explanation, explain
+from solver.explain import BrokenRule, Explanation, explain
 from solver.problem import Problem
 from solver.solution import Cause, Evaluation, RunReport, Solution, Visit
 
+RESCUE = "rescue "  # before a stop's id: its crates, on a van that broke down (`solver.replan.broken_down`)
 _FRAMES = ("start:", "end:", "break:", "reload:")  # visits that are no stop of anyone's
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedStop:
-    """One visit as people read it; `deliver` and `collect` are crate ids."""
+    """A visit as people read it; `deliver` and `collect` are crate ids."""
 
     position: int
     place: str
@@ -38,7 +39,7 @@ class PlannedStop:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One van's day."""
+    """A van's day."""
 
     id: str
     van: str
@@ -58,11 +59,12 @@ class Unserved:
     place: str
     crates: tuple[str, ...]
     why: dict[str, Any] | None = None  # as `solver.explain` says it: codes and numbers
+    copies: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class HubDay:
-    """A hub's day: what was asked, what was answered, how it is judged, and what people do."""
+    """A hub's day: problem, solution, evaluation, and the runs and crates as people see them."""
 
     day: date
     hub: str
@@ -74,8 +76,8 @@ class HubDay:
     crates: tuple[Crate, ...]
 
 
-class PlanRefused(RuntimeError):
-    """An engine's plan that breaks a rule: no one may see it."""
+class PlanRejected(RuntimeError):
+    """An engine's plan that breaks a rule: nobody may see it."""
 
 
 def read_back(
@@ -85,15 +87,29 @@ def read_back(
 
     Raises
     ------
-    PlanRefused
+    PlanRejected
         When the plan breaks a rule other than leaving a stop out.
     """
     evaluation = evaluate(problem, solution)
     broken = [violation for violation in evaluation.violations if violation.cause is not Cause.UNSERVED]
     if broken:
-        raise PlanRefused(f"{hub} {day}: {solution.engine} broke {', '.join(map(str, broken[:3]))}")
+        raise PlanRejected(f"{hub} {day}: {solution.engine} broke {', '.join(map(str, broken[:3]))}")
     own = tuple(crate for crate in crates if calendar.hub(crate.from_place) == hub)
-    visits = _Visits(own, crates_of_visits(own, max(van.crates for van in calendar.vans[hub])))
+    return seen_by_people(calendar, day, hub, own, problem, solution, evaluation)
+
+
+def seen_by_people(
+    calendar: Calendar,
+    day: date,
+    hub: str,
+    own: tuple[Crate, ...],
+    problem: Problem,
+    solution: Solution,
+    evaluation: Evaluation,
+) -> HubDay:
+    """Read a judged solution back as runs and stops, whatever it breaks: people may decide on more than an engine."""
+    bags_per_crate = calendar.network.network.bags_per_crate
+    visits = _Visits(own, crates_of_visits(own, max(van.crates for van in calendar.vans[hub])), bags_per_crate)
     at = partial(_instant, calendar, day)
     return HubDay(
         day=day,
@@ -126,7 +142,7 @@ def _run(report: RunReport, day: date, visits: "_Visits", at: Callable[[int], da
         returns_at=at(report.end_s),
         distance_m=report.metres,
         cost_cents=report.money.total,
-        largest_load_crates=max(sum(visit.load.values()) for visit in report.visits),
+        largest_load_crates=max(visits.load_crates(visit) for visit in report.visits),
         stops=tuple(_stop(position, visit, visits, at) for position, visit in enumerate(stops, 1)),
     )
 
@@ -135,46 +151,74 @@ def _stop(position: int, visit: Visit, visits: "_Visits", at: Callable[[int], da
     errand = visits.errand(visit.visit)
     return PlannedStop(
         position=position,
-        place=errand.place,
+        place=errand.place or visit.place or "",
         arrives_at=at(visit.arrive_s),
         begins_at=at(visit.begin_s),
         departs_at=at(visit.leave_s),
         deliver=tuple(crate.id for crate in errand.deliver),
         collect=tuple(crate.id for crate in errand.collect),
-        load_after_crates=sum(visit.load.values()),
+        load_after_crates=visits.load_crates(visit),
     )
 
 
 class _Visits:
-    """What a visit's id stands for: a place's errand, or one half of a direct crate's way."""
+    """The meaning of a visit's id: a place's errand, or half of a direct crate's way."""
 
-    def __init__(self, crates: Sequence[Crate], errands: dict[str, Errand]) -> None:
-        self.direct = {crate.id: crate for crate in crates if crate.kind is Kind.DIRECT}
-        self.errands = errands
+    def __init__(self, crates: Sequence[Crate], errands: dict[str, Errand], bags_per_crate: int) -> None:
+        self.direct = {crate.id: crate for crate in crates if crate.kind is LegKind.DIRECT}
+        self.errands, self.bags_per_crate = errands, bags_per_crate
+
+    def load_crates(self, visit: Visit) -> int:
+        """Return the crates that a van carries after a visit, those with bags in them included."""
+        return -(-sum(visit.load.values()) // self.bags_per_crate)
 
     def errand(self, visit: str) -> Errand:
-        """Return what is handed over and taken at a visit."""
+        """Return the crates that are handed over and taken at a visit."""
         half, _, crate = visit.partition(":")
         if half == "collect" and crate in self.direct:
             return Errand(self.direct[crate].from_place, collect=[self.direct[crate]])
         if half == "deliver" and crate in self.direct:
             return Errand(self.direct[crate].to_place, deliver=[self.direct[crate]])
-        return self.errands[visit]
+        if crate.startswith(RESCUE):
+            return self._fetched(half, crate.removeprefix(RESCUE))
+        return self.errands.get(visit) or Errand(place_of(visit))
+
+    def _fetched(self, half: str, visit: str) -> Errand:
+        """Return half of the load that another van fetches from a van that broke down, for a stop."""
+        errand = self.errands.get(visit) or Errand(place_of(visit))
+        if half == LegKind.COLLECT:
+            return Errand("", collect=errand.deliver)
+        return Errand(errand.place, deliver=errand.deliver)
 
     def unserved(self, why: Explanation) -> Unserved:
-        """Return what waits where a stop or a direct crate was left out, and what was found when it was tried."""
+        """Return the crates that wait where a stop or a direct crate was left out, with the solver's explanation."""
         if why.id in self.direct:
-            return Unserved(why.id, self.direct[why.id].from_place, (why.id,), _said(why))
-        errand = self.errands[why.id]
+            return Unserved(
+                why.id,
+                self.direct[why.id].from_place,
+                (why.id,),
+                _said(why, self.bags_per_crate),
+                len(self.direct[why.id].transfers),
+            )
+        errand = self.errand(f"{LegKind.DELIVER}:{why.id}" if why.id.startswith(RESCUE) else why.id)
         crates = tuple(crate.id for crate in [*errand.deliver, *errand.collect])
-        return Unserved(why.id, place_of(why.id), crates, _said(why))
+        copies = sum(len(crate.transfers) for crate in [*errand.deliver, *errand.collect])
+        return Unserved(why.id, errand.place, crates, _said(why, self.bags_per_crate), copies)
 
 
-def _said(why: Explanation) -> dict[str, Any]:
-    """Return an explanation as codes and numbers: the verdict, and what blocks the van that comes nearest."""
+def _said(why: Explanation, bags_per_crate: int) -> dict[str, Any]:
+    """Return an explanation as codes and numbers: the verdict, and the blocks of the van that comes nearest."""
     blocks = why.best.never or why.best.blocks if why.findings else []
     return {
         "verdict": why.verdict.value,
         "van": why.best.van if why.findings else None,
-        "blocks": [{"cause": block.cause.value, "amount": block.amount, "unit": block.unit} for block in blocks],
+        "blocks": [
+            {"cause": block.cause.value, "amount": _amount(block, bags_per_crate), "unit": block.unit}
+            for block in blocks
+        ],
     }
+
+
+def _amount(block: BrokenRule, bags_per_crate: int) -> int:
+    """Return an excess as people count it: loads in crates."""
+    return -(-block.amount // bags_per_crate) if block.cause is Cause.LOAD else block.amount

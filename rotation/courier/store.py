@@ -1,8 +1,8 @@
 """Open transfers out of the database, and a planned day into it.
 
 The idea: where a copy is follows from the last crate that it was closed into and that crate's last scan; a copy in no crate
-waits where it was last checked in. A planned day replaces what was planned for it before, in the caller's transaction, and
-leaves alone what is approved or ordered.
+waits where it was last checked in. A planned day replaces its earlier plan, in the caller's transaction, unless that is
+approved or ordered.
 """
 
 from collections import defaultdict
@@ -11,39 +11,58 @@ from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, insert, select, text
+from sqlalchemy import Connection, Row, Table, delete, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
+from rotation.courier import machines
 from rotation.courier.crates import Crate, crate_of
-from rotation.courier.day import Plan
-from rotation.courier.legs import Itinerary, Kind, OpenTransfer, Where
-from rotation.courier.runs import HubDay, PlannedRun
+from rotation.courier.day import CourierPlan
+from rotation.courier.legs import Itinerary, OpenTransfer, Where
+from rotation.courier.runs import HubDay, PlannedRun, Unserved
+from rotation.facts.lifecycle import (
+    CARRIED,
+    CHANGEABLE_PLANS,
+    CHANGEABLE_RUNS,
+    SHIPMENT_PREFIX,
+    TO_CARRY,
+    CrateState,
+    DayPlanState,
+    LegKind,
+    LegState,
+    RunState,
+    StopState,
+    TransferKind,
+    TransferState,
+    listed,
+)
+from rotation.facts.movements import ON_ITS_WAY, CopyState
 from rotation.network import Network
 from rotation.store.tables import day_plans, legs, runs, stops
 
-LOST_AFTER = timedelta(days=90)  # a crate that no one has scanned for a quarter tells nothing of where its copies are
-CHANGEABLE = ("draft", "sent_back")  # of a plan or a run: nobody has approved it, no van was told
+LOST_AFTER = timedelta(days=90)  # a crate without a scan for a quarter says nothing of where its copies are
 
-# --- What is open -----------------------------------------------------------------------------------------------------
+# --- Open transfers -----------------------------------------------------------------------------------------------------
 
 # Each copy in transit, or with a transfer that has begun or is to begin by :day, with the crate that it lies in, if the
 # crate's last scan is news beside the copy's own last movement.
-OPEN_TRANSFERS = text("""
+OPEN_TRANSFERS = text(f"""
 WITH wanted AS (
-    SELECT DISTINCT ON (copy_id) transfer_id, copy_id, from_place_id, to_place_id, kind, status,
+    SELECT DISTINCT ON (copy_id) transfer_id, copy_id, from_place_id, to_place_id, kind, status, crate_id AS filling,
         reason ->> 'code' = 'redirected' AS redirected
     FROM transfers
-    WHERE status IN ('proposed', 'approved', 'ordered', 'picked', 'sent') AND (day IS NULL OR day <= :day)
-    ORDER BY copy_id, status = 'sent' DESC, created_at DESC, transfer_id),
+    WHERE status IN ({listed(TO_CARRY)}) AND (day IS NULL OR day <= :day)
+    ORDER BY copy_id, status = '{TransferState.SENT}' DESC, created_at DESC, transfer_id),
 moving AS (
     SELECT c.copy_id, c.state, c.place_id, c.to_place_id, c.occurred_at, w.transfer_id, w.kind, w.status,
-        w.from_place_id, w.to_place_id AS wanted_place_id, w.redirected
+        w.from_place_id, w.to_place_id AS wanted_place_id, w.redirected, w.filling
     FROM copies c LEFT JOIN wanted w USING (copy_id)
-    WHERE c.state = 'in_transit' OR (w.transfer_id IS NOT NULL AND c.state IN ('on_shelf', 'picked'))),
+    WHERE c.state = '{CopyState.IN_TRANSIT}'
+        OR (w.transfer_id IS NOT NULL AND c.state IN ('{CopyState.ON_SHELF}', '{CopyState.PICKED}'))),
 packed AS (
     SELECT DISTINCT ON (m.copy_id) m.copy_id, r.crate_id, r.type, r.place_id, r.to_place_id, r.occurred_at
     FROM crates r CROSS JOIN LATERAL jsonb_array_elements_text(r.copies) AS in_it(copy_id)
     JOIN moving m ON m.copy_id = in_it.copy_id AND r.occurred_at >= m.occurred_at
-    WHERE m.state IN ('in_transit', 'picked') AND jsonb_typeof(r.copies) = 'array' AND r.occurred_at > :since
+    WHERE m.state IN ({listed(ON_ITS_WAY)}) AND jsonb_typeof(r.copies) = 'array' AND r.occurred_at > :since
     ORDER BY m.copy_id, r.occurred_at DESC, r.sequence DESC, r.source DESC, r.event_id DESC)
 SELECT m.*, p.crate_id, p.type AS scan, p.place_id AS crate_place_id, p.to_place_id AS crate_to_place_id,
     p.occurred_at AS scanned_at
@@ -61,32 +80,41 @@ def open_transfers(connection: Connection, network: Network, day: date) -> list[
 
 def _open_transfer(row: Row[Any], network: Network) -> OpenTransfer | None:
     """Return a copy's transfer; None where its crate was handed over at its destination and only the check-in is missing."""
-    in_transit = row.state == "in_transit" and row.to_place_id is not None and not row.redirected
+    in_transit = row.state == CopyState.IN_TRANSIT and row.to_place_id is not None and not row.redirected
     to_place = row.to_place_id if in_transit else row.wanted_place_id
     where, at, crate = _stands(row, network)
     if to_place is None or (where is Where.PLACE and at == to_place):
         return None
-    if crate and row.crate_to_place_id not in (
-        to_place,
-        network.hub_of(to_place) if to_place in network.place else None,
+    if (
+        where is Where.SORTED
+        and crate
+        and row.crate_to_place_id
+        not in (
+            to_place,
+            network.hub_of(to_place) if to_place in network.place else None,
+        )
     ):
         where, crate = Where.HUB, None  # redirected on its way: the hub sorts it again
-    known = row.transfer_id or f"shipment-{row.copy_id}"
+    known = row.transfer_id or SHIPMENT_PREFIX + row.copy_id
     since = row.scanned_at or row.occurred_at
-    return OpenTransfer(known, row.copy_id, to_place, where, at, since, row.kind or "shipment", crate)
+    filling = where is Where.PLACE and row.crate_id is None and row.status in CARRIED
+    within = row.filling if filling else crate
+    return OpenTransfer(
+        known, row.copy_id, to_place, where, at, since, row.kind or TransferKind.SHIPMENT, within, filling
+    )
 
 
 def _stands(row: Row[Any], network: Network) -> tuple[Where, str, str | None]:
-    """Return what a copy stands on, where, and the crate that is closed for where it goes next."""
+    """Return where a copy stands, and the crate that is closed for its next way or waits for its van."""
     if row.crate_id is None:
         return Where.PLACE, row.place_id, None
     at, to = row.crate_place_id, row.crate_to_place_id or row.crate_place_id
-    if row.scan == "crate.delivered":
+    if row.scan == CrateState.DELIVERED:
         return Where.PLACE, at, None
-    if row.scan == "crate.collected":
+    if row.scan == CrateState.COLLECTED:
         return _in_a_van(network, at, to, row.crate_id)
     if not _is_hub(network, at):
-        return Where.PLACE, at, None
+        return Where.PLACE, at, row.crate_id
     return (Where.HUB, at, None) if to == at else (Where.SORTED, at, row.crate_id)
 
 
@@ -101,13 +129,13 @@ def _is_hub(network: Network, place: str) -> bool:
     return place in network.place and network.place[place].hub is not None
 
 
-# --- What is planned --------------------------------------------------------------------------------------------------
+# --- The planned day --------------------------------------------------------------------------------------------------
 
 HubOfDay = tuple[date, str]
 
 
-def write_days(connection: Connection, planned: Plan, now: datetime) -> None:
-    """Write planned days in place of what was planned before for them; `now` is the network's time.
+def write_days(connection: Connection, planned: CourierPlan, now: datetime) -> None:
+    """Write planned days in place of their earlier plans; `now` is the network's time.
 
     Hubs whose day is approved or ordered, wholly or in one of its runs, keep it, with its runs and the legs on them. Runs
     in the caller's transaction, and may be repeated.
@@ -125,20 +153,20 @@ def write_days(connection: Connection, planned: Plan, now: datetime) -> None:
 
 
 def _fixed(connection: Connection, days: Sequence[date]) -> set[HubOfDay]:
-    """Return the hubs' days of which vans and places were told, or that someone has approved, if only one run."""
-    decided = select(runs.c.day_plan_id).where(runs.c.day.in_(days), runs.c.status.not_in(CHANGEABLE))
-    told = day_plans.c.status.not_in(CHANGEABLE) | day_plans.c.day_plan_id.in_(decided)
+    """Return the hubs' days that are ordered, or that someone has approved, if only a single run."""
+    decided = select(runs.c.day_plan_id).where(runs.c.day.in_(days), runs.c.status.not_in(CHANGEABLE_RUNS))
+    told = day_plans.c.status.not_in(CHANGEABLE_PLANS) | day_plans.c.day_plan_id.in_(decided)
     rows = connection.execute(select(day_plans.c.day, day_plans.c.hub_id).where(day_plans.c.day.in_(days), told))
     return {(row.day, row.hub_id) for row in rows}
 
 
 def _forget(connection: Connection, days: Sequence[date], fixed: Set[HubOfDay]) -> dict[HubOfDay, int]:
-    """Delete what was planned for these days and is not fixed; return the versions that it had, by day and hub."""
+    """Delete the plans of these days that are not fixed; return their versions, by day and hub."""
     planned = select(day_plans.c.day_plan_id, day_plans.c.day, day_plans.c.hub_id, day_plans.c.version)
     rows = connection.execute(planned.where(day_plans.c.day.in_(days)))
     old = {row.day_plan_id: row for row in rows if (row.day, row.hub_id) not in fixed}
     old_runs = select(runs.c.run_id).where(runs.c.day_plan_id.in_(old))
-    connection.execute(delete(legs).where(legs.c.run_id.in_(old_runs), legs.c.status == "planned"))
+    connection.execute(delete(legs).where(legs.c.run_id.in_(old_runs), legs.c.status == LegState.PLANNED))
     connection.execute(delete(stops).where(stops.c.run_id.in_(old_runs)))
     connection.execute(delete(runs).where(runs.c.day_plan_id.in_(old)))
     connection.execute(delete(day_plans).where(day_plans.c.day_plan_id.in_(old)))
@@ -146,15 +174,15 @@ def _forget(connection: Connection, days: Sequence[date], fixed: Set[HubOfDay]) 
 
 
 def _plan_row(
-    planned: Plan, at: HubOfDay, hub_day: HubDay | None, versions: Mapping[HubOfDay, int], now: datetime
+    planned: CourierPlan, at: HubOfDay, hub_day: HubDay | None, versions: Mapping[HubOfDay, int], now: datetime
 ) -> dict[str, Any]:
-    """Return a hub's day; without runs (None) it says only what waits, and why."""
+    """Return a hub's day; without runs (None) it has only the copies that wait, and why."""
     day, hub = at
     return {
         "day_plan_id": _plan_id(day, hub),
         "day": day,
         "hub_id": hub,
-        "status": "draft",
+        "status": DayPlanState.DRAFT,
         "problem": hub_day.problem.model_dump(mode="json", exclude_defaults=True) if hub_day else {},
         "solution": hub_day.solution.model_dump(mode="json") if hub_day else {},
         "evaluation": asdict(hub_day.evaluation) | {"cost_cents": hub_day.evaluation.cost_cents} if hub_day else {},
@@ -168,7 +196,7 @@ def _plan_id(day: date, hub: str) -> str:
     return f"{day:%Y%m%d}-{hub}"
 
 
-def left_out(planned: Plan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
+def left_out(planned: CourierPlan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
     """Yield the stops that no van of the hub serves that day, each with the crates and copies that wait for another day."""
     copies = {crate.id: len(crate.transfers) for crate in planned.crates}
     for left in hub_day.unserved:
@@ -176,8 +204,8 @@ def left_out(planned: Plan, hub_day: HubDay) -> Iterator[dict[str, Any]]:
         yield {"code": "no_van", "place": left.place, "crates": len(left.crates), "copies": waiting, "why": left.why}
 
 
-def waiting(planned: Plan, at: HubOfDay) -> Iterator[dict[str, Any]]:
-    """Yield what waits on a hub's day since a place is closed or cannot be reached, each with the next possible day."""
+def waiting(planned: CourierPlan, at: HubOfDay) -> Iterator[dict[str, Any]]:
+    """Yield the copies that wait on a hub's day since a place is closed or cannot be reached, each with the next possible day."""
     for one in planned.omissions:
         if (one.day, one.hub) == at:
             then = one.next_day.isoformat() if one.next_day else None
@@ -191,7 +219,7 @@ def _run_row(run: PlannedRun, hub_day: HubDay) -> dict[str, Any]:
         "day": hub_day.day,
         "hub_id": hub_day.hub,
         "van_id": run.van,
-        "status": "draft",
+        "status": RunState.DRAFT,
         "departs_at": run.departs_at,
         "returns_at": run.returns_at,
         "distance_m": run.distance_m,
@@ -215,22 +243,124 @@ def _stop_rows(run: PlannedRun) -> Iterator[dict[str, Any]]:
         }
 
 
+# --- A hub's day changed by hand ------------------------------------------------------------------------------------------
+
+
+_CRATES_OF_A_DAY = text(f"""
+    SELECT crate_id, kind, from_place_id, to_place_id, array_agg(DISTINCT transfer_id ORDER BY transfer_id) AS transfers
+    FROM legs WHERE day = :day AND crate_id IS NOT NULL
+        AND kind IN ('{LegKind.COLLECT}', '{LegKind.DELIVER}', '{LegKind.DIRECT}')
+    GROUP BY crate_id, kind, from_place_id, to_place_id ORDER BY crate_id""")
+
+
+def crates_of_day(connection: Connection, network: Network, day: date, hub: str) -> tuple[Crate, ...]:
+    """Return the crates that a hub's vans carry on a planned day, as the plan's legs have them."""
+    rows = connection.execute(_CRATES_OF_A_DAY, {"day": day})
+    carried = [
+        Crate(
+            row.crate_id,
+            LegKind(row.kind),
+            row.from_place_id,
+            row.to_place_id,
+            day,
+            tuple(row.transfers),
+            _room(row, network),
+        )
+        for row in rows
+        if network.hub_of(row.from_place_id) == hub
+    ]
+    return (*carried, *machines.crates_of(connection, network, day, hub))
+
+
+def _room(row: Row[Any], network: Network) -> int:
+    whole = network.network.bags_per_crate
+    return network.room_bags(len(row.transfers)) if row.kind == LegKind.DELIVER else whole
+
+
+def rewrite_day(connection: Connection, hub_day: HubDay, changed: Set[str]) -> None:
+    """Write a hub's day as people changed it, in the caller's transaction: the plan, and its runs that are `changed`.
+
+    Stops that a van has passed stay as they were; a run without stops left is struck.
+    """
+    plan_id = _plan_id(hub_day.day, hub_day.hub)
+    wanted = {run.id: run for run in hub_day.runs}
+    _write_plan(connection, plan_id, hub_day)
+    unpassed = stops.c.run_id.in_(changed) & (stops.c.status == StopState.PLANNED)
+    connection.execute(delete(stops).where(unpassed))
+    held = select(stops.c.run_id).where(stops.c.run_id.in_(changed))
+    gone = changed - set(wanted)
+    connection.execute(delete(runs).where(runs.c.run_id.in_(gone), runs.c.run_id.not_in(held)))
+    for run in (wanted[one] for one in sorted(changed & set(wanted))):
+        _write_run(connection, run, hub_day)
+    _carry_anew(connection, hub_day)
+
+
+def _write_plan(connection: Connection, plan_id: str, hub_day: HubDay) -> None:
+    values = {
+        "problem": hub_day.problem.model_dump(mode="json", exclude_defaults=True),
+        "solution": hub_day.solution.model_dump(mode="json"),
+        "evaluation": asdict(hub_day.evaluation) | {"cost_cents": hub_day.evaluation.cost_cents},
+        "version": day_plans.c.version + 1,
+    }
+    left = [_left_by_people(one) for one in hub_day.unserved]
+    waiting = connection.scalar(select(day_plans.c.unserved).where(day_plans.c.day_plan_id == plan_id)) or []
+    values["unserved"] = [*left, *(one for one in waiting if one["code"] != "no_van")]
+    connection.execute(update(day_plans).where(day_plans.c.day_plan_id == plan_id).values(values))
+
+
+def _left_by_people(left: Unserved) -> dict[str, Any]:
+    return {"code": "no_van", "place": left.place, "crates": len(left.crates), "copies": left.copies, "why": left.why}
+
+
+def _write_run(connection: Connection, run: PlannedRun, hub_day: HubDay) -> None:
+    row = _run_row(run, hub_day)
+    known = {name: value for name, value in row.items() if name not in ("run_id", "status")}
+    insertion = upsert(runs).values(row).on_conflict_do_update(index_elements=["run_id"], set_=known)
+    connection.execute(insertion)
+    passed = set(connection.scalars(select(stops.c.position).where(stops.c.run_id == run.id)))
+    _insert(connection, stops, [row for row in _stop_rows(run) if row["position"] not in passed])
+
+
+def _carry_anew(connection: Connection, hub_day: HubDay) -> None:
+    """Let each planned leg of the hub's crates name the run that carries it now, or none."""
+    run_of = {crate: run.id for run in hub_day.runs for crate in _carried(run)}
+    of_day = (legs.c.day == hub_day.day) & (legs.c.status == LegState.PLANNED)
+    for crate in hub_day.crates:
+        mine = of_day & (legs.c.crate_id == crate.id) & (legs.c.kind == crate.kind)
+        connection.execute(update(legs).where(mine).values(run_id=run_of.get(crate.id)))
+
+
 # --- Legs -------------------------------------------------------------------------------------------------------------
 
 
-def _write_legs(connection: Connection, planned: Plan, hub_days: Sequence[HubDay]) -> None:
-    """Replace the planned legs of every transfer, but those on runs that are fixed; what was done stays before them."""
+def _write_legs(connection: Connection, planned: CourierPlan, hub_days: Sequence[HubDay]) -> None:
+    """Replace the planned legs of every transfer, but those on runs that are fixed; legs that were done stay before them."""
     transfers = [itinerary.transfer.transfer_id for itinerary in planned.itineraries]
     of_them = legs.c.transfer_id.in_(transfers)
     on_its_way = legs.c.run_id.is_not(None) & (legs.c.day >= planned.day)
-    connection.execute(delete(legs).where(of_them, legs.c.status == "planned", ~on_its_way))
+    connection.execute(delete(legs).where(of_them, legs.c.status == LegState.PLANNED, ~on_its_way))
     staying = connection.execute(select(legs.c.transfer_id, legs.c.position, legs.c.status).where(of_them)).all()
     kept = {(row.transfer_id, row.position) for row in staying}
-    done = _last([(row.transfer_id, row.position) for row in staying if row.status != "planned"])
+    done = _last([(row.transfer_id, row.position) for row in staying if row.status != LegState.PLANNED])
     run_of = {crate: run.id for hub_day in hub_days for run in hub_day.runs for crate in _carried(run)}
     crate_on = crate_of(planned.crates)
+    _promise(connection, planned.itineraries)
     rows = (row for itinerary in planned.itineraries for row in _leg_rows(itinerary, done, crate_on, run_of))
     _insert(connection, legs, [row for row in rows if (row["transfer_id"], row["position"]) not in kept])
+
+
+_PROMISE = text("""
+    UPDATE transfers t SET promised_on = v.day FROM unnest(cast(:ids AS text[]), cast(:days AS date[])) v(id, day)
+    WHERE t.transfer_id = v.id AND (t.promised_on IS NULL OR t.promised_on < t.created_at - interval '1 day')""")
+
+
+def _promise(connection: Connection, planned: Iterable[Itinerary]) -> None:
+    """Keep the day on which each transfer should arrive, as its journey was planned first: later plans only say that it is late.
+
+    A shipment without an id of its own has its copy's, journey after journey: the promise of an earlier journey is replaced.
+    """
+    arrives = {one.transfer.transfer_id: one.arrives for one in planned if one.arrives}
+    connection.execute(_PROMISE, {"ids": list(arrives), "days": list(arrives.values())})
 
 
 def _last(positions: Iterable[tuple[str, int]]) -> Mapping[str, int]:
@@ -250,7 +380,7 @@ def _carried(run: PlannedRun) -> Iterator[str]:
 def _leg_rows(
     itinerary: Itinerary,
     positions: Mapping[str, int],
-    crate_on: Mapping[tuple[str, Kind, date], Crate],
+    crate_on: Mapping[tuple[str, LegKind, date], Crate],
     run_of: Mapping[str, str],
 ) -> Iterator[dict[str, Any]]:
     transfer = itinerary.transfer.transfer_id

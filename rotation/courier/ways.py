@@ -4,8 +4,9 @@ import structlog
 
 from config import Settings
 from rotation.network import Network
-from solver.problem import Travel
-from solver.roadmap import Kept, Osrm, TravelError, Valhalla
+from solver.problem import Roads, Travel
+from solver.road_table import roads_between
+from solver.routing_service import Osrm, StraightLines, Valhalla
 
 KEPT = "ways.npz"  # in data_dir: asked again only when a place is new or has moved
 
@@ -26,11 +27,11 @@ def ways(network: Network, settings: Settings) -> Travel | None:
     points = {
         place.id: (place.lat, place.lon) for place in network.places if place.lat is not None and place.lon is not None
     }
-    try:
-        metres, seconds = Kept(service, settings.data_dir / KEPT).matrix(list(points.values()))
-    except TravelError as error:
-        if not settings.roads_fall_back:
-            raise
-        log.warning("straight_lines_stand_in", error=str(error))
+    roads = Roads() if settings.roads_fall_back else None
+    travel, report = roads_between(points, service, kept=settings.data_dir / KEPT, fall_back=roads)
+    for line in report.lines():
+        log.warning("place_off_the_roads", about=line)
+    if report.name == StraightLines.name:
+        log.warning("straight_lines_stand_in", service=settings.roads)
         return None
-    return Travel(places=list(points), metres=metres, seconds=seconds)
+    return travel

@@ -1,8 +1,8 @@
-"""Solver workers: one routing problem a message from `route.requests`, its solution to `route.results`.
+"""Solver workers: a routing problem a message from `route.requests`, its solution to `route.results`.
 
 The idea: a request is done when its result is with the broker, and only then is its place in the topic moved on. So a worker
-killed in the middle loses nothing: another one takes the partition and solves the request again, and whoever asked
-takes the first answer of a request's id. `python -m rotation.courier.worker` runs one.
+killed in the middle loses nothing: another worker takes the partition and solves the request again, and the caller
+takes the first answer of a request's id. `python -m rotation.courier.worker` runs a worker.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import orjson
@@ -20,20 +20,22 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
 from config.kafka import partitions
+from rotation.facts.parts import Deed, Part
+from rotation.kafka import clients
+from rotation.kafka.clients import Client
+from rotation.kafka.topics import ROUTE_REQUESTS, ROUTE_RESULTS, SOLVERS_GROUP
+from rotation.store.heartbeats import Pulse, Turned, unheard
 from solver.check import ProblemError, read
 from solver.engines import Limits
 from solver.problem import Problem
 from solver.solution import Solution
 from solver.solve import solve
 
-REQUESTS, RESULTS = "route.requests", "route.results"  # as streams.topics has them
-GROUP = "solver-workers"
+TOPICS = (ROUTE_REQUESTS.name, ROUTE_RESULTS.name)
 POLL_MS = 200
 LONGEST_SOLVE_MS = 900_000  # between two polls: a province's largest hub, and some
 SESSION_MS = 10_000  # a worker silent for so long is taken for dead; the broker's own bounds begin at 6 s
 ACK_S = 30.0  # longer than a broker's restart
-
-Client = Mapping[str, Any]
 
 
 class Unsolved(RuntimeError):
@@ -41,39 +43,45 @@ class Unsolved(RuntimeError):
 
 
 def run(
-    client: Client, stop: threading.Event, *, topics: tuple[str, str] = (REQUESTS, RESULTS), group: str = GROUP
+    client: Client,
+    stop: threading.Event,
+    *,
+    topics: tuple[str, str] = TOPICS,
+    group: str = SOLVERS_GROUP,
+    turn: Turned = unheard,
 ) -> None:
-    """Solve requests until `stop`, one at a time."""
+    """Solve requests until `stop`, each after the other."""
     requests, results = topics
-    consumer = KafkaConsumer(
-        requests,
-        **client,
+    consumer = clients.consumer(
+        client,
         group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
         max_poll_records=1,
         max_poll_interval_ms=LONGEST_SOLVE_MS,
         session_timeout_ms=SESSION_MS,
     )
-    producer = KafkaProducer(**client, acks="all", enable_idempotence=True)
+    consumer.subscribe([requests])
+    producer = clients.producer(client)
     try:
         while not stop.is_set():
+            turn()
             for records in consumer.poll(timeout_ms=POLL_MS, max_records=1).values():
                 for record in records:
+                    turn(within_s=LONGEST_SOLVE_MS / 1000)
                     _serve(record, producer, results)
                     _move_on(consumer, record)
+                    turn(deed=Deed.SOLVED)
     finally:
         producer.close()
         consumer.close()
 
 
 def _serve(record: ConsumerRecord, producer: KafkaProducer, results: str) -> None:
-    """Answer one request and wait until the broker has the answer."""
+    """Answer a request and wait until the broker has the answer."""
     producer.send(results, key=record.key, value=answer(record.value)).get(timeout=ACK_S)
 
 
 def _move_on(consumer: KafkaConsumer, record: ConsumerRecord) -> None:
-    """Commit a request as done; one whose partition has moved away meanwhile is solved again elsewhere, which harms no one."""
+    """Commit a request as done; if its partition has moved away meanwhile, it is solved again elsewhere, which does no harm."""
     place = TopicPartition(record.topic, record.partition)
     with suppress(Exception):
         consumer.commit({place: OffsetAndMetadata(record.offset + 1, "", -1)})
@@ -111,14 +119,12 @@ def request(problem: Problem, limits: Limits) -> tuple[str, bytes]:
 class Workers:
     """The solver workers as a function from a problem to its solution, for `rotation.courier.day.plan_hubs`."""
 
-    def __init__(
-        self, client: Client, limits: Limits, wait_s: float, topics: tuple[str, str] = (REQUESTS, RESULTS)
-    ) -> None:
+    def __init__(self, client: Client, limits: Limits, wait_s: float, topics: tuple[str, str] = TOPICS) -> None:
         self.limits, self.wait_s, self.requests = limits, wait_s, topics[0]
-        self.producer = KafkaProducer(**client, acks="all", enable_idempotence=True)
+        self.producer = clients.producer(client)
         self.waiting: dict[str, Future[Solution]] = {}
         self.stop = threading.Event()
-        self.consumer = KafkaConsumer(**client, enable_auto_commit=False)
+        self.consumer = clients.consumer(client)
         places = partitions(self.consumer, topics[1])
         self.consumer.assign(places)
         for place in places:
@@ -149,7 +155,7 @@ class Workers:
                     self._take(orjson.loads(record.value))
 
     def _take(self, result: Mapping[str, Any]) -> None:
-        """Hand an answer to whoever asked; later ones of the same id are the same, or another's."""
+        """Hand an answer to its caller; later answers of the same id are the same, or another's."""
         future = self.waiting.get(result["id"])
         if future is None or future.done():
             return
@@ -167,14 +173,17 @@ class Workers:
 
 
 def main() -> None:
-    """Run one worker until SIGTERM or SIGINT, with Kafka as the settings say."""
+    """Run a worker until SIGTERM or SIGINT, with Kafka as the settings say; in a database, where one is set, its heart beats."""
     from config import load
     from config.kafka import client
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(client(load()), stop)
+    settings = load()
+    pulse = Pulse(settings.database_url.get_secret_value() if settings.database_url else "", Part.SOLVER)
+    with pulse if settings.database_url else nullcontext():
+        run(client(settings), stop, turn=pulse.turn)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Compile the night's and the desk's inner loops, once: `python -m rotation.rebalancing`. They are kept on disk beside the code.
+"""Compile the inner loops of the night and the desk once: `python -m rotation.rebalancing`. Numba caches them beside the code.
 
-Set-up does it, so that a city's first night does not wait for the compiler.
+Set-up runs this, so that a city's first night does not wait for the compiler.
 """
 
-from rotation.demand import rates
-from rotation.placement import Placer
+from rotation.rebalancing.demand import rates
+from rotation.rebalancing.placement import Placer
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, Titles
+from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, PlanningSettings, Snapshot, Titles
 
 
 def main() -> None:
-    """Plan a night of three places and place one copy, with every kind of limit that a city may have."""
+    """Plan a night of three places and place one copy, with every kind of limit a city may have."""
     snapshot = Snapshot(
         titles=Titles.of([0, 1, 0]),
         places=Places.of(
@@ -20,7 +20,7 @@ def main() -> None:
         exposure=Exposure.of([0, 0, 1, 2], [0, 2, 1, 1], [1.0, 4.0, 2.0, 0.0], [20.0, 6.0, 9.0, 9.0]),
         holds=Pairs.of([1], [2], [1]),
     )
-    settings = Settings(budget_moves=2)
+    settings = PlanningSettings(budget_moves=2)
     decided = plan(snapshot, settings)
     Placer(snapshot, rates(snapshot, settings), decided.prices, settings).place(0, 1, home=0)
 

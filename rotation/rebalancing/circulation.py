@@ -3,11 +3,12 @@
     PLACE --> OUT --> TAKE(s) --> LEAVE(s) --release--> title --receipt--> FRESH(s) --> ARRIVE(s) --> PUT(s) --> IN --> PLACE
       ^ |                                                 ^                  (or ARRIVE at once, where it is not fresh)
       | +----> HUB ------------ homeless copies ----------+
-      +------- HUB              PUT(s) --> TAKE(s): what comes stands where a copy left         s: a shelf section of the place
+      +------- HUB              PUT(s) --> TAKE(s): an arrival takes a departure's room         s: a shelf section of the place
 
-Every limit is a capacity and every floor a cheaper arc, so integers come by themselves and node potentials are prices.
-What comes in the room of a copy that leaves passes by IN and OUT, and their limits. Where a place so takes in or gives away more
-than it can, bringing in or taking out is charged on both ways alike, at a price looked for until the day's work is just done.
+Every limit is a capacity and every floor a cheaper arc, so solutions are integers and node potentials are prices.
+A copy that takes the room of a departing copy bypasses IN and OUT, and their limits. Where a place would so take in or give
+away more than it can handle, arrivals and departures are charged on both routes alike, at a price adjusted until the day's work
+fits.
 """
 
 from dataclasses import dataclass
@@ -18,18 +19,27 @@ from numpy.typing import NDArray
 from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from rotation.rebalancing import kernels
-from rotation.rebalancing.snapshot import Settings
-from rotation.rebalancing.world import NO_LIMIT, Limits, World, distinct
+from rotation.rebalancing.snapshot import PlanningSettings
+from rotation.rebalancing.world import NO_LIMIT, PlaceLimits, World, distinct
 
-SCALE = 10_000  # costs in ten-thousandths of a loan: far below what an estimate can tell apart
-REACH_GUESSED = 0.3  # loans by which a copy's best move may miss at guessed prices before it is left out of a solution
-REACH = 0.1  # and at prices that a solution gave
-REACH_CERTAIN = 1.0  # and where the solution's own prices certify: what is left out sets no price of a full shelf
-ROUNDING = 1e-9  # loans: sums of prices that should cancel are off by less
-LONGEST_BRANCH = 4  # arcs from a title to its place: all of them carry nothing where the title stays
-SWEEPS = 5_000  # Bellman-Ford ends long before; a net against an endless loop
-HANDLING_STEP, LEAST_STEP = 0.2, 0.002  # loans: of a price of handling, first and last
-STEP_GROWS, STEP_SHRINKS = 1.3, 0.5  # while it is still too low or too high; where it passed the price looked for
+# Costs are whole ten-thousandths of a loan, far finer than any estimate.
+SCALE = 10_000
+# Loans by which a copy's best move may fall short at guessed prices before a solution leaves the copy out; next, the
+# same at the prices of an earlier solution; last, where the solution's own prices certify: copies left out then set no price of a
+# full shelf.
+REACH_GUESSED = 0.3
+REACH = 0.1
+REACH_CERTAIN = 1.0
+# Loans: sums of prices that should cancel differ by less.
+ROUNDING = 1e-9
+# Arcs from a title to its place: where the title stays, all of them carry nothing.
+LONGEST_BRANCH = 4
+# Bellman-Ford ends long before; a guard against an endless loop.
+SWEEPS = 5_000
+# Loans: first and smallest step of a handling price, and how a step grows while the price is too low or too high, and shrinks
+# once it has passed the right price.
+HANDLING_STEP, LEAST_STEP = 0.2, 0.002
+STEP_GROWS, STEP_SHRINKS = 1.3, 0.5
 
 T = TypeVar("T", bound=np.generic)
 Int64s = NDArray[np.int64]
@@ -37,7 +47,7 @@ Reals = NDArray[np.float64]
 
 
 class Releases(NamedTuple):
-    """One row a copy that may leave, by title; `value` after the cost of leaving."""
+    """One row for each copy that may leave, by title; `value` includes the cost of leaving."""
 
     start: Int64s  # T + 1
     title: NDArray[np.int32]
@@ -47,7 +57,7 @@ class Releases(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """Receipts that the circulation knows, by title and place; `value` after the cost of arriving."""
+    """The receipts in the circulation, by title and place; `value` includes the cost of arriving."""
 
     title: NDArray[np.int32]
     place: NDArray[np.int32]
@@ -56,7 +66,7 @@ class Columns(NamedTuple):
 
 
 class PlaceArcs(NamedTuple):
-    """The arcs between the nodes of places, kind after kind as in KINDS."""
+    """The arcs between the nodes of places, grouped by kind in the order of KINDS."""
 
     tail: Int64s
     head: Int64s
@@ -65,29 +75,29 @@ class PlaceArcs(NamedTuple):
 
 
 class Duals(NamedTuple):
-    """Prices in loans: what one more of each scarce thing is worth. S x P, or P."""
+    """Dual prices in loans: the worth of one more unit of each scarce thing. S x P, or P."""
 
-    place: Reals  # P: room at the place in all
+    place: Reals  # P: room at the place as a whole
     in_copies: Reals  # P
     out_copies: Reals  # P
     room: Reals  # S x P: the section's own room
-    floor: Reals  # S x P: what an arrival is paid while the section is short
-    subsidy: Reals  # S x P: what a fresh copy is paid while the quota is short
-    kept: Reals  # S x P: what leaving costs where the floor would be hurt
+    floor: Reals  # S x P: paid to an arrival while the section is short
+    subsidy: Reals  # S x P: paid to a fresh copy while the quota is short
+    kept: Reals  # S x P: cost of leaving where that would break the floor
 
     @property
     def leaving(self) -> Reals:
-        """What a copy pays to leave: negative where the room it makes is worth more than its way out."""
+        """Price of leaving: negative where the freed room is worth more than the departure costs."""
         return self.out_copies - self.place - self.room + self.kept
 
     @property
     def arriving(self) -> Reals:
-        """What a copy pays to arrive."""
+        """Price of arriving."""
         return self.in_copies + self.place + self.room - self.floor
 
     @property
     def fresh(self) -> Reals:
-        """What a fresh copy pays to arrive."""
+        """Price of arriving for a fresh copy."""
         return self.arriving - self.subsidy
 
 
@@ -98,29 +108,42 @@ class Flow(NamedTuple):
     arrives: NDArray[np.bool_]  # by column
     came: Int64s  # P: through IN
     left: Int64s  # P: through OUT
-    changed: Int64s  # S x P: came in the room of a copy that left
+    changed: Int64s  # S x P: copies that took the room of a departing copy
     duals: Duals
 
 
 KINDS = (
-    "asked", "quota", "fresh", "to_floor", "to_shelf", "room", "change", "taken", "above", "below",
-    "in", "out", "grow", "shrink",
-)  # fmt: skip
-SECTIONAL = 10  # the first ten kinds have an arc a section and place, the others one a place
+    "asked",
+    "quota",
+    "fresh",
+    "to_floor",
+    "to_shelf",
+    "room",
+    "change",
+    "taken",
+    "above",
+    "below",
+    "in",
+    "out",
+    "grow",
+    "shrink",
+)
+# The first ten kinds have one arc for each section and place, the others one for each place.
+SECTIONAL = 10
 
 
 @dataclass(slots=True)
 class Handling:
-    """What bringing a copy in and taking one out is charged, 2 x P, and how it is looked for."""
+    """Prices of bringing in and taking out a copy, 2 x P, and the state of the search for them."""
 
     price: Reals  # loans
-    step: Reals  # by which the price goes up or down next
-    way: NDArray[np.int64]  # 1: it went up, -1: down
+    step: Reals  # next change of the price
+    way: NDArray[np.int64]  # 1: the last change was up, -1: down
 
 
 @dataclass(slots=True)
-class Network:
-    """The places' part of the circulation; only what handling is charged changes while it is solved again."""
+class FlowNetwork:
+    """The places' part of the circulation; between solutions only the handling prices change."""
 
     sections: int
     places: int
@@ -140,8 +163,8 @@ class Network:
         return values[before : before + rows * self.places].reshape(rows, self.places)
 
 
-def network(limits: Limits, settings: Settings) -> Network:
-    """Lay out the places' nodes and arcs."""
+def network(limits: PlaceLimits, settings: PlanningSettings) -> FlowNetwork:
+    """Build the nodes and arcs of places."""
     sections, places = limits.short.shape
     size = sections * places
     cell, b = np.arange(size), np.arange(places)
@@ -171,11 +194,11 @@ def network(limits: Limits, settings: Settings) -> Network:
     )  # as the solver rounds it
     none = np.zeros((2, places))
     handling = Handling(none, none + HANDLING_STEP, none.astype(np.int64))
-    return Network(sections, places, PlaceArcs(tail, head, cost, capacity), handling)
+    return FlowNetwork(sections, places, PlaceArcs(tail, head, cost, capacity), handling)
 
 
 def releases(world: World) -> Releases:
-    """List every copy that may leave with what its leaving is worth; at most one a place can arrive anywhere in a day."""
+    """List the copies that may leave, with the worth of leaving; in each cell at most as many as can arrive anywhere in a day."""
     most = max(len(world.weight), 1)
     size = int(np.minimum(world.free, most).clip(0).sum())
     start, cell, value = np.zeros(len(world.factor) + 1, np.int64), np.zeros(size, np.int32), np.zeros(size, np.float32)
@@ -185,7 +208,7 @@ def releases(world: World) -> Releases:
 
 
 def columns(world: World, title: NDArray[np.int32], place: NDArray[np.int32], known: Columns | None = None) -> Columns:
-    """Value the receipts of `title` at `place` and add them to those `known`, each once, in order."""
+    """Value the receipts of `title` at `place` and merge them into `known`: sorted, without duplicates."""
     if known is not None:
         title, place = np.concatenate([known.title, title]), np.concatenate([known.place, place])
     key = distinct(title.astype(np.int64) * max(len(world.weight), 1) + place)
@@ -196,16 +219,16 @@ def columns(world: World, title: NDArray[np.int32], place: NDArray[np.int32], kn
 
 
 def solve(
-    net: Network, world: World, out: Releases, into: Columns, price: float, near: Duals, reach: float = REACH
+    net: FlowNetwork, world: World, out: Releases, into: Columns, price: float, near: Duals, reach: float = REACH
 ) -> Flow:
-    """Solve the circulation over these releases and columns, each move charged `price`.
+    """Solve the circulation over these releases and columns; each move pays `price`.
 
-    Left out is what misses by more than `reach` at the prices `near` the solution's.
+    Releases and columns that fall short by more than `reach` at the prices `near` the solution's are left out.
 
     Raises
     ------
     RuntimeError
-        When the solver does not end at an optimum, which no input should bring about: no flow at all is always feasible.
+        When the solver finds no optimum. No input should cause this: the empty flow is always feasible.
     """
     r, c = _useful(world, out, into, price, near, reach)
     titles, row = _nodes_of(len(world.factor), np.concatenate([out.title[r], into.title[c]]), net.nodes)
@@ -226,7 +249,7 @@ def solve(
 
 
 def _nodes_of(size: int, title: NDArray[np.int32], first: int) -> tuple[Int64s, Int64s]:
-    """Number the titles that occur in order, from `first` on: return them, and the node of each row."""
+    """Number the titles that occur, in order, starting at `first`: return them, and the node of each row."""
     occurs = np.zeros(size, bool)
     occurs[title] = True
     return np.flatnonzero(occurs), (np.cumsum(occurs) + (first - 1))[title]
@@ -235,7 +258,7 @@ def _nodes_of(size: int, title: NDArray[np.int32], first: int) -> tuple[Int64s, 
 def _useful(
     world: World, out: Releases, into: Columns, price: float, near: Duals, reach: float
 ) -> tuple[Int64s, Int64s]:
-    """Return the releases and columns that miss a move worth making by at most `reach` at the prices `near` the solution."""
+    """Return the releases and columns within `reach` of a worthwhile move at the prices `near` the solution's."""
     size, section = len(world.factor), world.section[world.cls]
     left = out.value - (price + near.leaving.astype(np.float32)[section[out.title], out.place])
     at = section[into.title], into.place
@@ -264,7 +287,7 @@ def _min_cost_flow(tail: Int64s, head: Int64s, capacity: Int64s, cost: Int64s) -
 
 
 def _carrying(tail: Int64s, head: Int64s, capacity: Int64s) -> NDArray[np.bool_]:
-    """Return which arcs may carry anything: few do where the price lets few titles move, and the solver looks at all it has."""
+    """Return the arcs that can carry flow: at high prices few titles move, and the solver visits every arc it is given."""
     some, nodes = capacity > 0, int(max(tail.max(initial=-1), head.max(initial=-1))) + 1
     for _ in range(LONGEST_BRANCH):
         entered, left = (np.zeros(nodes, bool) for _ in range(2))
@@ -273,7 +296,7 @@ def _carrying(tail: Int64s, head: Int64s, capacity: Int64s) -> NDArray[np.bool_]
     return np.asarray(some)
 
 
-def _flow(net: Network, flow: Int64s, potential: Reals, out: tuple[int, Int64s], into: tuple[int, Int64s]) -> Flow:
+def _flow(net: FlowNetwork, flow: Int64s, potential: Reals, out: tuple[int, Int64s], into: tuple[int, Int64s]) -> Flow:
     fixed = len(net.arcs.tail)
     leaves, arrives = np.zeros(out[0], bool), np.zeros(into[0], bool)
     leaves[out[1]] = flow[fixed : fixed + len(out[1])] > 0
@@ -287,22 +310,22 @@ def _potentials(
 ) -> Reals:
     """Return node prices at which no residual arc has a negative reduced cost, the hub's at 0.
 
-    Prices that few columns pin down have a wide range; its two ends are found from above and from below, and the middle taken.
+    Prices that few columns determine have a wide range; this finds both ends of it and returns the middle.
     """
     ends = []
     for sign in (1, -1):
         potential = np.zeros(nodes, np.int64)
-        potential[fixed:] = NO_LIMIT * SCALE  # titles begin out of reach, places at nothing
+        potential[fixed:] = NO_LIMIT * SCALE  # titles start out of reach, places at zero
         u, v = (tail, head) if sign == 1 else (head, tail)
         kernels.potentials(potential, u, v, capacity, cost, flow, SWEEPS)
         ends.append(sign * (potential[:fixed] - potential[fixed - 1]))
     return np.asarray((ends[0] + ends[1]) / 2)
 
 
-def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
-    """Make prices of potentials, choosing where several are optimal the one that leaves no title a gain it cannot have.
+def _duals(net: FlowNetwork, price: Reals, flow: Int64s) -> Duals:
+    """Turn potentials into prices; among several optimal ones choose the one at which no title misses a gain it cannot have.
 
-    What nothing flows through costs what lies behind it; a bonus that is not used up is paid whole.
+    A limit without flow costs as much as the limits behind it; an unused bonus is paid in full.
     """
     size, width = net.sections * net.places, net.places
     fresh, arrive, put, _, leave = (price[i * size : (i + 1) * size].reshape(net.sections, width) for i in range(5))
@@ -324,15 +347,15 @@ def _duals(net: Network, price: Reals, flow: Int64s) -> Duals:
     return Duals(-place, in_price, out_price, shelf, floor, subsidy, keep)
 
 
-def _subsidy(net: Network, paid: Reals, room: dict[str, Int64s], full: dict[str, NDArray[np.bool_]]) -> Reals:
-    """Return what a fresh copy is paid: what is left of the dearest bonus that is not used up, else what the flow pays."""
+def _subsidy(net: FlowNetwork, paid: Reals, room: dict[str, Int64s], full: dict[str, NDArray[np.bool_]]) -> Reals:
+    """Return the subsidy of a fresh copy: the rest of the highest bonus that is not used up, else the price in the flow."""
     quota, asked = (np.where(room[kind] > 0, -net.grid(net.arcs.cost, kind), 0.0) for kind in ("quota", "asked"))
     least = np.where(full["quota"], 0.0, quota)
     return np.where(full["asked"], np.clip(paid, least, np.maximum(quota, asked)), np.maximum(quota, asked))
 
 
-def charge_handling(net: Network, limits: Limits, flow: Flow) -> bool:
-    """Raise the price of handling where more came or left than can be handled, lower it where less; return whether it moved."""
+def charge_handling(net: FlowNetwork, limits: PlaceLimits, flow: Flow) -> bool:
+    """Raise handling prices where more came or left than can be handled, lower them elsewhere; return whether any changed."""
     hands = net.handling
     through = np.stack([flow.came, flow.left]) + flow.changed.sum(0)
     most = np.stack([limits.in_copies, limits.out_copies])
@@ -347,8 +370,8 @@ def charge_handling(net: Network, limits: Limits, flow: Flow) -> bool:
     return moved
 
 
-def opening_duals(net: Network, settings: Settings) -> Duals:
-    """Return prices that are nowhere too high: only the floors' bonuses, no scarcity."""
+def opening_duals(net: FlowNetwork, settings: PlanningSettings) -> Duals:
+    """Return prices that are too high nowhere: the floors' bonuses alone, without scarcity."""
     floor = np.where(net.grid(net.arcs.capacity, "to_floor") > 0, settings.floor_bonus, 0.0)
     quota = np.where(net.grid(net.arcs.capacity, "quota") > 0, settings.fresh_bonus, 0.0)
     quota = np.where(net.grid(net.arcs.capacity, "asked") > 0, np.maximum(settings.request_worth, quota), quota)
@@ -356,8 +379,8 @@ def opening_duals(net: Network, settings: Settings) -> Duals:
     return Duals(none, none, none, np.zeros(floor.shape), floor, quota, np.zeros(floor.shape))
 
 
-def scarcity(limits: Limits, duals: Duals, settings: Settings) -> float:
-    """Return what the places' limits are worth at these prices: with the titles' best answers, a bound on every plan."""
+def scarcity(limits: PlaceLimits, duals: Duals, settings: PlanningSettings) -> float:
+    """Return the worth of the places' limits at these prices: with the titles' best answers it bounds every plan from above."""
     terms = (
         (limits.in_copies, duals.in_copies),
         (limits.out_copies, duals.out_copies),

@@ -1,4 +1,4 @@
-"""What the prices of a night tell beside its moves: what floors lack, why, and what they cost; what to buy, what to weed."""
+"""Findings beside the moves: the floors, their shortfall, its cause and its cost; titles to buy, copies to weed."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,80 +13,84 @@ from rotation.rebalancing.outcome import Floor, Prices, Suggestion
 from rotation.rebalancing.pairing import Paired
 from rotation.rebalancing.search import (
     CHUNK_TITLES,
-    Counts,
-    Found,
+    CertifiedPlan,
     Picked,
+    PlanCounts,
     count,
     fresh_met,
-    prices_of_arriving,
+    prices_of_moving,
     value_of,
 )
-from rotation.rebalancing.snapshot import Floats, Settings, Snapshot, State
+from rotation.rebalancing.snapshot import Floats, PlanningSettings, Snapshot, StockState
 from rotation.rebalancing.world import Tables
 
-LEAST_WORTH = 0.1  # loans over the horizon: a title worth less is on no purchase list
-SCARCE = 1e-6  # loans: a price above it means that the limit is used up
+# Loans over the horizon: a title worth less is on no purchase list.
+LEAST_WORTH = 0.1
+# Loans: a price above it means that the limit is used up.
+SCARCE = 1e-6
 
 
-def value(tables: Tables, found: Found, paired: Paired, settings: Settings) -> float:
-    """Return what the pairs are worth together, floors met included."""
+def value(tables: Tables, certified: CertifiedPlan, paired: Paired, settings: PlanningSettings) -> float:
+    """Return the worth of the pairs together, floors met included."""
     picked = Picked(paired.release[paired.release >= 0], paired.column)
-    return value_of(tables, found.out, found.into, picked, settings)
+    return value_of(tables, certified.out, certified.into, picked, settings)
 
 
-def prices(tables: Tables, found: Found, settings: Settings) -> Prices:
-    """Put the flow's duals in the caller's terms: by class instead of section."""
-    duals, section = found.flow.duals, tables.world.section
+def prices(tables: Tables, certified: CertifiedPlan, settings: PlanningSettings) -> Prices:
+    """State the flow's duals in the caller's terms: by class instead of section."""
+    duals, section = certified.flow.duals, tables.world.section
 
     def by_class(of_section: NDArray[np.float64]) -> Floats:
         return np.ascontiguousarray(of_section[section].T, dtype=np.float32)
 
     return Prices(
-        move=found.price,
+        move=certified.price,
         room=by_class(duals.place + duals.room),
         in_copies=duals.in_copies.astype(np.float32),
         out_copies=duals.out_copies.astype(np.float32),
         fresh=np.minimum(duals.subsidy, settings.fresh_bonus).max(0, initial=0).astype(np.float32),
         floor=by_class(duals.floor),
-        title=_one_more(tables, found, settings),
+        title=_one_more(tables, certified, settings),
         weight=tables.world.weight,
     )
 
 
-def _one_more(tables: Tables, found: Found, settings: Settings) -> Floats:
+def _one_more(tables: Tables, certified: CertifiedPlan, settings: PlanningSettings) -> Floats:
     world, worth = tables.world, np.zeros(len(tables.world.factor), np.float32)
-    fresh, arriving, _, ceiling = prices_of_arriving(world, found.flow.duals)
+    prices = prices_of_moving(world, certified.flow.duals)
 
     def chunk(lo: int) -> None:
         hi = min(lo + CHUNK_TITLES, len(worth))
-        kernels.one_more_anywhere(world, lo, hi, fresh, arriving, LEAST_WORTH, ceiling, worth[lo:hi])
+        kernels.one_more_anywhere(world, lo, hi, prices, LEAST_WORTH, worth[lo:hi])
 
     with ThreadPoolExecutor(settings.threads) as pool:
         list(pool.map(chunk, range(0, len(worth), CHUNK_TITLES)))
     return worth
 
 
-def floors(snapshot: Snapshot, tables: Tables, found: Found, paired: Paired, settings: Settings) -> tuple[Floor, ...]:
-    """Tell of each quota, set and shelf what it lacks, what stops it, and its price."""
-    counts = count(tables, found.out, found.into, Picked(paired.release[paired.release >= 0], paired.column))
-    spare = _movable(tables, found) - counts.out_copies.sum(1)
-    after = _After(snapshot, tables, found, counts, spare, settings)
+def floors(
+    snapshot: Snapshot, tables: Tables, certified: CertifiedPlan, paired: Paired, settings: PlanningSettings
+) -> tuple[Floor, ...]:
+    """Return for each quota, set and shelf its shortfall, the limit that causes it, and its price."""
+    counts = count(tables, certified.out, certified.into, Picked(paired.release[paired.release >= 0], paired.column))
+    spare = _movable(tables, certified) - counts.out_copies.sum(1)
+    after = _After(snapshot, tables, certified, counts, spare, settings)
     return tuple(chain(_quotas(after), _sets(after), _shelves(after)))
 
 
 class _After(NamedTuple):
-    """The night after its plan. `spare` counts by section the copies that could leave and stay."""
+    """The night after its plan. `spare` counts by section the copies that could leave but stay."""
 
     snapshot: Snapshot
     tables: Tables
-    found: Found
-    counts: Counts
+    certified: CertifiedPlan
+    counts: PlanCounts
     spare: NDArray[np.int64]
-    settings: Settings
+    settings: PlanningSettings
 
 
 def _quotas(after: _After) -> Iterator[Floor]:
-    quota, subsidy = after.tables.limits.fresh, after.found.flow.duals.subsidy
+    quota, subsidy = after.tables.limits.fresh, after.certified.flow.duals.subsidy
     asked, met = quota.sum(0), fresh_met(after.tables.limits, after.counts)[1].sum(0)
     price = np.where(quota > 0, np.minimum(subsidy, after.settings.fresh_bonus), 0.0).max(0, initial=0)
     for b in np.flatnonzero(asked > 0):
@@ -102,7 +106,7 @@ def _sets(after: _After) -> Iterator[Floor]:
         s = int(section[k])
         missing = int(asked[b, k] - met[s, b]) if asked is not None else 0
         limit = _limit(after, s, int(b)) if missing else ""
-        price = float(after.found.flow.duals.subsidy[s, b])
+        price = float(after.certified.flow.duals.subsidy[s, b])
         yield Floor("set", int(b), int(k), missing + int(met[s, b]), missing, limit, price)
 
 
@@ -113,13 +117,13 @@ def _shelves(after: _After) -> Iterator[Floor]:
     for b, k in np.argwhere(floor > 0):
         s = int(section[k])
         limit = _limit(after, s, int(b)) if missing[s, b] else ""
-        price = after.found.flow.duals.floor[s, b] + after.found.flow.duals.kept[s, b]
+        price = after.certified.flow.duals.floor[s, b] + after.certified.flow.duals.kept[s, b]
         yield Floor("shelf", int(b), int(k), int(floor[b, k]), int(missing[s, b]), limit, float(price))
 
 
 def _limit(after: _After, section: int | slice, b: int) -> str:
-    """Return what stops another copy there: the day's intake, the room, no copy to send, or that all are worth more elsewhere."""
-    duals = after.found.flow.duals
+    """Return the limit that stops another copy there: the day's intake, the room, the stock, or a higher worth elsewhere."""
+    duals = after.certified.flow.duals
     if after.counts.in_copies[:, b].sum() >= after.tables.limits.in_copies[b]:
         return "in_copies"
     if duals.place[b] > SCARCE or np.any(duals.room[section, b] > SCARCE):
@@ -127,23 +131,23 @@ def _limit(after: _After, section: int | slice, b: int) -> str:
     return "stock" if after.spare[section].sum() <= 0 else "worth"
 
 
-def _movable(tables: Tables, found: Found) -> NDArray[np.int64]:
+def _movable(tables: Tables, certified: CertifiedPlan) -> NDArray[np.int64]:
     """Count the copies that may leave, or have no home, by section: `S`."""
-    world, movable = tables.world, np.diff(found.out.start) + tables.world.homeless
+    world, movable = tables.world, np.diff(certified.out.start) + tables.world.homeless
     of_class = np.bincount(world.cls, movable, len(world.section))
     return np.bincount(world.section, of_class, len(tables.limits.short)).astype(np.int64)
 
 
 def suggestions(
-    snapshot: Snapshot, tables: Tables, prices: Prices, settings: Settings
+    snapshot: Snapshot, tables: Tables, prices: Prices, settings: PlanningSettings
 ) -> tuple[tuple[Suggestion, ...], tuple[Suggestion, ...]]:
-    """Return titles of which one more copy would be worth most, and copies that nobody borrows and no place wants."""
+    """Return the titles of which another copy would be worth most, and copies that nobody borrows and no place wants."""
     best = np.argsort(-prices.title, kind="stable")[: settings.purchase_list]
     buy = tuple(Suggestion(int(t), -1, -1, float(prices.title[t])) for t in best if prices.title[t] > 0)
     copies = snapshot.copies
     rows = np.flatnonzero(
         tables.usable
-        & (copies.state == State.ON_SHELF)
+        & (copies.state == StockState.ON_SHELF)
         & ~copies.fixed
         & (copies.idle_weeks >= settings.weed_idle_weeks)
     )
@@ -158,7 +162,7 @@ def suggestions(
 
 
 def _worth_here(tables: Tables, snapshot: Snapshot, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return what each copy adds where it stands."""
+    """Return the worth of each copy where it stands."""
     world, width = tables.world, len(snapshot.places)
     key = snapshot.copies.title[rows].astype(np.int64) * width + snapshot.copies.place[rows]
     cells = np.repeat(np.arange(len(world.factor)), np.diff(world.ptr)) * width + world.place

@@ -1,4 +1,4 @@
-"""What comes out of a night: the moves with their reasons, the prices they rest on, and how far from the best they can be."""
+"""The outcome of a night: the moves with their reasons, the prices behind them, and a bound on how far they are from the best."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.demand import Rates
+from rotation.rebalancing.demand import Rates
 from rotation.rebalancing.snapshot import Floats, Ints
 
 
-class Code(StrEnum):
-    """Why a copy moves, stays or cannot come: what weighed most. `reasons` says it in both languages."""
+class ReasonCode(StrEnum):
+    """The main reason why a copy moves, stays or cannot come. `reasons` states it in both languages."""
 
     READERS_WAIT = "readers_wait"
     REQUESTED = "requested"
@@ -40,15 +40,15 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A code and the numbers its sentence is rendered from, each recomputable from the snapshot."""
+    """A code and the numbers its sentence is rendered from; each can be recomputed from the snapshot."""
 
-    code: Code
+    code: ReasonCode
     numbers: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One copy from one place to another. Gains are expected loans over the horizon, after every cost but the city's price."""
+    """One copy from one place to another. Gains are expected loans over the horizon, after every cost but the move price."""
 
     copy: int
     title: int
@@ -62,31 +62,31 @@ class Move:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prices:
-    """What one more unit of each scarce thing would be worth, in expected loans."""
+    """The worth of one more unit of each scarce thing, in expected loans."""
 
     move: float  # one more move in the budget
     room: Floats  # P x K: shelf room for one copy of the class
-    in_copies: Floats  # P: taking in one more copy today
-    out_copies: Floats  # P: giving one more away
-    fresh: Floats  # P: what one fresh copy of the quota costs in expected loans
-    floor: Floats  # P x K: what one copy of a special-group shelf costs
-    title: Floats  # T: one more copy of the title, wherever it is best; 0 where nothing was planned of it
-    weight: Floats  # P: the equity weight that gains were multiplied with
+    in_copies: Floats  # P: receiving one more copy today
+    out_copies: Floats  # P: sending one more copy today
+    fresh: Floats  # P: cost of a fresh copy of the quota in expected loans
+    floor: Floats  # P x K: cost of a copy on a special-group shelf
+    title: Floats  # T: another copy of the title at its best place; 0 where the plan has none of it
+    weight: Floats  # P: the equity weight on gains
     staff_minute: float = 0.0  # one more minute of the staff's budget
-    van_hour: float = 0.0  # one more hour of the vans'
+    van_hour: float = 0.0  # one more hour of the vans' budget
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """Copies that a place should get or have, how many are missing after the plan and what stops them, and what it costs."""
+    """Copies that a place should get or have, how many the plan leaves missing and why, and their price."""
 
-    kind: str  # fresh: the place's quota; shelf: a special group's; set: asked for by a date
+    kind: str  # fresh: the place's quota; shelf: a special group's; set: requested by a date
     place: int
     cls: int  # -1: of any class
     asked: int
     missing: int
     limit: str  # stock, room, in_copies, worth; empty where nothing is missing
-    price: float  # loans that the last of its copies would bring elsewhere, or all that a copy is worth where some are missing
+    price: float  # loans that the last of its copies would bring elsewhere, or the full worth of a copy where some are missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Suggestion:
 
 
 def gap(value: float, bound: float) -> float:
-    """Return by how much of the bound the value may miss the best."""
+    """Return the share of the bound by which the value may fall short of the best."""
     return max(bound - value, 0.0) / bound if bound > 0 else 0.0
 
 
@@ -117,17 +117,15 @@ class Plan:
     purchases: tuple[Suggestion, ...]
     weeding: tuple[Suggestion, ...]
     unplaced: Ints  # homeless copies that no place can take
-    refused: Mapping[
-        str, NDArray[np.int64]
-    ]  # rows of the snapshot that were not planned with, by what is wrong with them
-    lost_to_owners: float  # value of what the circulation wanted and owners, or the way back, forbid
+    refused: Mapping[str, NDArray[np.int64]]  # rows of the snapshot left out of the plan, by reason
+    lost_to_owners: float  # value that the circulation found, but owners or the ping-pong rule forbid
     lost_to_lots: float  # value of moves to and from places whose lots would have been too small
-    held_back: tuple[Move, ...]  # moves left undone at random, to be compared with those done
+    held_back: tuple[Move, ...]  # moves left undone at random, for comparison with those done
     rates: Rates
     seconds: Mapping[str, float]
     rounds: int
 
     @property
     def shortfalls(self) -> tuple[Floor, ...]:
-        """The floors that were not met."""
+        """The floors that are not met."""
         return tuple(floor for floor in self.floors if floor.missing)

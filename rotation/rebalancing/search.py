@@ -1,7 +1,7 @@
-"""The search for the night's best flow: solve over the columns known, ask every title at the new prices, add what it wants.
+"""The search for the night's best flow: solve over the known columns, ask every title at the new prices, add its wishes.
 
-Each asking also bounds every possible plan from above, all destinations included, so the search knows how far it is from the
-best and stops there. The budget of moves is met by a price that every move pays, found on the way.
+Each round of questions also bounds every possible plan from above, over all destinations. So the search knows its distance from
+the best and stops when it is small. The budget of moves is met by a price that every move pays, found on the way.
 """
 
 from collections.abc import Callable
@@ -13,41 +13,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotation.rebalancing import circulation, kernels
-from rotation.rebalancing.circulation import Columns, Duals, Flow, Network, Releases
-from rotation.rebalancing.snapshot import Floats, Ints, Settings
-from rotation.rebalancing.world import Limits, Tables, World
+from rotation.rebalancing.circulation import Columns, Duals, Flow, FlowNetwork, Releases
+from rotation.rebalancing.snapshot import Ints, PlanningSettings
+from rotation.rebalancing.world import PlaceLimits, Tables, World
 
-CHUNK_TITLES = 16_384  # titles asked by one call: its columns fit in a few megabytes
-OPENING_ROUNDS = 2  # askings before the first flow, each with better guesses of what is scarce
-OPENING_COLUMNS = 3  # a title's choices in each of them
-OPENING_SPREAD = 0.6  # loans by which tastes are disturbed, for else all titles court the same best places
-SPREAD_OF_SUITORS = 1.0  # loans: so much that each floor sees titles of its own, not the same few
-SUITORS, SUITORS_MORE = 6, 30  # titles gathered for a floor: six times the copies it wants and thirty more
-OPENING_MARGIN = 0.1  # loans by which a choice may miss, for guesses are off
-LATER_COLUMNS = 60  # what each round adds for a title at most beyond its matching
-NEAR_LOANS = 0.02  # a later column that misses by less may be wanted once prices have moved a little
-NEAR_IN_BUDGET = 0.3  # within a budget few titles come near, and full shelves far apart hang on the same few moves
-OVERSHOOT = 0.02  # share of the budget that may be exceeded before the least moves are cut off
-FARTHER = 5.0  # times that the reach grows where a solution did not tighten the bound ...
-FARTHEST = 10.0  # ... until all is in reach, loans
-QUEUE, QUEUE_MORE = 4, 60  # columns that a round adds for a place: four times what it takes in and sixty more
-PRICE_STEPS = 12  # solutions of one round at most while the price is looked for
-PRICE_STRIDE, STRIDE_GROWS = 0.001, 2.0  # loans by which a price goes up at least, and how that grows
-NEAR_AN_END = 0.02  # share of the way between two prices that the next one keeps from either
-HANDLING_STEPS = 12  # and while prices of handling are
+# Titles in one call: its columns fit in a few megabytes.
+CHUNK_TITLES = 16_384
+# Rounds of questions before the first flow, each with better guesses of scarcity; and a title's choices in each of them.
+OPENING_ROUNDS = 2
+OPENING_COLUMNS = 3
+# Loans of noise on each title's gains; otherwise every title competes for the same places.
+OPENING_SPREAD = 0.6
+# Loans: enough noise that each floor sees different titles.
+SPREAD_OF_SUITORS = 1.0
+# Titles collected for a floor: six times the copies it wants and thirty more.
+SUITORS, SUITORS_MORE = 6, 30
+# Loans by which a choice may fall short, because guesses are inexact.
+OPENING_MARGIN = 0.1
+# Columns that each round adds for a title at most beyond its matching.
+LATER_COLUMNS = 60
+# A later column that falls short by less may be wanted once prices have moved a little.
+NEAR_LOANS = 0.02
+# Within a budget few titles come near, and distant full shelves depend on the same few moves.
+NEAR_IN_BUDGET = 0.3
+# Share of the budget that may be exceeded before the least valuable moves are cut.
+OVERSHOOT = 0.02
+# Factor by which the reach grows where a solution did not tighten the bound, and the reach in loans that includes everything.
+FARTHER = 5.0
+FARTHEST = 10.0
+# Columns that a round adds for a place: four times its intake and sixty more.
+QUEUE, QUEUE_MORE = 4, 60
+# Solutions of one round at most during the search for the price.
+PRICE_STEPS = 12
+# Loans by which a price rises at least, and how that grows.
+PRICE_STRIDE, STRIDE_GROWS = 0.001, 2.0
+# Share of the interval between two prices that the next price keeps from either end.
+NEAR_AN_END = 0.02
+# Solutions of one round at most during the search for handling prices.
+HANDLING_STEPS = 12
 
 Reals = NDArray[np.float64]
 Rows = NDArray[np.integer[Any]]
 T = TypeVar("T")
 
 
-class Asked(NamedTuple):
-    """What all titles answer to a set of prices."""
+class TitleChoices(NamedTuple):
+    """The answers of all titles to a set of prices."""
 
     total: float  # the sum of their best matchings
     title: NDArray[np.int32]
     place: NDArray[np.int32]
-    score: NDArray[np.float32]  # what each column brings at these prices
+    score: NDArray[np.float32]  # worth of each column at these prices
 
 
 class Picked(NamedTuple):
@@ -57,8 +73,8 @@ class Picked(NamedTuple):
     arrives: NDArray[np.int64]
 
 
-class Counts(NamedTuple):
-    """What a plan brings to and takes from the sections of places, S x P."""
+class PlanCounts(NamedTuple):
+    """Copies that a plan brings to and takes from the sections of places, S x P."""
 
     in_copies: NDArray[np.int64]
     out_copies: NDArray[np.int64]
@@ -66,28 +82,28 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class CertifiedPlan:
     """The best plan found, with its certificate."""
 
     out: Releases
     into: Columns
     picked: Picked
     flow: Flow
-    price: float  # what each move was charged
+    price: float  # the charge on each move
     value: float
     bound: float
     rounds: int
 
 
-def search(tables: Tables, settings: Settings) -> Found:
-    """Find the plan of highest value; ends at the gap asked for, or when no title wants another column."""
+def search(tables: Tables, settings: PlanningSettings) -> CertifiedPlan:
+    """Find the plan of highest value; stop at the requested gap, or when no title wants another column."""
     net, out = circulation.network(tables.limits, settings), circulation.releases(tables.world)
     start = _opening(tables, net, out, settings)
     step = _round(tables, net, out, start, settings)
-    best, rounds = step.found, 1
+    best, rounds = step.certified, 1
     while step.news and rounds < settings.rounds and step.bound - best.value > settings.gap * step.bound:
         step = _round(tables, net, out, step, settings)
-        best, rounds = max(best, step.found, key=lambda found: found.value), rounds + 1
+        best, rounds = max(best, step.certified, key=lambda certified: certified.value), rounds + 1
     return replace(best, bound=step.bound, rounds=rounds)
 
 
@@ -95,7 +111,7 @@ class _Start(NamedTuple):
     into: Columns
     price: float
     near: Duals  # the prices that gave the best bound so far
-    reach: float  # loans by which a known column may miss at these prices and still be solved with
+    reach: float  # loans by which a known column may fall short at these prices and still be solved with
     bound: float
 
 
@@ -105,12 +121,12 @@ class _Step(NamedTuple):
     near: Duals
     reach: float
     bound: float
-    found: "Found"
+    certified: "CertifiedPlan"
     news: bool
 
 
-def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, settings: Settings) -> _Step:
-    """Solve once within the budget, certify, and add what the titles would choose."""
+def _round(tables: Tables, net: FlowNetwork, out: Releases, last: _Start | _Step, settings: PlanningSettings) -> _Step:
+    """Solve once within the budget, certify, and add the columns that titles would choose."""
     (flow, *fewer), price = _within_handling(tables, net, out, last, settings)
     duals = flow.duals
     near = NEAR_LOANS if settings.budget_moves is None else NEAR_IN_BUDGET
@@ -120,27 +136,27 @@ def _round(tables: Tables, net: Network, out: Releases, last: _Start | _Step, se
     plans = [_cut(tables, out, last.into, solved, price, settings) for solved in (flow, *fewer)]
     values = [value_of(tables, out, last.into, all_volumes(tables, out, last.into, plan), settings) for plan in plans]
     best = int(np.argmax(values))
-    found = Found(out, last.into, plans[best], flow, price, values[best], bound, 0)
+    certified = CertifiedPlan(out, last.into, plans[best], flow, price, values[best], bound, 0)
     more = circulation.columns(tables.world, *_foremost(asked, tables.limits), last.into)
     news = circulation.charge_handling(net, tables.limits, flow) or len(more.title) > len(last.into.title)
     if bound < last.bound:
-        return _Step(more, price, duals, circulation.REACH, bound, found, True)
-    news |= last.reach < FARTHEST  # what was left out as out of reach may be what is lacking
-    return _Step(more, price, last.near, last.reach * FARTHER, last.bound, found, news)
+        return _Step(more, price, duals, circulation.REACH, bound, certified, True)
+    news |= last.reach < FARTHEST  # columns left out as out of reach may be the missing ones
+    return _Step(more, price, last.near, last.reach * FARTHER, last.bound, certified, news)
 
 
 def all_volumes(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Picked:
-    """Return the plan with each row as often as volumes move with it."""
+    """Return the plan with each row repeated for the volumes that move with it."""
     if tables.volumes is None:
         return picked
     leave, arrive = tables.volumes[out.title[picked.leaves]], tables.volumes[into.title[picked.arrives]]
     return Picked(np.repeat(picked.leaves, leave), np.repeat(picked.arrives, arrive))
 
 
-def _foremost(asked: Asked, limits: Limits) -> tuple[Ints, Ints]:
-    """Return the columns, without the ends of the queues where prices are still so low that too many want the same places.
+def _foremost(asked: TitleChoices, limits: PlaceLimits) -> tuple[Ints, Ints]:
+    """Return the columns without the ends of the queues, where prices are still so low that too many want the same places.
 
-    Who still wants a place at the next prices asks again.
+    A title that still wants a place at the next prices asks again.
     """
     queue = QUEUE * limits.in_copies + QUEUE_MORE
     if len(asked.title) <= queue.sum():
@@ -156,58 +172,51 @@ def ask(
     out: Releases,
     duals: Duals,
     price: float,
-    settings: Settings,
+    settings: PlanningSettings,
     most: int,
     margin: float,
     spread: float = 0.0,
     volumes: Ints | None = None,
-) -> Asked:
-    """Ask every title for its best matching at these prices, and for the columns that it would choose.
+) -> TitleChoices:
+    """Ask every title for its best matching at these prices, and for the columns it would choose.
 
     Where several `volumes` move as one, the total counts each of them.
     """
-    fresh, arriving, leaving, ceiling = prices_of_arriving(world, duals)
+    prices, released = prices_of_moving(world, duals), kernels.Released(out.start, out.place, out.value)
 
-    def chunk(lo: int) -> Asked:
+    def chunk(lo: int) -> TitleChoices:
         hi = min(lo + CHUNK_TITLES, len(world.factor))
         total, room = np.zeros(hi - lo), (hi - lo) * most
         while True:
-            title, place, score = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32)
-            n = kernels.answers(
-                world, lo, hi, most, margin, spread, price, leaving, fresh, arriving, ceiling, out.start, out.place, out.value,
-                total, title, place, score,
-            )  # fmt: skip
+            chosen = kernels.Chosen(np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float32))
+            n = kernels.answers(world, lo, hi, most, margin, spread, price, released, prices, total, chosen)
             if n <= room:
                 best = total.sum() if volumes is None else total @ volumes[lo:hi]
-                return Asked(float(best), title[:n].copy(), place[:n].copy(), score[:n].copy())
+                return TitleChoices(float(best), *(column[:n].copy() for column in chosen))
             room = n
 
     parts = _side_by_side(chunk, range(0, max(len(world.factor), 1), CHUNK_TITLES), settings.threads)
     totals, titles, places, scores = zip(*parts, strict=True)
-    return Asked(sum(totals), np.concatenate(titles), np.concatenate(places), np.concatenate(scores))
+    return TitleChoices(sum(totals), np.concatenate(titles), np.concatenate(places), np.concatenate(scores))
 
 
-def prices_of_arriving(world: World, duals: Duals) -> tuple[Floats, Floats, Floats, Floats]:
-    """Return what fresh and other copies pay to arrive, costs included, what they pay to leave, and each section's best offer."""
-    fresh, arriving = (np.ascontiguousarray(d + world.in_cost, np.float32) for d in (duals.fresh, duals.arriving))
-    return (
-        fresh,
-        arriving,
-        np.ascontiguousarray(duals.leaving, np.float32),
-        -np.minimum(fresh, arriving).min(1, initial=0),
-    )
+def prices_of_moving(world: World, duals: Duals) -> kernels.MovePrices:
+    """Return the prices of leaving and arriving at these dual prices, costs included."""
+    fresh, arriving = (np.ascontiguousarray(dual + world.in_cost, np.float32) for dual in (duals.fresh, duals.arriving))
+    ceiling = -np.minimum(fresh, arriving).min(1, initial=0)
+    return kernels.MovePrices(np.ascontiguousarray(duals.leaving, np.float32), fresh, arriving, ceiling)
 
 
-def value_of(tables: Tables, out: Releases, into: Columns, picked: Picked, settings: Settings) -> float:
-    """Return what a plan is worth, from its moves alone: gains, floors met, less the least price of each move."""
+def value_of(tables: Tables, out: Releases, into: Columns, picked: Picked, settings: PlanningSettings) -> float:
+    """Return a plan's worth from its moves alone: gains, floors met, less the least price of each move."""
     gains = out.value[picked.leaves].sum(dtype=np.float64) + into.value[picked.arrives].sum(dtype=np.float64)
     counts = count(tables, out, into, picked)
     return float(gains) + floors_met(tables.limits, counts, settings) - settings.move_price * len(picked.leaves)
 
 
-def floors_met(limits: Limits, counts: Counts, settings: Settings) -> float:
-    """Return the bonuses of a plan: copies that sets ask for, of the other fresh ones up to each quota, arrivals up to each
-    floor, departures below it.
+def floors_met(limits: PlaceLimits, counts: PlanCounts, settings: PlanningSettings) -> float:
+    """Return the bonuses of a plan: copies requested by sets, other fresh copies up to each quota, arrivals up to each
+    floor, less departures below it.
     """
     floor = np.minimum(counts.in_copies, limits.short) - np.maximum(counts.out_copies - limits.above, 0)
     asked, fresh = fresh_met(limits, counts)
@@ -215,14 +224,14 @@ def floors_met(limits: Limits, counts: Counts, settings: Settings) -> float:
     return float(sum(bonus * met.sum() for bonus, met in worth))
 
 
-def fresh_met(limits: Limits, counts: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many fresh copies meet what sets ask for, and how many of the others meet the quotas, S x P."""
+def fresh_met(limits: PlaceLimits, counts: PlanCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many fresh copies meet the sets' requests, and how many of the others meet the quotas, S x P."""
     asked = np.minimum(counts.fresh, limits.asked)
     return asked, np.minimum(counts.fresh - asked, limits.fresh)
 
 
-def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Counts:
-    """Count what a plan brings and takes."""
+def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> PlanCounts:
+    """Count the copies that a plan brings and takes."""
     world, shape = tables.world, tables.limits.short.shape
     section = world.section[world.cls] if len(world.cls) else np.zeros(0, np.int64)
 
@@ -231,7 +240,7 @@ def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Count
 
     a, r = picked.arrives, picked.leaves
     f = a[into.fresh[a] == 1]
-    return Counts(
+    return PlanCounts(
         by_cell(into.title[a], into.place[a]),
         by_cell(out.title[r], out.place[r]),
         by_cell(into.title[f], into.place[f]),
@@ -241,22 +250,22 @@ def count(tables: Tables, out: Releases, into: Columns, picked: Picked) -> Count
 # --- Before anything is scarce ------------------------------------------------------------------------------------------------
 
 
-def _opening(tables: Tables, net: Network, out: Releases, settings: Settings) -> _Start:
-    """Guess prices and the first columns: ask at no scarcity, then with what is oversubscribed made dearer."""
+def _opening(tables: Tables, net: FlowNetwork, out: Releases, settings: PlanningSettings) -> _Start:
+    """Guess prices and the first columns: ask without scarcity, then with oversubscribed places more expensive."""
     duals, price = circulation.opening_duals(net, settings), settings.move_price
     into = circulation.columns(tables.world, *_suitors(tables, out, duals, price))
     for _ in range(OPENING_ROUNDS):
         asked = ask(tables.world, out, duals, price, settings, OPENING_COLUMNS, OPENING_MARGIN, OPENING_SPREAD)
         into = circulation.columns(tables.world, asked.title, asked.place, into)
         duals = _dearer(tables, duals, asked, settings)
-    if settings.budget_moves is not None:  # a guess from which the price is looked for
+    if settings.budget_moves is not None:  # a first guess for the search of the price
         everyone = np.zeros(len(asked.score), np.int64)
         price += float(_at_rank(everyone, asked.score.astype(np.float64), np.array([settings.budget_moves]))[0])
     return _Start(into, price, duals, circulation.REACH_GUESSED, np.inf)
 
 
 def _suitors(tables: Tables, out: Releases, duals: Duals, price: float) -> tuple[Ints, Ints]:
-    """Return columns for every floor and quota, of which the titles' own choices would meet only the most attractive."""
+    """Return columns for every floor and quota; the titles' own choices would meet only the most attractive."""
     world, asked = tables.world, tables.limits.fresh + tables.limits.short + tables.limits.asked
     cells = np.flatnonzero(asked.ravel() > 0)
     row = np.full(asked.shape, -1)
@@ -264,31 +273,16 @@ def _suitors(tables: Tables, out: Releases, duals: Duals, price: float) -> tuple
     room = SUITORS_MORE + SUITORS * asked.ravel()[cells]
     score = np.full((len(cells), int(room.max(initial=1))), -np.inf, np.float32)
     title = np.full(score.shape, -1, np.int32)
-    fresh, arriving, leaving, ceiling = prices_of_arriving(world, duals)
-    kernels.suitors(
-        world,
-        SPREAD_OF_SUITORS,
-        price,
-        leaving,
-        fresh,
-        arriving,
-        ceiling,
-        out.start,
-        out.place,
-        out.value,
-        row,
-        room,
-        score,
-        title,
-    )
+    released, certified = kernels.Released(out.start, out.place, out.value), kernels.Suitors(row, room, score, title)
+    kernels.suitors(world, SPREAD_OF_SUITORS, price, released, prices_of_moving(world, duals), certified)
     place = np.broadcast_to((cells % len(world.weight)).astype(np.int32)[:, None], title.shape)
     return title[title >= 0], place[title >= 0]
 
 
-def _dearer(tables: Tables, duals: Duals, asked: Asked, settings: Settings) -> Duals:
-    """Raise the price of each floor, quota and place to what the last copy within its limit would still pay.
+def _dearer(tables: Tables, duals: Duals, asked: TitleChoices, settings: PlanningSettings) -> Duals:
+    """Raise the price of each floor, quota and place to the most that the last copy within its limit would still pay.
 
-    First for all places together, since the same few titles court every floor of their section, then for each.
+    First for all places together, since the same few titles compete for every floor of their section, then for each place.
     """
     world, limits = tables.world, tables.limits
     paying = asked.score > 0
@@ -314,7 +308,7 @@ def _dearer(tables: Tables, duals: Duals, asked: Asked, settings: Settings) -> D
 
 
 def _at_rank(group: Rows, score: Reals, rank: Rows) -> Reals:
-    """Return for each group the score of the first one beyond `rank`; 0 where there are not so many."""
+    """Return for each group the score of the first entry beyond `rank`; 0 where the group is smaller."""
     order = np.lexsort((-score, group))
     group, score = group[order], score[order]
     position = np.arange(len(group)) - np.searchsorted(group, group)
@@ -328,9 +322,9 @@ def _at_rank(group: Rows, score: Reals, rank: Rows) -> Reals:
 
 
 def _within_handling(
-    tables: Tables, net: Network, out: Releases, last: _Start | _Step, settings: Settings
+    tables: Tables, net: FlowNetwork, out: Releases, last: _Start | _Step, settings: PlanningSettings
 ) -> tuple[list[Flow], float]:
-    """Solve within the budget, and again at other prices of handling while a place would handle more than it can."""
+    """Solve within the budget, and again at other handling prices while a place would handle more than it can."""
     solved, price = _within_budget(tables.world, net, out, last, settings)
     for _ in range(HANDLING_STEPS):
         if not circulation.charge_handling(net, tables.limits, solved[0]):
@@ -342,12 +336,12 @@ def _within_handling(
 
 
 def _within_budget(
-    world: World, net: Network, out: Releases, last: _Start | _Step, settings: Settings
+    world: World, net: FlowNetwork, out: Releases, last: _Start | _Step, settings: PlanningSettings
 ) -> tuple[list[Flow], float]:
-    """Solve at the price at which the budget is just met, or just passed by so little that the least moves can be cut off.
+    """Solve at the price at which the budget is just met, or exceeded by so little that the least valuable moves can be cut.
 
-    The price is looked for among what is near; what it is worth then is solved with all that may set the price of a shelf.
-    Returned after it is the last solution with fewer moves: where copies change places in rings, few can be cut off alone.
+    The search for the price uses the copies within reach; the solution at that price includes all that may set a shelf's price.
+    After it comes the last solution with fewer moves: where copies trade places in rings, few moves can be cut alone.
     """
     flow = circulation.solve(net, world, out, last.into, last.price, last.near, last.reach)
     if settings.budget_moves is None:
@@ -357,24 +351,24 @@ def _within_budget(
 
 
 def _price(
-    world: World, net: Network, out: Releases, into: Columns, flow: Flow, price: float, settings: Settings
+    world: World, net: FlowNetwork, out: Releases, into: Columns, flow: Flow, price: float, settings: PlanningSettings
 ) -> tuple[Duals, float, list[Flow]]:
-    """Return the price at which moves are just enough, or too many by little, with the other prices there.
+    """Return the price at which moves are just enough, or slightly too many, together with the other prices there.
 
-    Looked for from the `flow` at `price` on; the last solution that had too few comes along.
+    The search starts from the `flow` at `price`; the last solution with too few moves is returned too.
     """
-    budget, low, high = settings.budget_moves or 0, End(settings.move_price, None), End(np.inf, None)
+    budget, low, high = settings.budget_moves or 0, PricePoint(settings.move_price, None), PricePoint(np.inf, None)
     over, fewer, stride = None, list[Flow](), PRICE_STRIDE
     for step in range(PRICE_STEPS):
         moves = int(flow.leaves.sum())
         if _meets(moves, budget) or (moves < budget and price <= low.price):
             return flow.duals, price, fewer
-        following = price  # where too few moved at prices guessed, those of the solution may let more
+        following = price  # at guessed prices too few moved; the solution's prices may let more
         if moves > budget:
-            low, over, stride = End(price, moves), (flow.duals, price), stride * STRIDE_GROWS
+            low, over, stride = PricePoint(price, moves), (flow.duals, price), stride * STRIDE_GROWS
             following = _next_price(low, high, budget, max(_spare(world, out, into, flow, price, budget), stride))
         elif step > 0:
-            high, fewer = End(price, moves), [flow]
+            high, fewer = PricePoint(price, moves), [flow]
             following = _next_price(low, high, budget, 0.0)
         if step > 0 and abs(following - price) < 1 / circulation.SCALE:
             break
@@ -387,8 +381,8 @@ def _meets(moves: int, budget: int) -> bool:
     return budget <= moves <= budget + int(budget * OVERSHOOT)
 
 
-def _next_price(low: "End", high: "End", budget: int, stride: float) -> float:
-    """Guess the price at which `budget` moves remain: between two ends by the moves at either, else by a stride."""
+def _next_price(low: "PricePoint", high: "PricePoint", budget: int, stride: float) -> float:
+    """Guess the price at which `budget` moves remain: by interpolation between two ends, else by a stride."""
     if not np.isfinite(high.price):
         return low.price + stride
     if low.moves is None or high.moves is None:
@@ -398,27 +392,27 @@ def _next_price(low: "End", high: "End", budget: int, stride: float) -> float:
 
 
 def _spare(world: World, out: Releases, into: Columns, flow: Flow, price: float, budget: int) -> float:
-    """Return what the least of the best `budget` moves bears beyond the price; on full shelves moves bear more together."""
+    """Return the surplus beyond the price of the least of the best `budget` moves; on full shelves moves bear more together."""
     surplus = np.sort(_pairs(world, out, into, flow, price).surplus)
     return float(surplus[len(surplus) - max(budget, 1)]) + 1 / circulation.SCALE
 
 
-class End(NamedTuple):
-    """A price below or above the one looked for, and the moves there, where it was tried."""
+class PricePoint(NamedTuple):
+    """A price below or above the right price, and the number of moves at it, where it was tried."""
 
     price: float
     moves: int | None
 
 
-class Pairs(NamedTuple):
-    """Each title's least release with its least arrival, and so on upward: rows, and what each pair brings at the prices."""
+class TitlePairs(NamedTuple):
+    """Each title's lowest release with its lowest arrival, and so on upward: rows, and each pair's surplus at the prices."""
 
     leaves: NDArray[np.int64]
     arrives: NDArray[np.int64]
     surplus: Reals
 
 
-def _pairs(world: World, out: Releases, into: Columns, flow: Flow, price: float) -> Pairs:
+def _pairs(world: World, out: Releases, into: Columns, flow: Flow, price: float) -> TitlePairs:
     section = world.section[world.cls]
     r, c = np.flatnonzero(flow.leaves), np.flatnonzero(flow.arrives)
     left = out.value[r] - price - flow.duals.leaving[section[out.title[r]], out.place[r]]
@@ -428,14 +422,14 @@ def _pairs(world: World, out: Releases, into: Columns, flow: Flow, price: float)
     r, left, c, came = r[by_left], left[by_left], c[by_came], came[by_came]
     rank = np.arange(len(r)) - np.searchsorted(out.title[r], out.title[r])
     match = np.searchsorted(into.title[c], out.title[r]) + rank
-    return Pairs(r, c[match], np.asarray(left + came[match], np.float64))
+    return TitlePairs(r, c[match], np.asarray(left + came[match], np.float64))
 
 
-def _cut(tables: Tables, out: Releases, into: Columns, flow: Flow, price: float, settings: Settings) -> Picked:
-    """Take out of a flow what places cannot handle after all, and the moves beyond the budget that bring least."""
+def _cut(tables: Tables, out: Releases, into: Columns, flow: Flow, price: float, settings: PlanningSettings) -> Picked:
+    """Drop from a flow the moves that places cannot handle, and the least valuable moves beyond the budget."""
     picked = Picked(np.flatnonzero(flow.leaves), np.flatnonzero(flow.arrives))
     pairs = _pairs(tables.world, out, into, flow, price)
-    ledger = Ledger(tables, out, into, picked, pairs)
+    ledger = RoomLedger(tables, out, into, picked, pairs)
     ledger.settle()
     if settings.budget_moves is not None:
         ledger.trim(
@@ -445,19 +439,19 @@ def _cut(tables: Tables, out: Releases, into: Columns, flow: Flow, price: float,
     return Picked(np.setdiff1d(picked.leaves, pairs.leaves[rows]), np.setdiff1d(picked.arrives, pairs.arrives[rows]))
 
 
-def _lost_without(world: World, out: Releases, into: Columns, duals: Duals, pairs: Pairs) -> Reals:
-    """Return what is lost where a move alone is left undone: its surplus, and the price of the room that nobody takes then."""
+def _lost_without(world: World, out: Releases, into: Columns, duals: Duals, pairs: TitlePairs) -> Reals:
+    """Return the loss if one move alone is left undone: its surplus, and the price of the room that nobody then takes."""
     section, came, left = world.section[world.cls], into.place[pairs.arrives], out.place[pairs.leaves]
     room = duals.place + duals.room
     there, here = room[section[into.title[pairs.arrives]], came], room[section[out.title[pairs.leaves]], left]
     return np.asarray(pairs.surplus + duals.in_copies[came] + there - here + duals.out_copies[left])
 
 
-class Ledger:
-    """What room and handling are left by place while moves are taken out of a plan one by one; negative where too much comes."""
+class RoomLedger:
+    """Remaining room and handling by place while moves are dropped from a plan in turn; negative where too much comes."""
 
-    def __init__(self, tables: Tables, out: Releases, into: Columns, picked: Picked, pairs: Pairs) -> None:
-        """Begin with the plan whole."""
+    def __init__(self, tables: Tables, out: Releases, into: Columns, picked: Picked, pairs: TitlePairs) -> None:
+        """Start with the whole plan."""
         counts, limits = count(tables, out, into, picked), tables.limits
         net = counts.in_copies - counts.out_copies
         self.free, self.free_total = limits.room - net, limits.room_total - net.sum(0)
@@ -471,7 +465,7 @@ class Ledger:
         self.cut: set[int] = set()
 
     def settle(self) -> None:
-        """Take out the least moves wherever more comes or leaves than can, until all is within the limits everywhere."""
+        """Drop the least valuable moves wherever too many copies come or leave, until every place is within its limits."""
         before = -1
         while len(self.cut) > before and any(
             (x < 0).any() for x in (self.free, self.free_total, self.free_in, self.free_out)
@@ -482,8 +476,9 @@ class Ledger:
                     self._undo(i)
 
     def trim(self, order: NDArray[np.int64], most: int) -> None:
-        """Leave `most` moves, without the least of those that may stay; each time from the least on, for a copy may stay when
-        the one that was to take its room does. Where none may, the least stays, and those that it leaves no room with it.
+        """Leave `most` moves by dropping the least valuable whose copy may stay. Each time the search restarts from the least
+        valuable move, because a copy may stay once the copy that would take its room does. If none may stay, the least valuable
+        move is dropped, together with the moves that now lack room.
         """
         rows = order.tolist()
         while len(rows) - len(self.cut) > most:

@@ -1,8 +1,8 @@
-"""Works of several volumes: a reader of the second volume needs the first at the same place, so a set moves whole or not at all.
+"""Works of several volumes. A reader of the second volume needs the first at the same place, so a set moves whole or not at all.
 
-One copy of each volume at a place is a set. To the night a set is one copy of the work's first volume, lent as its volumes are on
-average, and the others go with it. What is left over of a broken set stays where it stands; a volume that comes over a desk, or
-has no home, goes where most of the others lack it.
+A copy of each volume at a place is a set. The night sees a set as a single copy of the work's first volume, with the mean rate of
+its volumes; the others follow it. The rest of a broken set stays where it stands. A volume that comes over a desk, or has no
+home, goes where most of the others lack it.
 """
 
 from dataclasses import replace
@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.demand import Rates
+from rotation.rebalancing.demand import Rates
 from rotation.rebalancing.outcome import Move, Prices
-from rotation.rebalancing.snapshot import Exposure, Flags, Ints, Pairs, Snapshot, State, field_names
+from rotation.rebalancing.snapshot import Exposure, Flags, Ints, Pairs, Snapshot, StockState, field_names
 
 Rows = NDArray[np.int64]
 
@@ -32,31 +32,40 @@ def first_volumes(snapshot: Snapshot) -> Rows:
 
 
 def together(snapshot: Snapshot, first: Rows) -> Snapshot:
-    """Return the snapshot with each set as one copy of its first volume, which the others follow (`goes_with`)."""
+    """Return the snapshot with each set as a single copy of its first volume, which the others follow (`goes_with`)."""
     if (first == np.arange(len(first))).all():
         return snapshot
     copies, rows = snapshot.copies, _in_works(snapshot, first)
     goes_with, whole = _sets(snapshot, first, rows)
-    part = rows[~whole & (copies.state[rows] != State.HOMELESS)]
+    part = rows[~whole & (copies.state[rows] != StockState.HOMELESS)]
     fixed, title = copies.fixed.copy(), copies.title.copy()
     fixed[part], title[goes_with >= 0] = True, copies.title[goes_with[goes_with >= 0]]
     seen = snapshot.exposure
-    told = {name: getattr(seen, name) for name in field_names(seen)} | {"title": _of_first(first, seen.title)}
-    return _joining(replace(
-        snapshot, copies=replace(copies, title=title, fixed=fixed), exposure=Exposure(**told), goes_with=goes_with,
-        holds=replace(snapshot.holds, title=_of_first(first, snapshot.holds.title)), local=_local(snapshot, first),
-        left=_least(snapshot.left, first), requests=_least(snapshot.requests, first),
-    ), snapshot, rows[~whole & (copies.state[rows] == State.HOMELESS)])  # fmt: skip
+    exposure = {name: getattr(seen, name) for name in field_names(seen)} | {"title": _of_first(first, seen.title)}
+    return _joining(
+        replace(
+            snapshot,
+            copies=replace(copies, title=title, fixed=fixed),
+            exposure=Exposure(**exposure),
+            goes_with=goes_with,
+            holds=replace(snapshot.holds, title=_of_first(first, snapshot.holds.title)),
+            local=_local(snapshot, first),
+            left=_least(snapshot.left, first),
+            requests=_least(snapshot.requests, first),
+        ),
+        snapshot,
+        rows[~whole & (copies.state[rows] == StockState.HOMELESS)],
+    )
 
 
 def where_lacking(counts: NDArray[np.int64], volume: int) -> Flags:
-    """Return where most volumes stand that lack this one, nowhere where none does; `counts` is volumes x places."""
+    """Return the places where most volumes stand but this one is missing, or none; `counts` is volumes x places."""
     others = (counts > counts[volume]).sum(0)
     return np.asarray((others > 0) & (others == others.max(initial=0)))
 
 
 def volumes_of(snapshot: Snapshot, title: int) -> Rows:
-    """Return the titles of the work that a title is a volume of, itself among them; none where it is alone."""
+    """Return all titles of a title's work, itself included; none where it is alone."""
     titles = snapshot.titles
     if titles.volume_of[title] < 0:
         return np.zeros(0, np.int64)
@@ -64,7 +73,7 @@ def volumes_of(snapshot: Snapshot, title: int) -> Rows:
 
 
 def with_followers(snapshot: Snapshot, copies: Rows) -> tuple[Rows, Rows]:
-    """Return the copies and those that go with them, and for each the row in `copies` of the one that leads it."""
+    """Return the copies and their followers, and for each the row in `copies` of its leader."""
     if snapshot.goes_with is None:
         return copies, np.arange(len(copies))
     row = np.full(len(snapshot.copies), -1)
@@ -75,25 +84,25 @@ def with_followers(snapshot: Snapshot, copies: Rows) -> tuple[Rows, Rows]:
 
 
 def of_first(rates: Rates, first: Rows) -> Rates:
-    """Return the rates with those of the first volume for all of its work."""
+    """Return the rates with the first volume's rates for the whole work."""
     return replace(rates, of_title=rates.of_title[first], title_spread=rates.title_spread[first])
 
 
 def priced(prices: Prices, first: Rows) -> Prices:
-    """Return the prices with what one more copy of the first volume is worth for all of its work."""
+    """Return the prices with the first volume's worth of another copy for the whole work."""
     return replace(prices, title=prices.title[first])
 
 
-def told(moves: list[Move], snapshot: Snapshot, seen: Snapshot) -> list[Move]:
-    """Return moves under the copies' own titles, each of a set with how many volumes go together."""
+def under_own_titles(moves: list[Move], snapshot: Snapshot, seen: Snapshot) -> list[Move]:
+    """Return moves under the copies' own titles; moves of a set carry the number of volumes that go together."""
     if seen.goes_with is None:
         return moves
     lead = np.where(seen.goes_with >= 0, seen.goes_with, np.arange(len(seen.copies)))
     number = np.bincount(lead, minlength=len(lead))[lead]
-    return [_told(move, int(snapshot.copies.title[move.copy]), int(number[move.copy])) for move in moves]
+    return [_under_own_title(move, int(snapshot.copies.title[move.copy]), int(number[move.copy])) for move in moves]
 
 
-def _told(move: Move, title: int, volumes: int) -> Move:
+def _under_own_title(move: Move, title: int, volumes: int) -> Move:
     numbers = {**move.reason.numbers, "volumes": float(volumes)} if volumes > 1 else move.reason.numbers
     return replace(move, title=title, reason=replace(move.reason, numbers=numbers))
 
@@ -104,12 +113,12 @@ def _told(move: Move, title: int, volumes: int) -> Move:
 def _counted(snapshot: Snapshot) -> Rows:
     copies = snapshot.copies
     known = (copies.title >= 0) & (copies.title < len(snapshot.titles))
-    known &= (copies.place >= 0) & (copies.place < len(snapshot.places)) & (copies.state != State.ABSENT)
+    known &= (copies.place >= 0) & (copies.place < len(snapshot.places)) & (copies.state != StockState.ABSENT)
     return np.flatnonzero(known)
 
 
 def _volumes(first: Rows) -> Rows:
-    """Return of how many volumes each title's work has copies."""
+    """Return for each title how many volumes of its work have copies."""
     return np.bincount(first, minlength=len(first))[first]
 
 
@@ -121,10 +130,10 @@ def _in_works(snapshot: Snapshot, first: Rows) -> Rows:
 def _sets(snapshot: Snapshot, first: Rows, rows: Rows) -> tuple[Ints, Flags]:
     """Return the copy that each copy follows (-1: none), and which of `rows` belong to a set.
 
-    The first copy of each volume makes the first set, and so on; those on the shelf and longest idle before the others.
+    The first copy of each volume makes the first set, and so on; copies on the shelf and longest idle come first.
     """
     copies = snapshot.copies
-    title, homeless = copies.title[rows].astype(np.int64), copies.state[rows] == State.HOMELESS
+    title, homeless = copies.title[rows].astype(np.int64), copies.state[rows] == StockState.HOMELESS
     stand = np.stack([title, copies.place[rows], copies.owner[rows], homeless])
     order = np.lexsort((rows, -copies.idle_weeks[rows], copies.state[rows], *stand[::-1]))
     stand = stand[:, order]
@@ -143,7 +152,7 @@ def _sets(snapshot: Snapshot, first: Rows, rows: Rows) -> tuple[Ints, Flags]:
 
 
 def _joining(seen: Snapshot, snapshot: Snapshot, strays: Rows) -> Snapshot:
-    """Let volumes without a home go where most of the others lack them, as if those places were their float group."""
+    """Let volumes without a home go only where most of the others lack them, as if those places were their float group."""
     titles, groups = seen.titles, list(seen.places.groups)
     group = titles.float_group.copy()
     for title in np.unique(snapshot.copies.title[strays]).tolist():
@@ -160,13 +169,13 @@ def _joining(seen: Snapshot, snapshot: Snapshot, strays: Rows) -> Snapshot:
 def _standing(snapshot: Snapshot, titles: Rows) -> Rows:
     """Count the copies of some titles that have a home, titles x places."""
     rows, copies = _counted(snapshot), snapshot.copies
-    rows = rows[np.isin(copies.title[rows], titles) & (copies.state[rows] != State.HOMELESS)]
+    rows = rows[np.isin(copies.title[rows], titles) & (copies.state[rows] != StockState.HOMELESS)]
     counts = np.zeros((len(titles), len(snapshot.places)), np.int64)
     np.add.at(counts, (np.searchsorted(titles, copies.title[rows]), copies.place[rows]), 1)
     return counts
 
 
-# --- What is known of titles, as known of their first volumes -------------------------------------------------------------------
+# --- Data about titles, restated for their first volumes -----------------------------------------------------------------------
 
 
 def _of_first(first: Rows, title: Ints) -> Ints:
@@ -175,7 +184,7 @@ def _of_first(first: Rows, title: Ints) -> Ints:
 
 
 def _least(pairs: Pairs, first: Rows) -> Pairs:
-    """Return the least number of each work and place: weeks since its last volume left, or that it is asked for."""
+    """Return the least number of each work and place: weeks since its last volume left, or copies requested."""
     title = _of_first(first, pairs.title)
     order = np.lexsort((pairs.number, pairs.place, title))
     title, place, number = title[order], pairs.place[order], pairs.number[order]
@@ -184,9 +193,9 @@ def _least(pairs: Pairs, first: Rows) -> Pairs:
 
 
 def _local(snapshot: Snapshot, first: Rows) -> Pairs:
-    """Return who is served from their own district: all who wait for a volume, since no set is fetched for one of its volumes.
+    """Return the readers served from their own district: all who wait for a volume, as no set is fetched for a single volume.
 
-    The volume alone is the library system's own shipment; the desk sends it back to its set afterwards.
+    The library system ships the volume alone; the desk sends it back to its set afterwards.
     """
     holds, local = snapshot.holds, snapshot.local
     of_work, alone = _in_work(first, holds.title), ~_in_work(first, local.title)

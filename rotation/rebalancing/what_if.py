@@ -1,7 +1,7 @@
 """What if: the night as it is beside the same night under another budget, price, weight, floor or capacity.
 
-A change touches settings and the places' limits, nothing else, so both plans see the same copies and the same rates, and what
-differs between them is what the change does. Loans are counted without equity weights: weights may be what is changed.
+A change touches only settings and the places' limits. So both plans see the same copies and the same rates, and every difference
+between them is due to the change. Loans are counted without equity weights, as the change may concern the weights.
 """
 
 from collections import Counter
@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rotation.rebalancing import kernels
-from rotation.rebalancing.outcome import Code, Move, Plan
+from rotation.rebalancing.outcome import Move, Plan, ReasonCode
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Places, Settings, Snapshot
+from rotation.rebalancing.snapshot import Places, PlanningSettings, Snapshot
 
 Lanes = Mapping[tuple[int, int], int]
-SHOWN_PLACES = 5  # places told of whose arrivals change most
+# The places whose arrivals change most.
+SHOWN_PLACES = 5
 
 TEMPLATES = (
     "调运{moves:+d}册（共{total:d}册），{weeks:.0f}周内预计借阅{loans:+.1f}次，在等的读者多得到{waiting:+d}册，"
@@ -31,15 +32,15 @@ TEMPLATES = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is different; None and empty: as it is. Places are row numbers."""
+    """The changes; None and empty leave things as they are. Places are row numbers."""
 
     budget_moves: int | None = None
     move_price: float | None = None
     equity: float | None = None
     fresh_bonus: float | None = None
     floor_bonus: float | None = None
-    capacity: Mapping[int, float] = field(default_factory=dict)  # what a place takes in and gives away, times so much
-    closed: Collection[int] = ()  # places that no copy comes to or leaves
+    capacity: Mapping[int, float] = field(default_factory=dict)  # factor on the copies a place can receive and send
+    closed: Collection[int] = ()  # places without any arrivals or departures
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,12 @@ class Side:
     waiting: int  # moves to readers who wait
     missing: int  # copies missing to floors and quotas
     cost: float  # of handling and transport, in loans
-    move_price: float  # what each move had to bring beyond its costs, floors and waiting readers counted in loans
+    move_price: float  # the least that each move brings beyond its costs, floors and waiting readers counted in loans
     gap: float
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class NightComparison:
     """The night as it is and as it would be."""
 
     as_is: Side
@@ -69,28 +70,28 @@ class Comparison:
 def compare(
     snapshot: Snapshot,
     change: Change,
-    settings: Settings | None = None,
+    settings: PlanningSettings | None = None,
     seed: int = 0,
     *,
     other: Snapshot | None = None,
     rows: Sequence[int] | None = None,
-) -> Comparison:
+) -> NightComparison:
     """Plan the night as it is and with `change`.
 
-    With `other`, the night as it would be has other places: `rows` tells at which of its rows each place of `snapshot` stands,
-    and the change names its rows.
+    With `other`, the changed night has other places: `rows` gives for each place of `snapshot` its row there,
+    and the change names those rows.
 
     Raises
     ------
     ValueError
-        When a change names a place that is not there, or a number below 0.
+        When a change names an unknown place, or a number below 0.
     """
-    chosen, would_be = settings or Settings(), other or snapshot
+    chosen, would_be = settings or PlanningSettings(), other or snapshot
     size = len(would_be.places)
     _check(change, size)
     there = replace(would_be, places=_places(would_be.places, change))
     before, after = plan(snapshot, chosen, seed), plan(there, _settings(chosen, change), seed)
-    return Comparison(
+    return NightComparison(
         _side(before, chosen),
         _side(after, chosen),
         _arrivals(before, after, np.arange(size) if rows is None else np.asarray(rows), size),
@@ -99,8 +100,8 @@ def compare(
     )
 
 
-def sentences(comparison: Comparison) -> tuple[str, str]:
-    """Say what the change does, in Chinese and English."""
+def sentences(comparison: NightComparison) -> tuple[str, str]:
+    """State the effect of the change, in Chinese and English."""
     before, after = comparison.as_is, comparison.changed
     names = ("moves", "loans", "waiting", "missing", "cost")
     differences = {name: getattr(after, name) - getattr(before, name) for name in names}
@@ -121,13 +122,13 @@ def _check(change: Change, places: int) -> None:
             raise ValueError(f"the capacity of place {b} times {times}: expected a number from 0 up")
 
 
-def _settings(settings: Settings, change: Change) -> Settings:
+def _settings(settings: PlanningSettings, change: Change) -> PlanningSettings:
     changes: dict[str, Any] = _of_settings(change)
     return replace(settings, **changes)
 
 
 def _of_settings(change: Change) -> dict[str, float]:
-    """Return the settings that are different."""
+    """Return the changed settings."""
     names = ("budget_moves", "move_price", "equity", "fresh_bonus", "floor_bonus")
     return {name: value for name in names if (value := getattr(change, name)) is not None}
 
@@ -141,12 +142,12 @@ def _places(places: Places, change: Change) -> Places:
     return replace(places, in_copies=into, out_copies=out)
 
 
-def _side(decided: Plan, settings: Settings) -> Side:
+def _side(decided: Plan, settings: PlanningSettings) -> Side:
     moves = decided.moves
     return Side(
         moves=len(moves),
         loans=_loans(moves, settings),
-        waiting=sum(move.reason.code is Code.READERS_WAIT for move in moves),
+        waiting=sum(move.reason.code is ReasonCode.READERS_WAIT for move in moves),
         missing=sum(shortfall.missing for shortfall in decided.shortfalls),
         cost=sum(move.reason.numbers["cost"] for move in moves),
         move_price=decided.prices.move,
@@ -154,8 +155,8 @@ def _side(decided: Plan, settings: Settings) -> Side:
     )
 
 
-def _loans(moves: Collection[Move], settings: Settings) -> float:
-    """Return what the moves add to expected loans: each copy's last loans there, less those it leaves behind."""
+def _loans(moves: Collection[Move], settings: PlanningSettings) -> float:
+    """Return the moves' effect on expected loans: each copy's last loans at its destination, less those lost at its origin."""
 
     def last(rate: str, copies: str, beside: int) -> float:
         rates = np.array([move.reason.numbers[rate] for move in moves], np.float64)

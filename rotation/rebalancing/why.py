@@ -1,16 +1,17 @@
-"""Why each copy moves, and why another does not: the numbers that decided it, and which of them weighed most."""
+"""Why each copy moves, and why another does not: the numbers behind the decision, and which of them weighed most."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.demand import Rates
 from rotation.rebalancing import kernels, world
-from rotation.rebalancing.outcome import Code, Move, Prices, Reason
+from rotation.rebalancing.demand import Rates
+from rotation.rebalancing.outcome import Move, Prices, Reason, ReasonCode
 from rotation.rebalancing.pairing import Paired
-from rotation.rebalancing.search import Found
-from rotation.rebalancing.snapshot import Pairs, Settings, Snapshot, State
+from rotation.rebalancing.search import CertifiedPlan
+from rotation.rebalancing.snapshot import Pairs, PlanningSettings, Snapshot, StockState
 from rotation.rebalancing.world import Tables, World
 
 TENTH = 1.2816  # standard deviations to the 10 % and 90 % of a normal distribution
@@ -20,46 +21,58 @@ Rows = NDArray[np.integer[Any]]
 
 
 class Numbers(NamedTuple):
-    """One row a move; the names are those that sentences and readers of the reasons use. Rates are loans a week."""
+    """One row for each move; sentences and other users of reasons refer to these names. Rates are loans a week."""
 
-    copies_here: Rows  # with the one that goes
+    copies_here: Rows  # including the copy that goes
     copies_there: Rows
     rate_here: Reals
     rate_there: Reals
     idle_weeks: Reals
     waiting: Reals  # readers there
     loss_here: Reals  # loans over the horizon, equity weight included
-    value_there: Reals  # likewise, with what waiting readers and requests add
+    value_there: Reals  # likewise, with the worth of waiting readers and requests
     cost: Reals  # handling and transport, in loans
-    price: Reals  # what every move had to bring beyond its costs
+    price: Reals  # the least that every move brings beyond its costs
     room_price: Reals  # of the shelf there
     weight_here: Reals
     weight_there: Reals
 
 
 def moves(
-    snapshot: Snapshot, tables: Tables, rates: Rates, found: Found, paired: Paired, prices: Prices, settings: Settings
+    snapshot: Snapshot,
+    tables: Tables,
+    rates: Rates,
+    certified: CertifiedPlan,
+    paired: Paired,
+    prices: Prices,
+    settings: PlanningSettings,
 ) -> list[Move]:
     """Return the moves with gains and reasons, in the order of their copies."""
     order = np.argsort(paired.copy, kind="stable")
     copy, release, column = paired.copy[order], paired.release[order], paired.column[order]
-    numbers = _numbers(snapshot, tables, found, copy, release, column, prices)
+    numbers = _numbers(snapshot, tables, certified, copy, release, column, prices)
     gain = numbers.value_there - numbers.loss_here - numbers.cost
-    spread = TENTH * _deviation(tables.world, rates, snapshot.copies.title[copy], found, column, numbers)
-    codes = _codes(snapshot, tables, found, copy, column, numbers, gain, settings)
+    spread = TENTH * _deviation(tables.world, rates, snapshot.copies.title[copy], certified, column, numbers)
+    codes = _codes(snapshot, tables, certified, copy, column, numbers, gain, settings)
     rows = zip(*(x.tolist() for x in numbers), strict=True)
     reasons = [
         Reason(code, dict(zip(Numbers._fields, row, strict=True))) for code, row in zip(codes, rows, strict=True)
     ]
-    ends = (copy, snapshot.copies.title[copy], snapshot.copies.place[copy], found.into.place[column])
+    ends = (copy, snapshot.copies.title[copy], snapshot.copies.place[copy], certified.into.place[column])
     facts = zip(*(x.tolist() for x in (*ends, gain, gain - spread, gain + spread)), reasons, strict=True)
     return [Move(*fact) for fact in facts]
 
 
 def _numbers(
-    snapshot: Snapshot, tables: Tables, found: Found, copy: Rows, release: Rows, column: Rows, prices: Prices
+    snapshot: Snapshot,
+    tables: Tables,
+    certified: CertifiedPlan,
+    copy: Rows,
+    release: Rows,
+    column: Rows,
+    prices: Prices,
 ) -> Numbers:
-    w, out, into = tables.world, found.out, found.into
+    w, out, into = tables.world, certified.out, certified.into
     title, here, there = snapshot.copies.title[copy], snapshot.copies.place[copy], into.place[column]
     homed = release >= 0
     cell = np.where(homed, out.cell[release], 0) if len(out.cell) else np.zeros(len(copy), np.int64)
@@ -76,9 +89,9 @@ def _numbers(
         snapshot.copies.idle_weeks[copy].astype(np.float64),
         _looked_up(snapshot.holds, title, there, len(snapshot.places)),
         np.where(homed, -(out.value[release] if len(out.value) else 0.0) - out_cost, 0.0),
-        into.value[column] + snapshot.places.in_cost[there].astype(np.float64),
+        into.value[column] + snapshot.places.in_cost[there].astype(np.float64) + w.trunk[title, w.hub[there]],
         out_cost + snapshot.places.in_cost[there] + lane,
-        np.full(len(copy), found.price),
+        np.full(len(copy), certified.price),
         prices.room[there, w.cls[title]].astype(np.float64),
         w.weight[here].astype(np.float64),
         w.weight[there].astype(np.float64),
@@ -91,8 +104,8 @@ def _at(w: World, title: Rows, place: Rows) -> tuple[Rows, Reals]:
     return copies.astype(np.int64), mult
 
 
-def _bonus(w: World, title: Rows, place: Rows) -> Reals:
-    return _of_cells(w, title, place, w.bonus, 0)
+def _awaited(w: World, title: Rows, place: Rows) -> Reals:
+    return _of_cells(w, title, place, w.awaited, 0)
 
 
 def _of_cells(w: World, title: Rows, place: Rows, values: NDArray[Any], otherwise: float) -> Reals:
@@ -114,9 +127,9 @@ def _looked_up(pairs: Pairs, title: Rows, place: Rows, width: int) -> Reals:
     return np.where(unique[at] == wanted, total[at], 0.0) if len(unique) else np.zeros(len(wanted))
 
 
-def _deviation(w: World, rates: Rates, title: Rows, found: Found, column: Rows, numbers: Numbers) -> Reals:
-    """Return the standard deviation of each gain by the demand's posterior: the place's own doubt and the title's."""
-    cls, there = w.cls[title], found.into.place[column]
+def _deviation(w: World, rates: Rates, title: Rows, certified: CertifiedPlan, column: Rows, numbers: Numbers) -> Reals:
+    """Return the standard deviation of each gain by the demand's posterior: uncertainty of the place and of the title."""
+    cls, there = w.cls[title], certified.into.place[column]
     own = rates.class_spread[cls, there].astype(np.float64)
     common = rates.title_spread[title].astype(np.float64)
 
@@ -135,39 +148,39 @@ def _deviation(w: World, rates: Rates, title: Rows, found: Found, column: Rows, 
 def _codes(
     snapshot: Snapshot,
     tables: Tables,
-    found: Found,
+    certified: CertifiedPlan,
     copy: Rows,
     column: Rows,
     numbers: Numbers,
     gain: Reals,
-    settings: Settings,
-) -> list[Code]:
-    """Return what weighed most: who waits, what was asked, a floor that alone makes it worth while, or the loans."""
-    w, duals = tables.world, found.flow.duals
-    title, there = snapshot.copies.title[copy], found.into.place[column]
+    settings: PlanningSettings,
+) -> list[ReasonCode]:
+    """Return the main reason of each move: waiting readers, a request, a floor that alone justifies it, or the loans."""
+    w, duals = tables.world, certified.flow.duals
+    title, there = snapshot.copies.title[copy], certified.into.place[column]
     section = w.section[w.cls[title]]
     asked = _looked_up(snapshot.requests, title, there, len(snapshot.places))
-    of_a_set = _meets_sets(tables, found, column, section, there, gain)
-    waited = (numbers.waiting > 0) & (_bonus(w, title, there) >= settings.hold_worth)
-    short_of = gain < found.price
+    of_a_set = _meets_sets(tables, certified, column, section, there, gain)
+    waited = _awaited(w, title, there) > 0
+    short_of = gain < certified.price
     rules = (
-        (waited, Code.READERS_WAIT),
-        ((asked > numbers.copies_there) | of_a_set, Code.REQUESTED),
-        (snapshot.copies.state[copy] == State.HOMELESS, Code.NEW_STOCK),
-        (short_of & (duals.floor[section, there] > 0), Code.FLOOR),
-        (short_of & (found.into.fresh[column] == 1) & (duals.subsidy[section, there] > 0), Code.FRESH_QUOTA),
-        (numbers.idle_weeks >= settings.stale_after_weeks, Code.STALE_HERE),
-        (np.ones(len(copy), bool), Code.BORROWED_MORE),
+        (waited, ReasonCode.READERS_WAIT),
+        ((asked > numbers.copies_there) | of_a_set, ReasonCode.REQUESTED),
+        (snapshot.copies.state[copy] == StockState.HOMELESS, ReasonCode.NEW_STOCK),
+        (short_of & (duals.floor[section, there] > 0), ReasonCode.FLOOR),
+        (short_of & (certified.into.fresh[column] == 1) & (duals.subsidy[section, there] > 0), ReasonCode.FRESH_QUOTA),
+        (numbers.idle_weeks >= settings.stale_after_weeks, ReasonCode.STALE_HERE),
+        (np.ones(len(copy), bool), ReasonCode.BORROWED_MORE),
     )
     first = np.argmax(np.stack([holds for holds, _ in rules]), axis=0)
     return [rules[i][1] for i in first]
 
 
 def _meets_sets(
-    tables: Tables, found: Found, column: Rows, section: Rows, there: Rows, gain: Reals
+    tables: Tables, certified: CertifiedPlan, column: Rows, section: Rows, there: Rows, gain: Reals
 ) -> NDArray[np.bool_]:
-    """Return which moves fill the sets that ask for a class: of the fresh copies that come, those that gain least."""
-    asked = tables.limits.asked[section, there] * (found.into.fresh[column] == 1)
+    """Return which moves fill the sets that request a class: among the arriving fresh copies, those that gain least."""
+    asked = tables.limits.asked[section, there] * (certified.into.fresh[column] == 1)
     cell = section * np.int64(len(tables.world.weight)) + there
     order = np.lexsort((gain, cell, asked == 0))
     rank = np.empty(len(column), np.int64)
@@ -177,30 +190,30 @@ def _meets_sets(
 
 
 def why_not_there(
-    snapshot: Snapshot, rates: Rates, prices: Prices, title: int, place: int, settings: Settings
+    snapshot: Snapshot, rates: Rates, prices: Prices, title: int, place: int, settings: PlanningSettings
 ) -> Reason:
-    """Say why no copy of `title`, which is the snapshot's only one, goes to `place` at a night's rates and prices."""
-    its_own = Rates(rates.of_title[[title]], rates.of_class, rates.title_spread[[title]], rates.class_spread)
+    """Return why no copy of `title`, the snapshot's only title, goes to `place` at a night's rates and prices."""
+    its_own = replace(rates, of_title=rates.of_title[[title]], title_spread=rates.title_spread[[title]])
     tables = world.tables(snapshot, its_own, settings)
     w = world.weighed(tables.world, prices.weight)
     numbers = _worth_there(w, prices, place) | {"title": float(title), "place": float(place)}
     allowed, group = w.masks[w.mask_row[0]][place], int(snapshot.titles.float_group[0])
     section = w.section[w.cls[0]]
     rules = (
-        (group >= 0 and not snapshot.places.groups[group, place], Code.NOT_IN_GROUP),
-        (snapshot.places.in_copies[place] <= 0, Code.NOT_SERVED),
-        (not tables.free_copy.any() and not w.homeless[0], Code.NO_COPY_FREE),
-        (not allowed, Code.NO_CONSENT),
-        (min(tables.limits.room[section, place], tables.limits.room_total[place]) <= 0, Code.NO_ROOM),
-        (numbers["net"] <= 0 and numbers["copies_there"] > 0, Code.ALREADY_THERE),
-        (numbers["net"] <= 0, Code.WORTH_LESS),
-        (True, Code.BETTER_ELSEWHERE),
+        (group >= 0 and not snapshot.places.groups[group, place], ReasonCode.NOT_IN_GROUP),
+        (snapshot.places.in_copies[place] <= 0, ReasonCode.NOT_SERVED),
+        (not tables.free_copy.any() and not w.homeless[0], ReasonCode.NO_COPY_FREE),
+        (not allowed, ReasonCode.NO_CONSENT),
+        (min(tables.limits.room[section, place], tables.limits.room_total[place]) <= 0, ReasonCode.NO_ROOM),
+        (numbers["net"] <= 0 and numbers["copies_there"] > 0, ReasonCode.ALREADY_THERE),
+        (numbers["net"] <= 0, ReasonCode.WORTH_LESS),
+        (True, ReasonCode.BETTER_ELSEWHERE),
     )
     return Reason(next(code for holds, code in rules if holds), numbers)
 
 
 def _worth_there(w: World, prices: Prices, place: int) -> dict[str, float]:
-    """Return what one more copy would be worth there, what the best copy's leaving costs, and what remains after the prices."""
+    """Return the worth of another copy there, the cost of the best copy's leaving, and the remainder after the prices."""
     copies, mult = _at(w, np.zeros(1, np.int64), np.array([place]))
     rate = float(w.factor[0] * w.of_class[w.cls[0], place] * mult[0])
     column = np.zeros(1, np.int32), np.array([place], np.int32)
@@ -212,6 +225,10 @@ def _worth_there(w: World, prices: Prices, place: int) -> dict[str, float]:
     leaving = float(left.max()) if size else 0.0
     scarce = float(prices.room[place, w.cls[0]] + prices.in_copies[place]) + (0.0 if w.homeless[0] else prices.move)
     return {
-        "copies_there": float(copies[0]), "rate_there": rate, "value_there": float(value[0]),
-        "loss_here": -leaving, "prices": scarce, "net": float(value[0]) + leaving - scarce,
-    }  # fmt: skip
+        "copies_there": float(copies[0]),
+        "rate_there": rate,
+        "value_there": float(value[0]),
+        "loss_here": -leaving,
+        "prices": scarce,
+        "net": float(value[0]) + leaving - scarce,
+    }

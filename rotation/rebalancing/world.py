@@ -1,4 +1,4 @@
-"""A snapshot made ready for the circulation: what is known of each title at each place, and what each place can take.
+"""A snapshot prepared for the circulation: the data of each title at each place, and each place's limits.
 
 Only cells that differ from "holds nothing of it and never did" are kept; all others follow from the rates. So a city of
 150 million title-place pairs is a table of a few million cells.
@@ -10,18 +10,44 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rotation.demand import Rates, fading
 from rotation.rebalancing import kernels
-from rotation.rebalancing.snapshot import Copies, Flags, Floats, Ints, Settings, Snapshot, State
+from rotation.rebalancing.demand import Rates, fading, of_pairs
+from rotation.rebalancing.snapshot import (
+    FORGOTTEN_WEEKS,
+    NEVER_WEEKS,
+    Copies,
+    Flags,
+    Floats,
+    Ints,
+    PlanningSettings,
+    Snapshot,
+    StockState,
+)
 
-NO_LIMIT = 10**7  # copies: more than any city owns, small enough that sums and costs stay far inside 64 bits
-MOST_OWNERS = 62  # owners are bits of a 64-bit word
-COUNTED = (State.ON_SHELF, State.ON_LOAN, State.IN_TRANSIT, State.RESERVED)
+# Copies: more than any city owns, small enough that sums and costs stay far inside 64 bits.
+NO_LIMIT = 10**7
+# Owners are bits of a 64-bit word.
+MOST_OWNERS = 62
+COUNTED = (StockState.ON_SHELF, StockState.ON_LOAN, StockState.IN_TRANSIT, StockState.RESERVED)
 NOT_NEGATIVE = (
-    "in_copies", "out_copies", "fresh_quota", "class_floor", "least_lot", "population", "in_cost", "out_cost",
-    "out_minutes", "in_minutes", "van_minutes", "visit_price",
-)  # fmt: skip
-STANDING = (State.ON_SHELF, State.IN_TRANSIT, State.RESERVED)  # what takes shelf room, or will when it comes
+    "in_copies",
+    "out_copies",
+    "fresh_quota",
+    "class_floor",
+    "least_lot",
+    "population",
+    "in_cost",
+    "out_cost",
+    "out_minutes",
+    "in_minutes",
+    "van_minutes",
+    "visit_price",
+)
+STANDING = (
+    StockState.ON_SHELF,
+    StockState.IN_TRANSIT,
+    StockState.RESERVED,
+)  # takes shelf room, now or on arrival
 
 
 class World(NamedTuple):
@@ -30,12 +56,15 @@ class World(NamedTuple):
     ptr: NDArray[np.int64]
     place: Ints
     copies: Ints  # counted there, on loan included
-    free: Ints  # of them, may leave today
-    mult: Floats  # freshness factor on the rate
-    bonus: Floats  # what an arrival is worth beyond loans: readers wait, a set asks for it
+    free: Ints  # of them, those that may leave today
+    mult: Floats  # factor on the rate: the pair's own posterior, and the age of its display
+    bonus: Floats  # worth of an arrival beyond loans: waiting readers, a request by a set
+    awaited: Floats  # of it, what waiting readers are worth
+    requested: Ints  # copies requested by sets
     fresh: NDArray[np.int8]
-    one_more: Floats  # what one more copy there is worth, bonus included, before the costs and prices of arriving
+    one_more: Floats  # worth of another copy there, bonus included, before the costs and prices of arriving
     most_bonus: Floats  # T: the title's highest bonus
+    fastest: Floats  # T: the title's highest factor on its rate
     factor: Floats  # T
     worth: Floats  # T
     cls: Ints  # T
@@ -46,38 +75,43 @@ class World(NamedTuple):
     weight: Floats  # P: equity
     in_cost: Floats  # P
     out_cost: Floats  # P
+    hub: Ints  # P: column of `trunk`
+    trunk: (
+        Floats  # T x hubs: the shortest way there from any copy that may leave, in loans; pairing charges the real one
+    )
     section: Ints  # K: shelf section of the class
-    peak: Floats  # K: no cell of the class has a higher weight x rate
+    peak: Floats  # K: no place has a higher weight x rate of the class
     horizon: float
     loan: float
-    novelty: float
+    novelty: float  # factor on the rate of a title that comes where it never was
+    request_worth: float
 
 
-class Limits(NamedTuple):
-    """What places can take, S x P unless said; in copies."""
+class PlaceLimits(NamedTuple):
+    """Limits of places in copies, S x P unless stated."""
 
     room: NDArray[np.int64]  # net increase at most
     room_total: NDArray[np.int64]  # P
     in_copies: NDArray[np.int64]  # P
     out_copies: NDArray[np.int64]  # P
-    fresh: NDArray[np.int64]  # the quota, shared among sections by what they lend there
+    fresh: NDArray[np.int64]  # the quota, shared among sections in proportion to their loans there
     short: NDArray[np.int64]  # missing to the section's floor
     above: NDArray[np.int64]  # may leave before the floor is hurt; NO_LIMIT where there is none
-    asked: NDArray[np.int64]  # fresh copies that sets ask for, beyond the quota
+    asked: NDArray[np.int64]  # fresh copies requested by sets, beyond the quota
 
 
 class Tables(NamedTuple):
-    """Everything that the night works with."""
+    """All inputs of the night."""
 
     world: World
-    limits: Limits
+    limits: PlaceLimits
     free_copy: Flags  # C: may leave today
-    usable: Flags  # C: its title and place are known, and it follows no other
+    usable: Flags  # C: its title and place are known, and it does not follow another copy
     refused: Mapping[str, NDArray[np.int64]]
-    volumes: Ints | None = None  # T: copies that move as one; None: each alone
+    volumes: Ints | None = None  # T: copies that move together; None: each alone
 
 
-def tables(snapshot: Snapshot, rates: Rates, settings: Settings) -> Tables:
+def tables(snapshot: Snapshot, rates: Rates, settings: PlanningSettings) -> Tables:
     """Make the tables.
 
     Raises
@@ -107,12 +141,12 @@ def staying(tables: Tables, snapshot: Snapshot, copies: NDArray[np.int64]) -> Ta
 
 
 def check(snapshot: Snapshot) -> None:
-    """Refuse what no plan could be made of.
+    """Reject input from which no plan can be made.
 
     Raises
     ------
     ValueError
-        Naming the first row and column that is wrong, and what was expected.
+        Naming the first wrong row and column, and the expected value.
     """
     places, titles = snapshot.places, snapshot.titles
     for name in NOT_NEGATIVE:
@@ -133,6 +167,8 @@ def check(snapshot: Snapshot) -> None:
         )
     if snapshot.lane_cost is not None and snapshot.lane_cost.shape != (len(places), len(places)):
         raise ValueError(f"lane costs are {snapshot.lane_cost.shape}; expected a square of {len(places)} places")
+    if snapshot.guard is not None and not (len(snapshot.guard) == len(places) and (snapshot.guard >= 0).all()):
+        raise ValueError(f"guards are weights of 0 or more, one for each of {len(places)} places")
 
 
 def _refuse_below(values: NDArray[np.generic], least: float, sentence: str) -> None:
@@ -162,22 +198,27 @@ def _usable(snapshot: Snapshot) -> tuple[Flags, dict[str, NDArray[np.int64]]]:
     place_known = (copies.place >= 0) & (copies.place < len(snapshot.places))
     refused = {
         "unknown_title": np.flatnonzero(~title_known),
-        "unknown_place": np.flatnonzero(title_known & ~place_known & (copies.state != State.ABSENT)),
+        "unknown_place": np.flatnonzero(title_known & ~place_known & (copies.state != StockState.ABSENT)),
     }
     return title_known & place_known, {reason: rows for reason, rows in refused.items() if len(rows)}
 
 
-def _free(snapshot: Snapshot, usable: Flags, settings: Settings) -> Flags:
-    """Return which copies may leave today: on the shelf, rested, not fixed, and at a place that is served."""
+def _free(snapshot: Snapshot, usable: Flags, settings: PlanningSettings) -> Flags:
+    """Return the copies that may leave today: on the shelf, rested, not fixed, and at a place that is served."""
     copies = snapshot.copies
-    free = usable & (copies.state == State.ON_SHELF) & ~copies.fixed & (copies.moved_weeks >= settings.cool_down_weeks)
+    free = (
+        usable
+        & (copies.state == StockState.ON_SHELF)
+        & ~copies.fixed
+        & (copies.moved_weeks >= settings.cool_down_weeks)
+    )
     if len(snapshot.places):
         free &= snapshot.places.out_copies[np.where(usable, copies.place, 0)] > 0
     return np.asarray(free)
 
 
 def _leading(snapshot: Snapshot, known: Flags, free: Flags) -> tuple[Flags, Flags]:
-    """Return the copies known and free without those that follow others; one that leads is as free as all that follow it."""
+    """Return the known and the free copies without followers; a leader is free only if all its followers are."""
     if snapshot.goes_with is None:
         return known, free
     alone = snapshot.goes_with < 0
@@ -205,7 +246,7 @@ def _asked(snapshot: Snapshot) -> Ints:
 
 
 def distinct(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return each key once, ascending: `np.unique` would hash them first, which takes forty times as long."""
+    """Return the distinct keys, ascending: `np.unique` would hash them first, which takes forty times as long."""
     ordered = np.sort(keys)
     return ordered[np.r_[True, ordered[1:] != ordered[:-1]]] if len(ordered) else ordered
 
@@ -217,7 +258,7 @@ def by_section(values: NDArray[np.int64], section: Ints) -> NDArray[np.int64]:
     return total
 
 
-def standing(snapshot: Snapshot, states: tuple[State, ...], usable: Flags | None = None) -> NDArray[np.int64]:
+def standing(snapshot: Snapshot, states: tuple[StockState, ...], usable: Flags | None = None) -> NDArray[np.int64]:
     """Count copies in `states` by place and class, P x K."""
     copies = snapshot.copies
     chosen = np.isin(copies.state, states) & (_usable(snapshot)[0] if usable is None else usable)
@@ -226,7 +267,7 @@ def standing(snapshot: Snapshot, states: tuple[State, ...], usable: Flags | None
     return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
 
 
-def _limits(snapshot: Snapshot, world: World, usable: Flags) -> Limits:
+def _limits(snapshot: Snapshot, world: World, usable: Flags) -> PlaceLimits:
     places, section = snapshot.places, world.section
     here = standing(snapshot, STANDING, usable)
     stock = by_section(standing(snapshot, COUNTED, usable), section)
@@ -234,7 +275,7 @@ def _limits(snapshot: Snapshot, world: World, usable: Flags) -> Limits:
     open_ended = by_section((places.room < 0).astype(np.int64), section) > 0
     room = by_section(places.room.astype(np.int64), section) - by_section(here, section)
     total = np.where(places.room_total < 0, NO_LIMIT, places.room_total - here.sum(1))
-    return Limits(
+    return PlaceLimits(
         np.where(open_ended, NO_LIMIT, np.maximum(room, 0)),
         np.maximum(total, 0),
         places.in_copies.astype(np.int64),
@@ -265,58 +306,98 @@ class _Cells(NamedTuple):
     free: Ints
     mult: Floats
     bonus: Floats
+    awaited: Floats
+    requested: Ints
     fresh: NDArray[np.int8]
 
 
-def _world(snapshot: Snapshot, rates: Rates, settings: Settings, usable: Flags, free: Flags, section: Ints) -> World:
-    cells = _cells(snapshot, settings, usable, free)
+def _greatest(size: int, title: NDArray[np.int64], values: Floats, least: float) -> Floats:
+    """Return each title's greatest value (T), at least `least`."""
+    greatest = np.full(size, least, np.float32)
+    np.maximum.at(greatest, title, values)
+    return greatest
+
+
+def _world(
+    snapshot: Snapshot, rates: Rates, settings: PlanningSettings, usable: Flags, free: Flags, section: Ints
+) -> World:
+    cells = _cells(snapshot, rates, settings, usable, free)
     size, width = len(snapshot.titles), max(len(snapshot.places), 1)
     title, place = cells.key // width, (cells.key % width).astype(np.int32)
-    most_bonus = np.zeros(size, np.float32)
-    np.maximum.at(most_bonus, title, cells.bonus)
-    mask_row, masks = _masks(snapshot, free | _is_homeless(snapshot, usable))
+    novelty = float(fading(0.0, rates, settings.horizon_weeks))
+    leaving = free | _is_homeless(snapshot, usable)
+    mask_row, masks = _masks(snapshot, leaving)
     world = World(
-        np.searchsorted(title, np.arange(size + 1)), place, cells.copies, cells.free, cells.mult, cells.bonus, cells.fresh,
-        np.zeros(len(place), np.float32), most_bonus, rates.of_title, snapshot.titles.worth, snapshot.titles.cls,
-        _homeless(snapshot, usable), mask_row, masks, rates.of_class, np.ones(len(snapshot.places), np.float32),
-        snapshot.places.in_cost, snapshot.places.out_cost, section, np.zeros(snapshot.classes, np.float32),
-        settings.horizon_weeks, settings.loan_weeks, settings.novelty,
-    )  # fmt: skip
-    return weighed(world, _equity(world, snapshot.places.population, settings))
+        np.searchsorted(title, np.arange(size + 1)),
+        place,
+        cells.copies,
+        cells.free,
+        cells.mult,
+        cells.bonus,
+        cells.awaited,
+        cells.requested,
+        cells.fresh,
+        np.zeros(len(place), np.float32),
+        _greatest(size, title, cells.bonus, 0.0),
+        _greatest(size, title, cells.mult, novelty),
+        rates.of_title,
+        snapshot.titles.worth,
+        snapshot.titles.cls,
+        _homeless(snapshot, usable),
+        mask_row,
+        masks,
+        rates.of_class,
+        np.ones(len(snapshot.places), np.float32),
+        snapshot.places.in_cost,
+        snapshot.places.out_cost,
+        *_trunks(snapshot, leaving),
+        section,
+        np.zeros(snapshot.classes, np.float32),
+        settings.horizon_weeks,
+        settings.loan_weeks,
+        novelty,
+        settings.request_worth,
+    )
+    equity = _equity(world, snapshot.places.population, settings)
+    return weighed(world, equity if snapshot.guard is None else equity * snapshot.guard)
 
 
 def weighed(world: World, weight: Floats) -> World:
-    """Return the world with these equity weights, each cell valued by them."""
-    fastest = max(world.novelty, float(world.mult.max(initial=0)))
-    peak = ((world.of_class * weight).max(1, initial=0) * fastest).astype(np.float32)
+    """Return the world with these equity weights, and each cell valued by them."""
+    peak = (world.of_class * weight).max(1, initial=0).astype(np.float32)
     valued = world._replace(weight=weight, peak=peak, one_more=np.zeros(len(world.place), np.float32))
     kernels.cell_receipts(valued, valued.one_more)
     return valued
 
 
-def _cells(snapshot: Snapshot, settings: Settings, usable: Flags, free: Flags) -> _Cells:
+def _cells(snapshot: Snapshot, rates: Rates, settings: PlanningSettings, usable: Flags, free: Flags) -> _Cells:
     copies, width = snapshot.copies, max(len(snapshot.places), 1)
     counted = usable & np.isin(copies.state, COUNTED)
     key = copies.title.astype(np.int64) * width + copies.place
     held, which = np.unique(key[counted], return_inverse=True)
     number = np.bincount(which, minlength=len(held))
-    leaving = np.bincount(which, free[counted], len(held)).astype(np.int32)
+    rested = np.bincount(which, free[counted], len(held)).astype(np.int32)
     age = np.zeros(len(held), np.float32)
     np.maximum.at(age, which, copies.arrived_weeks[counted])
-    standing_now = np.bincount(which, copies.state[counted] != State.ON_LOAN, len(held))
+    standing_now = np.bincount(which, copies.state[counted] != StockState.ON_LOAN, len(held))
     pairs = snapshot.left, snapshot.holds, snapshot.requests, snapshot.local
     left, holds, requests, local = (_summed(p, snapshot) for p in pairs)
-    keys = distinct(np.concatenate([held, left[0], holds[0], requests[0], local[0]]))
+    own = of_pairs(snapshot, rates, settings.season)
+    keys = distinct(np.concatenate([held, left[0], holds[0], requests[0], local[0], own[0]]))
     at = np.searchsorted(keys, held)
     there, free_here, present = (np.zeros(len(keys)) for _ in range(3))
-    there[at], present[at], free_here[at] = number, standing_now, leaving
-    mult, fresh = _absent_mult(keys, left, settings)
-    mult[at], fresh[at] = fading(age, settings), 0
+    there[at], present[at], free_here[at] = number, standing_now, rested
+    mult, fresh = _absent_mult(keys, left, rates, settings)
+    mult[at], fresh[at] = fading(age, rates, settings.horizon_weeks), 0
+    mult[np.searchsorted(keys, own[0])] *= own[1].astype(np.float32)
     waiting, asked = _onto(keys, holds), _onto(keys, requests)
     from_afar = waiting - _onto(keys, local)
-    bonus = settings.hold_worth * (from_afar > present) + settings.request_worth * (asked > there)
-    staying = np.clip(free_here - waiting, 0, None)  # what readers wait for here stays here
-    return _Cells(keys, there.astype(np.int32), staying.astype(np.int32), mult, bonus.astype(np.float32), fresh)
+    awaited = settings.hold_worth * (from_afar > present)
+    bonus = awaited + settings.request_worth * (asked > there)
+    kept = waiting + np.maximum(asked - (present - free_here), 0)  # for readers who wait here, and for sets
+    leaving = np.clip(free_here - kept, 0, None).astype(np.int32)
+    worth = bonus.astype(np.float32), awaited.astype(np.float32)
+    return _Cells(keys, there.astype(np.int32), leaving, mult, *worth, asked.astype(np.int32), fresh)
 
 
 Summed = tuple[NDArray[np.int64], NDArray[np.float64]]
@@ -337,17 +418,30 @@ def _onto(keys: NDArray[np.int64], summed: Summed) -> NDArray[np.float64]:
     return spread
 
 
-def _absent_mult(keys: NDArray[np.int64], left: Summed, settings: Settings) -> tuple[Floats, NDArray[np.int8]]:
-    """Return the factor and freshness of titles that are not held: seen lately, known, or fresh."""
+def _absent_mult(
+    keys: NDArray[np.int64], left: Summed, rates: Rates, settings: PlanningSettings
+) -> tuple[Floats, NDArray[np.int8]]:
+    """Return the factor of age and the freshness of titles that are not held: readers know those that left lately."""
     weeks = np.full(len(keys), np.inf)
     weeks[np.searchsorted(keys, left[0])] = left[1]
     fresh = weeks >= settings.fresh_after_weeks
-    mult = np.where(weeks < settings.seen_weeks, settings.seen, np.where(fresh, settings.novelty, 1.0))
-    return mult.astype(np.float32), fresh.astype(np.int8)
+    age = np.where(weeks < FORGOTTEN_WEEKS, NEVER_WEEKS, 0.0)
+    return fading(age, rates, settings.horizon_weeks).astype(np.float32), fresh.astype(np.int8)
+
+
+def _trunks(snapshot: Snapshot, movable: Flags) -> tuple[Ints, Floats]:
+    """Return each place's hub, and for each title the least cost between the hubs from where a copy may leave."""
+    if snapshot.lane_cost is None:
+        return np.zeros(len(snapshot.places), np.int32), np.zeros((len(snapshot.titles), 1), np.float32)
+    to_hub, hub = np.unique(snapshot.lane_cost, axis=1, return_inverse=True)
+    least = np.full((len(snapshot.titles), to_hub.shape[1]), np.inf, np.float32)
+    rows = np.flatnonzero(movable)
+    np.minimum.at(least, snapshot.copies.title[rows], to_hub[snapshot.copies.place[rows]])
+    return hub.reshape(-1).astype(np.int32), np.where(np.isinf(least), np.float32(0.0), least)
 
 
 def _is_homeless(snapshot: Snapshot, usable: Flags) -> Flags:
-    return np.asarray(usable & (snapshot.copies.state == State.HOMELESS))
+    return np.asarray(usable & (snapshot.copies.state == StockState.HOMELESS))
 
 
 def _homeless(snapshot: Snapshot, usable: Flags) -> Ints:
@@ -356,7 +450,7 @@ def _homeless(snapshot: Snapshot, usable: Flags) -> Ints:
 
 
 def _masks(snapshot: Snapshot, movable: Flags) -> tuple[Ints, Flags]:
-    """Return for each title the row of a table that says where its copies may arrive: served, in its group, with consent."""
+    """Return each title's row in a table of allowed destinations: served, in its group, with consent."""
     places, group = snapshot.places, snapshot.titles.float_group.astype(np.int64)
     owners = _owner_bits(snapshot.copies, movable, len(group))
     pairs, row = np.unique(np.stack([group, owners]), axis=1, return_inverse=True)
@@ -386,8 +480,8 @@ def expected_loans(world: World) -> NDArray[np.float64]:
     return out
 
 
-def _equity(world: World, population: NDArray[np.float64], settings: Settings) -> Floats:
-    """Return alpha-fair weights on access per head, within bounds; a place without residents of its own keeps 1."""
+def _equity(world: World, population: NDArray[np.float64], settings: PlanningSettings) -> Floats:
+    """Return alpha-fair weights on access per head, within bounds; a place without its own residents keeps 1."""
     per_head = np.bincount(world.place, expected_loans(world), len(population)) / np.maximum(population, 1)
     known = (population > 0) & (per_head > 0)
     if not settings.equity or not known.any():
@@ -398,7 +492,7 @@ def _equity(world: World, population: NDArray[np.float64], settings: Settings) -
     return np.where(known, weight, np.where(unserved, settings.equity_most, 1.0)).astype(np.float32)
 
 
-def _left_to_placement(world: World, settings: Settings) -> World:
-    """Free no copy that readers will probably bring to a desk within the horizon anyway."""
+def _left_to_placement(world: World, settings: PlanningSettings) -> World:
+    """Keep in place every copy that readers will probably bring to a desk within the horizon anyway."""
     each = expected_loans(world) / np.maximum(world.copies, 1)
     return world._replace(free=np.where(-np.expm1(-each) > settings.desk_chance, 0, world.free).astype(np.int32))

@@ -1,1 +1,1 @@
-"""The present and the history in PostgreSQL: tables, migrations, and one repository for each thing that is kept."""
+"""The present and the history in PostgreSQL: tables, migrations, and a repository for each thing that is kept."""

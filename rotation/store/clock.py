@@ -1,4 +1,4 @@
-"""The network's clock as every process sees it: one row. Whoever needs a simulated clock to wait holds it for a while."""
+"""The network's clock as every process sees it: a single row. To make a simulated clock wait, a process holds it for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from rotation.clock import Clock, wall_clock
+from rotation.store.locks import AdvisoryLock
 from rotation.store.tables import clock
 
 HELD_AHEAD_S = 0.5  # wall seconds: readers look at the clock several times a second
-ONE_HOLDS = 7_276_006  # key of the advisory lock
 
 
 def read_clock(connection: Connection) -> Clock:
@@ -35,7 +35,7 @@ def set_clock(connection: Connection, new: Clock) -> None:
 
 
 def pause(connection: Connection) -> Clock:
-    """Let a running clock stand still a little ahead: what others tell who have not seen it yet must not be the future."""
+    """Let a running clock stand still a little ahead: events of processes that have not seen it yet must not be in the future."""
     now = datetime.now(UTC)
     held = Clock(read_clock(connection).now(now + timedelta(seconds=HELD_AHEAD_S)), now, 0.0)
     set_clock(connection, held)
@@ -55,7 +55,7 @@ def clock_held(engine: Engine) -> Iterator[bool]:
     It goes on as fast as before, unless somebody else has set it since.
     """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        ours: bool = connection.execute(select(func.pg_try_advisory_lock(ONE_HOLDS))).scalar_one()
+        ours: bool = connection.execute(select(func.pg_try_advisory_lock(AdvisoryLock.CLOCK))).scalar_one()
         was = read_clock(connection)
         held = pause(connection) if ours and was.simulated else None
         try:
@@ -65,4 +65,4 @@ def clock_held(engine: Engine) -> Iterator[bool]:
                 as_held = (clock.c.wall_at == held.wall_at) & (clock.c.speed == 0)
                 connection.execute(update(clock).where(as_held).values(wall_at=datetime.now(UTC), speed=was.speed))
             if ours:
-                connection.execute(select(func.pg_advisory_unlock(ONE_HOLDS)))
+                connection.execute(select(func.pg_advisory_unlock(AdvisoryLock.CLOCK)))

@@ -1,4 +1,4 @@
-"""Where the database is: one URL, for SQLAlchemy (`engine`) and for psycopg alone (`conninfo`), which bulk writes use."""
+"""Where the database is: a URL, for SQLAlchemy (`engine`) and for psycopg alone (`conninfo`), which bulk writes use."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import psycopg
 from psycopg import Cursor
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import make_url
 
@@ -16,18 +17,20 @@ IDLE_IN_TRANSACTION = "5s"  # a process frozen inside a transaction holds its ro
 
 
 def engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
-    """Return a synchronous engine for `url`, such as `postgresql://user@host/name` or one with `?host=/socket/folder`.
+    """Return a synchronous engine for `url`, such as `postgresql://user@host/name`, or with `?host=/socket/folder`.
 
     Sessions speak UTC. A connection that died while it rested in the pool is replaced before it is used.
     """
     at = make_url(url).set(drivername="postgresql+psycopg")
     arguments = {"options": "-c timezone=UTC", "connect_timeout": CONNECT_TIMEOUT_S}
-    return create_engine(at, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, connect_args=arguments)
+    return create_engine(at, pool_pre_ping=True, pool_size=pool_size, max_overflow=pool_size, connect_args=arguments)
 
 
 def conninfo(url: str) -> str:
-    """Return `url` as libpq reads it, whatever SQLAlchemy driver it names."""
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    """Return `url` as libpq reads it, with any SQLAlchemy driver and any spaces in it."""
+    at = make_url(url)
+    options = {name: ",".join(values) for name, values in at.normalized_query.items()}
+    return make_conninfo(**options, **at.translate_connect_args(username="user", database="dbname"))
 
 
 def driver(connection: Connection) -> Psycopg:
@@ -36,13 +39,13 @@ def driver(connection: Connection) -> Psycopg:
 
 
 def connect(url: str, *, autocommit: bool = False, **settings: str) -> Psycopg:
-    """Open one psycopg connection in UTC, with further `settings` of its session (`idle_in_transaction_session_timeout="5s"`)."""
+    """Open a psycopg connection in UTC, with further `settings` of its session (`idle_in_transaction_session_timeout="5s"`)."""
     options = " ".join(f"-c {name}={value}" for name, value in {"timezone": "UTC", **settings}.items())
     return psycopg.connect(conninfo(url), autocommit=autocommit, options=options, connect_timeout=CONNECT_TIMEOUT_S)
 
 
 class Reconnecting:
-    """One connection, opened when it is needed and again after it was lost."""
+    """A connection, opened when it is needed and again after it was lost."""
 
     def __init__(self, url: str, prepare: Callable[[Cursor[Any]], None] | None = None) -> None:
         """Remember how to connect; `prepare` makes the session ready."""
@@ -51,7 +54,7 @@ class Reconnecting:
 
     @contextmanager
     def cursor(self) -> Iterator[Cursor[Any]]:
-        """Yield a cursor in a transaction of its own; what is raised inside rolls back."""
+        """Yield a cursor in a transaction of its own; an exception inside rolls back."""
         connection = self._open()
         try:
             with connection.transaction(), connection.cursor() as cursor:
@@ -61,7 +64,7 @@ class Reconnecting:
             raise
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection, if open."""
         if self._connection:
             self._connection.close()
         self._connection = None

@@ -1,7 +1,7 @@
-"""Facts into the database, many at a time: sets grow by what is new, and what holds now is upserted where it is newer.
+"""Facts into the database, many at a time: sets grow by new facts, and the present is upserted where they are newer.
 
 Rows come by binary COPY into temporary tables of the session, packed before the server is asked for anything; everything after
-is a few statements over whole batches, in one transaction that the caller owns. Keys are written in their order, so that two
+is a few statements over whole batches, in a transaction that the caller owns. Keys are written in their order, so that two
 writers wait for each other instead of locking up.
 """
 
@@ -13,14 +13,17 @@ from typing import Any, NamedTuple
 from psycopg import Copy, Cursor
 from psycopg.copy import FileWriter
 
+from rotation.facts.events import FACTS, TransferFact
+from rotation.facts.lifecycle import CrateState, TransferKind
+from rotation.store.locks import LockSpace
+
 Row = tuple[Any, ...]
 SqlCursor = Cursor[tuple[Any, ...]]
 
 ORDER = ("occurred_at", "sequence", "source", "event_id")
 ORDER_TYPES = ("timestamptz", "int4", "text", "text")
 SUBJECT_LOCKS = 64  # advisory locks that the subjects of one kind share: few enough for PostgreSQL's lock table
-LOCK_SPACES = {"transfer": 7_276, "crate": 7_277}  # apart: a writer takes a crate's while it holds some of transfers
-DEAD_ROWS_BYTES, DEAD_BATCHES = 512 * 1024, 4  # what deleting leaves in a temporary table before it gets a new file
+DEAD_ROWS_BYTES, DEAD_BATCHES = 512 * 1024, 4  # of deleted rows in a temporary table before it gets a new file
 
 
 class FactSet(NamedTuple):
@@ -50,6 +53,7 @@ TRANSFERS = FactSet(
 CRATES = FactSet(
     "crate_facts", "crate_id", ("type", "place_id", "to_place_id", "run_id", "copies"), ("text",) * 4 + ("jsonb",)
 )
+MACHINES = FactSet("machine_facts", "place_id", ("bin_copies", "free_slots", "fault"), ("int4", "int4", "text"))
 
 NEWER = (
     "(excluded.occurred_at, excluded.sequence, excluded.source, excluded.event_id)"
@@ -58,22 +62,24 @@ NEWER = (
 LISTING = "(b.added_at, b.title_id, b.class, coalesce(b.owner_id, ''), b.home_place_id, b.fixed)"
 LISTED = LISTING.replace("b.", "t.")
 LISTING_TYPES = ("timestamptz", "text", "text", "text", "text", "bool")
+SHELVING_COLUMNS = ("told_at", "call_number", "room", "collection", "shelf", "barcode")
 
 
 def prepare_session(cursor: SqlCursor) -> None:
     """Make the temporary tables of this session, and keep the planner from scanning a table of millions for a batch's rows."""
-    for facts in (MOVEMENTS, HOLDS, TRANSFERS, CRATES):
+    for facts in (MOVEMENTS, HOLDS, TRANSFERS, CRATES, MACHINES):
         cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS batch_{facts.table} (LIKE {facts.table})")
     cursor.execute("ALTER TABLE batch_movements ADD COLUMN newest bool")
     cursor.execute(
         'CREATE TEMP TABLE IF NOT EXISTS batch_listings (copy_id text COLLATE "C", added_at timestamptz,'
         " title_id text, class text, owner_id text, home_place_id text, fixed bool, title_name text, volume_of text)"
     )
+    cursor.execute("CREATE TEMP TABLE IF NOT EXISTS batch_shelvings (LIKE shelvings)")
     cursor.execute("SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off")
 
 
 class Key(NamedTuple):
-    """A fact's identity, in the order that decides what holds."""
+    """A fact's identity, in the order that decides the present."""
 
     subject: str
     occurred_at: datetime
@@ -82,18 +88,18 @@ class Key(NamedTuple):
     event_id: str
 
 
-class New(NamedTuple):
-    """What of a batch was new to its set: how many counted facts, how many of them older than what was known, whose."""
+class NewFacts(NamedTuple):
+    """The new facts of a batch: how many counted facts, how many of them older than a known fact, and their subjects."""
 
     counted: int
     late: int
     subjects: set[str]
 
 
-NOTHING_NEW = New(0, 0, set())
+NOTHING_NEW = NewFacts(0, 0, set())
 
 
-class Moved(NamedTuple):
+class ClassMove(NamedTuple):
     """Copies of a class (None: unlisted) that went from a place to another, and where they were and are awaited."""
 
     from_place: str | None
@@ -108,7 +114,7 @@ class Moved(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """Rows of a batch for one temporary table, as COPY takes them: packed while the server still writes the batch before."""
+    """Rows of a batch for a temporary table, as COPY takes them: packed while the server still writes the batch before."""
 
     target: str
     packed: bytes
@@ -122,9 +128,16 @@ def staged_movements(cursor: SqlCursor, rows: Mapping[Any, Row], newest: Mapping
 
 
 def staged_listings(cursor: SqlCursor, listings: Mapping[str, Row]) -> Staged:
-    """Pack what copy.added facts say of copies."""
+    """Pack the listings of copy.added facts."""
     rows = [(copy, *listings[copy]) for copy in sorted(listings)]
     return Staged("batch_listings", _packed(cursor, ["text", *LISTING_TYPES, "text", "text"], rows))
+
+
+def staged_shelvings(cursor: SqlCursor, shelvings: Mapping[str, Row]) -> Staged:
+    """Pack facts about where copies stand below their places."""
+    rows = [(copy, *shelvings[copy]) for copy in sorted(shelvings)]
+    columns, types = ", ".join(("copy_id", *SHELVING_COLUMNS)), ["text", "timestamptz", *["text"] * 5]
+    return Staged(f"batch_shelvings ({columns})", _packed(cursor, types, rows))
 
 
 def staged_facts(cursor: SqlCursor, facts: FactSet, rows: Mapping[Any, Row]) -> Staged:
@@ -146,7 +159,7 @@ def stage(cursor: SqlCursor, staged: Iterable[Staged]) -> None:
 
 
 def _clear(cursor: SqlCursor, table: str, batch_bytes: int) -> None:
-    """Delete what stands in a temporary table; where reading past what was deleted would cost more, begin a new file."""
+    """Empty a temporary table; where reading past deleted rows would cost more, begin a new file."""
     (size,) = cursor.execute("SELECT pg_relation_size(%s::regclass)", (table,)).fetchone() or (0,)
     many = size > max(DEAD_ROWS_BYTES, DEAD_BATCHES * batch_bytes)
     cursor.execute(f"TRUNCATE {table}" if many else f"DELETE FROM {table}")
@@ -167,31 +180,31 @@ def _packed(cursor: SqlCursor, types: Sequence[str], rows: Iterable[Row]) -> byt
 
 def add_movements(
     cursor: SqlCursor, behind: Collection[Any], several: bool, *, trusting: bool = True
-) -> tuple[New, list[Moved]]:
+) -> tuple[NewFacts, list[ClassMove]]:
     """Add the staged movements, and bring the copies to the newest of each.
 
-    `behind` are the identities of movements that came after a later one; `several` says that some copy moved more than once.
-    Returns what was new, and what moved. A movement newer than its copy's last one stands nowhere yet, so that only the others
-    are looked for; where that does not hold, since someone has put a copy back by hand, psycopg.errors.UniqueViolation is
+    `behind` are the identities of movements that came after a later movement; `several` says that some copy moved more than once.
+    Returns the new facts, and the copies that moved. A movement newer than its copy's last stands nowhere yet, so that only the
+    others are looked for; where that does not hold, since someone has put a copy back by hand, psycopg.errors.UniqueViolation is
     raised, and without `trusting` all are looked for.
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
-    rows = [Moved(*row) for row in cursor.execute(MOVE_COPIES if trusting else MOVE_COPIES_PUT_BACK)]
+    rows = [ClassMove(*row) for row in cursor.execute(MOVE_COPIES if trusting else MOVE_COPIES_PUT_BACK)]
     moved = [row for row in rows if row.copies]
     new, others = _copies(moved), [row.from_place for row in rows if not row.copies]
     if others:  # older than what is known, or known, or of copies never heard of
         new += cursor.execute(INSERT_OTHER_MOVEMENTS, (others,)).rowcount
-        moved += [Moved(*row) for row in cursor.execute(INSERT_COPIES, (others,))]
-    return New(new + older.counted, new - _copies(moved) + older.late, set()), moved
+        moved += [ClassMove(*row) for row in cursor.execute(INSERT_COPIES, (others,))]
+    return NewFacts(new + older.counted, new - _copies(moved) + older.late, set()), moved
 
 
-def _copies(moved: Sequence[Moved]) -> int:
+def _copies(moved: Sequence[ClassMove]) -> int:
     return sum(one.copies for one in moved)
 
 
-def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> New:
+def _add_older_movements(cursor: SqlCursor, behind: Collection[Any]) -> NewFacts:
     rows = cursor.execute(_insert_new(MOVEMENTS, "WHERE NOT newest")).fetchall()
-    return New(len(rows), sum(late or tuple(key) in behind for *key, _, late in rows), set())
+    return NewFacts(len(rows), sum(late or tuple(key) in behind for *key, _, late in rows), set())
 
 
 # The last rows, of no copies, name those of the batch's copies that did not move: few, and looked at once more.
@@ -254,18 +267,32 @@ SELECT DISTINCT * FROM listed
 """
 
 
+def shelve_copies(cursor: SqlCursor) -> None:
+    """Keep the staged words of where copies stand, where they are newer than the known ones."""
+    cursor.execute(UPSERT_SHELVINGS)
+
+
+_SHELVING = ", ".join(SHELVING_COLUMNS)
+_NEW_SHELVING = ", ".join("excluded." + name for name in SHELVING_COLUMNS)
+UPSERT_SHELVINGS = f"""
+INSERT INTO shelvings AS t (copy_id, {_SHELVING}) SELECT copy_id, {_SHELVING} FROM batch_shelvings ORDER BY copy_id
+ON CONFLICT (copy_id) DO UPDATE SET ({_SHELVING}) = ROW ({_NEW_SHELVING})
+WHERE ({_NEW_SHELVING}) > ({", ".join("t." + name for name in SHELVING_COLUMNS)})
+"""
+
+
 # --- Holds, transfers, crates -----------------------------------------------------------------------------------------------
 
 
-def add_facts(cursor: SqlCursor, facts: FactSet, behind: Collection[Any], counted: Collection[Any]) -> New:
+def add_facts(cursor: SqlCursor, facts: FactSet, behind: Collection[Any], counted: Collection[Any]) -> NewFacts:
     """Add staged facts to their set; those in `counted` are counted here, the others with the copy that they move."""
     found = [(tuple(key), late) for *key, _, late in cursor.execute(_insert_new(facts)).fetchall()]
     mine = [late or key in behind for key, late in found if key in counted]
-    return New(len(mine), sum(mine), {key[0] for key, _ in found})
+    return NewFacts(len(mine), sum(mine), {key[0] for key, _ in found})
 
 
 def _insert_new(facts: FactSet, which: str = "") -> str:
-    """Return SQL that inserts a batch and tells what was new: identity, one constant, whether a later fact was known already."""
+    """Return SQL that inserts a batch and returns its new facts: identity, a constant, whether a later fact was known already."""
     order = ", ".join(ORDER)
     return f"""
         WITH new AS (
@@ -277,12 +304,12 @@ def _insert_new(facts: FactSet, which: str = "") -> str:
         FROM new"""
 
 
-def hold_subjects(cursor: SqlCursor, kind: str, subjects: Iterable[str]) -> None:
+def hold_subjects(cursor: SqlCursor, space: LockSpace, subjects: Iterable[str]) -> None:
     """Keep other writers from recounting the same subjects until we end: the last to recount must see all facts."""
     cursor.execute(
         "SELECT pg_advisory_xact_lock(%s, slot) FROM (SELECT DISTINCT abs(hashtext(s)) %% %s AS slot"
         " FROM unnest(%s::text[]) s ORDER BY 1) slots",
-        (LOCK_SPACES[kind], SUBJECT_LOCKS, list(subjects)),
+        (space, SUBJECT_LOCKS, list(subjects)),
     )
 
 
@@ -291,15 +318,20 @@ def update_holds(cursor: SqlCursor, subjects: Iterable[str]) -> None:
     cursor.execute(UPDATE_HOLDS, (list(subjects),))
 
 
+def update_machines(cursor: SqlCursor, subjects: Iterable[str]) -> None:
+    """Set machines to their last report."""
+    cursor.execute(UPDATE_MACHINES, (list(subjects),))
+
+
 def update_crates(cursor: SqlCursor, subjects: Collection[str]) -> None:
     """Set crates to their last scan; destination and contents are those of the last closing, the run that of the last van."""
-    hold_subjects(cursor, "crate", subjects)
+    hold_subjects(cursor, LockSpace.CRATE, subjects)
     cursor.execute(UPDATE_CRATES, (list(subjects),))
 
 
 def update_transfers(cursor: SqlCursor, subjects: Collection[str]) -> None:
     """Set transfers to their last fact; those that are not ours are the library system's own shipments and get a row as such."""
-    hold_subjects(cursor, "transfer", subjects)
+    hold_subjects(cursor, LockSpace.TRANSFER, subjects)
     cursor.execute(UPDATE_TRANSFERS, (list(subjects),))
 
 
@@ -315,25 +347,35 @@ ON CONFLICT (hold_id) DO UPDATE SET occurred_at = excluded.occurred_at, sequence
     copy_id = excluded.copy_id
 WHERE {NEWER}
 """
+UPDATE_MACHINES = f"""
+INSERT INTO machines AS t ({MACHINES.columns})
+SELECT last.* FROM (SELECT s FROM unnest(%s::text[]) s ORDER BY s) k
+CROSS JOIN LATERAL (SELECT {MACHINES.columns} FROM machine_facts f WHERE f.place_id = k.s {NEWEST_FIRST}) last
+ON CONFLICT (place_id) DO UPDATE SET occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
+    event_id = excluded.event_id, bin_copies = excluded.bin_copies, free_slots = excluded.free_slots, fault = excluded.fault
+WHERE {NEWER}
+"""
 UPDATE_CRATES = f"""
 INSERT INTO crates (crate_id, occurred_at, sequence, source, event_id, type, place_id, to_place_id, run_id, copies)
 SELECT last.crate_id, last.occurred_at, last.sequence, last.source, last.event_id, last.type, last.place_id,
     closed.to_place_id, carried.run_id, closed.copies
 FROM (SELECT s FROM unnest(%s::text[]) s ORDER BY s) k
 CROSS JOIN LATERAL (SELECT * FROM crate_facts f WHERE f.crate_id = k.s {NEWEST_FIRST}) last
-LEFT JOIN LATERAL (SELECT * FROM crate_facts f WHERE f.crate_id = k.s AND f.type = 'crate.closed' {NEWEST_FIRST}) closed ON true
+LEFT JOIN LATERAL (
+    SELECT * FROM crate_facts f WHERE f.crate_id = k.s AND f.type = '{CrateState.CLOSED}' {NEWEST_FIRST}) closed ON true
 LEFT JOIN LATERAL (SELECT * FROM crate_facts f WHERE f.crate_id = k.s AND f.run_id IS NOT NULL {NEWEST_FIRST}) carried ON true
 ON CONFLICT (crate_id) DO UPDATE SET occurred_at = excluded.occurred_at, sequence = excluded.sequence, source = excluded.source,
     event_id = excluded.event_id, type = excluded.type, place_id = excluded.place_id, to_place_id = excluded.to_place_id,
     run_id = excluded.run_id, copies = excluded.copies
 """
-STATUS = "CASE last.type WHEN 'transfer.misrouted' THEN 'sent' ELSE split_part(last.type, '.', 2) END"
+_WHENS = (f"WHEN '{fact.type}' THEN '{fact.transfer_state}'" for fact in FACTS if issubclass(fact, TransferFact))
+STATUS = f"CASE last.type {' '.join(_WHENS)} END"
 OURS = "t.reason ->> 'code' IS DISTINCT FROM 'system'"
 UPDATE_TRANSFERS = f"""
 INSERT INTO transfers AS t (transfer_id, copy_id, title_id, from_place_id, to_place_id, kind, status, reason,
     created_at, changed_at, crate_id)
 SELECT last.transfer_id, last.copy_id, c.title_id, coalesce(sent.place_id, last.place_id),
-    coalesce(sent.to_place_id, last.place_id), 'shipment', {STATUS}, '{{"code": "system"}}',
+    coalesce(sent.to_place_id, last.place_id), '{TransferKind.SHIPMENT}', {STATUS}, '{{"code": "system"}}',
     coalesce(sent.occurred_at, last.occurred_at), last.occurred_at, coalesce(last.crate_id, sent.crate_id)
 FROM (SELECT s FROM unnest(%s::text[]) s ORDER BY s) k
 CROSS JOIN LATERAL (SELECT * FROM transfer_facts f WHERE f.transfer_id = k.s {NEWEST_FIRST}) last
@@ -348,17 +390,21 @@ ON CONFLICT (transfer_id) DO UPDATE SET status = excluded.status, changed_at = e
 """
 
 
-# --- What became of the events, and who must hear of it ---------------------------------------------------------------------
+# --- Counts of events, and the last event of sources and places -------------------------------------------------------------
 
 
 def add_counts(cursor: SqlCursor, counts: Mapping[str, int]) -> None:
-    """Add to the counts of what became of events."""
-    _add_up(cursor, "INSERT INTO counts AS t (name, value) SELECT * FROM unnest(%s::text[], %s::bigint[])"
-            " ON CONFLICT (name) DO UPDATE SET value = t.value + excluded.value", sorted(counts.items()))  # fmt: skip
+    """Add to the counts of events by outcome."""
+    _add_up(
+        cursor,
+        "INSERT INTO counts AS t (name, value) SELECT * FROM unnest(%s::text[], %s::bigint[])"
+        " ON CONFLICT (name) DO UPDATE SET value = t.value + excluded.value",
+        sorted(counts.items()),
+    )
 
 
 def add_heard(cursor: SqlCursor, heard: Mapping[str, tuple[datetime, int]]) -> None:
-    """Tell of each source when its last event was, and how many came."""
+    """Record each source's last event, and how many came."""
     _add_up(
         cursor,
         "INSERT INTO feeds AS t (source, last_event_at, last_heard_at, events)"
@@ -370,7 +416,7 @@ def add_heard(cursor: SqlCursor, heard: Mapping[str, tuple[datetime, int]]) -> N
 
 
 def hear_places(cursor: SqlCursor) -> None:
-    """Tell of each place in the staged movements when it was last heard of, where that moves by ten minutes or more."""
+    """Record the last event of each place in the staged movements, where that moves by ten minutes or more."""
     cursor.execute(HEAR_PLACES)
 
 

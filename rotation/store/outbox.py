@@ -1,4 +1,4 @@
-"""What must reach Kafka stands in the database first, in the transaction that it tells of: neither can be without the other."""
+"""Messages for Kafka are written to the database first, in the transaction that they report: neither exists without the other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,10 @@ import orjson
 from psycopg import Cursor
 
 CHANNEL = "outbox"  # wakes the relay
+DELIVERIES = "deliveries"  # wakes the process that delivers orders out
+WRITE_BACKS = "write_backs"  # wakes those that write back to library systems
 PAGE_CHANNEL = "rotation"  # wakes the page: small JSON, kind and ids
+ENDED = "ended"  # a notice that sessions, tokens or users are no more: their live streams end
 PAGE_IDS = 100  # ids in one notice at most: PostgreSQL takes 8,000 bytes; more say "many", and the page asks again
 
 
@@ -22,11 +25,29 @@ def put(
             "INSERT INTO outbox (topic, key, value) SELECT %s, * FROM unnest(%s::text[], %s::bytea[])",
             (topic, keys, values),
         )
-        cursor.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+        wake(cursor, CHANNEL)
+
+
+def put_back(cursor: Cursor[Any], ids: Sequence[int] | None) -> int:
+    """Put dead letters (None: all) back under their own ids, so that they count once; return how many."""
+    columns = "id, topic, key, value, created_at"
+    cursor.execute(
+        "WITH back AS (DELETE FROM dead_letters WHERE %(ids)s::bigint[] IS NULL OR id = ANY(%(ids)s)"
+        f" RETURNING {columns}) INSERT INTO outbox ({columns}) SELECT {columns} FROM back",
+        {"ids": None if ids is None else list(ids)},
+    )
+    moved = cursor.rowcount
+    wake(cursor, CHANNEL)
+    return moved
+
+
+def wake(cursor: Cursor[Any], channel: str) -> None:
+    """Wake at commit the process that waits on a channel."""
+    cursor.execute("SELECT pg_notify(%s, '')", (channel,))
 
 
 def notify(cursor: Cursor[Any], kind: str, ids: Iterable[str] = (), **more: Any) -> None:
-    """Tell the pages at commit that something of `kind` changed."""
+    """Notify the pages at commit that something of `kind` changed."""
     some = sorted(ids)
     notice = {"kind": kind, "ids": some[:PAGE_IDS], **({"many": len(some)} if len(some) > PAGE_IDS else {}), **more}
     cursor.execute("SELECT pg_notify(%s, %s)", (PAGE_CHANNEL, orjson.dumps(notice).decode()))

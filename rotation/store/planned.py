@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from rotation.store.kept import keep, kept
 
 NAME = "planned_day"
+STANDING = "standing_days"  # an import's mark on its database
 
 
 def note_planned(connection: Connection, day: date) -> None:
@@ -15,6 +16,6 @@ def note_planned(connection: Connection, day: date) -> None:
 
 
 def is_planned(connection: Connection, day: date) -> bool:
-    """Whether a day, or a later one, was planned."""
+    """Whether a day, or a later day, was planned."""
     last = kept(connection, NAME)
     return bool(last and last >= day.isoformat())

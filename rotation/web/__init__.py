@@ -1,1 +1,1 @@
-"""The page: what staff see of the day, and what they decide. Each page is one file with its questions to the database."""
+"""The web page: staff see the day and decide on it. Each page is a file of its own."""

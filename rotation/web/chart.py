@@ -1,13 +1,14 @@
-"""The day's runs over time as an SVG: one row a van, a block where it stands at a place, a step for what it carries.
+"""The day's runs over time as an SVG: a row for each van, a block for each stop, a step line for its load.
 
 Here is only the geometry, in the SVG's own units; the template draws it.
 """
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from rotation.web.day import Run, Stop
+from rotation.views.day import RunLine, StopLine
 
 WIDTH, ROW, HEAD = 1120.0, 30.0, 24.0
 LABEL, LONGEST_LABEL, LETTER = 120.0, 260.0, 6.6  # a letter of the label's 12 px, on average
@@ -16,25 +17,25 @@ NARROWEST = 2.5  # a stop of a minute must still be seen and pointed at
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class StopBlock:
     """A stop in its row."""
 
     x: float
     width: float
-    stop: Stop
+    stop: StopLine
     wait_x: float
     wait_width: float
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RunRow:
     """A run in the chart; `load` is the path of its load, as high as the row where the van's crates are all full."""
 
-    run: Run
+    run: RunLine
     y: float
     x: float
     width: float
-    blocks: tuple[Block, ...]
+    blocks: tuple[StopBlock, ...]
     load: str
 
 
@@ -44,18 +45,20 @@ class Chart:
 
     width: float
     height: float
-    rows: tuple[Row, ...]
+    rows: tuple[RunRow, ...]
     hours: tuple[tuple[float, datetime], ...]
     now_x: float | None
 
 
-def chart(runs: Sequence[Run], now: datetime, capacity: dict[str, int]) -> Chart | None:
-    """Lay out the runs; `capacity` gives a van's crates. None where there is no run."""
+def chart(
+    runs: Sequence[RunLine], now: datetime, capacity: dict[str, int], name: Callable[[str], str] = str
+) -> Chart | None:
+    """Lay out the runs; `capacity` gives a van's crates, `name` its row's name. None where there is no run."""
     if not runs:
         return None
     begin = _whole_hour(min(run.departs_at for run in runs))
     end = _whole_hour(max(run.returns_at for run in runs)) + timedelta(hours=1)
-    label = min(max(LABEL, LETTER * (2 + max(len(run.van_id) for run in runs))), LONGEST_LABEL)
+    label = min(max(LABEL, LETTER * (2 + max(_letters(name(run.van_id)) for run in runs))), LONGEST_LABEL)
     scale = (WIDTH - label) / (end - begin).total_seconds()
 
     def x(at: datetime) -> float:
@@ -67,23 +70,30 @@ def chart(runs: Sequence[Run], now: datetime, capacity: dict[str, int]) -> Chart
     return Chart(WIDTH, HEAD + ROW * len(rows) + 4, rows, ticks, x(now) if begin <= now <= end else None)
 
 
+def _letters(name: str) -> int:
+    """Return how many Latin letters wide a name is: a Chinese sign is two."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "FW" else 1 for sign in name)
+
+
 def _whole_hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 
 
-def _row(run: Run, y: float, x: X, capacity: dict[str, int]) -> Row:
+def _row(run: RunLine, y: float, x: X, capacity: dict[str, int]) -> RunRow:
     blocks = tuple(_block(stop, x) for stop in run.stops)
     full = max(capacity.get(run.van_id, 0), run.largest_load_crates, 1)
     left = x(run.departs_at)
-    return Row(run, y, left, round(x(run.returns_at) - left, 1), blocks, _load(run, y, x, full))
+    return RunRow(run, y, left, round(x(run.returns_at) - left, 1), blocks, _load(run, y, x, full))
 
 
-def _block(stop: Stop, x: X) -> Block:
+def _block(stop: StopLine, x: X) -> StopBlock:
     left, wait = x(stop.begins_at), x(stop.arrives_at)
-    return Block(left, max(round(x(stop.departs_at) - left, 1), NARROWEST), stop, wait, max(round(left - wait, 1), 0))
+    return StopBlock(
+        left, max(round(x(stop.departs_at) - left, 1), NARROWEST), stop, wait, max(round(left - wait, 1), 0)
+    )
 
 
-def _load(run: Run, y: float, x: X, full: int) -> str:
+def _load(run: RunLine, y: float, x: X, full: int) -> str:
     """Return the load as steps from the hub's loading to the last stop."""
     bottom, top = y + ROW - 3, ROW - 6
 

@@ -1,4 +1,4 @@
-"""What the map draws: places, runs, and the network's own outline where no tile server is set.
+"""The map's layers: places, runs, and the network's own outline where no tile server is set.
 
 The store knows WGS-84 only. Tiles of Chinese makers are drawn in GCJ-02; for those each point is shifted on its way out.
 """
@@ -6,6 +6,8 @@ The store knows WGS-84 only. Tiles of Chinese makers are drawn in GCJ-02; for th
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from rotation.network import Network, Place, Tier
 
@@ -108,3 +110,97 @@ def _chain(points: Iterable[Point]) -> list[Point]:
 
 def _turn(a: Point, b: Point, c: Point) -> float:
     return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+# --- A run's map on a phone -------------------------------------------------------------------------------------------------
+
+TILE_PIXELS, DEEPEST_ZOOM, MAP_TILES = 256, 16, 3  # a run is drawn on about so many tiles a side
+DOTS_ACROSS = 26  # a stop's dot is this part of the map's longer side: a thumb's width on a phone
+
+
+class MapMark(NamedTuple):
+    """A stop on a run's map, in pixels of the tiles; `state` is a class of the style."""
+
+    place: str
+    label: str
+    state: str
+    x: float
+    y: float
+
+
+class MapTile(NamedTuple):
+    """A tile under a run's map."""
+
+    address: str
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunMap:
+    """A run as SVG draws it: the view box, the areas' outlines, the way from the hub and back, and its stops."""
+
+    box: str
+    dot: float
+    outline: list[str]
+    way: str
+    marks: list[MapMark]
+    tiles: list[MapTile]
+
+
+def run_map(
+    network: Network, hub: str, stops: Sequence[tuple[str, str, str]], tiles: str, coordinates: str
+) -> RunMap | None:
+    """Return the map of a run; `stops` are place, label and state of each. None where too few places have coordinates."""
+    called = [(hub, "", "hub"), *stops]
+    known = [
+        (one, at) for one in called if one[0] in network.place and (at := point(network.place[one[0]], coordinates))
+    ]
+    if len(known) < len(("hub", "stop")):
+        return None
+    zoom = _zoom([at for _, at in known])
+    marks = [MapMark(*one, *_pixels(at, zoom)) for one, at in known]
+    xs, ys = [mark.x for mark in marks], [mark.y for mark in marks]
+    size = max(max(xs) - min(xs), max(ys) - min(ys), TILE_PIXELS / 4)
+    left, top, right, bottom = (
+        edge + side * size / 8 for edge, side in ((min(xs), -1), (min(ys), -1), (max(xs), 1), (max(ys), 1))
+    )
+    features: Any = outline(network, coordinates)["features"]
+    areas = [_path([_pixels(at, zoom) for at in one["geometry"]["coordinates"][0]]) for one in features]
+    return RunMap(
+        box=f"{left:.1f} {top:.1f} {right - left:.1f} {bottom - top:.1f}",
+        dot=round(size / DOTS_ACROSS, 1),
+        outline=areas,
+        way=_path([(mark.x, mark.y) for mark in [*marks, marks[0]]]),
+        marks=marks,
+        tiles=_tiles(tiles, zoom, (left, top, right, bottom)) if tiles else [],
+    )
+
+
+def _zoom(points: Sequence[Point]) -> int:
+    """Return the deepest zoom at which the points lie on MAP_TILES tiles a side."""
+    for zoom in range(DEEPEST_ZOOM, 0, -1):
+        xs, ys = zip(*(_pixels(at, zoom) for at in points), strict=True)
+        if max(max(xs) - min(xs), max(ys) - min(ys)) <= MAP_TILES * TILE_PIXELS:
+            return zoom
+    return 0
+
+
+def _pixels(at: Point, zoom: int) -> Point:
+    """Return where Web Mercator draws a point, in pixels of the zoom's tiles."""
+    world = TILE_PIXELS * 2**zoom
+    north = math.asinh(math.tan(math.radians(at[1])))
+    return round((at[0] + 180) / 360 * world, 1), round((1 - north / math.pi) / 2 * world, 1)
+
+
+def _path(points: Sequence[Point]) -> str:
+    return "M" + "L".join(f"{x} {y}" for x, y in points)
+
+
+def _tiles(address: str, zoom: int, box: tuple[float, float, float, float]) -> list[MapTile]:
+    left, top, right, bottom = (int(edge // TILE_PIXELS) for edge in box)
+    return [
+        MapTile(address.format(x=x, y=y, z=zoom, s="a", r=""), x * TILE_PIXELS, y * TILE_PIXELS)
+        for x in range(left, right + 1)
+        for y in range(top, bottom + 1)
+    ]

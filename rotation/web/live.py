@@ -1,14 +1,15 @@
-"""What changed, told to every open page: NOTIFY in a writer's transaction, one LISTEN a process, server-sent events to browsers.
+"""Live updates for every open page: NOTIFY in a writer's transaction, one LISTEN a process, server-sent events to browsers.
 
 An event names the kinds of things that changed and nothing else; the page asks again for the parts that show them. So a
-thousand changes cost a browser no more than one, and a page that missed some is right after the next.
+thousand changes cost a browser no more than a single change, and a page that missed some is right after the next.
 
-Writers tell with `rotation.store.outbox.notify(cursor, kind)`: `TOLD` has the kinds that they use.
+Writers call `rotation.store.outbox.notify(cursor, kind)`; `TOLD` lists the kinds that they use.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+import secrets
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,8 +20,8 @@ import psycopg
 import structlog
 
 from rotation.store.engine import conninfo
-from rotation.store.outbox import PAGE_CHANNEL
-from rotation.web.balance import Recent
+from rotation.store.outbox import ENDED, PAGE_CHANNEL
+from rotation.views.balance import Recent
 
 RETRY_S = 1.0  # between trials to reach PostgreSQL again
 PROBE_S = 5.0  # between looks whether Kafka answers, and PostgreSQL while nothing is told
@@ -31,8 +32,8 @@ STREAM_S = 900.0  # a stream ends and the browser opens the next: who may look i
 log = structlog.get_logger(__name__)
 
 
-class Kind(StrEnum):
-    """What can change."""
+class ChangeKind(StrEnum):
+    """A kind of change."""
 
     RUNS = "runs"  # plans, runs, stops, transfers and decisions
     LEVELS = "levels"
@@ -41,31 +42,32 @@ class Kind(StrEnum):
     FEEDS = "feeds"
 
 
-ALL = frozenset(Kind)
+ALL = frozenset(ChangeKind)
 
-GAP_S: Mapping[Kind, float] = MappingProxyType(
+GAP_S: Mapping[ChangeKind, float] = MappingProxyType(
     {
-        Kind.ALERTS: 0.05,  # somebody waits for it; rare, by hysteresis
-        Kind.RUNS: 0.5,
-        Kind.REJECTIONS: 1.0,
-        Kind.FEEDS: 1.0,
-        Kind.LEVELS: 2.0,  # changes with every loan, and means nothing for seconds
+        ChangeKind.ALERTS: 0.05,  # somebody waits for it; rare, by hysteresis
+        ChangeKind.RUNS: 0.5,
+        ChangeKind.REJECTIONS: 1.0,
+        ChangeKind.FEEDS: 1.0,
+        ChangeKind.LEVELS: 2.0,  # changes with every loan, and means nothing for seconds
     }
 )
 
 
-TOLD: Mapping[str, frozenset[Kind]] = MappingProxyType(
+TOLD: Mapping[str, frozenset[ChangeKind]] = MappingProxyType(
     {
-        "stock": frozenset({Kind.LEVELS, Kind.FEEDS}),
-        "alert": frozenset({Kind.ALERTS}),
-        "rejected": frozenset({Kind.REJECTIONS, Kind.FEEDS}),
-        "runs": frozenset({Kind.RUNS}),
+        "stock": frozenset({ChangeKind.LEVELS, ChangeKind.FEEDS}),
+        "alert": frozenset({ChangeKind.ALERTS}),
+        "rejected": frozenset({ChangeKind.REJECTIONS, ChangeKind.FEEDS}),
+        "runs": frozenset({ChangeKind.RUNS}),
+        ENDED: frozenset(),
     }
 )
 
 
-def kinds_of(payload: str) -> frozenset[Kind]:
-    """Return what a notification is about; everything, where it is not known."""
+def kinds_of(payload: str) -> frozenset[ChangeKind]:
+    """Return the kinds of change that a notification is about; all kinds, if it is not understood."""
     try:
         return TOLD[json.loads(payload)["kind"]]
     except (ValueError, KeyError, TypeError):
@@ -83,9 +85,18 @@ def touched_by(payload: str) -> list[str] | None:
         return None
 
 
+def ended_by(payload: str) -> list[str]:
+    """Return the sessions, tokens and users that a notice says are no more."""
+    try:
+        notice = json.loads(payload)
+        return list(notice["ids"]) if notice["kind"] == ENDED else []
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
 @dataclass(frozen=True, slots=True)
-class State:
-    """What answers."""
+class LiveState:
+    """Which servers answer."""
 
     database: bool = True
     kafka: bool = True
@@ -97,25 +108,33 @@ class State:
 
 @dataclass(eq=False)
 class Subscriber:
-    """One open page: what it has not been told yet, and when it was told of each kind last."""
+    """An open page: the changes it has not been sent yet, and when each kind was sent last."""
 
-    pending: set[Kind] = field(default_factory=lambda: set(ALL))
-    state: State | None = None
-    told_at: dict[Kind, float] = field(default_factory=dict)
+    pending: set[ChangeKind] = field(default_factory=lambda: set(ALL))
+    state: LiveState | None = None
+    told_at: dict[ChangeKind, float] = field(default_factory=dict)
     something: asyncio.Event = field(default_factory=asyncio.Event)
+    handles: frozenset[str] = frozenset()  # whose ending ends the stream
+    ended: bool = False
 
-    def tell(self, kinds: Iterable[Kind]) -> None:
-        """Note what changed; wakes the page only for what is new to it."""
+    def tell(self, kinds: Iterable[ChangeKind]) -> None:
+        """Note a change; wakes the page only for kinds that are new to it."""
         if new := set(kinds) - self.pending:
             self.pending |= new
             self.something.set()
 
-    def tell_state(self, state: State) -> None:
-        """Note what answers now."""
+    def end(self, handles: Collection[str]) -> None:
+        """End the stream if it is of these sessions, tokens or users."""
+        if not self.handles.isdisjoint(handles):
+            self.ended = True
+            self.something.set()
+
+    def tell_state(self, state: LiveState) -> None:
+        """Note which servers answer now."""
         self.state = state
         self.something.set()
 
-    def take(self, now: float) -> list[Kind]:
+    def take(self, now: float) -> list[ChangeKind]:
         """Return the kinds whose time has come, and forget them."""
         due = sorted(kind for kind in self.pending if self._wait_s(kind, now) <= 0)
         self.pending.difference_update(due)
@@ -126,21 +145,22 @@ class Subscriber:
         """Return the seconds until something is due; HEARTBEAT_S where nothing waits."""
         return min((self._wait_s(kind, now) for kind in self.pending), default=HEARTBEAT_S)
 
-    def _wait_s(self, kind: Kind, now: float) -> float:
+    def _wait_s(self, kind: ChangeKind, now: float) -> float:
         return self.told_at.get(kind, float("-inf")) + GAP_S[kind] - now
 
 
-class Live:
+class LiveChanges:
     """Listens once, tells many."""
 
     def __init__(self, database_url: str, kafka_bootstrap: str | None, stock: Recent | None = None) -> None:
-        """`kafka_bootstrap` None: nothing is said of Kafka. `stock` is told which places to count again."""
+        """With `kafka_bootstrap` None, Kafka's state is left out. `stock` gets the places to count again."""
         self._stock = stock or Recent()
         self._conninfo = conninfo(database_url)
         self._kafka = kafka_bootstrap
         self.subscribers: set[Subscriber] = set()
-        self.state = State()
+        self.state = LiveState()
         self.notifications = 0
+        self._name, self._changes, self._changed_at = secrets.token_hex(4), 0, dict.fromkeys(ALL, 0)
 
     async def run(self) -> None:
         """Listen until cancelled; a database that goes away is asked again every second."""
@@ -149,13 +169,27 @@ class Live:
             if self._kafka:
                 tasks.create_task(self._watch_kafka(self._kafka))
 
-    async def stream(self) -> AsyncIterator[str]:
-        """Yield server-sent events for one page; everything is told at the start, so that a page that comes back is right."""
-        subscriber, until = Subscriber(), monotonic() + STREAM_S
+    def mark(self) -> str:
+        """Return how far changes have come, for a page to say when it opens its stream."""
+        return f"{self._name}-{self._changes}"
+
+    def since(self, mark: str) -> set[ChangeKind]:
+        """Return the kinds that have changed since a mark; all kinds, where it is another process's."""
+        name, _, count = mark.partition("-")
+        if name != self._name or not count.isdecimal():
+            return set(ALL)
+        return {kind for kind, at in self._changed_at.items() if at > int(count)}
+
+    async def stream(self, handles: Collection[str] = (), mark: str = "") -> AsyncIterator[str]:
+        """Yield server-sent events for a page until any of `handles` ends.
+
+        It begins with every kind that has changed since the page's `mark`, so that a page that comes back is right.
+        """
+        subscriber, until = Subscriber(self.since(mark), handles=frozenset(handles)), monotonic() + STREAM_S
         subscriber.tell_state(self.state)
         self.subscribers.add(subscriber)
         try:
-            while monotonic() < until:
+            while monotonic() < until and not subscriber.ended:
                 for event in _events(subscriber):
                     yield event
                 if not await _something_is_due(subscriber):
@@ -186,6 +220,7 @@ class Live:
                     self.notifications += 1
                     self._stock.touch(touched_by(notification.payload))
                     self._tell(kinds_of(notification.payload))
+                    self._end(ended_by(notification.payload))
                 await asyncio.wait_for(connection.execute(b"SELECT 1"), PROBE_TIMEOUT_S)  # a dead peer says nothing
 
     async def _watch_kafka(self, bootstrap: str) -> None:
@@ -193,12 +228,18 @@ class Live:
             self._tell_state(kafka=await _any_answers(bootstrap))
             await asyncio.sleep(PROBE_S)
 
-    def _tell(self, kinds: frozenset[Kind]) -> None:
+    def _tell(self, kinds: frozenset[ChangeKind]) -> None:
+        self._changes += 1
+        self._changed_at.update(dict.fromkeys(kinds, self._changes))
         for subscriber in self.subscribers:
             subscriber.tell(kinds)
 
+    def _end(self, handles: Collection[str]) -> None:
+        for subscriber in self.subscribers if handles else ():
+            subscriber.end(handles)
+
     def _tell_state(self, *, database: bool | None = None, kafka: bool | None = None) -> None:
-        state = State(
+        state = LiveState(
             self.state.database if database is None else database, self.state.kafka if kafka is None else kafka
         )
         if state != self.state:
@@ -218,7 +259,7 @@ def _events(subscriber: Subscriber) -> Iterable[str]:
 async def _something_is_due(subscriber: Subscriber) -> bool:
     """Wait until there is something to tell, whatever else changes meanwhile; False after HEARTBEAT_S of silence."""
     silent_from = monotonic()
-    while not subscriber.state and (wait_s := subscriber.wait_s(monotonic())) > 0:
+    while not (subscriber.state or subscriber.ended) and (wait_s := subscriber.wait_s(monotonic())) > 0:
         subscriber.something.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(wait_s):

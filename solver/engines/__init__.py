@@ -1,4 +1,4 @@
-"""Solvers behind one door: an engine is a module with `NAME`, `VERSIONS` and `run`, found here by name.
+"""Solvers behind a common interface: an engine is a module with `NAME`, `VERSIONS` and `run`, found here by name.
 
 The idea: an engine only proposes plans, as vans and nodes; `solver.evaluate` judges them and keeps the best, so no
 engine has to be trusted.
@@ -12,7 +12,8 @@ from typing import Protocol
 from solver.instance import Instance
 
 Plan = list[tuple[int, list[int]]]  # van and nodes of each run, breaks and reloads included
-Report = Callable[[Plan], bool]  # hears of each better plan; answers whether to go on
+# Receives each better plan; returns whether to go on.
+Report = Callable[[Plan], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,24 @@ class Limits:
     seed: int = 0
 
 
+class PartlyFailedError(RuntimeError):
+    """Some of an engine's searches failed; the plans of the others were reported all the same."""
+
+
 class Engine(Protocol):
-    """What an engine's module has."""
+    """The contents of an engine's module."""
 
     NAME: str
     VERSIONS: dict[str, str]
 
     def run(self, instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
-        """Search until a limit or until `report` answers no; report each better plan."""
+        """Search until a limit or until `report` answers no; report each better plan.
+
+        Raises
+        ------
+        PartlyFailedError
+            At the end, where some of its searches failed.
+        """
 
 
 ENGINES: dict[str, str] = {

@@ -1,9 +1,9 @@
-"""OR-Tools' routing library, which can express the whole problem and completes what faster engines cannot say.
+"""OR-Tools' routing library, which can express the whole problem and completes problems that faster engines cannot express.
 
-The idea: the model is a list of constraints (`CONSTRAINTS`), each one function and one sentence, added to a bare model in
-turn. What must be served is dropped at a very high price rather than never, so that a first plan is always found. The
-objective counts thousandths of a cent. Two searches: iterated local search with random-order recreation where loads go
-one way; guided local search from a first plan where crates go out and back or work is optional (at 60 stops 69 against
+The idea: the model is a list of constraints (`CONSTRAINTS`), each a function with a sentence, added in turn to an empty
+model. Mandatory work can be dropped at a very high price, so that a first plan is always found. The
+objective counts thousandths of a cent. Two searches: iterated local search with random-order recreation where loads only
+go out; guided local search from a first plan where crates go out and back or work is optional (at 60 stops 69 against
 86, at 150 stops 182 against 255 thousand cents after 10 s).
 """
 
@@ -24,24 +24,26 @@ from ortools.constraint_solver import (
 )
 
 from solver.breaks import with_breaks
-from solver.clock import NEVER_S, Ints
 from solver.construct import first_plan
 from solver.engines import Limits, Plan, Report
 from solver.insertion import without_idle_reloads
-from solver.instance import MANDATORY, Instance, Kind, has_rested
+from solver.instance import MANDATORY, Instance, NodeKind, has_rested
+from solver.timing_kernels import NEVER_S, Ints
 
 NAME = "ortools"
 VERSIONS = {"ortools": version("ortools")}
 
 MILLI = 1000  # of a cent, so that seconds and metres have whole prices
-MISSING = 10**11  # price of leaving out what must be served: more than any plan costs, and 10^6 of them stay in 64 bits
+# Price of leaving out mandatory work: more than any plan costs, and 10^6 of them stay in 64 bits.
+MISSING = 10**11
 NEAREST = 5  # arcs to so many neighbours make the temperature of simulated annealing
 COOLED = 0.01  # the last temperature, of the first
-ENDLESS_S = 10**6  # of search, where only iterations limit it
+# Of search for each node and iteration, many times what one takes: with a stop or two no iteration brings a solution to count.
+ITERATION_S_PER_NODE = 0.01
 
 
 @dataclass
-class Model:
+class RoutingModel:
     """A routing model under construction; OR nodes stand for `nodes` of the instance, reloads several times."""
 
     instance: Instance
@@ -64,7 +66,7 @@ class Model:
         }
 
     def _task(self, node: int) -> bool:
-        return bool(self.instance.kind[node] <= Kind.DELIVER)
+        return bool(self.instance.kind[node] <= NodeKind.DELIVER)
 
     @cached_property
     def reloads(self) -> list[tuple[int, int]]:
@@ -99,8 +101,8 @@ class Model:
 # ---- constraints
 
 
-def serve_or_pay(model: Model) -> None:
-    """What is left out costs its prize, and what must be served a price beyond any plan's, higher with priority."""
+def serve_or_pay(model: RoutingModel) -> None:
+    """Omitted work costs its prize, and mandatory work a price beyond any plan's, higher with priority."""
     instance = model.instance
     for item, nodes in enumerate(instance.item_nodes):
         indices = [model.index_of[node] for node in nodes if node in model.index_of]
@@ -112,8 +114,8 @@ def serve_or_pay(model: Model) -> None:
         model.routing.AddDisjunction([index], 0)
 
 
-def pay_for_the_way(model: Model) -> None:
-    """A metre costs what the van's kilometre, its energy and its CO2 cost."""
+def pay_for_the_way(model: RoutingModel) -> None:
+    """A metre's cost: the van's kilometre, its energy and its CO2."""
     prices = _metre_prices(model.instance)
     evaluators = dict[float, int]()
     for van in model.vans:
@@ -134,15 +136,15 @@ def _metre_prices(instance: Instance) -> list[float]:
     return prices
 
 
-def pay_for_the_van(model: Model) -> None:
-    """A van that goes out costs its fixed price; one that is out already comes home, and has cost it."""
+def pay_for_the_van(model: RoutingModel) -> None:
+    """A van that goes out costs its fixed price; a van already out comes home, and its price is sunk."""
     for number, van in enumerate(model.instance.problem.vans):
         model.routing.SetFixedCostOfVehicle(0 if van.under_way else van.fixed_cents * MILLI, number)
         if van.under_way:
             model.routing.SetVehicleUsedWhenEmpty(True, number)
 
 
-def time_passes(model: Model) -> None:
+def time_passes(model: RoutingModel) -> None:
     """Service and driving take their time; service begins in a window, waiting where it has not opened."""
     instance = model.instance
     horizon = int(instance.finish_s.max())
@@ -152,13 +154,18 @@ def time_passes(model: Model) -> None:
     model.dimensions["time"] = time
     for at in range(model.visits):
         _open(model, time.CumulVar(model.manager.NodeToIndex(at)), model.nodes[at], horizon)
-    for van in model.vans:
+    for van in _leaving(model):
         _open(model, time.CumulVar(model.routing.Start(van)), int(instance.start[van]), horizon)
         _open(model, time.CumulVar(model.routing.End(van)), int(instance.end[van]), horizon)
 
 
-def _time_evaluators(model: Model) -> list[int]:
-    """Driving times at the worst hour in which a drive can be: a plan that holds then holds (the judge has the true times)."""
+def _leaving(model: RoutingModel) -> list[int]:
+    """Return the vans that can leave; the bounds of a van that never can would leave no plan at all."""
+    return np.flatnonzero(~model.instance.grounded).tolist()
+
+
+def _time_evaluators(model: RoutingModel) -> list[int]:
+    """Driving times at the worst hour of a drive: a plan that holds then always holds (the judge has the true times)."""
     instance, slowest = model.instance, _slowest(model)
     evaluators = dict[int, int]()
     for percent in set(instance.time_percent.tolist()):
@@ -168,7 +175,7 @@ def _time_evaluators(model: Model) -> list[int]:
     return [evaluators[int(percent)] for percent in instance.time_percent]
 
 
-def _slowest(model: Model) -> Ints:
+def _slowest(model: RoutingModel) -> Ints:
     """Return the worst percentage of each drive: it begins after the first opening here, and ends by the last closing there."""
     instance = model.instance
     leave_s = np.maximum(instance.open_s[:, model.nodes, 0].min(axis=0), instance.begin_s.min()) + model.service_s
@@ -180,7 +187,7 @@ def _slowest(model: Model) -> Ints:
     return percent
 
 
-def _open(model: Model, variable: Any, node: int, horizon: int) -> None:
+def _open(model: RoutingModel, variable: Any, node: int, horizon: int) -> None:
     """Confine the variable to the hours when the node is open to any van."""
     spans = {span for zone in range(len(model.instance.open_s)) for span in _spans(model.instance, zone, node)}
     windows = sorted((start, min(end, horizon)) for start, end in spans if start <= horizon)
@@ -199,7 +206,7 @@ def _spans(instance: Instance, zone: int, node: int) -> list[tuple[int, int]]:
     return [span for span in dict.fromkeys(spans) if span != (NEVER_S, NEVER_S)]
 
 
-def zones_keep_their_hours(model: Model) -> None:
+def zones_keep_their_hours(model: RoutingModel) -> None:
     """Where a zone's hours differ from van to van, each van keeps its own."""
     instance = model.instance
     if len(instance.open_s) == 1:
@@ -217,17 +224,17 @@ def _gaps(spans: Sequence[tuple[int, int]], horizon: int) -> list[tuple[int, int
     return [(shut + 1, opened - 1) for shut, opened in zip(bounds[::2], bounds[1::2], strict=True) if opened - 1 > shut]
 
 
-def _bar_hours(model: Model, index: int, vans: list[int], gaps: list[tuple[int, int]], time: Any) -> None:
+def _bar_hours(model: RoutingModel, index: int, vans: list[int], gaps: list[tuple[int, int]], time: Any) -> None:
     mine = model.solver.IsMemberVar(model.routing.VehicleVar(index), vans)
     for first, last in gaps:
         inside = model.solver.IsBetweenVar(time.CumulVar(index), first, last)
         model.solver.Add(mine + inside <= 1)
 
 
-def shift_bounds_the_run(model: Model) -> None:
+def shift_bounds_the_run(model: RoutingModel) -> None:
     """A run begins and ends inside the shift, by the latest start, and is not too long."""
     instance, time = model.instance, model.dimensions["time"]
-    for van in model.vans:
+    for van in _leaving(model):
         unload_s = int(instance.service_s[instance.end[van]])
         start, end = time.CumulVar(model.routing.Start(van)), time.CumulVar(model.routing.End(van))
         start.SetMin(int(instance.begin_s[van]))
@@ -238,7 +245,7 @@ def shift_bounds_the_run(model: Model) -> None:
             time.SetSpanUpperBoundForVehicle(max(0, most - unload_s - int(instance.past_s[van])), van)
 
 
-def pay_for_hours(model: Model) -> None:
+def pay_for_hours(model: RoutingModel) -> None:
     """Hours from start to end are paid, those beyond the normal at a higher price; runs begin late and end early."""
     time = model.dimensions["time"]
     for number, van in enumerate(model.instance.problem.vans):
@@ -251,7 +258,7 @@ def pay_for_hours(model: Model) -> None:
             time.SetSoftSpanUpperBoundForVehicle(bound, number)
 
 
-def way_is_bounded(model: Model) -> None:
+def way_is_bounded(model: RoutingModel) -> None:
     """No van drives farther than it may."""
     most = model.instance.max_metres
     if (most < NEVER_S).any():
@@ -260,7 +267,7 @@ def way_is_bounded(model: Model) -> None:
         model.routing.AddDimensionWithVehicleCapacity(evaluator, 0, left, True, "way")
 
 
-def loads_fit(model: Model) -> None:
+def loads_fit(model: RoutingModel) -> None:
     """At every point, crates to deliver, crates collected and shipments on the way fit the van, in each dimension."""
     instance = model.instance
     for number, name in enumerate(instance.problem.dimensions):
@@ -272,8 +279,8 @@ def loads_fit(model: Model) -> None:
             _load_dimension(model, f"load {name}", number, start)
 
 
-def _load_dimension(model: Model, name: str, number: int, start: Ints) -> None:
-    """`load` rises and falls with all that comes and goes; at a trip's end nothing undelivered is missing from it."""
+def _load_dimension(model: RoutingModel, name: str, number: int, start: Ints) -> None:
+    """`load` rises and falls with everything loaded and unloaded; at a trip's end no delivery is missing from it."""
     instance, routing = model.instance, model.routing
     capacity = [int(room) for room in instance.capacity[:, number]]
     deliver, collect, change = (amounts[:, number] for amounts in (instance.deliver, instance.collect, instance.change))
@@ -289,7 +296,7 @@ def _load_dimension(model: Model, name: str, number: int, start: Ints) -> None:
         _nothing_is_missing(model, load, picked, number)
 
 
-def _reloadable(model: Model, name: str, transit: Ints, capacity: list[int], *, free_start: bool) -> Any:
+def _reloadable(model: RoutingModel, name: str, transit: Ints, capacity: list[int], *, free_start: bool) -> Any:
     """Add a dimension of loads that a reload sets anew: it may rise or fall to anything there."""
     room = max(capacity)
     values = model.vector(transit)
@@ -308,7 +315,7 @@ def _reloadable(model: Model, name: str, transit: Ints, capacity: list[int], *, 
     return dimension
 
 
-def _nothing_is_missing(model: Model, load: Any, picked: Any, number: int) -> None:
+def _nothing_is_missing(model: RoutingModel, load: Any, picked: Any, number: int) -> None:
     ends = [model.routing.End(van) for van in model.vans] + [index for index, _ in model.reloads]
     moving = None
     if model.reloads and model.instance.change[:, number].any():
@@ -321,10 +328,10 @@ def _nothing_is_missing(model: Model, load: Any, picked: Any, number: int) -> No
         model.solver.Add(load.CumulVar(index) >= board)
 
 
-def halves_go_together(model: Model) -> None:
-    """A shipment is collected before it is delivered, by one van."""
+def halves_go_together(model: RoutingModel) -> None:
+    """A shipment is collected before it is delivered, by the same van."""
     time = model.dimensions["time"]
-    for first in np.flatnonzero(model.instance.kind == Kind.COLLECT):
+    for first in np.flatnonzero(model.instance.kind == NodeKind.COLLECT):
         second = int(model.instance.partner[first])
         if first in model.index_of and second in model.index_of:
             pickup, delivery = model.index_of[int(first)], model.index_of[second]
@@ -333,7 +340,7 @@ def halves_go_together(model: Model) -> None:
             model.solver.Add(time.CumulVar(pickup) <= time.CumulVar(delivery))
 
 
-def only_vans_that_may(model: Model) -> None:
+def only_vans_that_may(model: RoutingModel) -> None:
     """Skills, sizes, zones, wishes, locks, crates on board and depots decide which vans may come.
 
     Stricter than the judge where a van loads again: its stops are all of the depot where it begins and ends.
@@ -347,8 +354,8 @@ def only_vans_that_may(model: Model) -> None:
         model.routing.VehicleVar(index).SetValues([-1, van])
 
 
-def crates_are_ready(model: Model) -> None:
-    """A van does not leave before all that it carries is there (also where it loads again: stricter than the judge)."""
+def crates_are_ready(model: RoutingModel) -> None:
+    """A van does not leave before its whole load is there (also when it loads again: stricter than the judge)."""
     instance, time = model.instance, model.dimensions["time"]
     starts = [time.CumulVar(model.routing.Start(van)) for van in model.vans]
     for node, index in model.index_of.items():
@@ -357,21 +364,21 @@ def crates_are_ready(model: Model) -> None:
             _whoever_comes(model, index, starts, at_least=ready_s)
 
 
-def back_in_time(model: Model) -> None:
-    """What is collected is unloaded by the time it is due, or the depot's sorting ends."""
+def back_in_time(model: RoutingModel) -> None:
+    """Collected crates are unloaded by the time they are due; without a due time, before the depot's sorting ends."""
     instance, time = model.instance, model.dimensions["time"]
     cut_off = np.append(instance.cut_off_s, NEVER_S)[instance.depot[instance.end]]
     ends = [time.CumulVar(model.routing.End(van)) for van in model.vans]
     unload_s = instance.service_s[instance.end]
     for node, index in model.index_of.items():
         if instance.collect[node].any():
-            latest = np.minimum(cut_off, instance.due_s[node]) - unload_s
+            latest = (cut_off if instance.due_s[node] == NEVER_S else instance.due_s[node]) - unload_s
             if (latest < instance.finish_s).any():
                 _whoever_comes(model, index, ends, at_most=int(latest.min()))
 
 
 def _whoever_comes(
-    model: Model, index: int, variables: Sequence[Any], at_least: int | None = None, at_most: int | None = None
+    model: RoutingModel, index: int, variables: Sequence[Any], at_least: int | None = None, at_most: int | None = None
 ) -> None:
     """Bound the variable of the van that visits the index."""
     for van, variable in enumerate(variables):
@@ -382,7 +389,7 @@ def _whoever_comes(
             model.solver.Add(variable + mine * NEVER_S <= at_most + NEVER_S)
 
 
-def drivers_rest(model: Model) -> None:
+def drivers_rest(model: RoutingModel) -> None:
     """Each driver's breaks fall in their windows, between visits or on the road."""
     time, solver = model.dimensions["time"], model.solver
     transits = [0] * model.routing.Size()
@@ -394,8 +401,8 @@ def drivers_rest(model: Model) -> None:
             time.SetBreakIntervalsOfVehicle([rest for group in rests for rest in group], van, transits)
 
 
-def _rest(model: Model, van: int, node: int, solver: Any, time: Any) -> list[Any]:
-    """Return one interval of a break, or an optional one for each of its windows, of which one is taken."""
+def _rest(model: RoutingModel, van: int, node: int, solver: Any, time: Any) -> list[Any]:
+    """Return an interval for a break, or an optional interval for each of its windows, of which exactly one is used."""
     instance = model.instance
     length_s, latest = int(instance.service_s[node]), int(instance.finish_s[van])
     spans = [(start, min(end, latest)) for start, end in _spans(instance, 0, node) if start <= latest]
@@ -413,7 +420,7 @@ def _rest(model: Model, van: int, node: int, solver: Any, time: Any) -> list[Any
     return rests
 
 
-def docks_hold(model: Model) -> None:
+def docks_hold(model: RoutingModel) -> None:
     """No more vans load and unload at a depot at once than it has docks."""
     instance = model.instance
     for number, depot in enumerate(instance.problem.depots):
@@ -423,7 +430,7 @@ def docks_hold(model: Model) -> None:
             model.solver.Add(model.solver.Cumulative(list(intervals), list(demands), depot.docks, f"docks {depot.id}"))
 
 
-def _stays(model: Model, depot: int) -> list[tuple[Any, Any]]:
+def _stays(model: RoutingModel, depot: int) -> list[tuple[Any, Any]]:
     """Return the interval at the depot of each start, end, reload and trunk's half, and the variable that says it happens."""
     instance, solver, routing = model.instance, model.solver, model.routing
     ends = [(routing.Start(van), int(instance.start[van]), routing.ActiveVehicleVar(van)) for van in model.vans]
@@ -440,19 +447,19 @@ def _stays(model: Model, depot: int) -> list[tuple[Any, Any]]:
     ]
 
 
-def locks_hold(model: Model) -> None:
-    """Visits locked in an order are on one van in that order; unbroken ones follow each other."""
+def locks_hold(model: RoutingModel) -> None:
+    """Visits locked in an order are on the same van in that order; unbroken ones follow each other."""
     for lock in model.instance.problem.locks:
         indices = [model.index_of[node] for visit in lock.visits if (node := _node(model, visit)) in model.index_of]
         for first, second in pairwise(indices if lock.order != "free" else []):
             _keep_order(model, first, second, unbroken=lock.order == "unbroken")
 
 
-def _node(model: Model, visit: str) -> int:
+def _node(model: RoutingModel, visit: str) -> int:
     return model.instance.task_number.get(visit, -1)
 
 
-def _keep_order(model: Model, first: int, second: int, *, unbroken: bool) -> None:
+def _keep_order(model: RoutingModel, first: int, second: int, *, unbroken: bool) -> None:
     routing, solver = model.routing, model.solver
     if "position" not in model.dimensions:
         routing.AddConstantDimension(1, routing.Size() + 1, True, "position")
@@ -467,8 +474,8 @@ def _keep_order(model: Model, first: int, second: int, *, unbroken: bool) -> Non
         solver.Add(position.CumulVar(second) <= position.CumulVar(first) + 1 + missing * room)
 
 
-def reloads_in_turn(model: Model) -> None:
-    """Reloads of one van are alike: the second is used only after the first, and none without a stop to follow."""
+def reloads_in_turn(model: RoutingModel) -> None:
+    """Reloads of a van are alike: the second is used only after the first, and none without a stop to follow."""
     time = model.dimensions["time"]
     by_van = dict[tuple[int, int], list[int]]()
     for index, van in model.reloads:
@@ -484,7 +491,7 @@ def reloads_in_turn(model: Model) -> None:
             model.solver.Add(model.solver.Sum(mine) <= model.instance.problem.vans[van].max_reloads)
 
 
-def wishes_are_priced(model: Model) -> None:
+def wishes_are_priced(model: RoutingModel) -> None:
     """A van that is not preferred, or not the baseline's, costs its price (order is priced by the judge alone)."""
     instance, costs = model.instance, model.instance.problem.costs
     prices = instance.not_preferred * costs.not_preferred_cents * MILLI
@@ -509,8 +516,8 @@ def _baseline_vans(instance: Instance) -> dict[int, int | None]:
     return {node: van for node, van in visits if node is not None}
 
 
-def work_is_shared(model: Model) -> None:
-    """Work beyond an even share costs extra: what can be said here of a price on the longest less the shortest work."""
+def work_is_shared(model: RoutingModel) -> None:
+    """Work beyond an even share costs extra: the nearest available to a price on the longest less the shortest work."""
     price = model.instance.problem.costs.imbalance_hour_cents
     share_s = _even_share_s(model.instance)
     if price and share_s:
@@ -539,7 +546,7 @@ def _even_share_s(instance: Instance) -> int:
     return int((instance.service_s[tasks].sum() + nearest.sum()) / len(instance.start))
 
 
-CONSTRAINTS: tuple[Callable[[Model], None], ...] = (
+CONSTRAINTS: tuple[Callable[[RoutingModel], None], ...] = (
     serve_or_pay,
     pay_for_the_way,
     pay_for_the_van,
@@ -565,7 +572,7 @@ CONSTRAINTS: tuple[Callable[[Model], None], ...] = (
 # ---- building and searching
 
 
-def build(instance: Instance) -> Model:
+def build(instance: Instance) -> RoutingModel:
     """Return the model of the whole problem."""
     tasks = np.flatnonzero(instance.free).tolist()
     reloads = [
@@ -580,18 +587,19 @@ def build(instance: Instance) -> Model:
     starts, ends = list(range(visits, visits + vans)), list(range(visits + vans, visits + 2 * vans))
     manager = pywrapcp.RoutingIndexManager(len(nodes), vans, starts, ends)
     reload_van = {len(tasks) + number: van for number, (_, van) in enumerate(reloads)}
-    model = Model(instance, manager, pywrapcp.RoutingModel(manager), nodes, visits, reload_van)
+    model = RoutingModel(instance, manager, pywrapcp.RoutingModel(manager), nodes, visits, reload_van)
     for constrain in CONSTRAINTS:
         constrain(model)
     return model
 
 
-def parameters(model: Model, limits: Limits) -> Any:
+def parameters(model: RoutingModel, limits: Limits) -> Any:
     """Return the recipe: iterated local search, ruin by strings and walks, recreate in random order, annealing."""
     chosen = pywrapcp.DefaultRoutingSearchParameters()
     chosen.first_solution_strategy = routing_enums_pb2.FirstSolutionStrategy.LOCAL_CHEAPEST_INSERTION
     chosen.local_search_metaheuristic = routing_enums_pb2.LocalSearchMetaheuristic.GREEDY_DESCENT
-    time_s = limits.time_s if limits.iterations is None else ENDLESS_S
+    stalled_s = ITERATION_S_PER_NODE * len(model.nodes) * (limits.iterations or 0)
+    time_s = limits.time_s if limits.iterations is None else stalled_s
     chosen.time_limit.FromMilliseconds(max(1, int(time_s * 1000)))
     if limits.iterations is not None:
         chosen.solution_limit = limits.iterations
@@ -626,7 +634,7 @@ def _ruin_and_recreate(chosen: Any) -> None:
     order.insertion_sorting_properties.append(insertion.InsertionSortingProperty.SORTING_PROPERTY_RANDOM)
 
 
-def _temperature(model: Model) -> float:
+def _temperature(model: RoutingModel) -> float:
     """Mean cost of the drives from a node to its nearest: annealing in the scale of the problem."""
     prices = _metre_prices(model.instance)
     hours = np.mean([van.hour_cents for van in model.instance.problem.vans]) * MILLI / 3600
@@ -657,8 +665,8 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
         watch.see(found)
 
 
-def _assignment(model: Model, warm: Plan | None) -> Any:
-    """Return the plan to begin with as OR-Tools' own, or None where it does not hold in the model."""
+def _assignment(model: RoutingModel, warm: Plan | None) -> Any:
+    """Return the starting plan in OR-Tools' form, or None where it does not hold in the model."""
     if not warm:
         return None
     routes: list[list[int]] = [[] for _ in model.vans]
@@ -667,15 +675,15 @@ def _assignment(model: Model, warm: Plan | None) -> Any:
         for node in nodes:
             if node in model.index_of:
                 routes[van].append(model.index_of[node])
-            elif model.instance.kind[node] == Kind.RELOAD and spare[van]:
+            elif model.instance.kind[node] == NodeKind.RELOAD and spare[van]:
                 routes[van].append(spare[van].pop(0))
     return model.routing.ReadAssignmentFromRoutes(routes, True)
 
 
 class Watch:
-    """Hears of every plan that the search accepts and passes on those that cost less than all before."""
+    """Receives every plan that the search accepts and passes on those cheaper than all before."""
 
-    def __init__(self, model: Model, report: Report) -> None:
+    def __init__(self, model: RoutingModel, report: Report) -> None:
         self.model, self.report, self.best = model, report, None
 
     def __call__(self) -> None:
@@ -693,7 +701,7 @@ class Watch:
             self.model.routing.solver().FinishCurrentSearch()
 
 
-def _runs(model: Model, following: Callable[[int], int]) -> Plan:
+def _runs(model: RoutingModel, following: Callable[[int], int]) -> Plan:
     runs: Plan = []
     for van in model.vans:
         nodes, index = list[int](), following(model.routing.Start(van))

@@ -1,13 +1,13 @@
 """PyVRP as an engine: the problem, or a part of it, in its terms, and a search of our own from its moves.
 
-The idea: a place is a location, a depot is a location of its own whose inbound ways include the unloading, alike vans are
-one type, and whatever a van may never visit lies endlessly far away for it. What this cannot say (`left_out`) is not
-asked of PyVRP: `solver.evaluate` judges every plan that comes from here.
+The idea: a place is a location, a depot is a location of its own whose inbound drives include the unloading, alike vans share
+a type, and a place that a van may never visit lies infinitely far away for it. Rules that this cannot express (`left_out`) are
+not given to PyVRP: `solver.evaluate` judges every plan that comes from here.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from time import monotonic
 from typing import Any, cast
@@ -15,24 +15,30 @@ from typing import Any, cast
 import numpy as np
 import pyvrp
 
+from solver.alone import servable
 from solver.breaks import with_breaks
-from solver.clock import NEVER_S, Ints
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, Instance, Kind
+from solver.instance import MANDATORY, Instance, NodeKind
 from solver.problem import DAY_S
 from solver.schedule import drive, table
+from solver.timing_kernels import NEVER_S, Bools, Ints
 
 NAME = "pyvrp"
 VERSIONS = {"pyvrp": version("pyvrp")}
 
 FAR = 50 * DAY_S  # seconds, metres: no shift is so long
-COST_UNITS = 36_000  # in a cent: hours and kilometres then cost whole numbers by the second and the metre
-SOFT_CENTS = 1_000_000  # for leaving out what must be served, where not all can be: with a van, more than any run costs
-MOST_PROFILES = 12  # matrices of vans that differ in speed or in what they may visit: memory grows with each
+# In a cent: hours and kilometres then cost whole numbers by the second and the metre.
+COST_UNITS = 36_000
+# For leaving out mandatory work, where not all can be served: with a van, more than any run costs.
+SOFT_CENTS = 1_000_000
+Hours = tuple[int, int]  # from and until, seconds
+NO_HOURS: Hours = (NEVER_S, NEVER_S)  # no van is at work then
+# Matrices of vans that differ in speed or in permitted visits: memory grows with each.
+MOST_PROFILES = 12
 
 
 def left_out(instance: Instance) -> list[str]:
-    """Return what of the problem PyVRP is not told: its plans may break or ignore these, and are judged for it."""
+    """Return the parts of the problem that PyVRP does not know: its plans may break or ignore them, and are judged for it."""
     problem = instance.problem
     tests = {
         "breaks": any(van.breaks for van in problem.vans),
@@ -47,8 +53,15 @@ def left_out(instance: Instance) -> list[str]:
         "preferred vans": problem.costs.not_preferred_cents > 0 and bool(instance.not_preferred.any()),
         "least change": problem.costs.change_cents > 0 and bool(problem.baseline),
         "priorities": bool(instance.priority.any()),
+        "several windows of a shipment": _shipments_choose(instance),
+        "shipments over a reload": bool(problem.shipments) and any(van.max_reloads for van in problem.vans),
     }
     return [name for name, found in tests.items() if found]
+
+
+def _shipments_choose(instance: Instance) -> bool:
+    halves = instance.partner >= 0
+    return bool((instance.open_s[:, halves, :1] != instance.open_s[:, halves, -1:]).any())
 
 
 def refused(instance: Instance) -> list[str]:
@@ -63,10 +76,10 @@ def refused(instance: Instance) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Part:
+class SubProblem:
     """Some of the items, and the vans that may serve them.
 
-    `soft`: not all that must be served can be; it is left out at a price that no run is worth, by priority.
+    `soft`: not all mandatory work can be served; it is left out at a price higher than any run, by priority.
     """
 
     items: tuple[int, ...]
@@ -74,15 +87,20 @@ class Part:
     soft: bool = False
 
     @classmethod
-    def whole(cls, instance: Instance) -> "Part":
+    def whole(cls, instance: Instance) -> "SubProblem":
         return cls(tuple(range(len(instance.items))), tuple(range(len(instance.start))))
 
+    def possible(self, instance: Instance, servable: Bools) -> "SubProblem":
+        """Return the part without items that no van could serve alone, and without vans that can never leave."""
+        items = tuple(item for item in self.items if servable[item])
+        return replace(self, items=items, vans=tuple(van for van in self.vans if not instance.grounded[van]))
 
-class Model:
-    """A part of an instance as PyVRP's data, and plans to and fro."""
 
-    def __init__(self, instance: Instance, part: Part, kinds: Sequence[int] | None = None) -> None:
-        """`kinds` is `alike(instance)`, where it is at hand."""
+class PyvrpModel:
+    """A part of an instance as PyVRP's data, and plans in both directions."""
+
+    def __init__(self, instance: Instance, part: SubProblem, kinds: Sequence[int] | None = None) -> None:
+        """`kinds` is `alike(instance)`, if available."""
         self.instance, self.part = instance, part
         self.types = _types(kinds or alike(instance), part.vans)
         self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
@@ -100,7 +118,7 @@ class Model:
     def _locate(self) -> tuple[dict[int, int], list[int], dict[tuple[int, int], int]]:
         """Return each node's location, each location's place, and the locations of depots.
 
-        Nodes that some van may not visit stand alone, others of one place share it.
+        Nodes that some van may not visit stand alone, others at the same place share it.
         """
         instance, location, places = self.instance, dict[int, int](), list[int]()
         shared = dict[int, int]()
@@ -144,7 +162,7 @@ class Model:
         )
 
     def _matrices(self, percent: int, barred: set[int]) -> tuple[Ints, Ints]:
-        """Return metres and seconds between the locations for vans of one kind."""
+        """Return metres and seconds between the locations for vans of a kind."""
         instance, places = self.instance, self.node_place
         metres = instance.metres[np.ix_(places, places)].copy()
         seconds = -(-instance.seconds[np.ix_(places, places)] * percent // 100)
@@ -169,7 +187,7 @@ class Model:
         return pyvrp.Depot(at, opens_s, closes_s, depot.load_s)
 
     def _clients(self) -> tuple[list[pyvrp.Client], list[pyvrp.ClientGroup]]:
-        """Return one client a stop and window; a stop's windows are alternatives."""
+        """Return a client for each stop and window; a stop's windows are alternatives."""
         clients, groups = list[pyvrp.Client](), list[pyvrp.ClientGroup]()
         for item in self.part.items:
             nodes = self.instance.item_nodes[item]
@@ -203,33 +221,52 @@ class Model:
     def _shipment(self, item: int) -> pyvrp.Shipment:
         instance, (first, last) = self.instance, self.instance.item_nodes[item]
         self.shipment_item.append(item)
-        widest = [max(self._windows(node), key=lambda window: window[1] - window[0]) for node in (first, last)]
+        windows = self._windows_of_shipment(first, last)
         service_s = [int(instance.service_s[node]) for node in (first, last)]
         return pyvrp.Shipment(
             self.location[first],
             self.location[last],
-            *widest[0],
+            *windows[0],
             service_s[0],
-            *widest[1],
+            *windows[1],
             service_s[1],
             instance.change[first].tolist(),
             self._prize(item),
             self._required(item),
         )
 
-    def _windows(self, node: int) -> list[tuple[int, int]]:
-        """Return the node's windows for the first van here, shortened to what its due time leaves."""
+    def _windows_of_shipment(self, first: int, last: int) -> tuple[Hours, Hours]:
+        """Return a window of each half: PyVRP knows no alternatives here, so the pair that leaves most choice.
+
+        A pair in which the delivery closes before the van can have come from the collection leaves none.
+        """
+        instance = self.instance
+        way_s = int(instance.service_s[first] + instance.seconds[instance.place[first], instance.place[last]])
+        pairs = [
+            ((opens, min(closes, until - way_s)), (max(from_s, opens + way_s), until))
+            for opens, closes in self._windows(first)
+            for from_s, until in self._windows(last)
+        ]
+        held = [pair for pair in pairs if all(opens <= closes for opens, closes in pair)]
+        return max(held, key=lambda pair: sum(closes - opens for opens, closes in pair), default=(NO_HOURS, NO_HOURS))
+
+    def _windows(self, node: int) -> list[Hours]:
+        """Return the node's windows for the first van here, shortened by its due and its ready time; at least one.
+
+        A window that closes before the crates can be loaded is none.
+        """
         instance = self.instance
         zone = int(instance.van_class[self.part.vans[0]])
         pairs = zip(instance.open_s[zone, node].tolist(), instance.close_s[zone, node].tolist(), strict=True)
-        due_s = max(0, int(instance.due_s[node] - instance.service_s[node]))
-        return list(dict.fromkeys((min(opens, due_s), min(closes, due_s)) for opens, closes in pairs))
+        due_s, ready_s = max(0, int(instance.due_s[node] - instance.service_s[node])), int(instance.ready_s[node])
+        clipped = dict.fromkeys((max(opens, ready_s), min(closes, due_s)) for opens, closes in pairs)
+        return [(opens, closes) for opens, closes in clipped if opens <= closes] or [NO_HOURS]
 
     def _required(self, item: int) -> bool:
         return bool(self.instance.prize_cents[item] == MANDATORY) and not self.part.soft
 
     def _prize(self, item: int) -> int:
-        """What leaving the item out costs, in PyVRP's units."""
+        """The price of leaving the item out, in PyVRP's units."""
         if self.instance.prize_cents[item] != MANDATORY:
             return int(self.instance.prize_cents[item]) * self.units
         return self.soft_cents * (1 + int(self.instance.priority[item])) * self.units if self.part.soft else 0
@@ -261,17 +298,22 @@ class Model:
         )
 
     def _cut_off_s(self, van: int) -> int:
-        """When the van must be unloaded for the sorting, where anything here is collected for it."""
+        """When the van must be unloaded for the sorting, where anything here is collected for it without its own due time."""
         instance = self.instance
-        collected = any(instance.collect[node].any() for item in self.part.items for node in instance.item_nodes[item])
+        nodes = [node for item in self.part.items for node in instance.item_nodes[item]]
+        collected = bool((instance.collect[nodes].any(axis=1) & (instance.due_s[nodes] == NEVER_S)).any())
         depot = int(instance.depot[instance.end[van]])
         return int(instance.cut_off_s[depot]) if collected and depot >= 0 else NEVER_S
 
     # ---- plans
 
     def encode(self, plan: Plan) -> pyvrp.Solution:
-        """Return the plan's runs as a PyVRP solution; alternatives are chosen as the times of the run ask."""
+        """Return the plan's runs as a PyVRP solution; alternatives are chosen by the times of the run.
+
+        Left out, since PyVRP cannot express them: other parts' items, and shipments over a reload.
+        """
         kind_of = {van: number for number, vans in enumerate(self.types) for van in vans}
+        plan = [(van, self._expressible(van, nodes)) for van, nodes in plan if van in kind_of]
         plan = [(van, nodes) for van, nodes in plan if nodes]
         begins = drive(self.instance, *table(self.instance, plan)).begin_s[:, 1:].tolist() if plan else []
         visits = [
@@ -281,16 +323,34 @@ class Model:
         routes = [pyvrp.Route(self.data, one, kind_of[van]) for (van, _), one in zip(plan, visits, strict=True)]
         return pyvrp.Solution(self.data, routes)
 
+    def _expressible(self, van: int, nodes: Sequence[int]) -> list[int]:
+        """Return the nodes of this part's items, both halves on the same trip, and the van's reloads, as many as it may."""
+        instance, items = self.instance, {*self.part.items}
+        trips = np.cumsum(instance.kind[list(nodes)] == NodeKind.RELOAD).tolist()
+        trip_of = {node: trip for node, trip in zip(nodes, trips, strict=True) if instance.item[node] >= 0}
+        kept, reloads = list[int](), instance.problem.vans[van].max_reloads
+        for node in nodes:
+            if node in instance.reloads[van]:
+                kept += [node] * (reloads > 0)
+                reloads -= 1
+            elif int(instance.item[node]) in items and self._is_whole(node, trip_of):
+                kept.append(node)
+        return kept if any(instance.item[node] >= 0 for node in kept) else []
+
+    def _is_whole(self, node: int, trip_of: dict[int, int]) -> bool:
+        other = int(self.instance.partner[node])
+        return other < 0 or trip_of.get(other) == trip_of[node]
+
     def _activity(self, node: int, at_s: int) -> pyvrp.Activity:
         instance, kind = self.instance, self.instance.kind[node]
-        if kind == Kind.RELOAD:
+        if kind == NodeKind.RELOAD:
             return pyvrp.Activity(pyvrp.ActivityType.DEPOT, self._depot(node))
-        if kind == Kind.STOP:
+        if kind == NodeKind.STOP:
             windows = self._windows(node)
             which = next((number for number, (_, closes) in enumerate(windows) if at_s <= closes), len(windows) - 1)
             return pyvrp.Activity(pyvrp.ActivityType.CLIENT, self.client_of[node] + which)
-        kinds = {Kind.COLLECT: pyvrp.ActivityType.PICKUP, Kind.DELIVER: pyvrp.ActivityType.DELIVERY}
-        return pyvrp.Activity(kinds[Kind(kind)], self.shipment_of[int(instance.item[node])])
+        kinds = {NodeKind.COLLECT: pyvrp.ActivityType.PICKUP, NodeKind.DELIVER: pyvrp.ActivityType.DELIVERY}
+        return pyvrp.Activity(kinds[NodeKind(kind)], self.shipment_of[int(instance.item[node])])
 
     def decode(self, solution: pyvrp.Solution) -> Plan:
         """Return a solution's routes with vans of their types; alike vans are interchangeable."""
@@ -312,7 +372,7 @@ class Model:
 
 
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
-    """Let PyVRP solve the whole as its authors tuned it, with one seed on one core; our own search is `solver.race`.
+    """Let PyVRP solve the whole as its authors tuned it, with a single seed on a single core; our own search is `solver.race`.
 
     Raises
     ------
@@ -322,7 +382,10 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     reasons = refused(instance)
     if reasons:
         raise ValueError(f"PyVRP cannot take {', '.join(reasons)}")
-    stop, model = _Stop(limits), Model(instance, Part.whole(instance))
+    whole = SubProblem.whole(instance).possible(instance, servable(instance, alike(instance)))
+    if not whole.items:
+        return
+    stop, model = _Stop(limits), PyvrpModel(instance, whole)
     params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=_Watch(model, report)))
     pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
 
@@ -330,7 +393,7 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
 class _Watch(pyvrp.IteratedLocalSearchCallbacks):
     """Reports each better plan, with breaks where drivers have them."""
 
-    def __init__(self, model: Model, report: Report) -> None:
+    def __init__(self, model: PyvrpModel, report: Report) -> None:
         self.model, self.report = model, report
 
     def on_best(self, best: pyvrp.Solution) -> None:
@@ -356,7 +419,7 @@ def with_breaks_of(instance: Instance, plan: Plan) -> Plan:
 
 
 def _rates(instance: Instance, van: int) -> tuple[int, int, int]:
-    """Return what a second, a metre and a second of overtime cost, in cents / COST_UNITS."""
+    """Return the price of a second, a metre and a second of overtime, in cents / COST_UNITS."""
     one, costs = instance.problem.vans[van], instance.problem.costs
     per_km = float(one.km_cents)
     if one.energy:
@@ -367,7 +430,7 @@ def _rates(instance: Instance, van: int) -> tuple[int, int, int]:
     return one.hour_cents * per_hour, round(per_km * COST_UNITS / 1000), overtime * per_hour
 
 
-def _cost_units(instance: Instance, part: Part) -> int:
+def _cost_units(instance: Instance, part: SubProblem) -> int:
     """Return PyVRP's units in a cent: as few as make every rate whole, because its penalties are of fixed size."""
     rates = [rate for van in part.vans for rate in _rates(instance, van)]
     return COST_UNITS // math.gcd(COST_UNITS, *rates)

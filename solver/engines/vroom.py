@@ -1,7 +1,7 @@
 """VROOM as an engine: a good plan in a moment, of a simpler problem.
 
-The idea: it is asked only for what it can say: windows, loads, skills, breaks, shipments. It serves all that it can
-whatever the prize, pays for driving only, and starts after loading; `solver.evaluate` judges what comes of it.
+The idea: it gets only rules that it can express: windows, loads, skills, breaks, shipments. It serves everything possible
+regardless of the prize, pays for driving only, and starts after loading; `solver.evaluate` judges the result.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from typing import Any
 import vroom
 
 from solver.breaks import with_breaks
-from solver.clock import NEVER_S
 from solver.engines import Limits, Plan, Report
-from solver.instance import MANDATORY, Instance, Kind
+from solver.instance import MANDATORY, Instance, NodeKind
+from solver.timing_kernels import NEVER_S
 
 NAME = "vroom"
 VERSIONS = {"vroom": version("pyvroom")}
@@ -26,7 +26,7 @@ WHOLE_DAY_S = 10**8  # stands for no limit: VROOM multiplies by a hundred
 
 
 def left_out(instance: Instance) -> list[str]:
-    """Return what of the problem VROOM is not told."""
+    """Return the parts of the problem that VROOM does not know."""
     problem = instance.problem
     tests = {
         "prizes": bool((instance.prize_cents != MANDATORY).any()),
@@ -43,11 +43,12 @@ def left_out(instance: Instance) -> list[str]:
 
 
 def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -> None:
-    """Report VROOM's one plan; empty where vans are under way: it cannot know what they carry.
+    """Report VROOM's single plan; empty where vans are under way, whose load VROOM cannot know, or it knows none of them.
 
     It takes no seed and no plan to begin with, and may end early.
     """
-    report([] if instance.under_way.any() else _solved(instance, SOLVING_SHARE * limits.time_s, limits.threads))
+    untold = instance.under_way.any() or not _sayable(instance)
+    report([] if untold else _solved(instance, SOLVING_SHARE * limits.time_s, limits.threads))
 
 
 def _solved(instance: Instance, time_s: float, threads: int) -> Plan:
@@ -61,10 +62,15 @@ def _input(instance: Instance) -> vroom.Input:
     seconds, metres = instance.seconds[:-1, :-1], instance.metres[:-1, :-1]
     asked.set_durations_matrix("car", seconds)
     asked.set_distances_matrix("car", metres)
-    asked.add_vehicle([_vehicle(instance, van) for van in range(len(instance.start))])
+    asked.add_vehicle([_vehicle(instance, van) for van in _sayable(instance)])
     for item, nodes in enumerate(instance.item_nodes):
         asked.add_job(_job(instance, item, nodes[0]) if len(nodes) == 1 else _shipment(instance, item, *nodes))
     return asked
+
+
+def _sayable(instance: Instance) -> list[int]:
+    """Return the vans that VROOM can express: a van that begins and ends anywhere has no place for it."""
+    return [number for number, van in enumerate(instance.problem.vans) if not (van.open_start and van.open_end)]
 
 
 def _vehicle(instance: Instance, van: int) -> vroom.Vehicle:
@@ -78,7 +84,7 @@ def _vehicle(instance: Instance, van: int) -> vroom.Vehicle:
         capacity=instance.capacity[van].tolist(),
         skills=_able(instance, van),
         time_window=(begins_s, ends_s),
-        breaks=[_rest(instance, node) for node in instance.breaks[van]],
+        breaks=[rest for node in instance.breaks[van] if (rest := _rest(instance, node, begins_s, ends_s))],
         costs=vroom.VehicleCosts(one.fixed_cents, one.hour_cents, one.km_cents),
         speed_factor=100 / one.time_percent,
         max_distance=int(min(instance.max_metres[van], WHOLE_DAY_S)),
@@ -91,13 +97,21 @@ def _able(instance: Instance, van: int) -> set[int]:
     return {item + 1 for item in hard if not instance.out_of_reach[van, instance.item_nodes[item]].any()}
 
 
-def _rest(instance: Instance, node: int) -> vroom.Break:
-    return vroom.Break(node + 1, time_windows=_windows(instance, node), service=int(instance.service_s[node]))
+def _rest(instance: Instance, node: int, begins_s: int, ends_s: int) -> vroom.Break | None:
+    """Return the break with its hours on duty; None where the van is off duty then: VROOM refuses the day for it."""
+    latest_s = ends_s - int(instance.service_s[node])
+    spans = [(max(opens, begins_s), min(closes, latest_s)) for opens, closes in _spans(instance, node)]
+    hours = [vroom.TimeWindow(opens, closes) for opens, closes in spans if opens <= closes]
+    return vroom.Break(node + 1, time_windows=hours, service=int(instance.service_s[node])) if hours else None
+
+
+def _spans(instance: Instance, node: int) -> list[tuple[int, int]]:
+    pairs = zip(instance.open_s[0, node].tolist(), instance.close_s[0, node].tolist(), strict=True)
+    return [(opens, min(closes, WHOLE_DAY_S)) for opens, closes in dict.fromkeys(pairs)]
 
 
 def _windows(instance: Instance, node: int) -> list[vroom.TimeWindow]:
-    pairs = zip(instance.open_s[0, node].tolist(), instance.close_s[0, node].tolist(), strict=True)
-    return [vroom.TimeWindow(opens, min(closes, WHOLE_DAY_S)) for opens, closes in dict.fromkeys(pairs)]
+    return [vroom.TimeWindow(*span) for span in _spans(instance, node)]
 
 
 def _skills(instance: Instance, item: int) -> set[int]:
@@ -105,7 +119,9 @@ def _skills(instance: Instance, item: int) -> set[int]:
 
 
 def _priority(instance: Instance, item: int) -> int:
-    return FIRST_PRIORITY if instance.prize_cents[item] == MANDATORY else LAST_PRIORITY
+    """Return VROOM's priority, from 0 to 100: it serves the largest sum of them that it can, as the judge's rule has it."""
+    mandatory = instance.prize_cents[item] == MANDATORY
+    return 1 + int(instance.priority[item]) * (FIRST_PRIORITY - 1) // FIRST_PRIORITY if mandatory else LAST_PRIORITY
 
 
 def _job(instance: Instance, item: int, node: int) -> vroom.Job:
@@ -136,10 +152,12 @@ def _shipment(instance: Instance, item: int, first: int, last: int) -> vroom.Shi
 
 
 def _plan(instance: Instance, answer: Any) -> Iterator[tuple[int, list[int]]]:
-    """Yield each used van's visits; breaks are put back where the judge wants them."""
+    """Yield each used van's visits; breaks go back where the judge wants them."""
     table = answer.routes
+    if table.empty:  # then it has no columns either
+        return
     visits = table[table["type"].isin(["job", "pickup", "delivery"])]
     for van, nodes in visits.groupby("vehicle_id", sort=True)["id"]:
         run = [int(node) - 1 for node in nodes]
-        assert all(instance.kind[node] <= Kind.DELIVER for node in run)
+        assert all(instance.kind[node] <= NodeKind.DELIVER for node in run)
         yield int(van) - 1, with_breaks(instance, int(van) - 1, run)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 import psycopg
 import pytest
 from kafka import TopicPartition
@@ -28,26 +29,29 @@ from kafka.admin import KafkaAdminClient, NewPartitions
 from infra.child import Child
 from infra.kafka import Broker, Kafka, embedded_kafka
 from infra.postgres import Postgres, embedded_postgres
+from rotation import dispatch
+from rotation.kafka.clients import consumer
+from rotation.kafka.topics import STOCK_ALERTS, TRANSFER_ORDERS
 from rotation.store import migrate
-from rotation.store.audit import Difference, audit
+from rotation.store.audit import AuditDifference, audit
 from rotation.store.clock import clock_by
-from rotation.store.engine import connect
-from streams.clients import consumer
-from streams.topics import STOCK_ALERTS, TRANSFER_ORDERS
+from rotation.store.engine import connect, driver, engine
+from rotation.store.progress import positions
+from streams import relay
 from tests.chaos.levels import each_alert_once, end_of_alerts, set_targets
-from tests.chaos.orders import DAYS, ORDERS, PICKS, Carriers, approve, copies, each_order_once, order
+from tests.chaos.orders import DAYS, ORDERS, PICKS, Carriers, approve, copies, each_order_once, order, second_day
 from tests.chaos.small_disk import fill, relieve, small_disk
 from tests.chaos.standstill import Watch
 from tests.chaos.table import table
 from tests.streams_line import PARTITIONS, Line
 from tests.streams_process import topics
-from tests.streams_world import batches, counts, disturbed, fold, history, standing
+from tests.streams_world import batches, city, counts, disturbed, fold, history, standing
 from tests.worker_that_dies import POINTS
 
 EVENTS = int(os.environ.get("CHAOS_EVENTS", "20000"))
 BAD_SHARE = 0.01
 WORKERS = 3
-SETTLED_S = 1200.0
+SETTLED_S = float(os.environ.get("CHAOS_SETTLED_S", "1200"))
 SHARE, STEP_S = 40, 0.5  # the driver's pace: every step a fortieth of what is left, so that it outlasts any fault
 FULL_S = 15.0  # how long a disk stays full
 AWAY_S = 20.0 if EVENTS < 100_000 else 60.0  # how long PostgreSQL is away
@@ -126,6 +130,61 @@ def a_worker_frozen_past_its_session(line: Line, kafka: Kafka, postgres: Postgre
     os.kill(frozen.pid, signal.SIGCONT)
 
 
+def a_worker_frozen_with_a_batch_in_hand(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
+    """It goes on when others have written what it holds, and more: all that it writes then is old."""
+    line.kill()
+    frozen = psutil.Process(line.start(module=("tests.worker_that_errs", "frozen")).pid)
+    line.until(lambda: frozen.status() == psutil.STATUS_STOPPED, "a worker frozen with a batch in hand")
+    before = _positions(line)
+    for _ in range(WORKERS - 1):
+        line.start()
+    line.until(lambda: all(at > before.get(part, 0) for part, at in _positions(line).items()), "others go on")
+    frozen.resume()
+
+
+def _positions(line: Line) -> dict[int, int]:
+    with connect(line.url) as connection:
+        return positions(connection.cursor(), topics(line.prefix).events)
+
+
+def messages_passed_by(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
+    """All workers lose messages between Kafka and their batches: they must see the gaps and read them."""
+    line.kill()
+    for _ in range(WORKERS):
+        line.start(module=("tests.worker_that_errs", "passes_by"))
+    before = _positions(line)
+    line.until(lambda: all(at > before.get(part, 0) for part, at in _positions(line).items()), "batches with gaps")
+
+
+def outbox_committed_out_of_order(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
+    """The second day's orders have the lowest ids, and commit when the relay has sent what came after them."""
+    line.end_relay()
+    with engine(line.url).connect() as connection, pytest.MonkeyPatch.context() as patch:
+        written = dispatch.order_day(
+            connection, city(), second_day(line.url), clock_by(driver(connection).cursor()).now()
+        )
+        assert written > PICKS
+        (last,) = driver(connection).execute("SELECT max(id) FROM outbox").fetchone() or (0,)
+        with connect(line.url, autocommit=True) as looking:
+            line.until(lambda: bool(looking.execute(YOUNGER, (last,)).fetchone()), "younger messages in the outbox")
+        patch.setattr(relay, "send", _then(relay.send, connection.commit))
+        line.relay()
+        line.until(lambda: not connection.in_transaction(), "a commit behind a send")
+        line.end_relay()
+    line.relay()
+
+
+YOUNGER = "SELECT FROM outbox WHERE id > %s LIMIT 1"
+
+
+def _then(step: Callable[..., None], once: Callable[[], None]) -> Callable[..., None]:
+    def done(*arguments: Any) -> None:
+        step(*arguments)
+        once()
+
+    return done
+
+
 def partitions_and_workers_added(line: Line, kafka: Kafka, postgres: Postgres, draw: random.Random) -> None:
     admin = KafkaAdminClient(**line.client)
     admin.create_partitions({topics(line.prefix).events: NewPartitions(PARTITIONS + 3)})
@@ -155,10 +214,18 @@ def _waiting(connection: psycopg.Connection[object], topic: str) -> int:
 
 
 FAULTS: tuple[Fault, ...] = (
-    nothing, workers_killed, workers_killed_before_inside_and_after_their_commits, brokers_restarted_one_by_one,
-    postgres_killed_hard_and_away, a_worker_frozen_past_its_session, partitions_and_workers_added,
+    nothing,
+    workers_killed,
+    workers_killed_before_inside_and_after_their_commits,
+    brokers_restarted_one_by_one,
+    postgres_killed_hard_and_away,
+    a_worker_frozen_past_its_session,
+    a_worker_frozen_with_a_batch_in_hand,
+    messages_passed_by,
+    outbox_committed_out_of_order,
+    partitions_and_workers_added,
     relay_killed_between_send_and_mark,
-)  # fmt: skip
+)
 
 
 @pytest.mark.timeout(3600)
@@ -267,8 +334,7 @@ def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folde
         for _ in range(WORKERS):
             line.start()
         line.relay()
-        driver = threading.Thread(target=_drive, args=(line, values, ended))
-        driver.start()
+        driver = line.run_beside(_drive, line, values, ended)
         line.until(lambda: _heard(line) > sent // 20, "a twentieth of the events")
         carriers.start()
         order(database, 0, carriers.at)
@@ -285,6 +351,7 @@ def _endure(fault: Fault, kafka: Kafka, postgres: Postgres, database: str, folde
         ROWS.append(row)
         assert _held(line) == len(values) + len(carriers.told), "the sender told Kafka a message twice, or not at all"
         _compare(line, [*events, *carriers.scanned], sent, bad)
+        driver.check()
         row["alerts"], row["orders"] = _compare_alerts(line, begin), each_order_once(line, carriers)
         print(json.dumps(row | {"orders_told": len(carriers.told)}), flush=True)
         assert fault is not relay_killed_between_send_and_mark or len(carriers.told) >= 4 * ORDERS // DAYS
@@ -328,7 +395,7 @@ def _held(line: Line) -> int:
     return sum(ends.values())
 
 
-def _audited(url: str) -> list[Difference]:
+def _audited(url: str) -> list[AuditDifference]:
     with psycopg.connect(url) as connection:
         return audit(connection.cursor())
 
@@ -338,7 +405,9 @@ def _compare_alerts(line: Line, begin: int) -> int:
     line.kill()
     with connect(line.url, autocommit=True) as connection:
         line.until(lambda: _waiting(connection, STOCK_ALERTS.name) == 0, "all alerts told")
-    return each_alert_once(line, begin)
+    alerts = each_alert_once(line, begin)
+    assert alerts, "no alert was opened: that each came once was not tried"
+    return alerts
 
 
 def _drive(line: Line, values: list[bytes], ended: threading.Event) -> None:

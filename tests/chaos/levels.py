@@ -6,9 +6,9 @@ import orjson
 import psycopg
 from kafka import TopicPartition
 
+from rotation.kafka.clients import consumer
+from rotation.kafka.topics import STOCK_ALERTS
 from streams import relay
-from streams.clients import consumer
-from streams.topics import STOCK_ALERTS
 from tests.streams_line import Line
 from tests.streams_world import MONDAY, PLACES
 
@@ -20,8 +20,9 @@ def set_targets(url: str, copies: int, events: int, always: int) -> None:
     """Watch all places closely, `always` copies never lent among them, with the clock standing at the end of the history."""
     low = round((ON_SHELF * copies + always) / len(PLACES))
     with psycopg.connect(url) as connection:
-        connection.execute("INSERT INTO targets SELECT p, 'fiction', %s, %s FROM unnest(%s::text[]) p",
-                           (low, low + BAND, list(PLACES)))  # fmt: skip
+        connection.execute(
+            "INSERT INTO targets SELECT p, 'fiction', %s, %s FROM unnest(%s::text[]) p", (low, low + BAND, list(PLACES))
+        )
         connection.execute(
             "INSERT INTO clock VALUES (1, %s + make_interval(mins => %s), now(), 0)", (MONDAY, events - 1)
         )

@@ -14,13 +14,21 @@ from kafka import TopicPartition
 from sqlalchemy import Connection, insert
 
 from rotation import dispatch
-from rotation.events import CopyAdded, CrateCollected, Fact, TransferPicked, TransferReceived, TransferSent, cloud_event
+from rotation.facts.events import (
+    CopyAdded,
+    CrateCollected,
+    Fact,
+    TransferPicked,
+    TransferReceived,
+    TransferSent,
+    cloud_event,
+)
+from rotation.kafka.clients import consumer
+from rotation.kafka.topics import TRANSFER_ORDERS
 from rotation.store.clock import read_clock
 from rotation.store.engine import engine
 from rotation.store.tables import day_plans, runs, stops, transfers
 from streams import relay
-from streams.clients import consumer
-from streams.topics import TRANSFER_ORDERS
 from tests.streams_line import PATIENCE_S, Line
 from tests.streams_world import MONDAY, PLACES, city, told
 
@@ -65,17 +73,25 @@ def _approve(connection: Connection, prefix: str, number: int, at: datetime) -> 
     connection.execute(
         insert(transfers),
         [
-            picks | same | {"transfer_id": f"{prefix}-{n}", "copy_id": f"o{n}", "plan_id": run}
+            picks
+            | same
+            | {"transfer_id": f"{prefix}-{n}", "copy_id": f"o{n}", "plan_id": run}
             | {"from_place_id": PLACES[n % 6], "to_place_id": PLACES[(n + 1) % 6]}
             for n in range(number * PICKS, (number + 1) * PICKS)
         ],
-    )  # fmt: skip
+    )
 
 
 def order(url: str, number: int, at: datetime) -> int:
     """Order all that is approved until that day; return how many messages the outbox got. Twice does nothing."""
     with engine(url).begin() as connection:
         return dispatch.order_day(connection, city(), _day(at, number), at)
+
+
+def second_day(url: str) -> date:
+    """Return the second day that `approve` approved."""
+    with engine(url).begin() as connection:
+        return _day(read_clock(connection).now(), 1)
 
 
 def _day(at: datetime, number: int) -> date:
@@ -140,8 +156,12 @@ def each_order_once(line: Line, carriers: Carriers) -> int:
     assert len(set(carriers.told)) == len({key for key, _ in carriers.told}) == ORDERS
     with psycopg.connect(line.url) as connection:
         assert connection.execute(EFFECTS, {"run": f"{line.prefix}-run-%"}).fetchone() == (
-            DAYS * PICKS, 3 * DAYS * PICKS, 4 * DAYS * PICKS, DAYS, DAYS * len(PLACES),
-        )  # fmt: skip
+            DAYS * PICKS,
+            3 * DAYS * PICKS,
+            4 * DAYS * PICKS,
+            DAYS,
+            DAYS * len(PLACES),
+        )
     return len(set(carriers.told))
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Copies, Exposure, Places, Settings, Snapshot, Titles
+from rotation.rebalancing.snapshot import Copies, Exposure, Places, PlanningSettings, Snapshot, Titles
 
 CASE = json.loads((Path(__file__).parent / "planning" / "five_places.json").read_text())
-CHOSEN = Settings(move_price=0.1, equity=0.0, novelty=1.0, stale_floor=1.0, gap=0.0)
+CHOSEN = PlanningSettings(move_price=0.1, equity=0.0, gap=0.0)
 
 
 def test_three_copies_leave_the_central_library():

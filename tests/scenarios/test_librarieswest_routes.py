@@ -2,28 +2,27 @@
 
 from collections import Counter
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rotation.adapters.librarieswest import copy_id, network, read_snapshot, slug, snapshot_files
 from rotation.courier.legs import OpenTransfer, Where
 from rotation.courier.routes import schedule
+from rotation.feeds.librarieswest import copy_id, network, read_snapshot, slug, snapshot_files
 from rotation.network import Network
-from tests.needs import REPOSITORY
+from tests.needs import REPOSITORY, SAMPLE
 
 TUESDAY = date(2020, 3, 10)
 
 
 @pytest.fixture(scope="module")
-def west(rotation_data: Path) -> Network:
-    return network(rotation_data / "librarieswest", REPOSITORY / "config" / "networks" / "librarieswest.toml")
+def west() -> Network:
+    return network(SAMPLE, REPOSITORY / "config" / "networks" / "librarieswest.toml")
 
 
 @pytest.fixture(scope="module")
-def report(rotation_data: Path, west: Network) -> dict[str, Any]:
-    file = next(path for path in snapshot_files(rotation_data / "librarieswest") if path.name.startswith("2020-03-11"))
+def report(west: Network) -> dict[str, Any]:
+    file = next(path for path in snapshot_files(SAMPLE) if path.name.startswith("2020-03-11"))
     monday = [row for row in read_snapshot(file).rows.elements() if row.date_transited == "2020-03-09"]
     numbered = Counter[Any]()
     checked_in = []

@@ -11,25 +11,36 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 import pytest
 
-from solver import roadmap
+from solver import routing_service
 
 
 class Service(BaseHTTPRequestHandler):
     """Answers in the manner of OSRM and Valhalla; `trouble` says how the next requests fail."""
 
     trouble: ClassVar[list[str]] = []
-    asked: ClassVar[list[str]] = []
+    asked: ClassVar[list[str]] = []  # of tables
+    moved: ClassVar[dict[Any, float]] = {}  # metres from a point to its road
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         places = urlsplit(self.path).path.rsplit("/", 1)[1].split(";")
         points = [tuple(map(float, place.split(",")))[::-1] for place in places]
-        rows, columns = ([points[int(at)] for at in query[name][0].split(";")] for name in ("sources", "destinations"))
-        metres, seconds = self.ways(rows, columns)
-        self.answer({"code": "Ok", "distances": metres, "durations": seconds})
+        if "/table/" in self.path:
+            rows, columns = (
+                [points[int(at)] for at in query[name][0].split(";")] for name in ("sources", "destinations")
+            )
+            metres, seconds = self.ways(rows, columns)
+            self.answer({"code": "Ok", "distances": metres, "durations": seconds})
+        elif "/nearest/" in self.path:
+            self.answer({"code": "Ok", "waypoints": [{"distance": self.moved.get(points[0], 0)}]}, counted=False)
+        else:
+            self.answer({"code": "NoRoute"}, counted=False)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("/locate"):
+            self.answer([{"edges": [{"distance": 0}]} for _ in body["locations"]], counted=False)
+            return
         rows, columns = ([(one["lat"], one["lon"]) for one in body[name]] for name in ("sources", "targets"))
         metres, seconds = self.ways(rows, columns)
         cells = [
@@ -45,9 +56,10 @@ class Service(BaseHTTPRequestHandler):
             metres[0][-1] = seconds[0][-1] = None
         return metres, seconds
 
-    def answer(self, value: dict[str, Any]) -> None:
-        Service.asked.append(self.path)
-        trouble = self.trouble.pop(0) if self.trouble else ""
+    def answer(self, value: Any, *, counted: bool = True) -> None:
+        if counted:
+            Service.asked.append(self.path)
+        trouble = self.trouble.pop(0) if self.trouble and counted else ""
         bodies = {"no json": b"<html>", "no table": b'{"code": "NoTable", "message": "too large"}', "list": b"[1]"}
         self.send_response(503 if trouble == "busy" else 200)
         self.end_headers()
@@ -62,8 +74,8 @@ class Service(BaseHTTPRequestHandler):
 @contextmanager
 def serving(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield its address."""
-    monkeypatch.setattr(roadmap, "PAUSE_S", 0.01)
-    Service.trouble, Service.asked = [], []
+    monkeypatch.setattr(routing_service, "PAUSE_S", 0.01)
+    Service.trouble, Service.asked, Service.moved = [], [], {}
     server = HTTPServer(("127.0.0.1", 0), Service)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

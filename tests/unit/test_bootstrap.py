@@ -6,8 +6,8 @@ import pytest
 
 from config import load
 from infra.messages import ServerError
-from rotation import bootstrap
-from rotation.bootstrap import System
+from rotation.system import processes
+from rotation.system.processes import RunningSystem
 
 
 class Dead:
@@ -20,13 +20,13 @@ class Dead:
 def test_a_full_disk_is_named_before_the_server_that_died_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    system = System({}, tmp_path, [Dead()])  # type: ignore[list-item]
-    monkeypatch.setattr(bootstrap, "FREE_MB", 1 << 40)
+    system = RunningSystem({}, tmp_path, [Dead()], print)  # type: ignore[list-item]
+    monkeypatch.setattr(processes, "FREE_MB", 1 << 40)
     with pytest.raises(ServerError, match="free some space"):
-        bootstrap._find_the_cause(system, load(data_dir=tmp_path))
+        processes._find_the_cause(system, load(data_dir=tmp_path))
 
 
 def test_a_server_that_died_is_named_before_what_its_clients_say(tmp_path: Path) -> None:
-    system = System({}, tmp_path, [Dead()])  # type: ignore[list-item]
-    with pytest.raises(ServerError, match="Kafka ended by itself"):
-        bootstrap._find_the_cause(system, load(data_dir=tmp_path))
+    system = RunningSystem({}, tmp_path, [Dead()], print)  # type: ignore[list-item]
+    with pytest.raises(ServerError, match="Kafka exited unexpectedly"):
+        processes._find_the_cause(system, load(data_dir=tmp_path))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rotation.network import Kind, NetworkError, Span, Tier, distance_m, read
+from rotation.network import NetworkError, PlaceKind, Span, Tier, distance_m, from_tables, read
 
 DEMO = Path(__file__).parents[2] / "config" / "networks" / "demo.toml"
 GOOD = """\
@@ -101,7 +101,7 @@ def test_the_demonstration_city_has_its_four_tiers():
 
 def test_the_demonstration_city_has_points_of_every_kind_and_room_for_its_copies():
     demo = read(DEMO)
-    assert {p.kind for p in demo.places} == set(Kind) - {Kind.STORE}
+    assert {p.kind for p in demo.places} == set(PlaceKind) - {PlaceKind.STORE}
     assert 65_000 < sum(sum(p.shelf.values()) for p in demo.places) < 80_000
 
 
@@ -231,3 +231,24 @@ def test_an_empty_file_is_told_and_does_not_crash(tmp_path):
     with pytest.raises(NetworkError) as told:
         read(write(tmp_path, ""))
     assert "network" in str(told.value)
+
+
+def test_a_place_without_a_parent_belongs_to_the_only_hub_there_is():
+    network = from_tables(MINIMAL, "t.toml")
+    assert {network.hub_of(place) for place in network.place} == {"main"}
+    two = MINIMAL | {
+        "place": [*MINIMAL["place"], {"id": "other", "name": "other", "tier": "district", "hub": {}}],
+        "van": [*MINIMAL["van"], {"id": "v2", "hub": "other", "crates": 5}],
+    }
+    with pytest.raises(NetworkError, match="no hub above 'north', and there are 2"):
+        from_tables(two, "t.toml")
+
+
+MINIMAL: dict[str, list[dict[str, object]] | dict[str, object]] = {
+    "network": {"id": "t", "name": "t"},
+    "place": [
+        {"id": "main", "name": "main", "tier": "central", "hub": {}},
+        {"id": "north", "name": "north", "tier": "room", "lat": 30.0, "lon": 120.0},
+    ],
+    "van": [{"id": "v1", "hub": "main", "crates": 20}],
+}

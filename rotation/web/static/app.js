@@ -56,7 +56,7 @@ function tick() {
   if (!clock) return;
   const { network, wall, speed, zone } = clock.dataset;
   const at = new Date(Date.parse(network) + (Date.now() - Date.parse(wall)) * Number(speed));
-  const shape = { timeZone: zone, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const shape = { timeZone: zone, year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   clock.textContent = new Intl.DateTimeFormat(document.documentElement.lang, shape).format(at);
 }
 setInterval(tick, 1000);
@@ -71,3 +71,47 @@ document.addEventListener("click", (event) => {
   }
   if (event.target.closest("[data-close]")) dialog.close();
 });
+
+/* A form that was refused comes back with what was typed. */
+const refused = document.querySelector("[data-typed]");
+if (refused) {
+  const form = [...document.forms].find((one) => new URL(one.action, location).pathname === refused.dataset.typedIn);
+  const fields = JSON.parse(refused.dataset.typed);
+  for (const field of form?.elements || []) {
+    const typed = fields.filter(([name]) => name === field.name).map(([, value]) => value);
+    if (!typed.length || field.type === "hidden") continue;
+    if (field.multiple) for (const option of field.options) option.selected = typed.includes(option.value);
+    else if (field.type === "checkbox" || field.type === "radio") field.checked = typed.includes(field.value);
+    else field.value = typed[0];
+  }
+  form?.querySelector("input:not([type=hidden])")?.focus();
+}
+
+/* One menu is open at a time, and none once another thing is touched. */
+document.addEventListener("click", (event) => document.querySelectorAll("details.menu[open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; }));
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") document.querySelectorAll("details.menu[open]").forEach((menu) => { menu.open = false; menu.querySelector("summary").focus(); }); });
+
+/* The chart is one tab stop: arrows go from stop to stop, Enter opens its run. */
+document.addEventListener("keydown", (event) => {
+  const chart = event.target.closest?.(".chart-keys");
+  if (!chart) return;
+  const blocks = [...chart.querySelectorAll("rect.block[data-run]")];
+  const at = blocks.findIndex((one) => one.classList.contains("chosen"));
+  const row = (step) => { const runs = [...new Set(blocks.map((one) => one.dataset.run))]; const next = runs[(runs.indexOf(blocks[Math.max(at, 0)].dataset.run) + step + runs.length) % runs.length]; return blocks.findIndex((one) => one.dataset.run === next); };
+  const to = { ArrowRight: () => at + 1, ArrowLeft: () => at - 1, ArrowDown: () => at < 0 ? 0 : row(1), ArrowUp: () => row(-1), Home: () => 0, End: () => -1 }[event.key];
+  if (to && blocks.length) {
+    event.preventDefault();
+    blocks[at]?.classList.remove("chosen");
+    const block = blocks[(to() + blocks.length) % blocks.length];
+    block.classList.add("chosen");
+    block.scrollIntoView({ block: "nearest", inline: "nearest" });
+    chart.querySelector("[role=status]").textContent = block.querySelector("title").textContent;
+  } else if (event.key === "Enter" && at >= 0) {
+    event.preventDefault();  /* else the summary that gets the focus closes it again */
+    const list = document.getElementById(`run-${blocks[at].dataset.run}`);
+    if (list) { list.open = true; list.querySelector("summary").focus(); }
+  }
+});
+
+/* A link to a run opens its stops. */
+document.addEventListener("click", (event) => { const link = event.target.closest("[data-open]"); const run = link && document.getElementById(link.dataset.open); if (run) run.open = true; });

@@ -5,7 +5,7 @@
   const box = document.getElementById("map");
   if (!box) return;
   const { source, outline, language, tiles, attribution, changes } = box.dataset;
-  const map = L.map(box, { zoomControl: true, attributionControl: Boolean(attribution), zoomSnap: 0.25, renderer: L.svg({ padding: 0.3 }) });
+  const map = L.map(box, { zoomControl: true, keyboard: false, attributionControl: Boolean(attribution), zoomSnap: 0.25, renderer: L.svg({ padding: 0.3 }) });
   const back = (point) => [point[1], point[0]];
   const named = (thing) => thing[language] || thing.zh;
   const text = (words) => { const node = document.createElement("span"); node.textContent = words; return node; };
@@ -30,19 +30,68 @@
     const dot = L.circleMarker(back(one.at), { radius: size, className: `dot ${kind} ${one.hub ? "hub" : ""}`, stroke: true, fillOpacity: 0.9 }).addTo(drawn);
     const more = "short" in one ? ` ▼${short} ${box.dataset.short} ▲${surplus} ${box.dataset.surplus}` : "";
     dot.bindTooltip(text(named(one) + more));
+    if ("short" in one) says(dot, named(one) + more);
     if ("short" in one) dot.on("click", () => { location.search = `?place=${encodeURIComponent(one.id)}`; });
   };
+
+  /* A small head in the middle of each leg that is long enough says which way the van goes. */
+  const LONG_PX = 46;
+  const heads = L.layerGroup().addTo(map);
+  let ways = [];
+  const point = () => {
+    heads.clearLayers();
+    for (const { line, colour } of ways) for (let n = 1; n < line.length; n++) {
+      const [from, to] = [line[n - 1], line[n]].map((at) => map.latLngToLayerPoint(back(at)));
+      const way = to.subtract(from), length = Math.hypot(way.x, way.y);
+      if (length < LONG_PX) continue;
+      const along = way.divideBy(length), across = L.point(-along.y, along.x), tip = from.add(way.divideBy(2)).add(along.multiplyBy(4));
+      const wings = [1, -1].map((side) => tip.subtract(along.multiplyBy(8)).add(across.multiplyBy(4 * side)));
+      L.polyline([wings[0], tip, wings[1]].map((at) => map.layerPointToLatLng(at)), { className: `head c${colour}`, fill: false, interactive: false }).addTo(heads);
+    }
+  };
+  map.on("zoomend", point);
 
   const run = (one, names) => {
     const line = L.polyline(one.line.map(back), { className: `route c${one.colour}`, fill: false }).addTo(drawn);
     line.bindTooltip(text(one.van), { sticky: true });
+    if (one.was?.length) L.polyline(one.was.map(back), { className: "was", fill: false, interactive: false }).addTo(drawn);
     line.on("click", () => open(one.id));
     for (const stop of one.stops) {
-      const visit = L.circleMarker(back(stop.at), { radius: 5, className: `visit ${stop.status}`, fillOpacity: 1 }).addTo(drawn);
-      visit.bindTooltip(text(`${one.van} ${stop.n} ${names.get(stop.place) || stop.place}`));
+      const kind = `visit pin c${one.colour} ${stop.status} ${stop.late ? "late" : ""}`;
+      const visit = L.marker(back(stop.at), { icon: L.divIcon({ className: kind, html: String(stop.n), iconSize: [19, 19] }), keyboard: false }).addTo(drawn);
+      const words = `${one.van} · ${stop.n} ${names.get(stop.place) || stop.place}`;
+      visit.bindTooltip(text(words));
+      says(visit, words);
       visit.on("click", () => open(one.id));
     }
   };
+
+  /* One tab stop: the first time on the whole map, then on what was chosen last; arrows go from one to the next. */
+  let chosen = -1;
+  const points = () => [...box.querySelectorAll(".visit, .dot[data-said]")];
+  const choose = (number) => {
+    const all = points();
+    if (!all.length) return;
+    chosen = (number + all.length) % all.length;
+    all.forEach((one, n) => one.setAttribute("tabindex", n === chosen ? "0" : "-1"));
+    all[chosen].focus();
+  };
+  const quiet = () => {
+    box.querySelectorAll("a, path").forEach((one) => one.setAttribute("tabindex", "-1"));
+    box.setAttribute("tabindex", "0");
+    chosen = -1;
+  };
+  box.addEventListener("focus", () => { if (chosen >= 0) points()[chosen]?.focus(); });
+  box.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (step) { event.preventDefault(); choose(chosen < 0 && step < 0 ? -1 : chosen + step); box.setAttribute("tabindex", "-1"); }
+    else if (event.key === "Home") { event.preventDefault(); choose(0); }
+    else if (event.key === "End") { event.preventDefault(); choose(-1); }
+    else if (event.key === "+" || event.key === "=") map.zoomIn();
+    else if (event.key === "-") map.zoomOut();
+    else if (event.key === "Enter" && chosen >= 0) points()[chosen].dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  });
+  const says = (layer, words) => { const path = layer.getElement(); path.setAttribute("role", "button"); path.setAttribute("aria-label", words); path.dataset.said = words; };
 
   const open = (id) => {
     const list = document.getElementById(`run-${id}`);
@@ -57,10 +106,13 @@
     const names = new Map(found.places.map((one) => [one.id, named(one)]));
     found.places.forEach(place);
     (found.runs || []).forEach((one) => run(one, names));
+    ways = found.runs || [];
     if (!placed && found.places.length) {
       map.fitBounds(L.latLngBounds(found.places.map((one) => back(one.at))), { padding: [18, 18] });
       placed = true;
     }
+    point();
+    quiet();
     box.dataset.drawn = String(found.places.length);
   }
 

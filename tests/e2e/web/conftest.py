@@ -15,13 +15,13 @@ from sqlalchemy import Engine, update
 from config.settings import load
 from infra.ports import HOST, new_port
 from infra.postgres import Postgres, embedded_postgres
+from rotation.accounts import auth
+from rotation.accounts.permissions import Role
 from rotation.store import migrate
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import users
-from rotation.web import auth
 from rotation.web.__main__ import logs_as_json
 from rotation.web.app import create_app
-from rotation.web.permissions import Role
 from tests import web_city
 
 PASSWORD = "a long password"
@@ -119,7 +119,7 @@ def open_as(served: Served, browser: Browser) -> Iterator[Open]:
         page.fill("[name=name]", name)
         page.fill("[name=password]", PASSWORD)
         page.click("main button.primary")
-        page.wait_for_url("**/today")
+        page.wait_for_url(lambda url: "/sign-in" not in url)
         return page
 
     yield sign_in

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import delete, insert, select, text, update
 
-from rotation.store.tables import alerts, day_plans, runs, stops
+from rotation.kafka import identity
+from rotation.store.tables import alerts, day_plans, runs, stops, topics_read
 from tests import web_city
 from tests.e2e.web.conftest import DESK, PHONE, Open, Served
 from tests.web_city import DAY, demo
@@ -17,10 +18,7 @@ AXE = Path("node_modules/axe-core/axe.min.js")
 PAGES = (*(page for page in web_city.PAGES if "?" not in page), "/what-if")
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
-HEADINGS = {
-    "zh": ("今日", "失衡", "预警", "拒收", "数据源"),
-    "en": ("Today", "Imbalance", "Alerts", "Rejections", "Feeds"),
-}
+HEADINGS = {"zh": ("今日", "馆藏", "预警", "指标", "系统"), "en": ("Today", "Stock", "Alerts", "Figures", "System")}
 
 
 def told(served: Served, statement: Any, kind: str) -> None:
@@ -50,7 +48,7 @@ def test_the_check_for_readability_finds_what_is_not(open_as: Open):
 def test_each_page_is_readable_by_everyone(language: str, size: dict[str, int], open_as: Open, served: Served):
     served.complaints.clear()
     page = open_as("administrator", language, size)
-    assert tuple(page.locator("nav a").all_inner_texts()[:5]) == HEADINGS[language]
+    assert tuple(page.locator("nav > a, nav > details > summary").all_inner_texts()) == HEADINGS[language]
     for path in (*PAGES, "/users", f"/runs/{RUN}/sheet"):
         page.goto(path)
         assert (path, faults(page)) == (path, [])
@@ -62,10 +60,36 @@ def test_the_map_shows_runs_and_places_and_follows_a_click(open_as: Open):
     page = open_as("viewer")
     expect(page.locator("#map[data-drawn]")).to_be_visible()
     assert page.locator("path.route").count() == 8
-    assert page.locator("path.visit").count() == 64
+    assert page.locator(".visit.pin").count() == 64
     assert page.locator("path.area").count() == 5
-    page.locator("path.visit").first.dispatch_event("click")
+    page.locator(".visit.pin").first.dispatch_event("click")
     expect(page.locator("details.run[open]")).to_have_count(1)
+
+
+def test_map_and_chart_are_one_tab_stop_each_and_arrows_go_from_stop_to_stop(open_as: Open):
+    page = open_as("viewer")
+    expect(page.locator("#map[data-drawn]")).to_be_visible()
+    focusable = "#map [tabindex='0'], #map a:not([tabindex='-1'])"
+    assert page.locator(focusable).count() == 0
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    first = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") != first
+    page.locator(".chart-keys").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("rect.block.chosen")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("details.run[open]")).to_have_count(1)
+
+
+def test_a_page_that_opens_loads_no_live_part_again(open_as: Open):
+    page = open_as("viewer")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/today")
+    page.wait_for_timeout(2_000)
+    assert [one for one in asked if "part=" in one] == []
 
 
 def test_a_stop_turns_done_while_one_looks_and_what_was_open_stays_open(open_as: Open, served: Served):
@@ -84,7 +108,7 @@ def test_an_alert_opens_and_closes_while_one_looks(open_as: Open, served: Served
     page = open_as("viewer", "zh")
     page.goto("/alerts")
     shown = page.locator("tr[data-alert]")
-    expect(shown.first).to_be_visible()
+    expect(shown.first).to_be_attached()  # its group is closed
     before = shown.count()
     row = {
         "kind": "shortage",
@@ -95,7 +119,7 @@ def test_an_alert_opens_and_closes_while_one_looks(open_as: Open, served: Served
     }
     told(served, insert(alerts).values(**row, numbers={"level": 0, "low": 3, "high": 8}), "alert")
     expect(shown).to_have_count(before + 1)
-    expect(page.locator("tr", has_text="new-place")).to_contain_text("在架 0 册，目标 3 至 8 册")
+    expect(page.locator("tr", has_text="new-place")).to_contain_text("在架 0 册，在途 0 册，目标 3 至 8 册")
     told(served, update(alerts).where(alerts.c.place_id == "new-place").values(closed_at=text("now()")), "alert")
     expect(shown).to_have_count(before)
 
@@ -140,7 +164,7 @@ def test_the_run_sheet_prints_on_a4(open_as: Open, tmp_path: Path):
     page.goto(f"/runs/{RUN}/sheet")
     page.emulate_media(media="print")
     expect(page.locator("button")).to_be_hidden()
-    expect(page.locator("h1")).to_have_text("行车单 · van-gudu-1")
+    expect(page.locator("h1")).to_have_text("行车单 · 古渡区图书馆 1 号车")
     assert page.pdf(path=tmp_path / "sheet.pdf", prefer_css_page_size=True).startswith(b"%PDF")
 
 
@@ -152,6 +176,20 @@ def test_kafka_that_goes_away_is_told_and_forgotten_when_it_is_back(open_as: Ope
     expect(banner).to_be_visible(timeout=12_000)
     served.broker.come()
     expect(banner).to_be_hidden(timeout=12_000)
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "t does not exist any more"), ("zh", "t 已不存在")])
+def test_a_topic_that_is_not_as_it_was_is_a_banner_while_one_looks(
+    language: str, said: str, open_as: Open, served: Served
+):
+    page, words = open_as("viewer", language=language), identity.TopicFinding("gone", {"topic": "t"}).words()
+    banner = page.locator("#kafka-findings .banner")
+    expect(banner).to_have_count(0)
+    topic = insert(topics_read).values(topic="t", cluster_id="c", topic_id="i", partitions=6, findings=[words])
+    told(served, topic, "alerts")
+    expect(banner).to_contain_text(said)
+    told(served, delete(topics_read), "alerts")
+    expect(banner).to_have_count(0)
 
 
 def test_a_session_that_ends_while_the_page_is_open_is_told(open_as: Open):
@@ -167,7 +205,7 @@ def test_a_database_away_for_a_while_is_told_and_the_page_goes_on_without_reload
     page.goto("/alerts")
     page.evaluate("window.neverReloaded = true")
     shown = page.locator("tr[data-alert]")
-    expect(shown.first).to_be_visible()
+    expect(shown.first).to_be_attached()  # its group is closed
     before, banner = shown.count(), page.locator("[data-trouble=database]")
     served.postgres.stop()
     expect(banner).to_be_visible()
@@ -185,13 +223,14 @@ def test_a_database_away_for_a_while_is_told_and_the_page_goes_on_without_reload
             "numbers": {},
         }
         connection.execute(insert(alerts).values(**row))
-    expect(page.locator("tr", has_text="after-the-storm")).to_be_visible()
+    expect(page.locator("tr", has_text="after-the-storm")).to_be_attached()
     expect(banner).to_be_hidden()
     assert page.evaluate("window.neverReloaded")
 
 
 def test_a_change_is_planned_beside_today_while_one_waits_and_drawn(open_as: Open):
     page = open_as("dispatcher", "zh")
+    page.locator("nav details", has=page.locator("a[href='/what-if']")).locator("summary").click()
     page.click("nav a[href='/what-if']")
     page.fill("[name=moves]", "500")
     page.select_option("[name=closed]", demo().places[6].id)

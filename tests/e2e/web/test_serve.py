@@ -21,7 +21,7 @@ from infra import kafka as brokers
 from infra.kafka import Kafka, embedded_kafka
 from infra.messages import silent
 from infra.postgres import Postgres, embedded_postgres
-from rotation.events import CopyAdded, cloud_event
+from rotation.facts.events import CopyAdded, cloud_event
 from tests.needs import REPOSITORY
 
 AWAY_S = float(os.environ.get("AWAY_S", "4"))  # a minute when one wants to see it; the page knows no difference
@@ -80,8 +80,10 @@ class Town:
         """Send an event as a library system would."""
         event = cloud_event(
             CopyAdded(copy=f"c{number}", place="east", title="t", **{"class": "fiction"}),
-            event_id=f"e{number}", source="desk", time=datetime.now(UTC),
-        )  # fmt: skip
+            event_id=f"e{number}",
+            source="desk",
+            time=datetime.now(UTC),
+        )
         producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap, acks="all")
         producer.send("circulation.events", orjson.dumps([event])).get(30)
         producer.close()
@@ -96,9 +98,12 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         embedded_kafka(folder / "kafka") as kafka,
     ):
         own = {
-            "DATABASE_URL": postgres.url, "KAFKA_BOOTSTRAP": kafka.bootstrap, "ROTATION_WEB_PORT": "0",
-            "ROTATION_NETWORK": str(folder / "town.toml"), "ROTATION_DATA_DIR": str(folder / "state"),
-        }  # fmt: skip
+            "DATABASE_URL": postgres.url,
+            "KAFKA_BOOTSTRAP": kafka.bootstrap,
+            "ROTATION_WEB_PORT": "0",
+            "ROTATION_NETWORK": str(folder / "town.toml"),
+            "ROTATION_DATA_DIR": str(folder / "state"),
+        }
         yield Town(kafka, postgres, os.environ | own, folder / "serve.log")
 
 
@@ -182,6 +187,6 @@ def test_a_part_that_dies_ends_the_whole_with_one_sentence(town: Town):
     parts = parts_of(process)
     parts["streams.relay"].kill()
     assert process.wait(STOPS_S) == 1
-    assert "relay ended by itself (SIGKILL)" in town.said
+    assert "relay exited unexpectedly (SIGKILL)" in town.said
     assert "Traceback" not in town.said
     assert [name for name, part in parts.items() if part.is_running()] == []

@@ -15,10 +15,10 @@ from solver.check import read
 from solver.engines import Limits
 from solver.evaluate import evaluate
 from solver.explain import explain
+from solver.messages import say_explanation, say_violation
 from solver.problem import Problem, problem_schema
 from solver.solution import Solution
 from solver.solve import solve
-from solver.words import say_explanation, say_violation
 
 HERE = Path(__file__).parent
 NAMES = ["market_town", "two_hubs", "river_city"]

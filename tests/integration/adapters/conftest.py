@@ -8,15 +8,15 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from rotation.adapters.feed import Told
 from rotation.clock import standing_at
-from rotation.feeds import Ends, refuse_in
+from rotation.feeds.carrying import EventDict
+from rotation.feeds.runners import Destinations, reject_in
+from rotation.kafka import admin
+from rotation.kafka.message import Message
+from rotation.kafka.topics import Topic
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
-from streams import admin
 from streams.apply import Writer
-from streams.rows import Message
-from streams.topics import Topic
 from tests.streams_world import EDGE, city
 
 
@@ -31,14 +31,14 @@ def engine(database: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def applied(database: str, engine: Engine) -> Iterator[Ends]:
+def applied(database: str, engine: Engine) -> Iterator[Destinations]:
     """Ends whose events are in the database at once, as the worker writes them."""
     writer, numbers = Writer(database, city(), lambda *_: []), iter(range(10**6))
 
-    def tell(events: list[Told]) -> None:
+    def tell(events: list[EventDict]) -> None:
         writer.write(writer.prepare([Message(0, next(numbers), orjson.dumps(events))]))
 
-    yield Ends(tell, refuse_in(engine))
+    yield Destinations(tell, reject_in(engine))
     writer.close()
 
 

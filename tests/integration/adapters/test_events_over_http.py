@@ -1,26 +1,31 @@
 """`POST /events` on a real Kafka and PostgreSQL: counts, places of mistakes, and no reader anywhere."""
 
+import gzip
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
+from cloudevents.v1 import conversion
+from cloudevents.v1 import http as sdk
 from fastapi.testclient import TestClient
 from kafka import KafkaConsumer, TopicPartition
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from config.settings import load
-from rotation.adapters.http import BATCH, STRUCTURED, Allowance
+from rotation.accounts import auth
+from rotation.accounts.permissions import Role
+from rotation.feeds.http import BATCH, STRUCTURED, Allowance
+from rotation.kafka import admin
+from rotation.kafka.message import Message
+from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import write
-from rotation.web import auth
+from rotation.views.notices import counts_of
 from rotation.web.app import create_app
-from rotation.web.permissions import Role
-from streams import admin
 from streams.apply import Writer
-from streams.rows import Message
-from streams.topics import CIRCULATION_EVENTS
 from tests.streams_world import MONDAY, city, counts
 from tests.unit.adapters.patron import CARD, NAME, named_in
 
@@ -96,6 +101,66 @@ def test_one_structured_event_is_taken(source: TestClient, topic: Topic) -> None
     assert len(topic.read()) == 1
 
 
+def test_the_official_sdks_defaults_are_taken_binary_and_structured(source: TestClient, topic: Topic) -> None:
+    event = sdk.CloudEvent(
+        {"type": "copy.loaned", "source": "koha/南湖", "time": MONDAY.isoformat(), "sequence": "7"},
+        {"copy": "c1", "place": "p1"},
+    )
+    binary, structured = conversion.to_binary(event), conversion.to_structured(event)
+    percent = {name: quote(value, safe=":+/ ") for name, value in binary[0].items()}  # as the standard has it
+    raw = {name: value.encode() for name, value in binary[0].items()}
+    for headers, body in (structured, (percent, binary[1]), (raw, binary[1])):
+        assert source.post("/events", content=body, headers=headers).json() == {
+            "accepted": 1,
+            "refused": [],
+            "dropped_fields": [],
+        }
+    sent = [event for message in topic.read() for event in orjson.loads(message)]
+    assert {(event["source"], int(event["sequence"]), event["data"]["copy"]) for event in sent} == {
+        ("koha/南湖", 7, "c1")
+    }
+
+
+def test_binary_mode_names_what_is_wrong_and_drops_what_could_name_a_reader(source: TestClient, topic: Topic) -> None:
+    good = {f"ce-{name}": str(value) for name, value in lent(1).items() if name != "data"}
+    body = orjson.dumps(lent(1)["data"])
+    without = {name: value for name, value in good.items() if name != "ce-specversion"}
+    answers = [
+        source.post("/events", content=body, headers=good | {"ce-patron": CARD}),
+        source.post("/events", content=body, headers=without),
+        source.post("/events", content=b"{'copy': 1}", headers=good),
+        source.post("/events", content=body, headers=good | {"ce-time": "20260302"}),
+        source.post("/events", content=body, headers=good | {"content-type": "text/xml"}),
+    ]
+    assert [answer.status_code for answer in answers] == [202, 422, 422, 422, 415]
+    assert answers[0].json()["dropped_fields"] == ["patron"]
+    assert [one["refused"][0]["field"] for one in (answer.json() for answer in answers[1:4])] == [
+        "specversion",
+        "line 1 column 2",
+        "time",
+    ]
+    assert "text/xml" in answers[4].json()["detail"]
+    assert named_in(topic.read()) == []
+
+
+def test_gzip_is_taken_and_what_only_says_so_is_named(source: TestClient, topic: Topic) -> None:
+    packed, headers = gzip.compress(orjson.dumps([lent(1)])), {"content-type": BATCH, "content-encoding": "gzip"}
+    assert source.post("/events", content=packed, headers=headers).status_code == 202
+    assert len(topic.read()) == 1
+    large = gzip.compress(b"[" + b" " * 50_000_000 + b"]")
+    refused = [
+        source.post("/events", content=packed[:-9], headers=headers),
+        source.post("/events", content=b"[]", headers=headers),
+        source.post("/events", content=packed, headers=headers | {"content-encoding": "br"}),
+        source.post("/events", content=large, headers=headers),
+    ]
+    assert [answer.status_code for answer in refused] == [415, 415, 415, 413]
+    words = ("ends in the middle", "the content is not", "'br'")
+    for answer, said in zip(refused, words, strict=False):
+        assert said in answer.json()["detail"]
+    assert topic.read() == []
+
+
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
@@ -165,3 +230,34 @@ def test_no_reader_stands_in_any_topic_table_log_or_answer(
     broken = post(source, f'[{{"patron": "{CARD}"'.encode())
     assert (answer.json()["accepted"], broken.status_code) == (1, 422)
     assert named_in(*topic.read(), everything(), caplog.text, *capsys.readouterr(), answer.text, broken.text) == []
+
+
+def test_a_batch_of_more_members_than_events_fit_in_is_one_rejection(source: TestClient, engine: Engine):
+    body = b"[" + b",".join([b"{}"] * 330_000) + b"]"
+    answer = post(source, body)
+    assert (answer.status_code, len(answer.json()["refused"])) == (422, 1)
+    assert "330000 events; at most" in answer.json()["refused"][0]["message"]
+
+
+def test_a_source_is_charged_by_bytes_too(source: TestClient):
+    source.app.state.allowance = Allowance(per_s=1, burst=100)  # type: ignore[attr-defined]
+    padded = {**lent(1), "data": {"copy": "c1", "place": "p1", "note": "x" * 29_000}}
+    answers = [post(source, orjson.dumps([padded]), dry_run="true").status_code for _ in range(2)]
+    del source.app.state.allowance  # type: ignore[attr-defined]
+    assert answers == [200, 429]
+
+
+def test_what_is_refused_before_kafka_is_counted_apart_and_holds_no_row_of_the_workers(
+    source: TestClient, engine: Engine
+):
+    with engine.connect() as connection:
+        before = counts_of(connection)
+    with engine.begin() as worker:
+        worker.execute(
+            text("INSERT INTO counts VALUES ('rejected', 0) ON CONFLICT (name) DO UPDATE SET value = counts.value")
+        )
+        assert post(source, orjson.dumps([{}, {}])).status_code == 422  # while the worker's row is held
+    with engine.connect() as connection:
+        after = counts_of(connection)
+    assert after["refused_at_edge"] - before.get("refused_at_edge", 0) == 2
+    assert after.get("rejected", 0) == before.get("rejected", 0)

@@ -12,13 +12,14 @@ import orjson
 import pytest
 from kafka import TopicPartition
 
-from rotation import feeds, real_days
-from rotation.adapters import librarieswest
-from rotation.adapters.librarieswest import Row
-from rotation.events import MAX_BATCH_BYTES, CopyReturned
-from streams import clients
+from rotation.facts.events import MAX_BATCH_BYTES, CopyReturned
+from rotation.feeds import librarieswest, runners
+from rotation.feeds.librarieswest import TransitRow
+from rotation.kafka import clients
+from rotation.kafka.message import Message
+from rotation.system import historic_import
 from streams.apply import Writer
-from streams.rows import Message
+from tests.needs import SAMPLE
 from tests.sender_that_dies import send
 from tests.streams_world import EDGE, city, counts, history, told
 from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
@@ -55,9 +56,9 @@ def west(folder: Path, *more: str) -> tuple[Path, list[dict[str, Any]]]:
     (folder / "in_transit").mkdir()
     for day in range(3):
         on = date(2020, 3, 2) + timedelta(days=day)
-        rows = [Row(str(on), "Fiction", f"p{n % 5}", "A", "p5", "A") for n in range(200)]
+        rows = [TransitRow(str(on), "Fiction", f"p{n % 5}", "A", "p5", "A") for n in range(200)]
         with (folder / "in_transit" / f"{on}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([Row._fields, *rows])
+            csv.writer(file).writerows([TransitRow._fields, *rows])
             file.writelines(more)
     return folder, list(librarieswest.happened(librarieswest.snapshots(folder)))
 
@@ -86,9 +87,9 @@ def test_no_reader_in_a_file_of_events_stands_in_any_topic_table_log_error_or_dr
     send("ingest", kafka, database, topic, file)
     messages = in_kafka(kafka, topic)
     apply(database, messages)
-    report = feeds.show_lines(file.read_bytes().splitlines(), file.name, EDGE, shown.append)
-    assert counts(database) == {"applied": 1, "duplicates": 1, "rejected": 5}
-    assert (report.told.total(), report.refused.total()) == (2, 5)
+    report = runners.show_lines(file.read_bytes().splitlines(), file.name, EDGE, shown.append)
+    assert counts(database) == {"applied": 1, "duplicates": 1, "rejected": 1, "refused_at_edge": 4}
+    assert (report.sent.total(), report.rejected.total()) == (2, 5)
     assert named_in(messages, everything(), caplog.text, *shown) == []
 
 
@@ -116,26 +117,26 @@ def test_a_dry_run_of_a_file_shows_what_would_be_sent_and_refused_line_by_line(t
     file, _ = lines_of_events(tmp_path)
     shown: list[str] = []
     with file.open("rb") as lines:
-        report = feeds.show_lines(lines, file.name, EDGE._replace(places=EDGE.places - {"p0"}), shown.append)
+        report = runners.show_lines(lines, file.name, EDGE._replace(places=EDGE.places - {"p0"}), shown.append)
     told_of = [json.loads(line) for line in shown]
     kept = [event for event in FACTS if "p0" not in (event["data"]["place"], event["data"].get("to"))]
     assert [one for one in told_of if "specversion" in one] == kept
-    assert report.refused == {"not_json": 1, "unknown_place": len(FACTS) - len(kept)}
+    assert report.rejected == {"not_json": 1, "unknown_place": len(FACTS) - len(kept)}
 
 
-def test_a_dry_run_of_librarieswests_days_shows_them_and_touches_nothing(rotation_data: Path, tmp_path: Path) -> None:
+def test_a_dry_run_of_librarieswests_days_shows_them_and_touches_nothing(tmp_path: Path) -> None:
     """On the real network, with two days of a copy or two."""
     for name in ("branches.csv", "hours.csv", "items_summary.csv"):
-        (tmp_path / name).symlink_to(rotation_data / "librarieswest" / name)
+        (tmp_path / name).symlink_to(SAMPLE / name)
     (tmp_path / "in_transit").mkdir()
     for day, rows in {"2020-03-02": 2, "2020-03-03": 1}.items():
         lines = [
-            ",".join(Row._fields),
+            ",".join(TransitRow._fields),
             *["2020-03-02,Adult Fiction,Bath Central Library,BNES,Taunton Library,Somerset"] * rows,
         ]
         (tmp_path / "in_transit" / f"{day}.csv").write_text("\n".join([*lines, f"{NAME},x"]))
     shown: list[str] = []
-    report = real_days.show_days(tmp_path, None, shown.append)
+    report = historic_import.show_days(tmp_path, None, shown.append)
     assert report["told"] == {"copy.added": 2, "transfer.sent": 2, "transfer.received": 1}
     assert (report["files"], report["bad_lines"]) == (2, 2)
     assert len([line for line in shown if "specversion" in line]) == 5

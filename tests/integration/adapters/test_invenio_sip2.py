@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rotation.adapters.sip2 import Client, Placed, Proxy
+from rotation.feeds.sip2 import Client, Placed, Proxy
 from tests.needs import REPOSITORY
 
 PYTHON = os.environ.get("INVENIO_SIP2_PYTHON")

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from config.settings import DEFAULTS
-from rotation import feeds
-from rotation.adapters.tables import Map, read_map
-from rotation.feeds import Ends
+from rotation.feeds import runners
+from rotation.feeds.runners import Destinations
+from rotation.feeds.tables import TableMap, read_map
 from tests.streams_world import MONDAY, city, counts
 from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
 
@@ -29,7 +29,7 @@ def holdings(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def chosen() -> Map:
+def chosen() -> TableMap:
     return read_map(DEFAULTS.parent / "maps" / "interlib-stock.toml").model_copy(
         update={"default_class": "fiction", "encoding": "utf-8"}
     )
@@ -41,33 +41,33 @@ def stands(url: str) -> dict[str, str]:
 
 
 def test_a_dry_run_shows_what_it_would_send_and_refuse_and_keeps_nothing(
-    database: str, engine: Engine, holdings: Path, chosen: Map
+    database: str, engine: Engine, holdings: Path, chosen: TableMap
 ) -> None:
     shown: list[str] = []
-    report = feeds.import_table(engine, city(), feeds.shown(shown.append), holdings, chosen, MONDAY)
+    report = runners.import_table(engine, city(), runners.shown(shown.append), holdings, chosen, MONDAY)
     lines = [json.loads(line) for line in shown]
-    assert sum("specversion" in line for line in lines) == report.told.total() == 2 * COPIES
+    assert sum("specversion" in line for line in lines) == report.sent.total() == 2 * COPIES
     assert [line["refused"] for line in lines if "refused" in line] == ["file:holdings.csv"]
     assert named_in(*shown) == []
     assert stands(database) == counts(database) == {}
 
 
 def test_a_table_imported_twice_tells_each_copy_once_and_no_reader_comes_in(
-    database: str, applied: Ends, engine: Engine, holdings: Path, chosen: Map, everything: Any
+    database: str, applied: Destinations, engine: Engine, holdings: Path, chosen: TableMap, everything: Any
 ) -> None:
     for _ in range(2):
-        feeds.import_table(engine, city(), applied, holdings, chosen, MONDAY)
+        runners.import_table(engine, city(), applied, holdings, chosen, MONDAY)
     assert stands(database) == {f"{n:05}": [*PLACES.values()][n % 3] for n in range(COPIES)}
     told = counts(database)
-    assert (told["applied"] + told["late"], told["rejected"]) == (2 * COPIES, 1)
+    assert (told["applied"] + told["late"], told["refused_at_edge"]) == (2 * COPIES, 1)
     assert named_in(everything()) == []
 
 
 def test_another_mistake_at_the_same_line_of_a_later_file_of_that_name_is_recorded_too(
-    database: str, engine: Engine, applied: Ends, holdings: Path, chosen: Map
+    database: str, engine: Engine, applied: Destinations, holdings: Path, chosen: TableMap
 ) -> None:
     text = holdings.read_text(encoding="utf-8")
     for word in ("吃了", "吃了", "卖了"):
         holdings.write_text(text.replace("吃了", word), encoding="utf-8")
-        feeds.import_table(engine, city(), applied, holdings, chosen, MONDAY)
-    assert counts(database)["rejected"] == 2
+        runners.import_table(engine, city(), applied, holdings, chosen, MONDAY)
+    assert counts(database)["refused_at_edge"] == 2

@@ -12,13 +12,13 @@ from kafka import KafkaConsumer, KafkaProducer
 from sqlalchemy import Engine
 
 from city import checkpoint, topics_driver
-from city.live import HOME, Answer
+from city.live import HOME, PlacementAnswer
 from city.model import START
 from rotation.clock import Clock, standing_at
+from rotation.kafka import admin
+from rotation.kafka.topics import CIRCULATION_EVENTS, TRANSFER_ORDERS
 from rotation.store.clock import pause, set_clock
 from rotation.store.engine import engine
-from streams import admin
-from streams.topics import CIRCULATION_EVENTS, TRANSFER_ORDERS
 from tests.unit.city.conftest import NETWORK, SMALL, days_orders
 
 WEEKS = 2
@@ -196,11 +196,11 @@ def test_a_city_killed_between_checkpoints_tells_the_same_facts_again(broker, st
     set_time(store, END + timedelta(hours=20), 0)
     with monkeypatch.context() as patched:
         patched.setattr(topics_driver.Runner, "keep", lambda self: None)  # as kill -9: nothing is kept at the end
-        with living(broker, store, lambda copy, place: Answer("hubin", f"first-{copy}")):
+        with living(broker, store, lambda copy, place: PlacementAnswer("hubin", f"first-{copy}")):
             facts = gathered(told, lambda facts: any("transfer" in fact["data"] for fact in facts))
     before = by_id(facts + told())
     assert any(fact["data"].get("transfer", "").startswith("first-") for fact in before.values())
-    with living(broker, store, lambda copy, place: Answer("kechuang", f"second-{copy}")):
+    with living(broker, store, lambda copy, place: PlacementAnswer("kechuang", f"second-{copy}")):
         again = by_id(gathered(told, lambda facts: by_id(facts).keys() >= before.keys()))
     assert {number: again[number] for number in before} == before
 
@@ -211,7 +211,7 @@ def test_the_clock_waits_for_a_city_that_is_slow_to_answer(broker, store, told):
     told()
     set_time(store, END + timedelta(hours=8), 86_400 / DAY_LASTS_S)
 
-    def slowly(copy: str, place: str) -> Answer:
+    def slowly(copy: str, place: str) -> PlacementAnswer:
         time.sleep(0.2)
         return HOME
 

@@ -1,4 +1,4 @@
-"""LibrariesWest's real days through a real Kafka and worker: the figures are those published, whatever comes twice or late."""
+"""LibrariesWest's real days through a real Kafka and worker: the published figures, in spite of duplicates and delays."""
 
 import random
 import subprocess
@@ -15,40 +15,39 @@ import pytest
 from kafka import KafkaProducer
 from sqlalchemy import Engine, text
 
-from rotation.adapters.feed import BATCH_EVENTS, in_batches
-from rotation.adapters.librarieswest import Ledger, Snapshot, happened, network, read_snapshot, snapshot_files
 from rotation.clock import standing_at
 from rotation.courier.legs import Where
 from rotation.courier.store import open_transfers
+from rotation.feeds.carrying import BATCH_EVENTS, in_batches
+from rotation.feeds.librarieswest import CopyLedger, TransitSnapshot, happened, network, read_snapshot, snapshot_files
+from rotation.kafka import admin
+from rotation.kafka.topics import Topic
 from rotation.network import Network
-from rotation.status import figures
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
-from streams import admin, relay
-from streams.topics import Topic
+from rotation.views.status import figures
+from streams import relay
 from tests.librarieswest_process import CHOICES
+from tests.needs import SAMPLE
 from tests.streams_process import topics
 
 PREFIX = "west"
 PATIENCE_S = 240.0
-OVERDUE = text("SELECT sum((numbers->>'count')::int), sum((numbers->>'count_over_365_days')::int) FROM alerts"
-               " WHERE kind = 'overdue' AND closed_at IS NULL")  # fmt: skip
+OVERDUE = text(
+    "SELECT sum((numbers->>'count')::int), sum((numbers->>'count_over_365_days')::int) FROM alerts"
+    " WHERE kind = 'overdue' AND closed_at IS NULL"
+)
 
 
 @pytest.fixture(scope="module")
-def folder(rotation_data: Path) -> Path:
-    return rotation_data / "librarieswest"
-
-
-@pytest.fixture(scope="module")
-def west(folder: Path) -> Network:
-    return network(folder, CHOICES)
+def west() -> Network:
+    return network(SAMPLE, CHOICES)
 
 
 class Line:
     """The module's topics, database and worker."""
 
-    def __init__(self, bootstrap: str, url: str, west: Network, folder: Path, scratch: Path) -> None:
+    def __init__(self, bootstrap: str, url: str, west: Network, scratch: Path) -> None:
         admin.create(
             {"bootstrap_servers": bootstrap}, topics=[Topic(n, "", 3, -1, False, (), (), "") for n in topics(PREFIX)]
         )
@@ -56,7 +55,7 @@ class Line:
         self.west, self.sent = west, 0
         self.producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", linger_ms=20)
         with self.engine.begin() as connection:
-            set_clock(connection, standing_at(read_snapshot(snapshot_files(folder)[0]).clock))
+            set_clock(connection, standing_at(read_snapshot(snapshot_files(SAMPLE)[0]).clock))
         command = [
             sys.executable,
             "-m",
@@ -65,7 +64,7 @@ class Line:
             url,
             PREFIX,
             str(scratch),
-            str(folder),
+            str(SAMPLE),
         ]
         self.worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.stop = threading.Event()
@@ -73,7 +72,7 @@ class Line:
         self.relay = threading.Thread(target=relay.run, args=(url, client, self.stop))
         self.relay.start()
 
-    def bring(self, shown: list[Snapshot], ledger: Ledger) -> dict[str, Any]:
+    def bring(self, shown: list[TransitSnapshot], ledger: CopyLedger) -> dict[str, Any]:
         """Send what the snapshots say, shuffled and a twentieth of it twice; return the figures when all is applied."""
         with self.engine.begin() as connection:
             set_clock(connection, standing_at(shown[-1].clock))
@@ -89,7 +88,7 @@ class Line:
     def _applied(self) -> dict[str, Any]:
         until = time.monotonic() + PATIENCE_S
         while time.monotonic() < until:
-            found = figures(self.engine, self.west.timezone)
+            found = figures(self.engine, self.west.timezone, "04:00")
             if found["next_offsets"] == self.sent and self.overdue()[0] == found["in_transit"]["over_21_days"]:
                 return found
             time.sleep(0.3)
@@ -102,10 +101,8 @@ class Line:
 
 
 @pytest.fixture(scope="module")
-def line(
-    kafka: str, module_database: str, west: Network, folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Line]:
-    one = Line(kafka, module_database, west, folder, tmp_path_factory.mktemp("worker"))
+def line(kafka: str, module_database: str, west: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    one = Line(kafka, module_database, west, tmp_path_factory.mktemp("worker"))
     yield one
     one.stop.set()
     one.relay.join()
@@ -122,10 +119,10 @@ FIGURES = {
 
 
 @pytest.mark.timeout(400)  # 115,000 events beside whatever else the machine does
-def test_real_days_end_as_published_with_duplicates_and_shuffled_batches(line: Line, folder: Path):
-    ledger = Ledger()
+def test_real_days_end_as_published_with_duplicates_and_shuffled_batches(line: Line):
+    ledger = CopyLedger()
     for name, published in FIGURES.items():
-        file = next(path for path in snapshot_files(folder) if path.name.startswith(name))
+        file = next(path for path in snapshot_files(SAMPLE) if path.name.startswith(name))
         found = line.bring([read_snapshot(file)], ledger)
         assert found["in_transit"] == published
         assert line.overdue() == (published["over_21_days"], published["over_365_days"])

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from config import load
-from rotation import past
 from rotation.clock import standing_at
-from rotation.courier.day import Plan, plan_days, solve_alone
+from rotation.courier.day import CourierPlan, plan_days, solve_alone
 from rotation.courier.legs import OpenTransfer, Where
 from rotation.courier.store import open_transfers, write_days
-from rotation.planner import _due
+from rotation.night import historic_days
+from rotation.night.loop import due_day
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import copies, crates, day_plans, legs, runs, stops, transfers
@@ -64,7 +64,7 @@ def test_a_copy_sent_and_in_no_crate_waits_at_its_desk(connection: Connection):
 @pytest.mark.parametrize(
     ("scan", "place", "to_place", "where"),
     [
-        ("closed", "quay", "east", (Where.PLACE, "quay", None)),
+        ("closed", "quay", "east", (Where.PLACE, "quay", "k1")),  # a mixed crate that waits for its van
         ("collected", "quay", "east", (Where.VAN, "east", None)),
         ("at_hub", "east", "east", (Where.HUB, "east", None)),
         ("closed", "east", "mill", (Where.SORTED, "east", "k1")),
@@ -104,8 +104,18 @@ def test_a_crate_of_an_earlier_journey_tells_nothing(connection: Connection):
 def test_a_pick_waits_on_its_shelf_from_its_day_on(connection: Connection):
     row = {"copy_id": "c1", **SENT, "state": "on_shelf", "place_id": "mill", "title_id": "t"}
     connection.execute(insert(copies), row)
-    pick = {"transfer_id": "p1", "copy_id": "c1", "from_place_id": "mill", "to_place_id": "quay", "kind": "pick",
-            "status": "proposed", "day": TUESDAY, "reason": {}, "created_at": NOON, "changed_at": NOON}  # fmt: skip
+    pick = {
+        "transfer_id": "p1",
+        "copy_id": "c1",
+        "from_place_id": "mill",
+        "to_place_id": "quay",
+        "kind": "pick",
+        "status": "proposed",
+        "day": TUESDAY,
+        "reason": {},
+        "created_at": NOON,
+        "changed_at": NOON,
+    }
     connection.execute(insert(transfers), pick)
     assert open_transfers(connection, town(), MONDAY) == []
     assert [(one.transfer_id, one.kind) for one in open_transfers(connection, town(), TUESDAY)] == [("p1", "pick")]
@@ -118,7 +128,7 @@ COPIES = [
 ]
 
 
-def planned(*found: OpenTransfer) -> Plan:
+def planned(*found: OpenTransfer) -> CourierPlan:
     return plan_days(calendar(), [MONDAY], found, morning_of(MONDAY), SEARCH, None)
 
 
@@ -185,7 +195,7 @@ TWO_DAYS = [MONDAY, TUESDAY]
 WAITING = [waiting("mill", "hill"), waiting("hill", "quay"), waiting("hill", "nowhere")]
 
 
-def two_days(*found: OpenTransfer) -> Plan:
+def two_days(*found: OpenTransfer) -> CourierPlan:
     return plan_days(calendar(), TWO_DAYS, found, morning_of(MONDAY), SEARCH, None)
 
 
@@ -198,9 +208,12 @@ def test_each_day_has_its_runs_and_a_copy_the_run_of_each_leg(connection: Connec
     write_days(connection, two_days(*WAITING), NOON)
     assert sorted(connection.scalars(select(runs.c.run_id))) == ["20260302-e1", "20260302-w1", "20260303-w1"]
     assert leg_of(connection, "t-mill-hill-1") == [
-        (1, "collect", "20260302-e1"), (2, "sort", None), (3, "trunk", None), (4, "sort", None),
+        (1, "collect", "20260302-e1"),
+        (2, "sort", None),
+        (3, "trunk", None),
+        (4, "sort", None),
         (5, "deliver", "20260303-w1"),
-    ]  # fmt: skip
+    ]
 
 
 def test_what_waits_for_a_closed_place_is_listed_on_the_days_it_waits_with_the_next_possible_one(
@@ -214,9 +227,11 @@ def test_what_waits_for_a_closed_place_is_listed_on_the_days_it_waits_with_the_n
     nowhere = {"code": "no_coordinates", "place": "nowhere", "copies": 1, "next_day": None}
     quay = {"code": "closed", "place": "quay", "copies": 1, "next_day": "2026-03-04"}
     assert listed == {
-        (MONDAY, "east"): [], (MONDAY, "west"): [nowhere],
-        (TUESDAY, "east"): [quay], (TUESDAY, "west"): [nowhere],
-    }  # fmt: skip
+        (MONDAY, "east"): [],
+        (MONDAY, "west"): [nowhere],
+        (TUESDAY, "east"): [quay],
+        (TUESDAY, "west"): [nowhere],
+    }
 
 
 @pytest.mark.parametrize("status", ["approved", "ordered", "under_way"])
@@ -251,17 +266,24 @@ def test_a_day_that_was_sent_back_is_planned_anew(connection: Connection):
 
 def test_of_days_that_stand_still_only_what_the_last_of_them_told_is_carried(connection: Connection):
     in_transit(connection)
-    row = {"copy_id": "old", **SENT, "occurred_at": NOON - timedelta(days=400), "state": "in_transit",
-           "place_id": "quay", "to_place_id": "mill", "title_id": "t"}  # fmt: skip
+    row = {
+        "copy_id": "old",
+        **SENT,
+        "occurred_at": NOON - timedelta(days=400),
+        "state": "in_transit",
+        "place_id": "quay",
+        "to_place_id": "mill",
+        "title_id": "t",
+    }
     connection.execute(insert(copies), row)
     set_clock(connection, standing_at(NOON))
-    assert {one.copy_id for one in past.to_carry(connection, town(), TUESDAY)} == {"c1", "old"}
-    past.mark(connection, "an import")
-    assert {one.copy_id for one in past.to_carry(connection, town(), TUESDAY)} == {"c1"}
+    assert {one.copy_id for one in historic_days.to_carry(connection, town(), TUESDAY)} == {"c1", "old"}
+    historic_days.mark(connection, "an import")
+    assert {one.copy_id for one in historic_days.to_carry(connection, town(), TUESDAY)} == {"c1"}
 
 
 def test_no_night_comes_to_days_of_the_past(connection: Connection):
     set_clock(connection, standing_at(NOON))
-    assert _due(connection, town(), load()) == MONDAY
-    past.mark(connection, "an import")
-    assert _due(connection, town(), load()) is None
+    assert due_day(connection, town(), load()) == MONDAY
+    historic_days.mark(connection, "an import")
+    assert due_day(connection, town(), load()) is None

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 import orjson
+import psycopg
 import pytest
 from sqlalchemy import Connection, insert, select
 
 from rotation import dispatch
-from rotation.network import Kind, Network
+from rotation.kafka.orders import ORDERS
+from rotation.network import Network, PlaceKind
 from rotation.store.engine import engine
+from rotation.store.outbox import CHANNEL
 from rotation.store.tables import copies, day_plans, legs, outbox, runs, stops, titles, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK
 
@@ -32,34 +35,68 @@ def approved_transfer(
     title: str = "t1",
 ) -> None:
     row = {
-        "transfer_id": name, "copy_id": f"copy-of-{name}", "title_id": title, "from_place_id": origin,
-        "to_place_id": "room", "kind": "pick", "status": status, "day": day, "reason": {"code": "stale_here"}, "plan_id": "p",
-        "created_at": MONDAY, "changed_at": MONDAY,
-    }  # fmt: skip
+        "transfer_id": name,
+        "copy_id": f"copy-of-{name}",
+        "title_id": title,
+        "from_place_id": origin,
+        "to_place_id": "room",
+        "kind": "pick",
+        "status": status,
+        "day": day,
+        "reason": {"code": "stale_here"},
+        "plan_id": "p",
+        "created_at": MONDAY,
+        "changed_at": MONDAY,
+    }
     connection.execute(insert(transfers), row)
 
 
 def approved_run(connection: Connection) -> None:
     plan = {
-        "day_plan_id": "p", "day": DAY, "hub_id": "centre", "status": "approved", "problem": {}, "solution": {},
-        "evaluation": {}, "unserved": [], "created_at": MONDAY,
-    }  # fmt: skip
+        "day_plan_id": "p",
+        "day": DAY,
+        "hub_id": "centre",
+        "status": "approved",
+        "problem": {},
+        "solution": {},
+        "evaluation": {},
+        "unserved": [],
+        "created_at": MONDAY,
+    }
     run = {
-        "run_id": "r", "day_plan_id": "p", "day": DAY, "hub_id": "centre", "van_id": "v1", "status": "approved",
-        "departs_at": MONDAY, "returns_at": MONDAY + timedelta(hours=3), "distance_m": 9000, "cost_cents": 900,
+        "run_id": "r",
+        "day_plan_id": "p",
+        "day": DAY,
+        "hub_id": "centre",
+        "van_id": "v1",
+        "status": "approved",
+        "departs_at": MONDAY,
+        "returns_at": MONDAY + timedelta(hours=3),
+        "distance_m": 9000,
+        "cost_cents": 900,
         "largest_load_crates": 2,
-    }  # fmt: skip
+    }
     stop = {
-        "run_id": "r", "position": 1, "place_id": "room", "arrives_at": MONDAY, "begins_at": MONDAY,
-        "departs_at": MONDAY, "deliver_crates": 1, "collect_crates": 2, "load_after_crates": 2,
-    }  # fmt: skip
+        "run_id": "r",
+        "position": 1,
+        "place_id": "room",
+        "arrives_at": MONDAY,
+        "begins_at": MONDAY,
+        "departs_at": MONDAY,
+        "deliver_crates": 1,
+        "collect_crates": 2,
+        "load_after_crates": 2,
+    }
     connection.execute(insert(day_plans), plan)
     connection.execute(insert(runs), run)
     connection.execute(insert(stops), stop)
 
 
 def told(connection: Connection) -> list[dict[str, object]]:
-    return [orjson.loads(value) for value in connection.execute(select(outbox.c.value).order_by(outbox.c.id)).scalars()]
+    values = list(connection.execute(select(outbox.c.value).order_by(outbox.c.id)).scalars())
+    for value in values:
+        ORDERS.validate_json(value)
+    return [orjson.loads(value) for value in values]
 
 
 def test_an_approved_pick_is_ordered_once(connection: Connection):
@@ -68,6 +105,15 @@ def test_an_approved_pick_is_ordered_once(connection: Connection):
     assert dispatch.order_day(connection, NETWORK, DAY, MONDAY) == 0
     (order,) = told(connection)
     assert (order["type"], order["copy"], order["from"], order["to"]) == ("order.pick", "copy-of-t", "centre", "room")
+
+
+def test_an_order_wakes_the_relay_when_it_is_committed(connection: Connection, database: str):
+    with psycopg.connect(database, autocommit=True) as relay:
+        relay.execute(f"LISTEN {CHANNEL}")
+        approved_transfer(connection, "t")
+        dispatch.order_day(connection, NETWORK, DAY, MONDAY)
+        connection.commit()
+        assert [notice.channel for notice in relay.notifies(timeout=5, stop_after=1)] == [CHANNEL]
 
 
 def test_what_nobody_approved_is_not_ordered(connection: Connection):
@@ -103,7 +149,7 @@ def test_a_set_of_volumes_of_which_one_was_lent_since_is_not_ordered(connection:
 
 def test_a_machine_is_filled_and_emptied_by_the_driver(connection: Connection):
     machine = [
-        place.model_copy(update={"kind": Kind.MACHINE} if place.id == "room" else {}).model_dump()
+        place.model_copy(update={"kind": PlaceKind.MACHINE} if place.id == "room" else {}).model_dump()
         for place in NETWORK.places
     ]
     network = Network.model_validate(NETWORK.model_dump(by_alias=True) | {"place": machine})
@@ -116,17 +162,61 @@ def test_a_machine_is_filled_and_emptied_by_the_driver(connection: Connection):
     assert (pick["by"], run["stops"][0]["take_out"]) == ("driver", ["copy-of-t"])  # type: ignore[index]
 
 
-def test_a_run_is_told_with_its_stops_and_its_hub_sorts_twice_around_the_night(connection: Connection):
+def test_a_run_is_told_with_its_stops_and_the_numbers_of_its_crates(connection: Connection):
     approved_run(connection)
+    for position, (kind, origin, to) in enumerate((("collect", "room", "centre"), ("deliver", "centre", "room")), 1):
+        leg = {"transfer_id": kind, "position": position, "kind": kind, "from_place_id": origin, "to_place_id": to}
+        connection.execute(insert(legs), leg | {"day": DAY, "run_id": "r", "crate_id": f"crate-to-{kind}"})
     dispatch.order_day(connection, NETWORK, DAY, MONDAY)
-    run, *sorts = told(connection)
-    assert [stop["place"] for stop in run["stops"]] == ["room"]  # type: ignore[attr-defined]
-    assert [sort["type"] for sort in sorts] == ["order.sort", "order.sort"]
-    assert [str(sort["at"])[:16] for sort in sorts] == ["2026-03-02T18:30", "2026-03-03T05:30"]
+    (run,) = told(connection)
+    (stop,) = run["stops"]  # type: ignore[misc]
+    assert (stop["place"], stop["deliver"], stop["collect"]) == ("room", ["crate-to-deliver"], ["crate-to-collect"])  # type: ignore[has-type]
+
+
+def test_every_hub_sorts_morning_and_evening_and_sends_on_at_night_without_a_van_or_a_plan_of_its_own(
+    connection: Connection,
+):
+    other = {"id": "second", "name": "Second", "tier": "district", "lat": 30.2, "lon": 120.2, "hub": {}}
+    raw = NETWORK.model_dump(by_alias=True)
+    network = Network.model_validate(raw | {"place": [*raw["place"], other]})
+    assert dispatch.order_hubs(connection, network, DAY) == 6
+    assert dispatch.order_hubs(connection, network, DAY) == 0
+    orders = told(connection)
+    sorts = [(order["hub"], str(order["at"])[:16]) for order in orders if order["type"] == "order.sort"]
+    trunks = [(order["from_hub"], order["to_hub"]) for order in orders if order["type"] == "order.trunk"]
+    assert sorts[:2] == [("centre", "2026-03-02T05:30"), ("centre", "2026-03-02T18:30")]
+    assert {hub for hub, _ in sorts} == {"centre", "second"}
+    assert trunks == [("centre", "second"), ("second", "centre")]
+
+
+def test_a_morning_sort_names_the_crates_that_the_days_vans_take_with_their_copies(connection: Connection):
+    approved_transfer(connection, "t", status="sent")
+    for transfer in ("t", "shipment-c9"):
+        leg = {
+            "transfer_id": transfer,
+            "position": 1,
+            "kind": "deliver",
+            "from_place_id": "centre",
+            "to_place_id": "room",
+        }
+        connection.execute(insert(legs), leg | {"day": DAY, "crate_id": "d-1"})
+    dispatch.order_hubs(connection, NETWORK, DAY)
+    morning, evening = told(connection)
+    assert morning["crates"] == [{"crate": "d-1", "to": "room", "copies": ["c9", "copy-of-t"]}]
+    assert "crates" not in evening
 
 
 def test_a_transfer_on_its_way_cannot_be_called_off(connection: Connection):
-    approved_transfer(connection, "waiting")
+    approved_transfer(connection, "waiting", status="ordered")
     approved_transfer(connection, "gone", status="sent")
     assert dispatch.cancel(connection, ["waiting", "gone"], MONDAY) == 1
     assert [order["transfer"] for order in told(connection)] == ["waiting"]
+
+
+def test_what_was_never_ordered_is_called_off_without_an_order(connection: Connection):
+    approved_transfer(connection, "approved")
+    approved_transfer(connection, "proposed", status="proposed")
+    assert dispatch.cancel(connection, ["approved", "proposed"], MONDAY) == 2
+    assert told(connection) == []
+    statuses = connection.execute(select(transfers.c.status)).scalars().all()
+    assert set(statuses) == {"cancelled"}

@@ -1,4 +1,4 @@
-"""What the tests of the embedded servers share: a folder, what the servers said, and programs that end badly."""
+"""Shared by the tests of the embedded servers: a folder, the servers' messages, and programs that end badly."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infra.messages import Message
+from infra.messages import ServerMessage
 
 GONE_WITHIN_S = 12.0  # guards notice within half a second, servers stop within their time
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -30,7 +30,7 @@ with embedded_postgres(folder / "postgres") as postgres, embedded_kafka(folder /
 
 
 @pytest.fixture
-def said() -> list[Message]:
+def said() -> list[ServerMessage]:
     """What the servers said: `tell` with `said.append`."""
     return []
 

@@ -9,7 +9,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 
 from infra.kafka import Security, embedded_kafka
-from infra.messages import Message, ServerError
+from infra.messages import ServerError, ServerMessage
 from tests.integration.infra.certificates import self_signed
 
 TOPIC = "kept"
@@ -39,12 +39,12 @@ def values(bootstrap: str) -> list[bytes]:
     return found
 
 
-def test_messages_outlast_a_kill_and_a_port_that_others_took(tmp_path, said: list[Message]):
+def test_messages_outlast_a_kill_and_a_port_that_others_took(tmp_path, said: list[ServerMessage]):
     with embedded_kafka(tmp_path, tell=said.append) as kafka:
         make_topic(kafka.bootstrap)
         send(kafka.bootstrap, b"before")
         kafka.brokers[0].kill()
-        with pytest.raises(ServerError, match=r"Kafka ended by itself \(SIGKILL\).*broker.log"):
+        with pytest.raises(ServerError, match=r"Kafka exited unexpectedly \(SIGKILL\).*broker.log"):
             kafka.check()
         before = kafka.brokers[0].port
     with socket.create_server(("127.0.0.1", before)), embedded_kafka(tmp_path, tell=said.append) as kafka:
@@ -87,7 +87,7 @@ def test_one_folder_has_one_kafka(kafka_server):
 
 def test_a_broker_that_cannot_start_says_why(tmp_path, kafka_server, monkeypatch):
     monkeypatch.setattr("infra.ports.free", lambda port: True)
-    with pytest.raises(ServerError, match=r"ended by itself \(exit 1\): .*(in use|bind)"):
+    with pytest.raises(ServerError, match=r"exited unexpectedly \(exit 1\): .*(in use|bind)"):
         with embedded_kafka(tmp_path, port=kafka_server.brokers[0].port):
             pass
 

@@ -2,16 +2,18 @@
 
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 
-from infra.child import unprivileged_user
 from infra.guard import become
-from infra.messages import Message, ServerError
+from infra.messages import ServerError, ServerMessage
 from infra.postgres import Postgres, Tcp, binary, embedded_postgres
+from infra.server_user import server_user
+from rotation.system.processes import DATABASE_SETTINGS, WAL_MB
 from tests.integration.infra.certificates import self_signed
 from tests.integration.infra.conftest import gone
 from tests.integration.infra.tls_front import tls_front
@@ -61,7 +63,7 @@ def test_after_a_kill_of_the_postmaster_committed_rows_are_there(folder):
         busy = psycopg.connect(postgres.url)
         busy.execute("insert into kept values (2)")
         postgres.kill()
-        with pytest.raises(ServerError, match=r"PostgreSQL ended by itself \(SIGKILL\)"):
+        with pytest.raises(ServerError, match=r"PostgreSQL exited unexpectedly \(SIGKILL\)"):
             postgres.check()
     busy.close()
     with embedded_postgres(folder) as postgres:
@@ -85,12 +87,12 @@ def test_the_server_does_not_outlive_its_guard(folder):
         assert gone([postgres.pid])
 
 
-def test_a_server_left_over_is_stopped_before_ours_starts(folder, said: list[Message]):
+def test_a_server_left_over_is_stopped_before_ours_starts(folder, said: list[ServerMessage]):
     with embedded_postgres(folder):
         pass
-    command = [binary("postgres"), "-D", str(folder / "data")]
+    command = [binary("postgres", folder), "-D", str(folder / "data")]
     with subprocess.Popen(
-        command, stderr=subprocess.DEVNULL, preexec_fn=lambda: become(unprivileged_user())
+        command, stderr=subprocess.DEVNULL, preexec_fn=lambda: become(str(server_user() or ""))
     ) as left_over:
         while not (folder / "data" / "postmaster.pid").exists():
             assert left_over.poll() is None
@@ -157,8 +159,33 @@ def test_a_full_disk_is_named_before_anything_starts(tmp_path, monkeypatch):
         pass
 
 
-def test_each_step_is_told(tmp_path, said: list[Message]):
+def test_each_step_is_told(tmp_path, said: list[ServerMessage]):
     with embedded_postgres(tmp_path, tell=said.append):
         pass
     steps = [message.code for message in said]
     assert steps == ["postgres.create", "postgres.start", "postgres.ready", "postgres.stop"]
+
+
+def _size_of(log: Path) -> int:
+    """Return the bytes of the segments in `log`, of which the server may remove some meanwhile."""
+    size = 0
+    for segment in log.glob("0*"):
+        with suppress(FileNotFoundError):
+            size += segment.stat().st_size
+    return size
+
+
+def test_its_log_stays_within_its_bound_however_much_is_written(folder):
+    written_mb, slack_mb = (
+        3 * WAL_MB,
+        WAL_MB // 2,
+    )  # the bound is one of checkpoints: PostgreSQL passes it by while it writes one
+    settings = DATABASE_SETTINGS | {"synchronous_commit": "off", "wal_compression": "off"}
+    with embedded_postgres(folder, settings=settings) as postgres, psycopg.connect(postgres.url, autocommit=True) as db:
+        db.execute("CREATE TABLE much (x bytea STORAGE EXTERNAL)")
+        largest = 0
+        for _ in range(written_mb // 64):
+            db.execute("INSERT INTO much SELECT decode(repeat('ab', 1 << 20), 'hex') FROM generate_series(1, 64)")
+            db.execute("TRUNCATE much")
+            largest = max(largest, _size_of(folder / "data" / "pg_wal"))
+    assert largest < (WAL_MB + slack_mb) << 20

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, insert
 
-from rotation.movements import Movement, State, present
+from rotation.facts.movements import CopyState, Movement, present
 from rotation.network import Network, from_tables
 from rotation.store.tables import copies, movements, titles
 
@@ -18,29 +18,50 @@ NETWORK: Network = from_tables(
         "owner": [{"id": "city", "name": "City"}],
         "place": [
             {
-                "id": "centre", "name": "Centre", "tier": "central", "lat": 30.0, "lon": 120.0, "hours": OPEN,
-                "population": 5000, "shelf": {"children": 40, "fiction": 40}, "hub": {},
+                "id": "centre",
+                "name": "Centre",
+                "tier": "central",
+                "lat": 30.0,
+                "lon": 120.0,
+                "hours": OPEN,
+                "population": 5000,
+                "shelf": {"children": 40, "fiction": 40},
+                "hub": {},
             },
             {
-                "id": "branch", "name": "Branch", "tier": "subdistrict", "parent": "centre", "lat": 30.02, "lon": 120.03,
-                "hours": OPEN, "population": 3000, "shelf": {"children": 20, "fiction": 20},
+                "id": "branch",
+                "name": "Branch",
+                "tier": "subdistrict",
+                "parent": "centre",
+                "lat": 30.02,
+                "lon": 120.03,
+                "hours": OPEN,
+                "population": 3000,
+                "shelf": {"children": 20, "fiction": 20},
             },
             {
-                "id": "room", "name": "Room", "tier": "room", "parent": "branch", "lat": 30.03, "lon": 120.05,
-                "hours": OPEN, "population": 2000, "shelf": {"children": 10, "fiction": 10},
+                "id": "room",
+                "name": "Room",
+                "tier": "room",
+                "parent": "branch",
+                "lat": 30.03,
+                "lon": 120.05,
+                "hours": OPEN,
+                "population": 2000,
+                "shelf": {"children": 10, "fiction": 10},
             },
         ],
         "van": [{"id": "v1", "hub": "centre", "crates": 20}],
     },
     "small.toml",
-)  # fmt: skip
+)
 
 
 def weeks_ago(weeks: float) -> datetime:
     return MONDAY - timedelta(weeks=weeks)
 
 
-def moved(copy_id: str, at: datetime, state: State, place_id: str, to: str | None = None) -> Movement:
+def moved(copy_id: str, at: datetime, state: CopyState, place_id: str, to: str | None = None) -> Movement:
     return Movement(copy_id, at, 0, "test", f"{copy_id}-{at:%Y%m%d%H%M%S}-{state}", state, place_id, to)
 
 
@@ -48,11 +69,11 @@ LENT_IN_THE_ROOM_EVERY_MONTH = [
     fact
     for month in range(10)
     for fact in (
-        moved("c1", weeks_ago(44 - 4 * month), State.ON_SHELF, "room"),
-        moved("c1", weeks_ago(42 - 4 * month), State.ON_LOAN, "room"),
+        moved("c1", weeks_ago(44 - 4 * month), CopyState.ON_SHELF, "room"),
+        moved("c1", weeks_ago(42 - 4 * month), CopyState.ON_LOAN, "room"),
     )
 ]
-NEVER_LENT_AT_THE_CENTRE = [moved(f"c{n}", weeks_ago(44), State.ON_SHELF, "centre") for n in range(2, 10)]
+NEVER_LENT_AT_THE_CENTRE = [moved(f"c{n}", weeks_ago(44), CopyState.ON_SHELF, "centre") for n in range(2, 10)]
 
 
 def write(connection: Connection, titles_of: dict[str, str], facts: Iterable[Movement]) -> None:

@@ -12,18 +12,20 @@ import pytest
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from config import Settings, load
-from rotation import field, night, planner, sets
 from rotation.clock import standing_at
-from rotation.movements import State
+from rotation.dispatch.review import NothingThere, answer_owner
+from rotation.facts.movements import CopyState
 from rotation.network import Network, from_tables
-from rotation.owners import Balance, balances
-from rotation.planner import Report, nights, plan_night, rebalancing_settings
-from rotation.review import NothingThere, answer_owner
+from rotation.night import kept_prices, loop, requested_sets, uplift
+from rotation.night.loop import plan_nights
+from rotation.night.run import NightReport, plan_night
+from rotation.night.settings import rebalancing_settings
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import copies, day_plans, legs, movements, outbox, plans, transfers
-from rotation.why import NoNight, not_there
-from solver.roadmap import TRIES
+from rotation.views.explanations import NoNight, not_there
+from rotation.views.owner_balances import Balance, balances
+from solver.routing_service import TRIES
 from tests.integration.night.small_city import (
     LENT_IN_THE_ROOM_EVERY_MONTH,
     MONDAY,
@@ -61,7 +63,7 @@ def city(database: str) -> Iterator[Engine]:
         facts = [
             *LENT_IN_THE_ROOM_EVERY_MONTH,
             *NEVER_LENT_AT_THE_CENTRE,
-            moved("c1", weeks_ago(1), State.ON_LOAN, "room"),
+            moved("c1", weeks_ago(1), CopyState.ON_LOAN, "room"),
         ]
         write(connection, {f"c{number}": f"t{number}" for number in range(1, 10)}, facts)
         set_clock(connection, standing_at(MONDAY))
@@ -69,12 +71,12 @@ def city(database: str) -> Iterator[Engine]:
     at.dispose()
 
 
-def test_a_night_in_an_empty_city_plans_nothing(database: str):
+def test_a_night_in_an_empty_city_plans_nothing_but_its_hubs_two_sortings(database: str):
     at = engine(database)
     with at.begin() as connection:
         set_clock(connection, standing_at(MONDAY))
     report = plan_night(at, NETWORK, settings(), TODAY)
-    assert (report.moves, report.gap, report.runs, report.orders) == (0, 0.0, 0, 0)
+    assert (report.moves, report.gap, report.runs, report.orders) == (0, 0.0, 0, 2)
     at.dispose()
 
 
@@ -82,14 +84,14 @@ def test_the_night_waits_for_the_routing_service_and_the_vans_drive_by_its_times
     city: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     for name in ("LOOK_S", "AWAY_S"):
-        monkeypatch.setattr(planner, name, 0.01)
+        monkeypatch.setattr(loop, name, 0.01)
     with city.begin() as connection:
         waits_at_the_branch(connection)
-    told, stop = list[Report](), Event()
+    told, stop = list[NightReport](), Event()
     with serving(monkeypatch) as address:
         Service.trouble = ["busy"] * TRIES
         chosen = settings(data_dir=tmp_path, roads="osrm", roads_url=address)
-        nights(city, NETWORK, chosen, stop, lambda report: (told.append(report), stop.set()))
+        plan_nights(city, NETWORK, chosen, stop, lambda report: (told.append(report), stop.set()))
     assert len(told) == 1
     assert len(Service.asked) == TRIES + 1  # refused a night, then asked once
     with city.connect() as connection:
@@ -141,12 +143,12 @@ def test_a_visit_that_no_pick_is_worth_is_not_made_and_the_night_is_planned_with
 def ask(city: Engine, **asked: Any) -> str:
     with city.begin() as connection:
         wanted = {"place": "branch", "due": TODAY + timedelta(days=3), **asked}
-        return sets.ask(connection, NETWORK, sets.Asked(**wanted), who="librarian", at=MONDAY)
+        return requested_sets.ask(connection, NETWORK, requested_sets.SetRequest(**wanted), who="librarian", at=MONDAY)
 
 
-def standing(city: Engine) -> sets.Standing:
+def standing(city: Engine) -> requested_sets.SetProgress:
     with city.connect() as connection:
-        (one,) = sets.standing(connection)
+        (one,) = requested_sets.progress(connection)
     return one
 
 
@@ -158,13 +160,13 @@ def test_a_set_is_planned_with_the_night_and_is_not_asked_for_twice(city: Engine
     assert [(row.to_place_id, row.reason["code"]) for row in filling] == [("branch", "requested")] * 3
     assert (standing(city).coming, standing(city).come) == (3, 0)
     with city.connect() as connection:
-        assert sets.still_open(connection.connection.driver_connection, TODAY) == []
+        assert requested_sets.still_open(connection.connection.driver_connection, TODAY) == []
 
 
 def test_two_sets_that_are_asked_for_at_once_are_kept_under_two_numbers(city: Engine):
     with city.connect() as one, ThreadPoolExecutor(1) as other:
-        wanted = sets.Asked(place="branch", due=TODAY + timedelta(days=3), titles=["t2"])
-        first = sets.ask(one, NETWORK, wanted, who="librarian", at=MONDAY)
+        wanted = requested_sets.SetRequest(place="branch", due=TODAY + timedelta(days=3), titles=["t2"])
+        first = requested_sets.ask(one, NETWORK, wanted, who="librarian", at=MONDAY)
         second = other.submit(ask, city, titles=["t3"])
         with pytest.raises(TimeoutError):
             second.result(MEANWHILE_S)
@@ -175,11 +177,11 @@ def test_two_sets_that_are_asked_for_at_once_are_kept_under_two_numbers(city: En
 def test_a_set_that_was_cancelled_is_not_gathered(city: Engine):
     asked = ask(city, titles=["t2"])
     with city.begin() as connection:
-        sets.cancel(connection, asked, MONDAY)
+        requested_sets.cancel(connection, asked, MONDAY)
     assert [row for row in planned(city) if row.set_id] == []
     assert standing(city).cancelled
-    with pytest.raises(sets.NotPossible), city.begin() as connection:
-        sets.cancel(connection, asked, MONDAY)
+    with pytest.raises(requested_sets.NotPossible), city.begin() as connection:
+        requested_sets.cancel(connection, asked, MONDAY)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,7 @@ def test_a_set_that_was_cancelled_is_not_gathered(city: Engine):
     ],
 )
 def test_a_set_that_cannot_be_is_refused_with_a_sentence(city: Engine, asked: dict[str, Any], part: str):
-    with pytest.raises(sets.NotPossible, match=part):
+    with pytest.raises(requested_sets.NotPossible, match=part):
         ask(city, **asked)
 
 
@@ -261,10 +263,10 @@ def test_moves_held_back_are_kept_rest_and_are_compared_with_the_others(city: En
     assert len(done) > 1
     later = MONDAY + timedelta(weeks=9)
     with city.begin() as connection:
-        assert field.measured(connection, weeks=8, now=MONDAY) is None
+        assert uplift.measured(connection, weeks=8, now=MONDAY) is None
         lent = [lent_in_the_room(copy, MONDAY + timedelta(weeks=week)) for copy in done for week in (1, 3, 8.5)]
         connection.execute(insert(movements), lent)
-        found = field.measured(connection, weeks=8, now=later)
+        found = uplift.measured(connection, weeks=8, now=later)
         assert found is not None
         assert (found.moved, found.held_back, found.a_move, found.half_width) == (len(done), len(back), 2.0, 0.0)
         set_clock(connection, standing_at(MONDAY + timedelta(days=1)))
@@ -319,7 +321,7 @@ def test_why_a_title_does_not_go_to_a_place_is_told_at_the_last_nights_prices(ci
 
 def test_any_setting_of_the_plan_can_be_set_by_its_name_and_no_other():
     assert rebalancing_settings(settings(planning={"equity": 0.25})).equity == 0.25
-    with pytest.raises(ValueError, match="planning: equty is no setting"):
+    with pytest.raises(ValueError, match="unknown planning setting 'equty'; valid settings"):
         rebalancing_settings(settings(planning={"equty": 0.25}))
 
 
@@ -331,7 +333,7 @@ def test_the_nights_prices_and_floors_are_kept_for_the_page_and_the_day(city: En
     planned(city, promised, staff_minutes_per_day=3.0, planning={"move_price": 0.0})
     with city.connect() as connection:
         details = connection.scalars(select(plans.c.details)).one()
-        kept = night.last(connection)
+        kept = kept_prices.last(connection)
     (floor,) = details["floors"]
     assert (floor["kind"], floor["place"], floor["cls"], floor["asked"]) == ("fresh", "branch", None, 7)
     assert details["floors_unset"] == [{"floor": "fresh_per_quarter.room", "figure": "nobody-knows"}]

@@ -10,12 +10,12 @@ import orjson
 import psycopg
 import pytest
 
-from rotation.events import CopyReturned
-from rotation.store import reading
+from rotation.facts.events import CopyReturned
+from rotation.kafka.message import Message
+from rotation.night.world import touched_rows
+from rotation.night.world.world import NightWorld, world
 from rotation.store.engine import connect
-from rotation.store.snapshot import World, world
 from streams.apply import Writer
-from streams.rows import Message
 from tests.streams_world import MONDAY, batches, city, disturbed, history, told
 
 NETWORK = city()
@@ -38,11 +38,11 @@ def write(writer: Writer, values: list[bytes], begin: int) -> None:
     writer.write(writer.prepare([Message(0, begin + number, value) for number, value in enumerate(values)]))
 
 
-def read(url: str, minutes: int, last: World | None = None) -> World:
+def read(url: str, minutes: int, last: NightWorld | None = None) -> NightWorld:
     """The world, whose history begins in the middle of what was told."""
     at = MONDAY + timedelta(weeks=1, minutes=minutes)
     with connect(url) as connection:
-        return world(connection, NETWORK, at, history_weeks=1, visited=NETWORK.place, last=last)
+        return world(connection, NETWORK, at, history_weeks=1, loans_per_km=0.03, visited=NETWORK.place, last=last)
 
 
 def arrays(one: Any) -> Iterator[np.ndarray[Any, Any]]:
@@ -55,7 +55,7 @@ def arrays(one: Any) -> Iterator[np.ndarray[Any, Any]]:
             yield value
 
 
-def assert_same(one: World, other: World) -> None:
+def assert_same(one: NightWorld, other: NightWorld) -> None:
     assert one.names == other.names
     for mine, others in zip(arrays(one.snapshot), arrays(other.snapshot), strict=True):
         np.testing.assert_array_equal(mine, others)
@@ -88,18 +88,18 @@ def test_only_what_was_touched_is_read_again(
         connection.execute(f"TRUNCATE {EMPTIED}")
     writer.positions([0], begin_anew=True)
     write(writer, batches(history(1, 400, COPIES), 1), 0)
-    first, fetched = read(module_database, 300), reading.fetched
+    first, fetched = read(module_database, 300), touched_rows.fetched
     write(writer, [orjson.dumps(told(CopyReturned(copy="c7", place="p1"), 350)) for _ in range(2)], 1000)
     sizes: dict[str, int] = {}
 
-    def counting(connection: Any, query: str, *arguments: Any) -> reading.Rows:
+    def counting(connection: Any, query: str, *arguments: Any) -> touched_rows.Rows:
         rows = fetched(connection, query, *arguments)
         sizes["movements" if "FROM movements" in query else "copies" if "FROM copies" in query else "others"] = len(
             rows
         )
         return rows
 
-    monkeypatch.setattr(reading, "fetched", counting)
+    monkeypatch.setattr(touched_rows, "fetched", counting)
     again = read(module_database, 300, first)
     assert sizes["copies"] == 1
     assert 0 < sizes["movements"] < len(again.read.moves) / 4
@@ -145,7 +145,7 @@ ALIKE = """
 def test_ids_of_which_hashes_are_alike_get_others(module_database: str) -> None:
     with psycopg.connect(module_database) as connection:
         connection.execute(ALIKE)
-        ids = reading._ids(connection, "VALUES ('a'), ('b')")
+        ids = touched_rows._ids(connection, "VALUES ('a'), ('b')")
         connection.rollback()
     assert (ids.names, ids.seed) == (["a", "b"], 1)
     assert ids.rows(np.array([-ord("b"), -ord("a"), 7])).tolist() == [1, 0, -1]

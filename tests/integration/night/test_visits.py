@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import Engine, case, select, update
 
 from config import load
-from rotation import visits
 from rotation.clock import standing_at
-from rotation.movements import State
+from rotation.facts.movements import CopyState
 from rotation.network import Network
-from rotation.planner import plan_night
+from rotation.night import visits
+from rotation.night.run import plan_night
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import copies, day_plans, legs, movements, outbox, transfers
@@ -41,7 +41,7 @@ BY_APPOINTMENT = Network.model_validate(
 def city(database: str) -> Iterator[Engine]:
     at = engine(database)
     with at.begin() as connection:
-        lent = moved("c1", weeks_ago(1), State.ON_LOAN, "room")
+        lent = moved("c1", weeks_ago(1), CopyState.ON_LOAN, "room")
         facts = [*LENT_IN_THE_ROOM_EVERY_MONTH, *NEVER_LENT_AT_THE_CENTRE, lent]
         write(connection, {f"c{number}": f"t{number}" for number in range(1, 10)}, facts)
         set_clock(connection, standing_at(MONDAY - timedelta(hours=8)))
@@ -57,7 +57,7 @@ def planned(city: Engine, day: date = TODAY, **changes: Any) -> list[Any]:
         return list(connection.execute(select(transfers).where(transfers.c.plan_id == f"plan-{day:%Y%m%d}")))
 
 
-def announced(city: Engine) -> list[visits.Visit]:
+def announced(city: Engine) -> list[visits.AnnouncedVisit]:
     with city.connect() as connection:
         return visits.coming(connection, TODAY)
 

@@ -9,12 +9,11 @@ from sqlalchemy import Engine, select
 
 from config import load
 from rotation.clock import standing_at
-from rotation.coverage import Added, changed, reach
-from rotation.rebalancing.what_if import Change
+from rotation.night.coverage import Added, changed, reach
+from rotation.night.what_if import NewPlace, PlaceSite, WhatIf, additions, beside_todays, capacities
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
 from rotation.store.tables import plans, transfers
-from rotation.what_if import additions, beside_todays, capacities
 from tests.integration.night.small_city import (
     LENT_IN_THE_ROOM_EVERY_MONTH,
     MONDAY,
@@ -24,7 +23,6 @@ from tests.integration.night.small_city import (
 )
 
 SETTINGS = load(data_dir=Path("unused"), moves_per_day=20)
-FREELY = Change(move_price=0.0)
 
 
 @pytest.fixture
@@ -40,7 +38,7 @@ def city(database: str) -> Iterator[Engine]:
 
 def beside(city: Engine, **places: Any) -> dict[str, Any]:
     with city.connect() as connection:
-        return beside_todays(connection, NETWORK, SETTINGS, FREELY, **{"capacity": {}} | places)
+        return beside_todays(connection, NETWORK, SETTINGS, WhatIf(move_price=0.0, **places))
 
 
 def test_a_change_is_told_by_the_places_names_and_nothing_is_kept(city: Engine):
@@ -55,15 +53,16 @@ def test_a_change_is_told_by_the_places_names_and_nothing_is_kept(city: Engine):
 
 def test_a_place_more_gets_copies_and_whom_it_reaches_is_told(city: Engine):
     """The new room stands where nobody lives near a place yet, and takes over part of the room's residents."""
-    found = beside(city, added=[Added("lane", 30.034, 120.056)], moved={"branch": (30.021, 120.031)})
+    lane, branch = NewPlace(id="lane", lat=30.034, lon=120.056), PlaceSite(id="branch", lat=30.021, lon=120.031)
+    found = beside(city, added=[lane], moved=[branch])
     assert found["changed"]["residents"] == found["as_is"]["residents"] == 10_000
     other = changed(NETWORK, [Added("lane", 30.034, 120.056)], {"branch": (30.021, 120.031)})
     assert found["changed"]["within_15_minutes"] == reach(other, lived_in=NETWORK).within_15_minutes
     assert found["arrivals"]["lane"] > 0
     assert found["changed"]["kilometres"] > 0
     with pytest.raises(ValueError, match="no place 'moon'"):
-        beside(city, moved={"moon": (30.0, 120.0)})
-    assert additions(["lane=30.1,120.2,room"]) == [Added("lane", 30.1, 120.2)]
+        beside(city, moved=[PlaceSite(id="moon", lat=30.0, lon=120.0)])
+    assert additions(["lane=30.1,120.2,room"]) == [NewPlace(id="lane", lat=30.1, lon=120.2)]
     with pytest.raises(ValueError, match="expected ID=LAT,LON"):
         additions(["lane=here"])
 

@@ -1,30 +1,32 @@
 """The night's world: what stands in the database, as arrays."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sqlalchemy import Connection, insert, update
 
-from rotation.movements import State
-from rotation.network import Kind, Network, from_tables
-from rotation.rebalancing.snapshot import State as Planned
+from rotation.facts.movements import CopyState
+from rotation.network import Network, PlaceKind, from_tables
+from rotation.night.world.world import NightWorld, world
+from rotation.rebalancing.snapshot import StockState as Planned
 from rotation.store.engine import driver, engine
-from rotation.store.snapshot import World, world
 from rotation.store.tables import copies, holds, sets, titles, transfers
 from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
 
 TITLES = {"c1": "t1", "c2": "t1", "c3": "t2", "c5": "t3"}
 FACTS = [
-    moved("c1", weeks_ago(20), State.ON_SHELF, "centre"),
-    moved("c1", weeks_ago(16), State.ON_LOAN, "centre"),
-    moved("c1", weeks_ago(13), State.ON_SHELF, "branch"),
-    moved("c2", weeks_ago(10), State.ON_SHELF, "centre"),
-    moved("c2", weeks_ago(2), State.IN_TRANSIT, "centre", "room"),
-    moved("c3", weeks_ago(90), State.ON_SHELF, "room"),
-    moved("c4", weeks_ago(1), State.ON_SHELF, "room"),
-    moved("c5", weeks_ago(2), State.ON_SHELF, "branch"),
+    moved("c1", weeks_ago(20), CopyState.ON_SHELF, "centre"),
+    moved("c1", weeks_ago(16), CopyState.ON_LOAN, "centre"),
+    moved("c1", weeks_ago(13), CopyState.ON_SHELF, "branch"),
+    moved("c2", weeks_ago(10), CopyState.ON_SHELF, "centre"),
+    moved("c2", weeks_ago(2), CopyState.IN_TRANSIT, "centre", "room"),
+    moved("c3", weeks_ago(90), CopyState.ON_SHELF, "room"),
+    moved("c4", weeks_ago(1), CopyState.ON_SHELF, "room"),
+    moved("c5", weeks_ago(2), CopyState.ON_SHELF, "branch"),
 ]
 
 
@@ -37,34 +39,44 @@ def connection(database: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def night(connection: Connection) -> World:
-    return world(driver(connection), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
+def night(connection: Connection) -> NightWorld:
+    return world(driver(connection), NETWORK, MONDAY, history_weeks=52, loans_per_km=0.03, visited=NETWORK.place)
 
 
-def copy_row(night: World, copy: str) -> int:
+def copy_row(night: NightWorld, copy: str) -> int:
     return list(night.names.copies).index(copy)
 
 
-def test_a_copy_in_transit_counts_where_it_goes(night: World):
+def test_a_copy_in_transit_counts_where_it_goes(night: NightWorld):
     row = copy_row(night, "c2")
     assert night.names.places[night.snapshot.copies.place[row]] == "room"
     assert night.snapshot.copies.state[row] == Planned.IN_TRANSIT
 
 
-def test_an_unlisted_copy_has_no_title(night: World):
+def test_an_unlisted_copy_has_no_title(night: NightWorld):
     assert night.snapshot.copies.title[copy_row(night, "c4")] == -1
 
 
 def test_readers_of_the_first_days_are_told_apart(connection: Connection):
     rows = [
-        {"hold_id": f"h{days}", "occurred_at": MONDAY - timedelta(days=days), "source": "test", "event_id": str(days),
-         "type": "hold.placed", "title_id": "t1", "place_id": "room"} for days in (1, 2, 4)
-    ]  # fmt: skip
+        {
+            "hold_id": f"h{days}",
+            "occurred_at": MONDAY - timedelta(days=days),
+            "source": "test",
+            "event_id": str(days),
+            "type": "hold.placed",
+            "title_id": "t1",
+            "place_id": "room",
+        }
+        for days in (1, 2, 4)
+    ]
     connection.execute(insert(holds), rows)
     connection.commit()
 
     def waiting(days: int) -> tuple[list[float], list[float]]:
-        seen = world(driver(connection), NETWORK, MONDAY, history_weeks=52, visited=(), local_first_days=days).snapshot
+        seen = world(
+            driver(connection), NETWORK, MONDAY, history_weeks=52, loans_per_km=0.03, visited=(), local_first_days=days
+        ).snapshot
         return seen.holds.number.tolist(), seen.local.number.tolist()
 
     assert waiting(0) == ([3], [0])
@@ -72,11 +84,13 @@ def test_readers_of_the_first_days_are_told_apart(connection: Connection):
 
 
 def test_a_machine_has_slots_for_all_classes_and_takes_the_drivers_minutes_only(connection: Connection):
-    as_machine = {"kind": Kind.MACHINE, "slots": 5}
+    as_machine = {"kind": PlaceKind.MACHINE, "slots": 5}
     places = [p.model_copy(update=as_machine if p.id == "room" else {}).model_dump() for p in NETWORK.places]
     network = Network.model_validate(NETWORK.model_dump(by_alias=True) | {"place": places})
     before, after = (
-        world(driver(connection), one, MONDAY, history_weeks=52, visited=NETWORK.place).snapshot.places
+        world(
+            driver(connection), one, MONDAY, history_weeks=52, loans_per_km=0.03, visited=NETWORK.place
+        ).snapshot.places
         for one in (NETWORK, network)
     )
     room = sorted(NETWORK.place).index("room")
@@ -87,44 +101,43 @@ def test_a_machine_has_slots_for_all_classes_and_takes_the_drivers_minutes_only(
 
 def test_volumes_of_one_work_are_known_as_such(connection: Connection):
     connection.execute(update(titles).where(titles.c.title_id != "t2").values(volume_of="journey-to-the-west"))
-    night = world(driver(connection), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
+    night = world(driver(connection), NETWORK, MONDAY, history_weeks=52, loans_per_km=0.03, visited=NETWORK.place)
     one, alone, other = night.snapshot.titles.volume_of.tolist()
     assert one == other >= 0 > alone
 
 
-def test_time_on_loan_and_on_the_road_is_no_exposure(night: World):
+def test_time_on_loan_and_on_the_road_is_no_exposure(night: NightWorld):
     seen = night.snapshot.exposure
-    at = {
-        (night.names.titles[t], night.names.places[p]): (float(loans), float(weeks))
-        for t, p, loans, weeks in zip(seen.title, seen.place, seen.loans, seen.shelf_weeks, strict=True)
-    }
+    at: dict[tuple[str, str], NDArray[np.float64]] = defaultdict(lambda: np.zeros(2))
+    for t, p, lent, stood in zip(seen.title, seen.place, seen.loans, seen.shelf_weeks, strict=True):
+        at[night.names.titles[t], night.names.places[p]] += (lent, stood)
     loans, weeks = at["t1", "centre"]
     assert 0 < loans < 1  # one loan sixteen weeks ago, discounted
     assert 9 < weeks < 12  # four weeks of c1 and eight of c2, discounted, and nothing of the three on loan
     assert ("t1", "room") not in at
 
 
-def test_a_copy_that_has_not_moved_for_longer_than_the_history_is_exposed_all_along(night: World):
+def test_a_copy_that_has_not_moved_for_longer_than_the_history_is_exposed_all_along(night: NightWorld):
     seen = night.snapshot.exposure
     room = night.names.place_row["room"]
     weeks = seen.shelf_weeks[(seen.place == room) & (seen.title == night.names.title_row["t2"])]
     assert 42 < float(weeks.sum()) < 46  # 52 weeks, each a week further back weighing a little less
 
 
-def test_a_copy_knows_when_it_came_and_how_long_nobody_wanted_it(night: World):
+def test_a_copy_knows_when_it_came_and_how_long_nobody_wanted_it(night: NightWorld):
     row = copy_row(night, "c1")
     assert float(night.snapshot.copies.arrived_weeks[row]) == pytest.approx(13, abs=0.01)
     assert float(night.snapshot.copies.idle_weeks[row]) == pytest.approx(13, abs=0.01)
 
 
-def test_rows_follow_the_ids_and_not_the_order_of_writing(night: World):
+def test_rows_follow_the_ids_and_not_the_order_of_writing(night: NightWorld):
     assert list(night.names.copies) == sorted(night.names.copies)
     assert night.snapshot.copies.title.dtype == np.int32
 
 
 def test_an_empty_city_is_an_empty_world(database: str):
     with engine(database).connect() as empty:
-        found = world(driver(empty), NETWORK, MONDAY, history_weeks=52, visited=NETWORK.place)
+        found = world(driver(empty), NETWORK, MONDAY, history_weeks=52, loans_per_km=0.03, visited=NETWORK.place)
     assert len(found.snapshot.copies) == 0
     assert len(found.snapshot.places) == 3
 
@@ -137,11 +150,11 @@ def city(**changes: object) -> Network:
     return from_tables({**NETWORK.model_dump(by_alias=True, exclude_defaults=True), **changes}, "small.toml")
 
 
-def seen(connection: Connection, network: Network) -> World:
-    return world(driver(connection), network, MONDAY, history_weeks=52, visited=network.place)
+def seen(connection: Connection, network: Network) -> NightWorld:
+    return world(driver(connection), network, MONDAY, history_weeks=52, loans_per_km=0.03, visited=network.place)
 
 
-def at(night: World, place: str) -> int:
+def at(night: NightWorld, place: str) -> int:
     return night.names.place_row[place]
 
 
@@ -158,7 +171,7 @@ def test_floors_are_what_the_city_promised_less_what_came_this_quarter(connectio
     assert places.class_floor[at(night, "room")].tolist() == [5, 0]
 
 
-def test_what_left_a_place_is_known_and_what_is_lent_from_there_has_not_left(connection: Connection, night: World):
+def test_what_left_a_place_is_known_and_what_is_lent_from_there_has_not_left(connection: Connection, night: NightWorld):
     left = night.snapshot.left
     gone = {
         (night.names.titles[t], night.names.places[p]): float(n)
@@ -197,13 +210,20 @@ def test_a_class_that_floats_in_a_group_keeps_to_it(connection: Connection):
 
 def transfer(connection: Connection, copy: str, to: str, status: str, **more: object) -> None:
     row = {
-        "transfer_id": f"{copy}-{to}-{status}", "copy_id": copy, "from_place_id": "centre", "to_place_id": to, "kind": "pick",
-        "status": status, "reason": {}, "created_at": weeks_ago(3), "changed_at": weeks_ago(3),
-    }  # fmt: skip
+        "transfer_id": f"{copy}-{to}-{status}",
+        "copy_id": copy,
+        "from_place_id": "centre",
+        "to_place_id": to,
+        "kind": "pick",
+        "status": status,
+        "reason": {},
+        "created_at": weeks_ago(3),
+        "changed_at": weeks_ago(3),
+    }
     connection.execute(insert(transfers), row | more)
 
 
-def test_a_place_that_refuses_picks_is_dearer_to_pick_from(connection: Connection, night: World):
+def test_a_place_that_refuses_picks_is_dearer_to_pick_from(connection: Connection, night: NightWorld):
     for number in range(30):
         transfer(connection, f"x{number}", "room", "declined" if number % 2 else "received", from_place_id="branch")
     after = seen(connection, NETWORK).snapshot.places
@@ -213,7 +233,23 @@ def test_a_place_that_refuses_picks_is_dearer_to_pick_from(connection: Connectio
     assert after.out_cost[at(night, "room")] == before.out_cost[at(night, "room")]
 
 
-def test_what_is_on_the_vans_already_takes_its_room(connection: Connection, night: World):
+@pytest.mark.parametrize(("refused_weeks_ago", "rests"), [(0.3, True), (2.1, False)])
+def test_a_copy_that_a_place_did_not_find_rests_a_fortnight(
+    connection: Connection, refused_weeks_ago: float, rests: bool
+):
+    transfer(connection, "c3", "branch", "declined", changed_at=weeks_ago(refused_weeks_ago))
+    night = seen(connection, NETWORK)
+    assert night.snapshot.copies.fixed[copy_row(night, "c3")] == rests
+
+
+def test_a_refused_copy_that_was_seen_since_may_move_again(connection: Connection):
+    transfer(connection, "c3", "branch", "declined", changed_at=weeks_ago(1))
+    connection.execute(update(copies).where(copies.c.copy_id == "c3").values(occurred_at=weeks_ago(0.5)))
+    night = seen(connection, NETWORK)
+    assert not night.snapshot.copies.fixed[copy_row(night, "c3")]
+
+
+def test_what_is_on_the_vans_already_takes_its_room(connection: Connection, night: NightWorld):
     assert night.snapshot.places.in_copies[at(night, "branch")] == 80
     connection.execute(
         update(copies)

@@ -19,17 +19,17 @@ from kafka.errors import KafkaError
 
 from infra.kafka import Kafka, Security, embedded_kafka
 from infra.ports import HOST, new_port
-from rotation.events import CopyAdded, cloud_event
-from rotation.store import roles
+from rotation.facts.events import CopyAdded, cloud_event
+from rotation.kafka import acls, admin, identity
+from rotation.kafka.clients import consumer, producer
+from rotation.kafka.topics import TOPICS, Topic
 from rotation.store.tables import metadata
-from streams import acls, admin
-from streams.clients import consumer, producer
-from streams.topics import TOPICS
+from rotation.system import roles
 from tests.integration.infra.certificates import self_signed
 from tests.web_city import DEMO, demo
 
 UNTIL_S = 60.0
-LOGINS = ("worker", "relay", "planner", "web")
+LOGINS = ("worker", "relay", "planner", "web", "solver", "feed")
 
 
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------------------
@@ -38,26 +38,34 @@ A_TRANSFER = (
     "INSERT INTO transfers (transfer_id, copy_id, from_place_id, to_place_id, kind, status, reason, created_at, changed_at)"
     " VALUES ('{id}', 'c', 'a', 'b', 'pick', '{status}', '{{}}', now(), now())"
 )
-A_RUN = (
-    "INSERT INTO runs VALUES ('{id}', 'd1', '2026-03-02', 'h', 'v', '{status}', now(), now(), 1, 1, 1)"
-)  # fmt: skip
+A_RUN = "INSERT INTO runs VALUES ('{id}', 'd1', '2026-03-02', 'h', 'v', '{status}', now(), now(), 1, 1, 1)"
 A_MOVEMENT = "INSERT INTO movements VALUES ('{id}', now(), 0, 's', 'e', 'on_shelf', 'p', NULL)"
 A_MESSAGE = "INSERT INTO outbox (topic, value) VALUES ('{topic}', 'v')"
 A_DECISION = "INSERT INTO decisions (who, what, subject) VALUES ('w', 'approve', 'day')"
+A_BEAT = "INSERT INTO heartbeats VALUES ('{part}', '', 'm:1', now(), 'started', '', now())"
 A_USER = "INSERT INTO users (name, password_hash, role) VALUES ('{id}', 'h', 'viewer')"
 
 ALLOWED = {
     "worker": [
+        A_BEAT.format(part="worker"),
         A_MOVEMENT.format(id="worker"),
         A_MESSAGE.format(topic="stock.alerts"),
         A_TRANSFER.format(id="shipment", status="sent"),
         "UPDATE transfers SET status = 'received' WHERE transfer_id = 'shipment'",
         "UPDATE runs SET status = 'done' WHERE run_id = 'seed'",
+        "UPDATE runs SET status = 'incomplete' WHERE run_id = 'seed'",
         "UPDATE stops SET status = 'done', done_at = now()",
         "CREATE TEMP TABLE batch (LIKE movements)",
         "SELECT pg_advisory_xact_lock(1), pg_notify('rotation', '{}')",
     ],
-    "relay": ["SELECT count(*) FROM outbox", "DELETE FROM outbox", "LISTEN outbox", "SELECT pg_try_advisory_lock(2)"],
+    "relay": [
+        A_BEAT.format(part="relay"),
+        "SELECT count(*) FROM outbox",
+        "INSERT INTO dead_letters (id, topic, value, created_at, reason) VALUES (1, 't', 'v', now(), 'too large')",
+        "DELETE FROM outbox",
+        "LISTEN outbox",
+        "SELECT pg_try_advisory_lock(2)",
+    ],
     "planner": [
         A_TRANSFER.format(id="planned", status="proposed"),
         "UPDATE transfers SET status = 'ordered' WHERE transfer_id = 'seed'",
@@ -65,14 +73,25 @@ ALLOWED = {
         "DELETE FROM runs WHERE run_id = 'planned'",
         A_MESSAGE.format(topic="transfer.orders"),
         A_DECISION,
+        A_BEAT.format(part="planner"),
         "SELECT * FROM day_plans FOR UPDATE",
         "ANALYZE movements",
     ],
+    "feed": [
+        A_BEAT.format(part="feed"),
+        A_MESSAGE.format(topic="circulation.rejected"),
+        "INSERT INTO settings (name, value) VALUES ('koha.koha.items', '[]')",
+        "DELETE FROM settings WHERE name = 'outage.koha'",
+        "SELECT version_num FROM alembic_version",
+    ],
+    "solver": ["SELECT * FROM heartbeats", A_BEAT.format(part="solver")],
     "web": [
+        A_BEAT.format(part="page"),
         A_USER.format(id="new"),
         A_DECISION,
         A_TRANSFER.format(id="from-the-desk", status="ordered"),
         A_MESSAGE.format(topic="transfer.orders"),
+        A_MESSAGE.format(topic="circulation.events"),  # a crate received whole
         "UPDATE runs SET status = 'approved' WHERE run_id = 'seed'",
         "SELECT password_hash FROM users",
     ],
@@ -95,6 +114,17 @@ REFUSED = {
         "CREATE TABLE mine (x int)",
     ],
     "relay": ["SELECT * FROM copies", A_MESSAGE.format(topic="stock.alerts"), "UPDATE outbox SET topic = 'x'"],
+    "feed": [
+        A_MOVEMENT.format(id="feed"),
+        A_MESSAGE.format(topic="circulation.events"),
+        A_TRANSFER.format(id="feed", status="sent"),
+        "INSERT INTO settings (name, value) VALUES ('planned', '[]')",
+        "UPDATE copies SET place_id = 'q'",
+        "SELECT * FROM sessions",
+        "SELECT * FROM runs",
+        A_DECISION,
+    ],
+    "solver": ["SELECT * FROM copies", A_DECISION],
     "planner": [
         A_MOVEMENT.format(id="planner"),
         "UPDATE copies SET place_id = 'q'",
@@ -158,7 +188,7 @@ def test_every_table_is_read_by_someone_and_written_by_no_one_by_accident(grante
             "SELECT table_name, privilege_type, grantee FROM information_schema.role_table_grants"
             " WHERE grantee LIKE 'rotation_%' OR grantee = 'PUBLIC' AND table_schema = 'public'"
         ).fetchall()
-    assert {table for table, kind, _ in found if kind == "SELECT"} == set(metadata.tables)
+    assert {table for table, kind, _ in found if kind == "SELECT"} == {*metadata.tables, "alembic_version"}
     assert {kind for _, kind, _ in found} == {"SELECT", "INSERT", "UPDATE", "DELETE"}
     assert {who for table, kind, who in found if table == "movements" and kind != "SELECT"} == {"rotation_worker"}
     assert [row for row in found if row[2] == "PUBLIC"] == []
@@ -169,7 +199,7 @@ def test_every_table_is_read_by_someone_and_written_by_no_one_by_accident(grante
 
 @dataclass
 class Secured:
-    """A broker with TLS, SCRAM and an authorizer that knows the rules of `streams.acls`, and no others."""
+    """A broker with TLS, SCRAM and an authorizer that knows the rules of `rotation.kafka.acls`, and no others."""
 
     kafka: Kafka
     folder: Path
@@ -177,16 +207,20 @@ class Secured:
 
     def client(self, user: str) -> dict[str, Any]:
         return {
-            "bootstrap_servers": self.kafka.bootstrap.split(","), "security_protocol": "SASL_SSL",
-            "ssl_cafile": str(self.certificate), "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": user, "sasl_plain_password": f"of-{user}",
-        }  # fmt: skip
+            "bootstrap_servers": self.kafka.bootstrap.split(","),
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": str(self.certificate),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": user,
+            "sasl_plain_password": f"of-{user}",
+        }
 
     def environment(self, user: str, database: str) -> dict[str, str]:
         given = {
             "DATABASE_URL": url_of(database, user),
             "KAFKA_BOOTSTRAP": self.kafka.bootstrap,
-            "KAFKA_TLS_CA": str(self.certificate),
+            **({"KAFKA_TLS": "true", "SSL_CERT_FILE": str(self.certificate)} if user == "relay" else {}),
+            **({"KAFKA_TLS_CA": str(self.certificate)} if user != "relay" else {}),
             "KAFKA_SASL_USERNAME": user,
             "KAFKA_SASL_PASSWORD": f"of-{user}",
             "ROTATION_NETWORK": str(DEMO),
@@ -225,9 +259,21 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 def test_each_user_sees_and_writes_the_topics_of_its_kind_alone(secured: Secured) -> None:
     for role, rights in acls.RIGHTS.items():
-        assert admin.names(secured.client(role)) == sorted({*rights.reads, *rights.writes})
+        assert admin.names(secured.client(role)) == sorted({*rights.reads, *rights.writes, *rights.looks_at})
     for role in ("relay", "web", "source"):
         assert {topic.name for topic in TOPICS if may_write(secured, role, topic.name)} == set(acls.RIGHTS[role].writes)
+
+
+def test_topics_that_somebody_else_made_are_used_and_missing_topics_are_named(secured: Secured) -> None:
+    client, missing = secured.client("worker"), Topic("not.made", "", 3, -1, False, (), (), "")
+    assert admin.create(client) == []
+    with pytest.raises(admin.TopicsMissing, match=r"not\.made \(3 partitions\)"):
+        admin.create(client, topics=[missing])
+
+
+def test_the_worker_sees_how_topics_are_kept_and_who_may_not_says_so(secured: Secured) -> None:
+    assert list(identity.otherwise(secured.client("worker"), TOPICS)) == []
+    assert [one.code for one in identity.otherwise(secured.client("source"), TOPICS)] == ["unseen"]
 
 
 def test_the_worker_cannot_write_orders_or_events_and_the_page_cannot_read_events(secured: Secured) -> None:
@@ -277,8 +323,10 @@ def test_over_tls_with_passwords_and_least_rights_an_event_is_applied_and_its_pl
     port = new_port("figures", set())
     event = cloud_event(
         CopyAdded(copy="safe-1", place=demo().places[0].id, title="t1", **{"class": "fiction"}),
-        event_id="safe-1", source="city/test", time=datetime.now(UTC) - timedelta(minutes=1),
-    )  # fmt: skip
+        event_id="safe-1",
+        source="city/test",
+        time=datetime.now(UTC) - timedelta(minutes=1),
+    )
     with (
         secured.running("streams.worker", "worker", granted, ROTATION_METRICS_PORT=str(port)) as worker_said,
         secured.running("streams.relay", "relay", granted) as relay_said,

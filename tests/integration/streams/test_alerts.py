@@ -1,19 +1,19 @@
 """Alerts recounted from the copies: what opens them, what closes them, and that they are told of once."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import psycopg
 import pytest
 
-from rotation import status
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
 from rotation.network import Network, from_tables
 from rotation.store.engine import connect, engine
-from rotation.web import notices
+from rotation.views import notices, status
 from streams.watch import touched
 from tests.streams_world import MONDAY, city
 
@@ -94,8 +94,66 @@ def test_shelves_out_of_balance_open_alerts_by_class(connection: Any) -> None:
     for number in range(4):
         put(connection, number, "p2", MONDAY)
     assert recount(connection, "p1", "p2") == Changes(2, 0)
-    assert numbers(connection, "shortage") == {"p1": {"level": 0, "low": 3, "high": 10}}
-    assert numbers(connection, "surplus") == {"p2": {"level": 4, "low": 0, "high": 2}}
+    assert numbers(connection, "shortage") == {"p1": {"level": 0, "coming": 0, "low": 3, "high": 10}}
+    assert numbers(connection, "surplus") == {"p2": {"level": 4, "coming": 0, "low": 0, "high": 2}}
+
+
+def test_a_shortage_ends_when_enough_is_on_its_way_by_recount_and_sweep(connection: Any) -> None:
+    at(connection, MONDAY)
+    connection.execute("INSERT INTO targets VALUES ('p1', 'fiction', 3, 10)")
+    assert recount(connection, "p1") == Changes(1, 0)
+    for number in range(5):
+        put(connection, number, "p2", MONDAY, to="p1")
+    assert recount_only(connection, "p1", "fiction") == Changes(0, 1)
+    assert sweep(connection).opened == 0
+
+
+STOP = (
+    "INSERT INTO stops (run_id, position, place_id, arrives_at, begins_at, departs_at, deliver_crates, collect_crates,"
+    " load_after_crates, status, done_at) VALUES (%s, %s, %s, %s, %s, %s, 1, 1, 1, %s, %s)"
+)
+
+
+def run(connection: psycopg.Connection[Any], day: datetime, *stops: tuple[str, str, datetime | None]) -> None:
+    """A run of that day with a stop an hour from 08:00 on: place, status, when it was done."""
+    name, begins = f"r-{day:%d}", day.replace(hour=8)
+    connection.execute(
+        "INSERT INTO runs VALUES (%s, 'plan', %s, 'p0', 'van', 'under_way', %s, %s, 1, 1, 1)",
+        (name, day.date(), begins, begins + timedelta(hours=len(stops))),
+    )
+    for position, (place, state, done_at) in enumerate(stops, 1):
+        due = begins + timedelta(hours=position - 1)
+        connection.execute(STOP, (name, position, place, due, due, due, state, done_at))
+
+
+def test_a_delay_seen_at_one_stop_is_an_alert_at_the_next_until_the_van_is_there(connection: Any) -> None:
+    run(connection, MONDAY, ("p1", "done", MONDAY.replace(hour=8, minute=40)), ("p2", "planned", None))
+    at(connection, MONDAY.replace(hour=8, minute=45))
+    sweep(connection)
+    assert {place: one["minutes"] for place, one in numbers(connection, "late").items()} == {"p2": 40}
+    connection.execute(
+        "UPDATE stops SET status = 'done', done_at = %s WHERE place_id = 'p2'", (MONDAY.replace(hour=9),)
+    )
+    sweep(connection)
+    assert numbers(connection, "late") == {}
+
+
+def test_a_missed_stop_is_an_alert_until_the_next_van_calls_there(connection: Any) -> None:
+    run(connection, MONDAY, ("p1", "missed", None), ("p2", "done", MONDAY.replace(hour=9)))
+    at(connection, MONDAY.replace(hour=10))
+    sweep(connection)
+    assert set(numbers(connection, "missed")) == {"p1"}
+    tomorrow = MONDAY + timedelta(days=1)
+    run(connection, tomorrow, ("p1", "done", tomorrow.replace(hour=8)))
+    sweep(connection)
+    assert numbers(connection, "missed") == {}
+
+
+def test_our_own_receipts_are_no_feed_that_can_fall_silent(connection: Any) -> None:
+    connection.execute("INSERT INTO feeds VALUES ('rotation/receipts', %s, now(), 1)", (MONDAY,))
+    at(connection, MONDAY + timedelta(days=40))
+    sweep(connection)
+    assert numbers(connection, "feed") == {}
 
 
 def test_a_room_with_few_copies_a_head_is_named(connection: Any) -> None:
@@ -163,6 +221,119 @@ def test_a_feed_that_is_silent_for_two_days_of_opening_is_an_alert_on_page_and_s
         connection.execute(said, {"at": last})
         sweep(connection, network)
         with engine(database).connect() as looking:
-            (feed,), (row,) = notices.feeds_of(looking), status.figures(looking.engine, UTC)["feeds"]
+            (feed,), (row,) = (
+                notices.feeds_of(looking),
+                status.figures(looking.engine, ZoneInfo("UTC"), "04:00")["feeds"],
+            )
         assert (feed.silent, row["silent"], row["behind_s"]) == (silent, silent, 86400 * (days - heard))
         assert bool(numbers(connection, "feed")) == silent
+
+
+def test_a_place_that_often_does_not_find_what_it_is_asked_for_is_named(connection: psycopg.Connection[Any]) -> None:
+    at(connection, MONDAY)
+    for number in range(10):
+        found = number > 2
+        connection.execute(
+            "INSERT INTO transfers (transfer_id, copy_id, from_place_id, to_place_id, kind, status, reason, created_at,"
+            " changed_at) VALUES (%s, %s, 'p1', 'p2', 'pick', %s, '{}', %s, %s)",
+            (f"t{number}", f"c{number}", "received" if found else "declined", MONDAY, MONDAY - timedelta(days=3)),
+        )
+        connection.execute(
+            "INSERT INTO transfer_facts (transfer_id, occurred_at, sequence, source, event_id, type, copy_id, place_id, reason)"
+            " VALUES (%s, %s, 0, 's', %s, %s, %s, 'p1', %s)",
+            (f"t{number}", MONDAY, f"e{number}", "transfer.declined", f"c{number}", None if found else "not_found"),
+        )
+    sweep(connection)
+    assert numbers(connection, "unfound") == {"p1": {"not_found": 3, "picks": 10, "days": 28}}
+
+
+def test_counts_of_a_handover_that_differ_are_an_alert_until_both_sides_agree(
+    connection: psycopg.Connection[Any],
+) -> None:
+    at(connection, MONDAY)
+    sides = {"van": {"handed": 2, "taken": 1, "empties": 0}, "room": {"handed": 1, "taken": 1, "empties": 0}}
+    for number, (code, values) in enumerate([("counts_differ", sides), ("counts_agree", {})]):
+        connection.execute(
+            "INSERT INTO scans (scan_id, work, place_id, run_id, code, who, at, received_at, answer)"
+            " VALUES (%s, 'hand_over', 'p1', 'r1', '', 'zhou', %s, %s, %s)",
+            (
+                f"count-{number}",
+                MONDAY - timedelta(hours=1),
+                MONDAY + timedelta(minutes=number),
+                orjson.dumps({"code": code, "tone": "warn", "values": values}).decode(),
+            ),
+        )
+        sweep(connection)
+        found = numbers(connection, "counts_differ")
+        if code == "counts_differ":
+            assert found["p1"] | {"run": "r1", "van_handed": 2, "room_handed": 1} == found["p1"]
+    assert found == {}
+
+
+def _moved(connection: psycopg.Connection[Any], number: int, here: str, there: str, status: str = "received") -> None:
+    connection.execute(
+        "INSERT INTO transfers (transfer_id, copy_id, from_place_id, to_place_id, kind, status, reason, created_at, changed_at)"
+        " VALUES (%s, %s, %s, %s, 'pick', %s, '{}', %s, %s)",
+        (f"t{number}", f"c{number}", here, there, status, MONDAY, MONDAY),
+    )
+
+
+def test_a_place_is_drained_that_gave_a_seventh_more_than_it_got(connection: psycopg.Connection[Any]) -> None:
+    at(connection, MONDAY + timedelta(days=1))
+    for number in range(80):
+        put(connection, number, "p1", MONDAY)
+    for number in range(100, 115):
+        _moved(connection, number, "p1", "p2")
+    sweep(connection)
+    assert numbers(connection, "drained") == {"p1": {"gave": 15, "got": 0, "held": 80, "days": 28}}
+    for number in range(200, 207):
+        _moved(connection, number, "p2", "p1")
+    sweep(connection)
+    assert numbers(connection, "drained") == {}
+
+
+def test_copies_that_were_given_up_are_an_alert_of_where_they_should_have_come_for_two_weeks(connection: Any) -> None:
+    _moved(connection, 1, "p1", "p2", "lost")
+    at(connection, MONDAY + timedelta(days=13))
+    sweep(connection)
+    assert numbers(connection, "lost") == {"p2": {"count": 1, "days": 14}}
+    at(connection, MONDAY + timedelta(days=15))
+    sweep(connection)
+    assert numbers(connection, "lost") == {}
+
+
+def test_a_plan_that_breaks_limits_is_an_alert_of_its_hub_until_it_is_sent_back(connection: Any) -> None:
+    at(connection, MONDAY)
+    connection.execute(
+        "INSERT INTO day_plans (day_plan_id, day, hub_id, status, problem, solution, evaluation, unserved, created_at)"
+        " VALUES ('d', %s, 'hub', 'draft', '{}', '{}', '{\"violations\": [{}, {}]}', '[{}]', %s)",
+        (MONDAY.date(), MONDAY),
+    )
+    sweep(connection)
+    assert numbers(connection, "infeasible") == {"hub": {"day": "2026-03-02", "violations": 2, "unserved": 1}}
+    connection.execute("UPDATE day_plans SET status = 'sent_back'")
+    sweep(connection)
+    assert numbers(connection, "infeasible") == {}
+
+
+def test_a_machines_report_opens_and_closes_its_alerts_at_once(connection: psycopg.Connection[Any]) -> None:
+    at(connection, MONDAY)
+    place = NETWORK.places[0].model_copy(update={"slots": 100, "bin": 50})
+    network = NETWORK.model_copy(update={"places": (place, *NETWORK.places[1:])})
+    network.__dict__.pop("place", None)
+    for bin_copies, free, fault, opened in (
+        (10, 30, None, set()),
+        (40, 80, "door_jam", {"bin_full", "nearly_empty", "out_of_order"}),
+        (30, 60, None, {"bin_full", "nearly_empty"}),  # in the band between the thresholds nothing changes
+        (0, 20, None, set()),
+    ):
+        connection.execute("DELETE FROM machines")
+        connection.execute(
+            "INSERT INTO machines (place_id, occurred_at, source, event_id, bin_copies, free_slots, fault)"
+            " VALUES (%s, %s, 's', 'e', %s, %s, %s)",
+            (place.id, MONDAY, bin_copies, free, fault),
+        )
+        with connection.transaction(), connection.cursor() as cursor:
+            rules.recount(cursor, network, Thresholds(), {place.id: Touched(frozenset(), awaited=False)})
+        rows = connection.execute("SELECT kind FROM alerts WHERE closed_at IS NULL AND place_id = %s", (place.id,))
+        assert {kind for (kind,) in rows} & {"bin_full", "nearly_empty", "out_of_order"} == opened

@@ -10,16 +10,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rotation.events import CopyAdded, CopyReturned
+from rotation.facts.events import CopyAdded, CopyCorrected, CopyReturned
+from rotation.facts.movements import CopyState
+from rotation.kafka.message import Message
 from rotation.store.audit import audit
 from rotation.store.progress import is_history
 from streams.apply import Stopped, Writer, Written
-from streams.rows import Message
 from tests.streams_world import MONDAY, batches, city, counts, disturbed, fold, history, standing, told
 
 TABLES = (
     "movements, hold_facts, transfer_facts, crate_facts, copies, holds, crates, transfers, titles, rejections, counts, "
-    "progress, outbox, feeds"
+    "progress, outbox, feeds, shelvings"
 )
 
 
@@ -249,3 +250,24 @@ def test_history_is_known_by_each_partition_and_only_while_it_is_told(writer: Wr
         assert is_history(connection.cursor(), now)
         connection.execute("UPDATE progress SET written_at = written_at - interval '6 seconds'")
         assert not is_history(connection.cursor(), now)
+
+
+def test_the_newest_words_of_where_a_copy_stands_are_kept_in_any_order_and_the_rest_of_the_facts_leave_them(
+    writer: Writer, database: str
+) -> None:
+    new = CopyCorrected(
+        copy="c1", place="p1", now=CopyState.ON_SHELF, call_number="I247.5/9", room="Room 2", shelf="C1", barcode="B1"
+    )
+    sent = [
+        told(new, 7),
+        told(CopyAdded(copy="c1", place="p1", title="t1", call_number="I247.5/1", **{"class": "fiction"}), 1),
+        told(CopyReturned(copy="c1", place="p1"), 9),
+        told(CopyCorrected(copy="c1", place="p1", now=CopyState.ON_SHELF), 10),
+    ]
+    apply(writer, [orjson.dumps(one) for one in sent], at_once=1)
+    apply(writer, [orjson.dumps(one) for one in reversed(sent)], len(sent))
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "SELECT copy_id, call_number, room, collection, shelf, barcode FROM shelvings"
+        ).fetchall()
+    assert found == [("c1", "I247.5/9", "Room 2", "", "C1", "B1")]

@@ -11,17 +11,22 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from infra.ports import HOST, new_port
-from rotation.events import CopyReturned
+from rotation.facts.events import CopyReturned
+from rotation.kafka.message import Message
 from streams import metrics
 from streams.app import Batch
 from streams.apply import Written
-from streams.rows import Message, Rows
+from streams.rows import Rows
 from tests.streams_line import Line
 from tests.streams_world import history, told
 from tests.web_city import DEMO
 
 DASHBOARD = json.loads((DEMO.parents[2] / "docs" / "grafana" / "rotation.json").read_text(encoding="utf-8"))
-OF_THE_PAGE = {"rotation_alerts_open", "rotation_feed_behind_seconds", "rotation_outbox_rows"}  # rotation/web/health.py
+OF_THE_PAGE = {
+    "rotation_alerts_open",
+    "rotation_feed_behind_seconds",
+    "rotation_outbox_rows",
+}  # rotation/web/api/health.py
 EVENTS = 40
 ALL = EVENTS + 5 + 3  # five told twice, three bad
 
@@ -75,7 +80,7 @@ def test_what_waits_in_kafka_while_the_database_is_locked_is_lag(line: Line) -> 
 
 def test_a_port_that_others_have_is_told_in_one_sentence() -> None:
     port = new_port("figures", set())
-    nowhere = metrics.Standing("postgresql://nobody@127.0.0.1:1/none", {"bootstrap_servers": ["127.0.0.1:1"]}, "t", set)
+    nowhere = metrics.LookedUp("postgresql://nobody@127.0.0.1:1/none", {"bootstrap_servers": ["127.0.0.1:1"]}, "t", set)
     metrics.serve(HOST, port, nowhere)
     with pytest.raises(SystemExit, match="set ROTATION_METRICS_PORT to another"):
         metrics.serve(HOST, port, nowhere)
@@ -83,7 +88,7 @@ def test_a_port_that_others_have_is_told_in_one_sentence() -> None:
 
 
 def test_what_is_away_leaves_out_its_own_figures_alone() -> None:
-    nowhere = metrics.Standing("postgresql://nobody@127.0.0.1:1/none", {"bootstrap_servers": ["127.0.0.1:1"]}, "t", set)
+    nowhere = metrics.LookedUp("postgresql://nobody@127.0.0.1:1/none", {"bootstrap_servers": ["127.0.0.1:1"]}, "t", set)
     metrics.REGISTRY.register(nowhere)
     begin = time.monotonic()
     told_now = {family.name for family in metrics.REGISTRY.collect()}

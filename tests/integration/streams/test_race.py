@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 import psycopg
 
-from rotation.events import CopyLoaned, CopyReturned
+from rotation.facts.events import CopyLoaned, CopyReturned
+from rotation.kafka.message import Message
 from rotation.store import facts
 from rotation.store.engine import connect
-from rotation.store.progress import Span
+from rotation.store.progress import OffsetRange
 from streams.apply import Topics, _staged, write
-from streams.rows import Message, rows_of
+from streams.rows import rows_of
 from tests.streams_world import EDGE, fold, history, standing, told
 
 FIRST, THEN = told(CopyReturned(copy="c1", place="p1"), 1), told(CopyLoaned(copy="c1", place="p2"), 2)
@@ -20,7 +21,7 @@ def apply(cursor: Any, partition: int, event: dict[str, Any]) -> None:
     rows = rows_of([Message(partition, 0, orjson.dumps([event]))], EDGE)
     staged = _staged(cursor, rows)
     cursor.execute("INSERT INTO progress (topic, partition, next_offset) VALUES ('t', %s, 0)", (partition,))
-    write(cursor, Topics("t"), [Span(partition, 0, 1)], rows, staged)
+    write(cursor, Topics("t"), [OffsetRange(partition, 0, 1)], rows, staged)
 
 
 def test_a_copy_that_another_worker_adds_between_two_statements_has_its_last_movement(database: str) -> None:

@@ -1,6 +1,7 @@
 """A database rebuilt from Kafka equals what it replaces, row by row."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -8,12 +9,14 @@ import psycopg
 import pytest
 
 from rotation.clock import standing_at
-from rotation.events import CopyReturned
+from rotation.facts.events import CopyReturned, TransferMissed
+from rotation.kafka import admin
+from rotation.kafka.clients import producer
+from rotation.kafka.topics import Topic
+from rotation.store import retention
 from rotation.store.audit import audit
-from streams import admin, rebuild
+from streams import rebuild
 from streams.apply import Topics
-from streams.clients import producer
-from streams.topics import Topic
 from tests.streams_world import MONDAY, batches, city, counts, disturbed, fold, history, standing, told
 
 
@@ -36,7 +39,7 @@ def send(kafka: str, topics: Topics, *messages: bytes) -> None:
     sender.close()
 
 
-def run(kafka: str, database: str, topics: Topics) -> list[rebuild.Difference]:
+def run(kafka: str, database: str, topics: Topics) -> list[rebuild.TableDifference]:
     return rebuild.rebuild(database, client(kafka), city(), lambda done, total: None, topics)
 
 
@@ -66,6 +69,21 @@ def test_a_rebuild_equals_what_it_replaces_and_what_was_rejected_stays_rejected(
         assert audit(connection.cursor()) == []
 
 
+def test_what_was_forgotten_is_forgotten_again_after_a_rebuild(kafka: str, database: str, topics: Topics) -> None:
+    missed = [told(TransferMissed(transfer=f"t{n}", copy=f"c{n}", place="p1", reason="x"), 2_000 + n) for n in range(6)]
+    send(kafka, topics, orjson.dumps([*history(26, 60), *missed]))
+    run(kafka, database, topics)
+    cut = datetime.fromisoformat(missed[3]["time"])
+    with psycopg.connect(database) as connection, connection.cursor() as cursor:
+        assert retention.forget_scans(cursor, cut) == 3  # and those of shipments, which count as movements
+        cursor.execute("DELETE FROM transfers WHERE changed_at < %s", (cut,))
+    assert run(kafka, database, topics) == []
+    with psycopg.connect(database) as connection, connection.cursor() as cursor:
+        left = cursor.execute("SELECT transfer_id FROM transfers ORDER BY 1").fetchall()
+        assert [name for (name,) in left] == ["t3", "t4", "t5"]
+        assert audit(cursor) == []
+
+
 def test_a_rebuild_tells_what_stood_otherwise(kafka: str, database: str, topics: Topics) -> None:
     send(kafka, topics, orjson.dumps(history(23, 60)))
     run(kafka, database, topics)
@@ -73,7 +91,7 @@ def test_a_rebuild_tells_what_stood_otherwise(kafka: str, database: str, topics:
         connection.execute("UPDATE copies SET place_id = 'p9' WHERE copy_id = 'c7'")
         connection.execute("DELETE FROM movements WHERE copy_id = 'c8' AND state = 'on_shelf'")
     found = {one.table: one for one in run(kafka, database, topics)}
-    assert found["copies"] == rebuild.Difference("copies", 1, 1)
+    assert found["copies"] == rebuild.TableDifference("copies", 1, 1)
     assert found["movements"].only_before == 0 < found["movements"].only_after
     assert run(kafka, database, topics) == []
 

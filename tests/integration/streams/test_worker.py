@@ -7,16 +7,22 @@ import subprocess
 import sys
 import time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import psycopg
 
-from rotation.events import CopyReturned
+from config.kafka import partitions as partitions_of
+from rotation.facts.events import CopyReturned
+from rotation.kafka import admin, identity
+from rotation.kafka.clients import consumer, gap_fetcher
+from rotation.kafka.topics import TRANSFER_ORDERS, Topic
 from rotation.store.audit import audit
+from rotation.store.dead_letters import dead_letters
 from rotation.store.engine import connect
-from streams import admin, recount, relay
-from streams.clients import gap_fetcher
-from streams.topics import TRANSFER_ORDERS, Topic
+from rotation.store.outbox import put_back
+from rotation.store.standstill import standing_still
+from streams import relay
 from tests.chaos.orders import DAYS, ORDERS, Carriers, approve, copies, each_order_once, order
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
 from tests.streams_process import topics
@@ -85,7 +91,7 @@ def test_a_kafka_that_lost_its_end_stops_the_worker_with_a_sentence_until_it_is_
     assert line.start().wait(PATIENCE_S) == 1
     assert "rotation topics rewind" in (line.folder / "worker-1.log").read_text()
     with psycopg.connect(line.url) as connection, connection.cursor() as cursor:
-        assert recount.rewind(line.client, cursor, topics(line.prefix).events) == [0]
+        assert identity.rewind(line.client, cursor, topics(line.prefix).events) == identity.Rewound([0], {})
     line.start()
     line.until(lambda: "c9" in _copies(line.url), "what came since")
     assert counts(line.url) == {"applied": 7, "duplicates": 2, "rejected": 2}
@@ -151,6 +157,45 @@ def test_what_is_for_a_topic_that_does_not_exist_waits_and_holds_up_nothing_else
         connection.execute("INSERT INTO outbox (topic, value) VALUES (%s, 'v'), (%s, 'v')", (nowhere, there))
         line.relay()
         line.until(lambda: _waiting(connection) == [nowhere], "all but what has no topic")
+
+
+def test_what_kafka_refuses_for_good_is_set_aside_by_name_and_holds_up_nothing_else(line: Line) -> None:
+    there = topics(line.prefix).touched
+    with connect(line.url, autocommit=True) as connection, connection.cursor() as cursor:
+        connection.execute(
+            "INSERT INTO outbox (topic, key, value) SELECT %s, 'k', convert_to(CASE WHEN n = 50 THEN repeat('x', 2000000)"
+            " ELSE n::text END, 'UTF8') FROM generate_series(1, 100) n",
+            (there,),
+        )
+        line.relay()
+        line.until(lambda: _waiting(connection) == [], "all but the one that is too large")
+        (letter,) = dead_letters(cursor)
+        assert (letter.topic, letter.key, letter.bytes) == (there, "k", 2_000_000)
+        assert "MessageSizeTooLarge" in letter.reason
+        sent = values(line, there)
+        assert set(sent) == {str(n).encode() for n in range(1, 101) if n != 50}
+        connection.execute("INSERT INTO heartbeats VALUES ('relay', '', 'm:1', now(), 'started', '', now())")
+        still = standing_still(cursor, ZoneInfo("UTC"), "04:00")[0]
+        assert still.words()["en"].startswith(f"1 messages for {there} were refused by Kafka")
+        connection.execute("UPDATE dead_letters SET value = 'smaller'")
+        assert put_back(cursor, None) == 1
+        line.until(lambda: b"smaller" in values(line, there), "the mended one")
+        assert dead_letters(cursor) == []
+
+
+def values(line: Line, topic: str) -> list[bytes]:
+    """Return all that the topic holds."""
+    reader = consumer(line.client)
+    try:
+        partitions = partitions_of(reader, topic)
+        reader.assign(partitions)
+        reader.seek_to_beginning(*partitions)
+        ends, found = reader.end_offsets(partitions), []
+        while any(reader.position(at) < end for at, end in ends.items()):
+            found += [record.value for records in reader.poll(500).values() for record in records]
+    finally:
+        reader.close()
+    return found
 
 
 def _waiting(connection: psycopg.Connection[Any]) -> list[str]:

@@ -8,12 +8,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, update
 
 from config.settings import Settings, load
+from rotation.accounts import auth
+from rotation.accounts.permissions import Role
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import users
-from rotation.web import auth
 from rotation.web.__main__ import logs_as_json
 from rotation.web.app import create_app
-from rotation.web.permissions import Role
 from tests import web_city
 
 PASSWORD = "a long password"

@@ -9,16 +9,16 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from rotation.web import api, events_in, placement
-from rotation.web.permissions import Role
+from rotation.accounts.permissions import Role
+from rotation.web.api import events_in, placement, resources
 
 CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance]
 EXAMPLES = 12
 
 described = FastAPI()
-described.include_router(api.router)
+described.include_router(resources.router)
 for ours in (placement.router, events_in.router):
-    described.include_router(ours, responses=api.ERRORS)
+    described.include_router(ours, responses=resources.ERRORS)
 schema = schemathesis.openapi.from_dict(described.openapi())
 
 

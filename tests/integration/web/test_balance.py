@@ -6,9 +6,9 @@ from contextlib import suppress
 
 from sqlalchemy import Connection, Engine, text
 
-from rotation.web import balance
-from rotation.web.balance import Level, Recent
-from rotation.web.live import Live
+from rotation.views import balance
+from rotation.views.balance import Level, Recent
+from rotation.web.live import LiveChanges
 from tests.web_city import demo
 
 PATIENCE_S = 10.0
@@ -33,7 +33,7 @@ def test_a_notice_has_its_place_counted_again_and_no_other(engine: Engine, modul
 async def _lent_while_heard(engine: Engine, url: str) -> tuple[dict[str, int], dict[str, int]]:
     """Lend out two places, tell of one, and return what stood on each place's shelves before and after."""
     stock = Recent()
-    task = asyncio.create_task(Live(url, None, stock).run())
+    task = asyncio.create_task(LiveChanges(url, None, stock).run())
     other = demo().places[4].id
     async with asyncio.timeout(PATIENCE_S):
         while not stock.heard:  # noqa: ASYNC110, a test may look

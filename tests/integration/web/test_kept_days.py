@@ -9,16 +9,17 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, insert, select, update
 
 from config.settings import KEPT_NETWORK, Settings, load
-from rotation import network, past, planner
+from rotation import network
+from rotation.accounts import auth
+from rotation.accounts.permissions import Role
 from rotation.clock import standing_at
 from rotation.courier.day import solve_alone
-from rotation.real_days import schedule_days
+from rotation.night import historic_days, vans
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import copies, day_plans, runs, transfers, users
-from rotation.web import auth
+from rotation.system.historic_import import schedule_days
 from rotation.web.app import create_app
-from rotation.web.permissions import Role
 from solver.problem import Problem
 from solver.solution import Solution
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD
@@ -34,10 +35,16 @@ def sent(copy: str, from_place: str, to_place: str) -> tuple[dict[str, Any], dic
     at = {"occurred_at": SUNDAY_NIGHT, "sequence": 0, "source": "desk", "event_id": f"{copy}-sent"}
     row = {"copy_id": copy, **at, "state": "in_transit", "place_id": from_place, "to_place_id": to_place}
     shipment = {
-        "transfer_id": f"ship-{copy}", "copy_id": copy, "from_place_id": from_place, "to_place_id": to_place,
-        "kind": "shipment", "status": "sent", "reason": {"code": "system"}, "created_at": SUNDAY_NIGHT,
+        "transfer_id": f"ship-{copy}",
+        "copy_id": copy,
+        "from_place_id": from_place,
+        "to_place_id": to_place,
+        "kind": "shipment",
+        "status": "sent",
+        "reason": {"code": "system"},
+        "created_at": SUNDAY_NIGHT,
         "changed_at": SUNDAY_NIGHT,
-    }  # fmt: skip
+    }
     return row, shipment
 
 
@@ -55,7 +62,7 @@ def engine(module_database: str) -> Iterator[Engine]:
     rows = [sent(copy, *lane) for copy, lane in LANES.items()]
     with made.begin() as connection:
         set_clock(connection, standing_at(SUNDAY_NIGHT))
-        past.mark(connection, "an import")
+        historic_days.mark(connection, "an import")
         connection.execute(insert(copies), [row for row, _ in rows])
         connection.execute(insert(transfers), [shipment for _, shipment in rows])
         auth.add_user(connection, "dispatcher", PASSWORD, Role.DISPATCHER)
@@ -103,7 +110,7 @@ def test_what_waits_has_its_reason_and_its_date_in_both_languages(
 
 
 def test_a_network_without_targets_says_why_nothing_is_counted(dispatcher: TestClient):
-    assert "the network file tells no shelf room" in dispatcher.get("/imbalance").text
+    assert "the network file gives no shelf room" in dispatcher.get("/imbalance").text
     assert len(dispatcher.get("/imbalance/map.json").json()["places"]) == 7  # all that have coordinates
 
 
@@ -154,7 +161,7 @@ def test_solver_workers_schedule_where_the_setting_says_so(
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(planner, "Workers", Near)
+    monkeypatch.setattr(vans, "Workers", Near)
     by_workers = settings.model_copy(update={"solving": "workers", "kafka_bootstrap": "unused:9092"})
     report = schedule_days(engine, town(), by_workers, MONDAY, 1)
     assert len(asked) >= len(report["hubs"]) > 0

@@ -4,15 +4,19 @@ import re
 from collections.abc import Callable
 from io import BytesIO
 
+import orjson
 import pytest
 from fastapi.testclient import TestClient
 from pypdf import PdfReader
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import Engine, delete, insert, select, text, update
 
 from config.settings import Settings
-from rotation.store.tables import day_plans, runs
+from rotation.accounts.permissions import Role
+from rotation.facts.parts import Needed
+from rotation.feeds.staying import Outage
+from rotation.kafka import identity
+from rotation.store.tables import day_plans, rejections, runs, topics_read
 from rotation.web.app import create_app
-from rotation.web.permissions import Role
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn
 from tests.web_city import DAY, PAGES
 
@@ -40,7 +44,7 @@ def words_of(html: str) -> set[str]:
     return {piece.strip() for piece in re.split(r"<[^>]+>", body) if piece.strip()}
 
 
-@pytest.mark.parametrize("path", ["/alerts", "/feeds", "/rejections", "/prices", "/sets", "/decisions"])
+@pytest.mark.parametrize("path", ["/alerts", "/feeds", "/unplaced", "/rejections", "/prices", "/sets", "/decisions"])
 def test_a_chinese_page_has_no_english_sentence(path: str, viewer: TestClient):
     english = {
         piece
@@ -136,15 +140,60 @@ def test_imbalance_narrows_to_a_tier_a_class_and_a_kind(viewer: TestClient):
     assert "▲" not in html
 
 
-def test_a_rejected_event_shows_its_reason_and_its_bytes(viewer: TestClient):
-    html = viewer.get("/rejections").text
+def test_a_rejected_event_shows_its_reason_and_its_bytes_to_those_who_decide(signed_in: SignedIn):
+    html = signed_in("dispatcher").get("/rejections").text
     assert "The time has no zone. Add +08:00 or Z." in html
     assert "\\xff" in html
+
+
+@pytest.mark.parametrize("path", ["/rejections", "/api/rejections"])
+def test_a_viewer_sees_of_a_rejected_event_the_forms_of_its_fields_alone(
+    path: str, signed_in: SignedIn, viewer: TestClient, engine: Engine
+):
+    name, unit = "Wang Xiaoming", {"data": {"reason": "for Wang Xiaoming"}}
+    with engine.begin() as connection:
+        rejected = {
+            "topic": "http",
+            "partition": 0,
+            "offset": 77,
+            "index": len(path),
+            "reason": "schema",
+            "field": "data",
+        }
+        words = {"message": f"no such reason '{name}'", "original": orjson.dumps(unit)}
+        connection.execute(insert(rejections).values(**rejected, **words))
+    assert name in signed_in("dispatcher").get(path).text
+    seen = viewer.get(path).text
+    assert name not in seen
+    assert "Aaaa Aaaaaaaa" in seen
+    assert "reason" in seen
 
 
 def test_a_silent_feed_is_told_from_one_that_is_heard(viewer: TestClient):
     html = viewer.get("/feeds").text
     assert (html.count("✕ Silent"), html.count("✓ Heard")) == (1, 1)
+
+
+def test_a_feed_that_is_away_says_since_when_and_what_it_cannot_reach(viewer: TestClient, engine: Engine):
+    outage = Outage(engine, "koha-town")
+    outage.begin("the library system's database cannot be reached: (2003, 'refused')", Needed.LIBRARY_DATABASE)
+    html = viewer.get("/feeds").text
+    assert "Away since" in html
+    assert "(2003," in html
+    assert "自" in viewer.get("/feeds", headers={"accept-language": "zh-CN"}).text
+    outage.end()
+    assert "koha-town" not in viewer.get("/feeds").text
+
+
+def test_copies_that_nobody_can_place_are_listed_with_where_they_were_last(viewer: TestClient, engine: Engine):
+    assert "Every copy can be placed" in viewer.get("/unplaced").text
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE copies SET state = 'unknown' WHERE copy_id = (SELECT min(copy_id) FROM copies)")
+        )
+        (copy,) = connection.execute(text("SELECT min(copy_id) FROM copies")).one()
+    assert copy in viewer.get("/unplaced").text
+    assert viewer.get("/api/unplaced").json()[0]["copy_id"] == copy
 
 
 def test_what_readers_wrote_is_never_run_as_code(viewer: TestClient, engine: Engine):
@@ -254,7 +303,12 @@ def test_a_body_too_large_is_refused_before_it_is_read(signed_in: SignedIn):
 
 
 def test_machines_hear_metrics_and_readiness(client: TestClient, token: Callable[[Role], dict[str, str]]):
-    assert client.get("/health/ready").json() == {"status": "ready", "database": True, "kafka": True}
+    assert client.get("/health/ready").json() == {
+        "status": "ready",
+        "database": True,
+        "kafka": True,
+        "standing_still": [],
+    }
     figures = client.get("/metrics", headers=token(Role.VIEWER)).text
     assert 'rotation_alerts_open{kind="shortage"}' in figures
     assert "rotation_web_seconds_bucket{" in figures
@@ -266,3 +320,24 @@ def test_a_draft_waits_in_the_top_line_until_it_is_decided_on(viewer: TestClient
     with engine.begin() as connection:
         connection.execute(update(day_plans).values(status="ordered"))
     assert "plans wait" not in viewer.get("/shell").text
+
+
+def test_what_is_otherwise_with_kafka_stands_on_every_page_in_its_language(viewer: TestClient, engine: Engine) -> None:
+    words = identity.TopicFinding(
+        "deleted_unread", {"topic": "t", "partition": 1, "position": 3, "count": 8, "last": 10}
+    ).words()
+    assert "8 messages" not in viewer.get("/shell").text
+    with engine.begin() as connection:
+        connection.execute(
+            insert(topics_read).values(topic="t", cluster_id="c", topic_id="i", partitions=6, findings=[words])
+        )
+    assert (
+        "8 messages of partition 1 of t (offsets 3 to 10) were deleted before they were read"
+        in viewer.get("/shell").text
+    )
+    viewer.get("/language/zh")
+    chinese = viewer.get("/shell", headers={"Accept-Language": "zh"}).text
+    assert "t 的分区 1 有 8 条消息（偏移量 3 至 10）未读取即被删除" in chinese
+    viewer.get("/language/en")
+    with engine.begin() as connection:
+        connection.execute(delete(topics_read))

@@ -18,11 +18,15 @@ FLOORS = [
     {"kind": "shelf", "place": "central", "cls": "large-print", "asked": 40, "missing": 0, "limit": "", "price": 0.21},
 ]
 DETAILS = {
-    "gap": 0.0003, "move_price": 0.83, "staff_minute_price": 0.045, "lost_to_owners": 0.0, "floors": FLOORS,
+    "gap": 0.0003,
+    "move_price": 0.83,
+    "staff_minute_price": 0.045,
+    "lost_to_owners": 0.0,
+    "floors": FLOORS,
     "floors_unset": [{"floor": "fresh_per_quarter.room", "figure": "rural-reading-room-titles"}],
     "purchases": [{"title": "wanted-title", "worth": 1.75}],
     "weeding": [{"copy": "old-copy", "title": "old-title", "place": ROOM, "worth": 0.01}],
-}  # fmt: skip
+}
 LATER = DAY + timedelta(days=9)
 
 
@@ -165,7 +169,15 @@ def test_a_crate_is_received_whole_and_an_unknown_one_is_told_so(
     with engine.begin() as connection:
         row = {"sequence": 0, "source": "test", "occurred_at": datetime(2026, 3, 12, tzinfo=UTC), "copies": []}
         connection.execute(insert(crates), known | row)
-    assert "0 copies of crate whole are received." in dispatcher.post("/receipts", data={"crate": " whole "}).text
+    assert (
+        "holds 0 copies. Count them"
+        in dispatcher.post("/receipts", data={"crate": " whole "}, follow_redirects=True).text
+    )
+    counted = {"crate": "whole", "counted": "true"}
+    assert (
+        "0 copies of crate whole are received."
+        in dispatcher.post("/receipts", data=counted, follow_redirects=True).text
+    )
     unknown = dispatcher.post("/receipts", data={"crate": "nobodys"}, headers=CHINESE)
     assert (unknown.status_code, "没有为任何服务点封装过周转箱 nobodys。" in unknown.text) == (404, True)
     assert signed_in("viewer").post("/receipts", data={"crate": "whole"}).status_code == 403

@@ -12,7 +12,7 @@ from httpx import Response
 from sqlalchemy import Engine, delete, insert, select
 
 from rotation.store.tables import plans, transfers
-from rotation.web.work import MOST_WAITING, Busy, Works
+from rotation.web.background import MOST_WAITING, Busy, Works
 from tests.integration.web.conftest import SignedIn
 from tests.web_city import DAY, demo
 
@@ -35,11 +35,26 @@ def answered(browser: TestClient, address: str) -> Response:
 def coming(engine: Engine) -> Iterator[str]:
     """A title that is on its way to the room."""
     row = {
-        "transfer_id": "on-its-way", "copy_id": "c-way", "title_id": "t-way", "from_place_id": "central", "to_place_id": ROOM,
-        "kind": "pick", "status": "ordered", "day": DAY, "gain_loans": 0.84,
-        "reason": {"code": "new_stock", "value_there": 1.2, "gain_low": 0.5, "gain_high": 1.25, "price": 0.7, "room_price": 0.11},
-        "created_at": "2026-03-12T04:00Z", "changed_at": "2026-03-12T04:00Z",
-    }  # fmt: skip
+        "transfer_id": "on-its-way",
+        "copy_id": "c-way",
+        "title_id": "t-way",
+        "from_place_id": "central",
+        "to_place_id": ROOM,
+        "kind": "pick",
+        "status": "ordered",
+        "day": DAY,
+        "gain_loans": 0.84,
+        "reason": {
+            "code": "new_stock",
+            "value_there": 1.2,
+            "gain_low": 0.5,
+            "gain_high": 1.25,
+            "price": 0.7,
+            "room_price": 0.11,
+        },
+        "created_at": "2026-03-12T04:00Z",
+        "changed_at": "2026-03-12T04:00Z",
+    }
     with engine.begin() as connection:
         connection.execute(insert(transfers), row)
     yield "t-way"
@@ -109,7 +124,7 @@ def test_the_apis_question_waits_for_the_one_before_it_and_is_refused_where_too_
     pieces = [works.ask(("held", n), lambda: free.wait(5)) for n in range(MOST_WAITING)]
     refused = [dispatcher.post("/api/what-if", json={"moves": 7}, headers=one) for one in (CHINESE, {})]
     assert [one.status_code for one in refused] == [429, 429]
-    assert [one.json()["detail"][:6] for one in refused] == ["其他人已提问", "Others"]
+    assert [one.json()["detail"][:6] for one in refused] == ["其他人已提问", "Other "]
     assert refused[0].headers["Retry-After"] == "60"
     pieces[-1].future.cancel()
     with ThreadPoolExecutor(1) as other:

@@ -2,14 +2,15 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, Engine, select
 
-from rotation import review
-from rotation.review import Action, DecidedMeanwhile, NothingThere, Subject, WhyNeeded
-from rotation.store.clock import read_clock
+from rotation.clock import Clock
+from rotation.dispatch import review
+from rotation.dispatch.review import Action, DecidedMeanwhile, NothingThere, Subject, TooLate, WhyNeeded
+from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import day_plans, decisions, outbox, runs, transfers
 from tests import web_city
@@ -96,6 +97,36 @@ def test_sending_back_a_hub_orders_nothing_and_leaves_the_others(city: Engine):
 def test_who_sends_back_says_why(city: Engine):
     with pytest.raises(WhyNeeded):
         decide(city, Action.SEND_BACK, Subject(web_city.DAY), why="  ")
+    assert statuses(city, runs.c.status) == {"draft"}
+
+
+def at_hour(city: Engine, day: date, hour: float) -> None:
+    with city.begin() as connection:
+        set_clock(connection, Clock(NETWORK.instant(day, int(hour * 3600)), datetime.now(UTC), 0.0))
+
+
+def test_yesterday_is_not_approved(city: Engine):
+    at_hour(city, web_city.DAY + timedelta(days=1), 7)
+    with pytest.raises(TooLate):
+        decide(city, Action.APPROVE, Subject(web_city.DAY))
+    assert statuses(city, runs.c.status) == {"draft"}
+
+
+def test_a_run_whose_hour_has_gone_expires_and_the_others_are_approved(city: Engine):
+    with city.connect() as connection:
+        departures = sorted(connection.execute(select(runs.c.departs_at)).scalars())
+    with city.begin() as connection:
+        after_the_first = departures[0] + review.MAY_LEAVE_LATE + timedelta(minutes=1)
+        set_clock(connection, Clock(after_the_first, datetime.now(UTC), 0.0))
+    outcome = decide(city, Action.APPROVE, Subject(web_city.DAY))
+    assert outcome.runs == len(departures) - 1
+    assert statuses(city, runs.c.status) == {"expired", "ordered"}
+
+
+def test_a_day_all_of_whose_runs_should_have_left_is_not_approved(city: Engine):
+    at_hour(city, web_city.DAY, 23)
+    with pytest.raises(TooLate):
+        decide(city, Action.APPROVE, Subject(web_city.DAY))
     assert statuses(city, runs.c.status) == {"draft"}
 
 

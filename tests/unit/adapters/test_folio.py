@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotation.adapters.feed import Refusal
-from rotation.adapters.folio import CHECK_IN_LEAD, Known, Map, Message, reconcile, translate
-from rotation.events import Edge, Event, Reason, parse
-from rotation.movements import State
+from rotation.facts.events import Edge, Event, RejectionReason, parse
+from rotation.facts.movements import CopyState
+from rotation.feeds.carrying import RejectedRecord
+from rotation.feeds.folio import CHECK_IN_LEAD, FolioCopy, FolioMap, FolioMessage, Okapi, reconcile, translate
 from tests.folio_simulated import MAP, TOKEN
 from tests.needs import needs_data
 from tests.unit.adapters.patron import PATRON_ID, named_in
@@ -24,9 +24,9 @@ TS = int(AT.timestamp() * 1000)
 ITEM = {"id": "i1", "instanceId": "t1", "effectiveLocationId": "loc-p1", "permanentLocationId": "loc-p1"}
 
 
-def says(name: str, body: Any, headers: list[tuple[str, bytes]] | None = None, chosen: Map = MAP) -> list[Any]:
+def says(name: str, body: Any, headers: list[tuple[str, bytes]] | None = None, chosen: FolioMap = MAP) -> list[Any]:
     value = body if isinstance(body, bytes) else orjson.dumps(body)
-    return list(translate([Message(f"folio.ALL.{name}", 2, 7, AT, value, headers or [])], chosen))
+    return list(translate([FolioMessage(f"folio.ALL.{name}", 2, 7, AT, value, headers or [])], chosen))
 
 
 def item(kind: str, status: str, old: str | None = None, **more: Any) -> dict[str, Any]:
@@ -117,6 +117,31 @@ def test_a_request_is_a_hold(status: str, kind: str, fact: str):
     assert named_in(event) == []
 
 
+def request(old: dict[str, Any], new: dict[str, Any]) -> list[Any]:
+    change = {"old": old, "new": new}
+    return says(
+        "circulation.request", {"id": "m1", "type": "UPDATED", "tenant": "diku", "timestamp": TS, "data": change}
+    )
+
+
+def test_a_hold_that_is_switched_to_a_delivery_ends_at_its_place():
+    hold = {"id": "r1", "instanceId": "t1", "itemId": "i1", "status": "Open - Awaiting pickup"}
+    at_the_desk, delivered = hold | {"pickupServicePointId": "sp-p2"}, hold | {"fulfillmentPreference": "Delivery"}
+    [ended] = request(at_the_desk, delivered)
+    assert (ended["type"], ended["data"]["place"]) == ("hold.cancelled", "p2")
+    assert request(delivered, delivered | {"status": "Closed - Cancelled"}) == []
+    [again] = request(delivered, at_the_desk)
+    assert again["type"] == "hold.filled"
+
+
+def test_one_feed_follows_the_tenants_of_a_consortium():
+    body = item("CREATE", "Available")
+    consortium = MAP.model_copy(update={"tenant": ("central", "diku", "member")})
+    for tenant in consortium.tenant:
+        message = FolioMessage("folio.ALL.inventory.item", 2, 7, AT, orjson.dumps(body | {"tenant": tenant}), ())
+        assert len(list(translate([message], consortium))) == 2
+
+
 def test_another_tenants_message_on_a_shared_topic_is_not_ours_by_header_or_body():
     body = item("CREATE", "Available")
     assert says("inventory.item", body, [("folio.tenantId", b"other")]) == []
@@ -128,9 +153,9 @@ def test_a_service_point_outside_the_map_is_refused_with_the_records_id():
     [refused] = says(
         "inventory.item", item("CREATE", "Available", effectiveLocationId="loc-new", permanentLocationId=None)
     )
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RejectedRecord)
     assert (refused.rejection.reason, refused.position, b"i1" in refused.rejection.original) == (
-        Reason.UNKNOWN_PLACE,
+        RejectionReason.UNKNOWN_PLACE,
         (2, 7),
         True,
     )
@@ -148,7 +173,7 @@ def test_a_location_that_the_map_puts_outside_the_network_is_passed_over():
 
 def test_everything_deleted_withdraws_nothing_but_is_told():
     [refused] = says("inventory.item", {"type": "DELETE_ALL", "tenant": "diku"})
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RejectedRecord)
 
 
 @pytest.mark.parametrize(("told_after", "mended"), [(-1, 1), (1, 0)])
@@ -156,11 +181,11 @@ def test_a_reconciliation_mends_what_was_told_before_it_began_and_leaves_what_wa
     told_after: int, mended: int
 ):
     one = ITEM | {"status": {"name": "Available"}}
-    known = Known(State.ON_LOAN, "p1", None, AT + timedelta(seconds=told_after), MAP.source, True)
+    known = FolioCopy(CopyState.ON_LOAN, "p1", None, AT + timedelta(seconds=told_after), MAP.source, True)
     answers = iter([{"items": [one]}, {"items": []}])
     transport = httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers)))
     with httpx.Client(base_url="http://folio", transport=transport) as okapi:
-        pages = list(reconcile(okapi, MAP, lambda ids: dict.fromkeys(ids, known), AT))
+        pages = list(reconcile(Okapi(okapi), MAP, lambda ids: dict.fromkeys(ids, known), AT))
     assert [(last, len(told)) for last, told in pages] == [(one["id"], mended)]
 
 
@@ -237,10 +262,31 @@ def test_no_content_does_more_than_be_refused(name: str, kind: Any, old: Any, ne
         "new": new,
     }
     for one in says(name, body):
-        assert isinstance(one, Refusal | dict)
+        assert isinstance(one, RejectedRecord | dict)
 
 
 @given(st.binary(max_size=100))
 @settings(max_examples=100, deadline=None)
 def test_no_bytes_do_more_than_be_refused(value: bytes):
-    assert all(isinstance(one, Refusal) for one in says("inventory.item", value))
+    assert all(isinstance(one, RejectedRecord) for one in says("inventory.item", value))
+
+
+OUTSIDE = {"effectiveLocationId": "loc-online", "permanentLocationId": "loc-online"}
+
+
+@pytest.mark.parametrize("where", [OUTSIDE, {"effectiveLocationId": "loc-online"}])
+@pytest.mark.parametrize("status", ["Available", "Unavailable"])
+def test_an_item_moved_outside_the_network_leaves_the_shelf(where: dict[str, str], status: str) -> None:
+    [left] = says("inventory.item", item("UPDATE", status, "Available", **where))
+    assert (left["type"], left["data"]["place"]) == ("copy.withdrawn", "p1")
+
+
+@pytest.mark.parametrize(("state", "facts"), [(CopyState.ON_SHELF, ["copy.withdrawn"]), (CopyState.WITHDRAWN, [])])
+def test_a_reconciliation_finds_what_has_moved_outside_the_network(state: CopyState, facts: list[str]) -> None:
+    one = ITEM | OUTSIDE | {"status": {"name": "Available"}}
+    known = FolioCopy(state, "p1", None, AT - timedelta(days=1), MAP.source, True)
+    answers = iter([{"items": [one]}, {"items": []}])
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=next(answers)))
+    with httpx.Client(base_url="http://folio", transport=transport) as okapi:
+        [(_, told)] = list(reconcile(Okapi(okapi), MAP, lambda ids: dict.fromkeys(ids, known), AT))
+    assert [fact["type"] for fact in told if isinstance(fact, dict)] == facts

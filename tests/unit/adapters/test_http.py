@@ -1,4 +1,4 @@
-"""Events over HTTP: what is good goes on, what is bad is named by its place, what names a reader stays outside."""
+"""Events over HTTP: valid events are passed on, invalid ones reported by their place, readers' data stays outside."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotation.adapters.http import BATCH, STRUCTURED, Allowance, check
-from rotation.events import Edge, Reason
+from rotation.facts.events import Edge, RejectionReason
+from rotation.feeds.http import BATCH, STRUCTURED, Allowance, check
 from tests.unit.adapters.patron import CARD, NAME, named_in
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -30,7 +30,9 @@ def lent(number: int = 1, source: str = "koha", **more: object) -> dict[str, obj
 def test_good_events_go_on_and_a_bad_one_among_them_is_named_by_its_place():
     found = check(orjson.dumps([lent(1), lent(2, place="nowhere"), lent(3)]), BATCH, EDGE, "koha")
     assert [event["id"] for event in found.good] == ["e1", "e3"]
-    assert [(one.index, one.field, one.reason) for one in found.refused] == [(1, "data.place", Reason.UNKNOWN_PLACE)]
+    assert [(one.index, one.field, one.reason) for one in found.refused] == [
+        (1, "data.place", RejectionReason.UNKNOWN_PLACE)
+    ]
 
 
 def test_a_token_speaks_for_its_own_source_only():
@@ -40,7 +42,7 @@ def test_a_token_speaks_for_its_own_source_only():
 
 
 def test_one_event_that_says_it_is_a_batch_is_refused():
-    assert check(orjson.dumps(lent()), BATCH, EDGE).refused[0].reason is Reason.WRONG_HEADER
+    assert check(orjson.dumps(lent()), BATCH, EDGE).refused[0].reason is RejectionReason.WRONG_HEADER
     assert check(orjson.dumps(lent()), STRUCTURED, EDGE).good
 
 
@@ -59,11 +61,14 @@ def test_bytes_that_cannot_be_read_are_not_kept():
 KEYS = ("id", "type", "data", "source", "time", "other")
 
 
-@given(st.binary(max_size=300) | st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner),
-    max_leaves=12,
-).map(lambda value: orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_SUBCLASS) if _fits(value) else b"0"))  # fmt: skip
+@given(
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner),
+        max_leaves=12,
+    ).map(lambda value: orjson.dumps(value, option=orjson.OPT_PASSTHROUGH_SUBCLASS) if _fits(value) else b"0")
+)
 @settings(max_examples=150, deadline=None)
 def test_no_body_does_more_than_be_refused(body: bytes):
     found = check(body, BATCH, EDGE, "koha")

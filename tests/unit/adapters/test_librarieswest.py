@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kafka.errors import NotEnoughReplicasError
 
-from rotation.adapters.librarieswest import (
-    Ledger,
-    Row,
-    Snapshot,
+from rotation.feeds.librarieswest import (
+    CopyLedger,
+    TransitRow,
+    TransitSnapshot,
     class_of,
     events,
     network,
@@ -25,6 +25,7 @@ from rotation.adapters.librarieswest import (
     snapshots,
 )
 from rotation.network import Network, Span
+from tests.needs import SAMPLE
 
 CHOICES = Path("config/networks/librarieswest.toml")
 HEADER = "date_transited,item_type,from_library,from_authority,to_library,to_authority"
@@ -32,12 +33,12 @@ A_TO_B = "2020-03-02,Adult Fiction,Bath,BNES,Wells,Somerset"
 B_TO_A = "2020-03-03,Music CD,Wells,Somerset,Bath,BNES"
 
 
-def shows(*lines: str) -> Snapshot:
+def shows(*lines: str) -> TransitSnapshot:
     return parse_snapshot([HEADER, *lines], "file.csv")
 
 
-def told(*shown: Snapshot) -> list[dict[str, Any]]:
-    ledger = Ledger()
+def told(*shown: TransitSnapshot) -> list[dict[str, Any]]:
+    ledger = CopyLedger()
     return [event for snapshot in shown for event in events(ledger, snapshot)]
 
 
@@ -86,7 +87,7 @@ def test_a_file_without_a_line_is_refused():
 
 
 rows = st.builds(
-    Row,
+    TransitRow,
     st.sampled_from(["2020-03-01", "2020-03-02"]),
     st.just("Adult Fiction"),
     st.sampled_from(["Bath", "Wells"]),
@@ -98,7 +99,7 @@ multisets = st.lists(rows, min_size=1, max_size=12).map(lambda found: shows(*map
 
 
 @given(st.lists(multisets, min_size=1, max_size=6))
-def test_what_the_events_leave_in_transit_is_what_the_last_snapshot_shows(shown: list[Snapshot]):
+def test_what_the_events_leave_in_transit_is_what_the_last_snapshot_shows(shown: list[TransitSnapshot]):
     happened = told(*shown)
     sent, received = (
         {event["data"]["copy"] for event in happened if event["type"] == kind}
@@ -109,7 +110,7 @@ def test_what_the_events_leave_in_transit_is_what_the_last_snapshot_shows(shown:
 
 
 @given(st.lists(multisets, min_size=1, max_size=6))
-def test_reading_the_same_files_again_makes_the_same_events_and_no_id_twice(shown: list[Snapshot]):
+def test_reading_the_same_files_again_makes_the_same_events_and_no_id_twice(shown: list[TransitSnapshot]):
     happened = told(*shown)
     ids = [event["id"] for event in happened]
     assert happened == told(*shown)
@@ -165,16 +166,18 @@ FIGURES = """\
 
 
 @pytest.fixture(scope="module")
-def folder(rotation_data: Path) -> Path:
-    return rotation_data / "librarieswest"
+def real() -> Network:
+    return network(SAMPLE, CHOICES)
 
 
-@pytest.fixture(scope="module")
-def real(folder: Path) -> Network:
-    return network(folder, CHOICES)
+def snapshot_named(name: str, request: pytest.FixtureRequest) -> Path:
+    """Return the file of a day: the sample's, else of the longer data."""
+    found = [path for path in snapshot_files(SAMPLE) if path.name.startswith(name)]
+    more = [] if found else snapshot_files(request.getfixturevalue("rotation_data") / "librarieswest")
+    return next(path for path in (*found, *more) if path.name.startswith(name))
 
 
-def figures(snapshot: Snapshot, located: set[str]) -> list[int]:
+def figures(snapshot: TransitSnapshot, located: set[str]) -> list[int]:
     """Return rows, sent that day, both ends located, lanes among those, out over 21 days, over 365."""
     today = {row: count for row, count in snapshot.rows.items() if row.date_transited == snapshot.day.isoformat()}
     both = {row: count for row, count in today.items() if {row.from_library, row.to_library} <= located}
@@ -185,9 +188,9 @@ def figures(snapshot: Snapshot, located: set[str]) -> list[int]:
 
 
 @pytest.mark.parametrize("line", FIGURES)
-def test_each_snapshot_has_its_published_figures(line: str, folder: Path, real: Network):
+def test_each_snapshot_has_its_published_figures(line: str, request: pytest.FixtureRequest, real: Network):
     name, day, *numbers = line.split()
-    snapshot = read_snapshot(next(path for path in snapshot_files(folder) if path.name.startswith(name)))
+    snapshot = read_snapshot(snapshot_named(name, request))
     located = {place.name.en for place in real.places if place.located}
     assert (str(snapshot.day), snapshot.faults, figures(snapshot, located)) == (day, (), [int(n) for n in numbers])
 
@@ -211,8 +214,56 @@ def test_located_points_without_usable_hours_get_their_tiers_window_and_are_flag
     assert not any(place.located and not place.hours and not place.default_hours for place in real.places)
 
 
-def test_every_row_names_points_and_classes_of_the_network(folder: Path, real: Network):
-    rows = next(snapshots(folder)).rows
+def test_without_hours_every_located_point_has_its_tiers_window_flagged(tmp_path: Path) -> None:
+    for name in ("branches.csv", "items_summary.csv"):
+        (tmp_path / name).write_bytes((SAMPLE / name).read_bytes())
+    made = network(tmp_path, CHOICES)
+    located = [place for place in made.place.values() if place.lat is not None]
+    assert located
+    assert all(place.default_hours and place.receiving for place in located)
+
+
+def test_every_point_is_closed_on_bank_holidays() -> None:
+    made = network(SAMPLE, CHOICES)
+    boxing_day, next_day = date(2020, 12, 28), date(2020, 12, 29)
+    open_points = [place for place in made.place.values() if place.receiving_spans(next_day)]
+    assert len(open_points) > 100
+    assert not [place for place in made.place.values() if place.receiving_spans(boxing_day)]
+
+
+def test_every_row_names_points_and_classes_of_the_network(real: Network):
+    rows = next(snapshots(SAMPLE)).rows
     classes = {title_class.id for title_class in real.classes}
     assert {slug(name) for row in rows for name in (row.from_library, row.to_library)} <= real.place.keys()
     assert {class_of(row.item_type) for row in rows} <= classes
+
+
+def test_a_day_whose_export_is_empty_is_skipped_and_named(tmp_path: Path):
+    days = tmp_path / "in_transit"
+    days.mkdir()
+    row = "2020-03-{},BOOK,Yate Library,South Gloucestershire,Bath Central Library,Bath"
+    for name, lines in (
+        ("2020-03-04", [row.format("02")]),
+        ("2020-03-05", None),
+        ("2020-03-06", []),
+        ("2020-03-07", [row.format("05")]),
+        ("2020-03-08", None),
+    ):
+        content = "" if lines is None else "\n".join([HEADER, *lines]) + "\n"
+        (days / f"{name}.csv").write_text(content, encoding="utf-8")
+    shown = list(snapshots(tmp_path))
+    assert [len(one.rows) for one in shown] == [1, 1]
+    assert [fault.file for one in shown for fault in one.faults] == [
+        "2020-03-05.csv",
+        "2020-03-06.csv",
+        "2020-03-08.csv",
+    ]
+
+
+def test_a_copy_for_a_place_that_is_in_no_list_is_not_on_the_senders_shelf():
+    shown = shows(A_TO_B)
+    told_of = list(events(CopyLedger(places=frozenset({"bath"})), shown))
+    assert [event["type"] for event in told_of] == ["copy.added", "copy.corrected", "transfer.sent"]
+    assert told_of[1]["data"]["now"] == "unknown"
+    listed = list(events(CopyLedger(places=frozenset({"bath", "wells"})), shown))
+    assert [event["type"] for event in listed] == ["copy.added", "transfer.sent"]

@@ -1,4 +1,4 @@
-"""SIP2: the standard's own examples, damaged messages, and what the proxy changes and what it never touches."""
+"""SIP2: the standard's own examples, damaged messages, and the proxy's changes to responses."""
 
 import asyncio
 import logging
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotation.adapters import sip2
-from rotation.adapters.sip2 import Broken, Client, Message, Placed, Proxy, encode, parse
+from rotation.feeds import sip2
+from rotation.feeds.sip2 import Broken, Client, Placed, Proxy, Sip2Message, encode, parse
 from tests.unit.adapters import patron
 
 RESPONSE = b"101YNN20100623    165731AOBR1|AB1565921879|AQBR1|AJA Book|CTBR3|CV04|\r"
@@ -50,6 +50,62 @@ def test_no_bytes_do_more_than_be_refused(line: bytes):
     except Broken:
         return
     encode(message)
+
+
+# --- Chinese ------------------------------------------------------------------------------------------------------------------
+
+
+def in_words(encoding: str, text: str, sequence: str | None = "4") -> bytes:
+    message = Sip2Message(
+        "09", "N" + "20100623    165731" * 2, (("AP", text), ("AB", "1565921879"), ("AC", "")), sequence
+    )
+    return encode(message, encoding)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5"])
+def test_a_character_whose_byte_looks_like_the_separator_stays_whole(encoding: str):
+    words = "".join(chr(code) for code in range(0x4E00, 0x9FA5) if _has_a_bar(chr(code), encoding))[:40] + "流通"
+    assert parse(in_words(encoding, words), encoding).get("AP") == words
+    assert parse(in_words(encoding, words), encoding).sequence == "4"
+
+
+def _has_a_bar(character: str, encoding: str) -> bool:
+    try:
+        return b"|" in character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+
+
+@given(st.binary(max_size=200), st.sampled_from(["utf-8", "gb18030", "big5"]))
+@settings(max_examples=150, deadline=None)
+def test_no_bytes_of_a_coding_do_more_than_be_refused(line: bytes, encoding: str):
+    try:
+        encode(parse(line, encoding), encoding)
+    except Broken:
+        return
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+async def test_a_check_in_in_chinese_is_directed_in_the_same_coding_with_a_right_checksum(encoding: str):
+    asked = []
+
+    async def ask(item: str, location: str) -> Placed | None:
+        asked.append((item, location))
+        return Placed("湖滨分馆", "12")
+
+    proxy, locations = Proxy("", 0, ask, encoding=encoding), dict[str, str]()
+    sip2._note_location(in_words(encoding, "流通库"), locations, encoding)
+    response = encode(parse(RESPONSE)._replace(sequence="4"), encoding)
+    changed = await proxy.answer(response, locations)
+    assert asked == [("1565921879", "流通库")]
+    assert parse(changed, encoding).get("CT") == "湖滨分馆"
+
+
+async def test_what_the_coding_has_not_is_never_sent_as_something_else():
+    async def ask(item: str, location: str) -> Placed | None:
+        return Placed("湖滨分馆", None)
+
+    assert await Proxy("", 0, ask, "BR2").answer(RESPONSE, {}) == RESPONSE
 
 
 # --- The proxy's decision -----------------------------------------------------------------------------------------------------
@@ -173,9 +229,9 @@ def ordinary(line: bytes) -> bytes | None:
         return encode(parse(RESPONSE)._replace(sequence=request.sequence))
     if request.code == "17":
         fields = (("AB", request.get("AB") or ""), ("AJ", "A Book"), ("CT", "BR3"), ("BG", PATRON), ("AQ", "BR1"))
-        return encode(Message("18", "10010120100623    165731", fields, request.sequence))
+        return encode(Sip2Message("18", "10010120100623    165731", fields, request.sequence))
     if request.code == "93":
-        return encode(Message("94", "1", (), request.sequence))
+        return encode(Sip2Message("94", "1", (), request.sequence))
     return f"24              00120100623    165731AE{PATRON}|AA{PATRON}|BLY|\r".encode()
 
 

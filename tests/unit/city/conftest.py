@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from city import history
-from city.model import START, Size
+from city.model import START, CitySize
 from rotation.network import Network, read
 
 NETWORK = read(Path(__file__).parents[3] / "config" / "networks" / "demo.toml")
-SMALL = Size(titles=400, copies=3_000, visits_a_week=6_000)
+SMALL = CitySize(titles=400, copies=3_000, visits_a_week=6_000)
 WEEKS = 6  # long enough for a renewal
 STOP_S, BETWEEN_STOPS_S = 300, 600
 

@@ -1,4 +1,4 @@
-"""The other driver: the same facts, nothing lost, and policies that see only what a library sees."""
+"""The other driver: the same facts, nothing lost, and policies that see only the library's view."""
 
 from collections import Counter, defaultdict
 from functools import partial
@@ -7,21 +7,25 @@ import numpy as np
 import orjson
 import pytest
 
-from city import arrays_driver, history, laboratory, policies, visits
+from city import arrays_driver, history, laboratory, policies, scenarios, visits
 from city import day as steps
-from city.live import Live
-from city.model import DAY_S, Size, Truth
-from rotation.rebalancing.snapshot import State
+from city.live import LiveCity
+from city.model import DAY_S, CitySize, Truth
+from rotation.rebalancing.snapshot import StockState
 from tests.unit.city.conftest import NETWORK, SMALL, WEEKS, lived
 
-TINY = Size(titles=120, copies=900, visits_a_week=1_500)
+TINY = CitySize(titles=120, copies=900, visits_a_week=1_500)
 FEW_WEEKS = 5
 NARROW = partial(policies.MinMax, low=0.5, high=0.5)  # every shelf is above or below
 
 
+def scenario(name: str) -> scenarios.Scenario:
+    return next(s for s in scenarios.SCENARIOS if s.name == name)
+
+
 @pytest.fixture(scope="module")
 def lab():
-    return laboratory.Laboratory(NETWORK, laboratory.SCENARIOS[0], 3, TINY, FEW_WEEKS)
+    return laboratory.Laboratory(NETWORK, scenarios.SCENARIOS[0], 3, TINY, FEW_WEEKS)
 
 
 def played(lab, policy, idle_weeks=1):
@@ -38,7 +42,7 @@ def told_by_arrays(city: history.City, days: range) -> list[str]:
 def test_both_drivers_tell_the_same_facts():
     """The living city steps through its days one event after the other; the arrays play them whole."""
     days = range(WEEKS * 7, WEEKS * 7 + 10)
-    stepping = Live(NETWORK, lived(7), days.start * DAY_S)
+    stepping = LiveCity(NETWORK, lived(7), days.start * DAY_S)
     stepping.city.state.mode["carried"] = False
     stepping.carriers.put = lambda copy, place, at: None  # the library system's own courier has no crates
     one, other = stepping.advance(days.stop * DAY_S), told_by_arrays(lived(7), days)
@@ -52,7 +56,7 @@ def test_every_copy_is_somewhere_whatever_the_policy(lab):
         assert Counter(shelved(state)) == on_shelf
 
 
-def shelved(state: steps.State) -> list[int]:
+def shelved(state: steps.CityState) -> list[int]:
     found = []
     for head in state.pairs["head"].ravel():
         while head >= 0:
@@ -81,12 +85,16 @@ def test_every_policy_meets_the_same_readers(lab):
 
 def test_what_the_library_saw_is_what_happened_on_its_shelves(monkeypatch):
     monkeypatch.setattr(arrays_driver, "WEEKLY_DISCOUNT", 1.0)
-    simple = laboratory.Scenario("simple", Truth(hold_chance=0.0, damaged=0.0, withdrawn=0.0))
+    simple = scenarios.Scenario("simple", Truth(hold_chance=0.0, damaged=0.0, withdrawn=0.0))
     lab = laboratory.Laboratory(NETWORK, simple, 3, TINY, FEW_WEEKS)
     state, facts = steps.begin(lab.world, lab.seed), []
     for day, today in enumerate(lab.tape):
         facts += steps.play(lab.world.land, state, today, day).tolist()
-    exposure = arrays_driver.Seen(lab.world, state, lab.places, arrays_driver.Feed()).snapshot(len(lab.tape)).exposure
+    exposure = (
+        arrays_driver.LibraryView(lab.world, state, lab.places, arrays_driver.FeedLosses())
+        .snapshot(len(lab.tape))
+        .exposure
+    )
     found = {(t, p): (n, w) for t, p, n, w in zip(*vars_of(exposure), strict=True) if w > 1e-3}
     stays = stays_on_shelves(facts, lab.world.title, len(lab.tape) * DAY_S)
     expected = {pair: (lent(some), weeks(some)) for pair, some in stays.items() if weeks(some) > 1e-3}
@@ -139,10 +147,10 @@ def test_a_move_takes_only_what_stands_on_a_shelf(lab):
 @pytest.mark.parametrize("make", [policies.Rota, policies.Proportional, NARROW, policies.Greedy])
 def test_a_policy_keeps_to_its_budget_and_to_shelf_room(lab, make):
     state, _ = played(lab, policies.Nobody())
-    seen = arrays_driver.Seen(lab.world, state, lab.places, arrays_driver.Feed()).snapshot(FEW_WEEKS * 7)
+    seen = arrays_driver.LibraryView(lab.world, state, lab.places, arrays_driver.FeedLosses()).snapshot(FEW_WEEKS * 7)
     moves = make(moves_a_week=15).night(seen, FEW_WEEKS)
     assert 0 < len(moves.copies) <= 15
-    assert (seen.copies.state[moves.copies] == State.ON_SHELF).all()
+    assert (seen.copies.state[moves.copies] == StockState.ON_SHELF).all()
     assert (seen.copies.place[moves.copies] != moves.to).all()
     cls = lab.world.cls[lab.world.title[moves.copies]]
     assert (lab.places.room[moves.to, cls] > 0).all()
@@ -156,13 +164,15 @@ def test_rotation_places_what_comes_back_and_picks_from_shelves(lab):
 
 
 def test_stock_placed_well_serves_more_readers():
-    found, well = (laboratory.Laboratory(NETWORK, s, 3, TINY, FEW_WEEKS) for s in laboratory.SCENARIOS[:2])
+    found, well = (
+        laboratory.Laboratory(NETWORK, s, 3, TINY, FEW_WEEKS) for s in (scenarios.SCENARIOS[0], scenario("well_placed"))
+    )
     loans = [played(lab, policies.Nobody())[1][-1].counts[steps.LOANS] for lab in (found, well)]
     assert loans[1] > 1.2 * loans[0]
 
 
 def test_scenarios_change_what_they_say():
-    lab = laboratory.Laboratory(NETWORK, laboratory.SCENARIOS[3], 3, TINY, laboratory.CHANGE_WEEK + 4)
+    lab = laboratory.Laboratory(NETWORK, scenario("shifted"), 3, TINY, scenarios.CHANGE_WEEK + 4)
     children = np.isin(lab.world.cls, [k for k, c in enumerate(NETWORK.classes) if c.special_group == "children"])
     district = np.array([p.owner == "xinbu" for p in NETWORK.places])
 
@@ -170,7 +180,7 @@ def test_scenarios_change_what_they_say():
         rows = np.concatenate(lab.tape[week * 7 : week * 7 + 28])
         return float((children[rows["title"]] & district[rows["place"]]).mean())
 
-    assert share(laboratory.CHANGE_WEEK) > 1.6 * share(laboratory.CHANGE_WEEK - 4)
+    assert share(scenarios.CHANGE_WEEK) > 1.6 * share(scenarios.CHANGE_WEEK - 4)
 
 
 def test_equal_access_has_no_gini_and_one_place_for_all_has_much():

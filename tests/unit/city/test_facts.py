@@ -9,8 +9,8 @@ import pytest
 
 from city import day as steps
 from city import facts, history, model
-from rotation.events import FACT_OF_TYPE, Edge, Event, cloud_event, parse
-from rotation.movements import present, spells
+from rotation.facts.events import FACT_OF_TYPE, Edge, Event, cloud_event, parse
+from rotation.facts.movements import present, spells
 from tests.unit.city.conftest import NETWORK, SMALL, WEEKS
 
 EDGE = Edge(
@@ -89,9 +89,25 @@ def test_no_two_facts_share_an_id(parsed):
 def test_no_fact_has_a_field_for_a_reader(events):
     words = set(re.findall(r'"([a-z_]+)":', "".join(events)))
     assert words == {
-        "specversion", "id", "source", "type", "time", "data", "sequence",
-        "copy", "place", "to", "title", "class", "title_name", "owner", "hold",
-    }  # fmt: skip
+        "specversion",
+        "id",
+        "source",
+        "type",
+        "time",
+        "data",
+        "sequence",
+        "copy",
+        "place",
+        "to",
+        "title",
+        "class",
+        "title_name",
+        "owner",
+        "hold",
+        "call_number",
+        "room",
+        "shelf",
+    }
 
 
 def test_a_copy_is_in_one_place_at_a_time(parsed):

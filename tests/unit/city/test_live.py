@@ -1,4 +1,4 @@
-"""The living city: what orders make of copies and crates, and that its life can be told again."""
+"""The living city: the effect of orders on copies and crates, and that its life can be replayed."""
 
 from collections import Counter
 from datetime import timedelta
@@ -7,22 +7,22 @@ import orjson
 import pytest
 
 from city import day as steps
-from city.carriers import Memory
+from city.carriers import CarrierMemory
 from city.facts import copy_id
-from city.live import HOME, Answer, Live
+from city.live import HOME, LiveCity, PlacementAnswer
 from city.model import DAY_S, START, midnight
-from rotation.events import Edge, Event, parse
+from rotation.facts.events import Edge, Event, parse
 from tests.unit.city.conftest import NETWORK, WEEKS, days_orders, lived
 
 FIRST_DAY = WEEKS * 7
 DAYS = 6
 
 
-def live(ask=lambda copy, place: HOME, seed: int = 7) -> Live:
-    return Live(NETWORK, lived(seed), FIRST_DAY * DAY_S, ask)
+def live(ask=lambda copy, place: HOME, seed: int = 7) -> LiveCity:
+    return LiveCity(NETWORK, lived(seed), FIRST_DAY * DAY_S, ask)
 
 
-def live_days(city: Live, days: int = DAYS, extra: list[dict] | None = None) -> list[dict]:
+def live_days(city: LiveCity, days: int = DAYS, extra: list[dict] | None = None) -> list[dict]:
     """Let days pass with each day's vans; return the facts."""
     told: list[str] = []
     for day in range(FIRST_DAY, FIRST_DAY + days):
@@ -32,7 +32,7 @@ def live_days(city: Live, days: int = DAYS, extra: list[dict] | None = None) -> 
     return [orjson.loads(event) for event in told]
 
 
-def on_shelf(city: Live, place: str, number: int) -> list[int]:
+def on_shelf(city: LiveCity, place: str, number: int) -> list[int]:
     row = [p.id for p in NETWORK.places].index(place)
     copies = city.city.state.copies
     return [int(c) for c in ((copies["state"] == steps.SHELF) & (copies["place"] == row)).nonzero()[0][:number]]
@@ -147,7 +147,7 @@ def test_a_pick_called_off_is_not_made():
 
 
 def test_a_returned_copy_goes_where_placement_says():
-    city = live(ask=lambda copy, place: Answer("hubin", f"p-{copy}"))
+    city = live(ask=lambda copy, place: PlacementAnswer("hubin", f"p-{copy}"))
     facts = live_days(city, days=2)
     sent = [fact["data"] for fact in facts if fact["type"] == "transfer.sent" and "transfer" in fact["data"]]
     assert len(sent) > 10
@@ -155,7 +155,7 @@ def test_a_returned_copy_goes_where_placement_says():
 
 
 def test_placement_that_says_stay_keeps_the_copy_there():
-    city = live(ask=lambda copy, place: Answer(place))
+    city = live(ask=lambda copy, place: PlacementAnswer(place))
     facts = live_days(city, days=2)
     returned = {f["data"]["copy"]: f["data"]["place"] for f in facts if f["type"] == "copy.returned"}
     sent = {fact["data"]["copy"] for fact in facts if fact["type"] == "transfer.sent"}
@@ -175,7 +175,7 @@ def test_placement_is_not_asked_for_what_a_reader_waits_for():
     assert len(asked) > 5
 
 
-def wait_for(state: steps.State, copy: int) -> None:
+def wait_for(state: steps.CityState, copy: int) -> None:
     """Let a reader wait for the copy's title where the copy comes back."""
     hold, title = int(state.counts[steps.HOLDS]), int(state.copies[copy]["title"])
     state.counts[steps.HOLDS] += 1
@@ -199,10 +199,10 @@ def test_a_life_that_is_kept_goes_on_as_if_nothing_had_happened():
     city = live()
     live_days(city, days=2)
     kept = orjson.loads(orjson.dumps(city.carriers.memory.kept()))
-    again = Live(NETWORK, city.city, city.now_s, memory=Memory.read(kept))
+    again = LiveCity(NETWORK, city.city, city.now_s, memory=CarrierMemory.read(kept))
     assert again.carriers.memory == city.carriers.memory
 
 
 def test_the_same_orders_and_answers_give_the_same_facts():
-    one, other = (live_days(live(ask=lambda copy, place: Answer(place))) for _ in range(2))
+    one, other = (live_days(live(ask=lambda copy, place: PlacementAnswer(place))) for _ in range(2))
     assert one == other

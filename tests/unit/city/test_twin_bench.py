@@ -13,9 +13,11 @@ ASKED = Namespace(seeds=1, scenarios=["as_found", "growing"], budgets=None, poli
 def test_what_was_run_is_not_run_again():
     asked = list(twin.jobs(twin.WHOLE, ASKED, set()))
     assert [(job.scenario, job.policy, job.moves) for job in asked] == [
-        ("as_found", "placement", 160), *(("as_found", "greedy", moves) for moves in (40, 80, 160, 320)),
-        ("growing", "placement", 160), ("growing", "greedy", 160),
-    ]  # fmt: skip
+        ("as_found", "placement", 160),
+        *(("as_found", "greedy", moves) for moves in (40, 80, 160, 320)),
+        ("growing", "placement", 160),
+        ("growing", "greedy", 160),
+    ]
     done = {(job.scenario, job.seed, job.policy, job.moves) for job in asked[:3]}
     assert list(twin.jobs(twin.WHOLE, ASKED, done)) == asked[3:]
 

@@ -6,10 +6,11 @@ from functools import partial
 
 import pytest
 
-from rotation.courier.check import Schedule, faults
-from rotation.courier.day import Plan, plan_day, plan_days, solve_alone
-from rotation.courier.legs import Kind, OpenTransfer, Where
-from rotation.courier.runs import PlannedRun, PlanRefused
+from rotation.courier.check import ScheduledDays, faults
+from rotation.courier.day import CourierPlan, plan_day, plan_days, solve_alone
+from rotation.courier.legs import OpenTransfer, Where
+from rotation.courier.runs import PlannedRun, PlanRejected
+from rotation.facts.lifecycle import LegKind
 from rotation.network import Network, from_tables
 from solver.problem import Problem
 from solver.problem import Run as SolverRun
@@ -25,29 +26,29 @@ SOME = [
 ]
 
 
-def week(transfers: list[OpenTransfer], direct_fill_copies: int | None = None) -> Plan:
+def week(transfers: list[OpenTransfer], direct_fill_copies: int | None = None) -> CourierPlan:
     days = [MONDAY, TUESDAY, WEDNESDAY]
     return plan_days(calendar(), days, transfers, morning_of(MONDAY), SEARCH, direct_fill_copies)
 
 
 @pytest.fixture(scope="module")
-def plan() -> Plan:
+def plan() -> CourierPlan:
     return week(SOME)
 
 
-def as_schedule(plan: Plan) -> Schedule:
-    return Schedule(calendar(), MONDAY, WEDNESDAY, plan.itineraries, plan.crates, plan.hubs)
+def as_schedule(plan: CourierPlan) -> ScheduledDays:
+    return ScheduledDays(calendar(), MONDAY, WEDNESDAY, plan.itineraries, plan.crates, plan.hubs)
 
 
-def broken(plan: Plan) -> set[str]:
+def broken(plan: CourierPlan) -> set[str]:
     return {fault.rule for fault in faults(as_schedule(plan))}
 
 
-def runs(plan: Plan, hub: str) -> list[PlannedRun]:
+def runs(plan: CourierPlan, hub: str) -> list[PlannedRun]:
     return [run for hub_day in plan.hubs if hub_day.hub == hub for run in hub_day.runs]
 
 
-def test_a_schedule_carries_every_copy_as_its_legs_promise(plan: Plan):
+def test_a_schedule_carries_every_copy_as_its_legs_promise(plan: CourierPlan):
     assert faults(as_schedule(plan)) == []
     assert all(itinerary.within(WEDNESDAY) for itinerary in plan.itineraries)
 
@@ -61,8 +62,13 @@ def test_delivery_and_collection_are_one_visit():
 
 def test_a_lunch_closure_is_kept():
     early = {"mill": "11:50-12:00", "quay": "08:30-11:45"}
-    raw = {**RAW, "place": [{**place, "receiving": {"mon-fri": [early[place["id"]], "13:30-17:00"]}}
-                            if place["id"] in early else place for place in RAW["place"]]}  # fmt: skip
+    raw = {
+        **RAW,
+        "place": [
+            {**place, "receiving": {"mon-fri": [early[place["id"]], "13:30-17:00"]}} if place["id"] in early else place
+            for place in RAW["place"]
+        ],
+    }
     network: Network = from_tables(raw, "town")
     found = plan_day(
         network, MONDAY, SOME, morning_of(MONDAY).at, search=partial(solve_alone, time_s=30.0, seed=1, iterations=20)
@@ -74,7 +80,7 @@ def test_a_lunch_closure_is_kept():
                 assert any(a <= begin_s and end_s <= b for a, b in network.place[stop.place].receiving_spans(MONDAY))
 
 
-def test_loads_follow_from_what_is_handed_over_and_taken(plan: Plan):
+def test_loads_follow_from_what_is_handed_over_and_taken(plan: CourierPlan):
     for hub_day in plan.hubs:
         for run in hub_day.runs:
             load = sum(len(stop.deliver) for stop in run.stops)
@@ -85,16 +91,18 @@ def test_loads_follow_from_what_is_handed_over_and_taken(plan: Plan):
 
 def test_a_lane_that_fills_a_crate_goes_direct_on_one_run():
     found = week(SOME, direct_fill_copies=4)
-    crate = next(crate for crate in found.crates if crate.kind is Kind.DIRECT)
+    crate = next(crate for crate in found.crates if crate.kind is LegKind.DIRECT)
     carried = [
         (stop.place, crate.id in stop.collect, crate.id in stop.deliver)
-        for run in runs(found, "east") for stop in run.stops if crate.id in (*stop.collect, *stop.deliver)
-    ]  # fmt: skip
+        for run in runs(found, "east")
+        for stop in run.stops
+        if crate.id in (*stop.collect, *stop.deliver)
+    ]
     assert carried == [("quay", True, False), ("mill", False, True)]
     assert faults(as_schedule(found)) == []
 
 
-def test_the_same_seed_and_iterations_give_the_same_routes(plan: Plan):
+def test_the_same_seed_and_iterations_give_the_same_routes(plan: CourierPlan):
     assert [hub_day.runs for hub_day in week(SOME).hubs] == [hub_day.runs for hub_day in plan.hubs]
 
 
@@ -124,9 +132,13 @@ def test_a_place_that_opens_too_late_for_the_cut_off_is_served_by_a_later_van():
 def served_for(cents: int, *others: OpenTransfer) -> tuple[set[str], list[str]]:
     pick = waiting("mill", "quay")
     found = plan_day(
-        town(), MONDAY, [pick, *others], morning_of(MONDAY).at, search=partial(solve_alone, time_s=0.5, seed=1),
+        town(),
+        MONDAY,
+        [pick, *others],
+        morning_of(MONDAY).at,
+        search=partial(solve_alone, time_s=0.5, seed=1),
         worth={pick.transfer_id: cents},
-    )  # fmt: skip
+    )
     verdicts = [stop.why["verdict"] for hub_day in found.hubs for stop in hub_day.unserved if stop.why]
     return {stop.place for run in runs(found, "east") for stop in run.stops}, verdicts
 
@@ -145,11 +157,11 @@ def everyone_twice(problem: Problem) -> Solution:
 
 
 def test_a_plan_that_breaks_a_rule_is_refused_before_anyone_sees_it():
-    with pytest.raises(PlanRefused, match="broken"):
+    with pytest.raises(PlanRejected, match="broken"):
         plan_days(calendar(), [MONDAY], SOME, morning_of(MONDAY), everyone_twice, None)
 
 
-def test_the_check_sees_a_crate_left_out(plan: Plan):
+def test_the_check_sees_a_crate_left_out(plan: CourierPlan):
     assert broken(replace(plan, hubs=plan.hubs[1:])) == {"left_out"}
 
 
@@ -159,16 +171,16 @@ def moved(run: PlannedRun, hours: int) -> PlannedRun:
     return replace(run, returns_at=run.returns_at + by, stops=stops)
 
 
-def test_the_check_sees_a_stop_outside_its_window_and_a_run_back_too_late(plan: Plan):
+def test_the_check_sees_a_stop_outside_its_window_and_a_run_back_too_late(plan: CourierPlan):
     late = replace(plan.hubs[0], runs=tuple(moved(run, 10) for run in plan.hubs[0].runs))
     assert broken(replace(plan, hubs=(late, *plan.hubs[1:]))) == {"outside_window", "after_cutoff"}
 
 
-def test_the_check_sees_an_overloaded_van(plan: Plan):
+def test_the_check_sees_an_overloaded_van(plan: CourierPlan):
     run = plan.hubs[0].runs[0]
     full = replace(run, stops=(replace(run.stops[0], load_after_crates=11), *run.stops[1:]))
     assert broken(replace(plan, hubs=(replace(plan.hubs[0], runs=(full,)), *plan.hubs[1:]))) == {"overloaded"}
 
 
-def test_the_check_sees_a_leg_without_its_crate(plan: Plan):
+def test_the_check_sees_a_leg_without_its_crate(plan: CourierPlan):
     assert "no_crate" in broken(replace(plan, crates=plan.crates[1:]))

@@ -13,7 +13,7 @@ ONE_CRATE_S = 300 + 45
 
 def asked(*transfers: OpenTransfer) -> Problem:
     found = list(itineraries(transfers, CALENDAR, morning_of(MONDAY)))
-    return hub_problem(CALENDAR, CALENDAR.network.place["east"], MONDAY, crates(found, 4))
+    return hub_problem(CALENDAR, CALENDAR.network.place["east"], MONDAY, crates(found, CALENDAR.network))
 
 
 def stop(place: str, *transfers: OpenTransfer) -> Stop:

@@ -13,7 +13,7 @@ from rotation.courier.crates import crates
 from rotation.courier.legs import itineraries
 from rotation.courier.problems import hub_problem
 from rotation.courier.ways import ways
-from solver.roadmap import TravelError
+from solver.routing_service import TravelError
 from tests.unit.courier.town import MONDAY, morning_of, town, waiting
 from tests.unit.routing_service import Service, serving
 
@@ -41,7 +41,7 @@ def test_driving_times_and_problems_are_the_services(service: str, tmp_path: Pat
     calendar = Calendar(TOWN, travel=ways(TOWN, chosen(tmp_path, roads, service)))
     assert calendar.drive_s("east", "mill") == EAST_TO_MILL_S
     found = list(itineraries([waiting("mill", "quay")], calendar, morning_of(MONDAY)))
-    travel = hub_problem(calendar, TOWN.place["east"], MONDAY, crates(found, 4)).travel
+    travel = hub_problem(calendar, TOWN.place["east"], MONDAY, crates(found, TOWN)).travel
     assert travel is not None
     assert travel.places == ["east", "mill"]
     assert travel.metres.tolist() == [[0, 2_001], [2_001, 0]]  # rounded up

@@ -22,7 +22,7 @@ def test_both_languages_tell_the_same_facts(code):
 
 def test_a_failure_reads_as_a_sentence_in_either_language():
     error = ServerError("port.taken", name="Kafka", port=9092, owner="java (77)")
-    assert str(error) == "Port 9092, asked for Kafka, is taken by java (77): stop that program or choose another port."
+    assert str(error) == "Port 9092, set for Kafka, is taken by java (77): stop that program or choose another port."
     assert error.message.text("zh").startswith("Kafka 指定的端口 9092 已被 java (77) 占用")
 
 

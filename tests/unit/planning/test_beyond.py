@@ -2,8 +2,8 @@
 
 import pytest
 
-from rotation.beyond import beyond
 from rotation.network import distance_m
+from rotation.night.uncharged_costs import beyond
 from tests.unit.courier.town import town
 
 TOWN = town()  # four copies a crate

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rotation.coverage import POINTS, Added, changed, reach
 from rotation.network import Network, from_tables
+from rotation.night.coverage import POINTS, Added, changed, reach
 
 FAR = 0.05  # degrees: some five kilometres, far beyond a walk
 
@@ -11,19 +11,32 @@ FAR = 0.05  # degrees: some five kilometres, far beyond a walk
 def city(*rooms: tuple[float, float, int]) -> Network:
     """A centre without residents, and rooms by latitude, longitude and residents."""
     rows = [
-        {"id": f"room-{n}", "name": f"Room {n}", "tier": "room", "parent": "centre", "lat": lat, "lon": lon,
-         "population": people, "shelf": {"fiction": 50}}
+        {
+            "id": f"room-{n}",
+            "name": f"Room {n}",
+            "tier": "room",
+            "parent": "centre",
+            "lat": lat,
+            "lon": lon,
+            "population": people,
+            "shelf": {"fiction": 50},
+        }
         for n, (lat, lon, people) in enumerate(rooms)
-    ]  # fmt: skip
+    ]
     centre = {"id": "centre", "name": "Centre", "tier": "central", "lat": 30.2, "lon": 120.2, "hub": {}}
     return from_tables(
         {
-            "network": {"id": "c", "name": "C"}, "class": [{"id": "fiction", "name": "Fiction"}],
-            "place": [centre, *rows], "van": [{"id": "v", "hub": "centre", "crates": 9}],
-            "unit": [{"id": "u", "name": "U", "population": 9, "place": "room-0"}, {"id": "w", "name": "W", "population": 9}],
+            "network": {"id": "c", "name": "C"},
+            "class": [{"id": "fiction", "name": "Fiction"}],
+            "place": [centre, *rows],
+            "van": [{"id": "v", "hub": "centre", "crates": 9}],
+            "unit": [
+                {"id": "u", "name": "U", "population": 9, "place": "room-0"},
+                {"id": "w", "name": "W", "population": 9},
+            ],
         },
         "city.toml",
-    )  # fmt: skip
+    )
 
 
 DENSE = city((30.0, 120.0, 6100), (30.006, 120.0, 6100))  # 670 m apart: all live within a walk of one of them

@@ -1,4 +1,4 @@
-"""Demand: rates found again in what a library sees, where a copy on loan is no evidence of no interest."""
+"""Demand: rates recovered from a library's records, where a copy on loan is no evidence of a lack of interest."""
 
 from dataclasses import replace
 
@@ -7,9 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotation import demand
-from rotation.demand import YEARLY_DISCOUNT, fading, observed, rates, season_of_week
-from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Settings, Snapshot, Titles
+from rotation.rebalancing import demand
+from rotation.rebalancing.demand import YEARLY_DISCOUNT, fading, observed, of_pairs, rates, season_of_week
+from rotation.rebalancing.snapshot import (
+    AGE_BANDS_WEEKS,
+    OLD,
+    Copies,
+    Exposure,
+    Pairs,
+    Places,
+    Snapshot,
+    Titles,
+)
 
 NO_COPIES = Copies.of([], [])
 
@@ -100,11 +109,79 @@ def test_exposure_never_exceeds_the_time_there_was_nor_the_copies_weeks(spells):
     assert seen.loans.sum() <= sum(lent) + 1e-6
 
 
-def test_a_title_fades_where_it_stands_and_is_as_observed_at_the_mean_age():
-    chosen = Settings()
-    factors = fading([0, 16, 20, 200], chosen)
-    assert (np.diff(factors) < 0).all()
-    assert fading([chosen.observed_at_weeks - chosen.horizon_weeks / 2], chosen)[0] == pytest.approx(1)
+def displayed(truth: tuple[float, ...], seed: int = 4) -> Snapshot:
+    """Draw loans of 300 titles that stayed at three places and came to a fourth, where their rates are `truth` by age."""
+    draw = np.random.default_rng(seed)
+    factor, place = draw.gamma(4, 0.25, 300), np.array([0.3, 0.1, 0.2, 0.15])
+    rows = [(t, p, OLD, 60.0, 1.0) for t in range(300) for p in range(3)]
+    weeks = np.diff(np.r_[0.0, AGE_BANDS_WEEKS, 70.0])
+    rows += [(t, 3, band, weeks[band], of_age) for t in range(300) for band, of_age in enumerate(truth)]
+    rows += [(t, 3, OLD, 30.0, 1.0) for t in range(300)]
+    title, at, band, stood, of_age = (np.array(column) for column in zip(*rows, strict=True))
+    loans = draw.poisson(factor[title.astype(int)] * place[at.astype(int)] * stood * of_age)
+    return world(Exposure.of(title, at, loans, stood, band=band), [0] * 300, [0] * 4)
+
+
+def test_fading_is_fitted_from_titles_that_came_against_those_that_stayed():
+    truth = (2.5, 1.8, 1.4, 1.2)
+    found = rates(displayed(truth))
+    assert found.aged[0, :OLD] == pytest.approx(truth, rel=0.1)
+    slack = 1.02  # four intervals of 95 %: a draw may miss by a hair
+    assert (found.aged[1, :OLD] < np.multiply(truth, slack)).all()
+    assert (found.aged[2, :OLD] > np.divide(truth, slack)).all()
+    assert (np.diff(fading([0, 8, 16, 26, 60], found, 8)) < 0).all()
+    assert fading([60, 9999], found, 8) == pytest.approx([1, 1])
+
+
+def test_nothing_fades_until_there_is_evidence():
+    steady = rates(displayed((1.0,) * OLD))
+    assert steady.of_age == pytest.approx([1] * (OLD + 1), abs=0.02)
+    unknown = rates(world(Exposure.of([0, 1], [0, 0], [5, 5], [50, 50]), [0, 0], [0]))
+    assert unknown.of_age.tolist() == [1] * (OLD + 1)
+    assert np.isinf(unknown.aged[2, :OLD]).all()
+
+
+def test_a_title_at_a_place_has_a_posterior_of_its_own():
+    draw = np.random.default_rng(3)
+    truth = draw.gamma(4, 0.25, 200)[:, None] * np.array([0.3, 0.1, 0.2]) * draw.gamma(2, 0.5, (200, 3))
+    t, p = np.divmod(np.arange(600), 3)
+    seen = world(Exposure.of(t, p, draw.poisson(truth.ravel() * 60), 60), [0] * 200, [0, 1, 2])
+    found = rates(seen)
+    pairs, own = of_pairs(seen, found, 1.0)
+    plain = (found.of_title[:, None] * found.of_class[0]).ravel()
+    assert np.array_equal(pairs, np.arange(600))
+    errors = [np.abs(estimate - truth.ravel()).sum() for estimate in (plain, plain * own)]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_pairs_that_differ_by_chance_alone_keep_the_rate_of_their_class():
+    draw = np.random.default_rng(5)
+    truth = draw.gamma(4, 0.25, 200)[:, None] * np.array([0.3, 0.1, 0.2])
+    t, p = np.divmod(np.arange(600), 3)
+    seen = world(Exposure.of(t, p, draw.poisson(truth.ravel() * 60), 60), [0] * 200, [0, 1, 2])
+    _, own = of_pairs(seen, rates(seen), 1.0)
+    assert np.abs(own - 1).mean() < 0.05
+
+
+def reserved(share: float) -> Snapshot:
+    """Titles that stand at place 0 and are reserved at place 1, where none ever stood, by `share` of those who want them."""
+    draw = np.random.default_rng(6)
+    factor = draw.gamma(4, 0.25, 400)
+    rows = [(t, 0, 100.0 * 0.2 * factor[t], 100.0, 0.0) for t in range(400)]
+    rows += [(t, 1, 0.0, 0.0, draw.poisson(100 * 0.2 * factor[t] * share)) for t in range(400)]
+    title, place, loans, weeks, holds = zip(*rows, strict=True)
+    seen = world(Exposure.of(title, place, np.round(loans), weeks, holds=holds), [0] * 400, [0, 0])
+    return replace(seen, reservable=np.full(400, 100.0, np.float32))
+
+
+def test_holds_are_demand_with_an_exposure_of_their_own():
+    found = rates(reserved(0.1))
+    at = found.of_class[0]
+    assert at[1] == pytest.approx(at[0], rel=0.35)  # not a tenth of it, as its holds are of a tenth of its readers
+    few, many = (rates(reserved(share)) for share in (0.02, 0.2))
+    assert few.hold_share < found.hold_share < many.hold_share
+    unknown = rates(replace(reserved(0.1), reservable=None))
+    assert unknown.hold_share == 0
 
 
 def test_a_season_is_what_its_weeks_were_and_little_evidence_says_little():

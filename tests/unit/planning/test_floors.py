@@ -5,19 +5,25 @@ from datetime import date
 import pytest
 
 from config.figures import figures
-from rotation.floors import Unset, fresh_due, quarter_began, quarter_share, special_shelves, unset
 from rotation.network import Network, NetworkError, from_tables
+from rotation.night.floors import Unset, fresh_due, quarter_began, quarter_share, special_shelves, unset
 
 FILE = {
     "network": {"id": "small", "name": "Small"},
     "class": [{"id": "braille", "name": "Braille", "special_group": "blind"}, {"id": "fiction", "name": "Fiction"}],
     "place": [
         {"id": "centre", "name": "Centre", "tier": "central", "population": 9000, "hub": {}, "shelf": {"braille": 10}},
-        {"id": "room", "name": "Room", "tier": "room", "parent": "centre", "population": 2000,
-         "shelf": {"braille": 5, "fiction": 50}},
+        {
+            "id": "room",
+            "name": "Room",
+            "tier": "room",
+            "parent": "centre",
+            "population": 2000,
+            "shelf": {"braille": 5, "fiction": 50},
+        },
     ],
     "van": [{"id": "v", "hub": "centre", "crates": 9}],
-}  # fmt: skip
+}
 
 
 def city(**floors: object) -> Network:

@@ -1,4 +1,4 @@
-"""The plan and the vans told of each other: what no van will do comes back, and the best round stands."""
+"""Plan and vans in rounds: moves that no van carries return to the plan, and the best round counts."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -6,22 +6,26 @@ from typing import Any
 
 import pytest
 
-from rotation import rounds
 from rotation.courier.day import plan_day, solve_alone
+from rotation.night import rounds
+from rotation.night.rounds import Closed, PickEnd, Round, best, judged, together, unvisited, without, worth
 from rotation.rebalancing.snapshot import Copies, Exposure, Places, Snapshot, Titles
-from rotation.rounds import Closed, End, Round, best, judged, together, unvisited, without, worth
 from solver.solution import Solution
 from tests.unit.courier.town import MONDAY, morning_of, town, waiting
 
 PICK, PROMISE = waiting("mill", "quay"), waiting("hill", "mill")
-MILL_GIVES_NOTHING = Closed({(End.LEAVES, "mill")})
+MILL_GIVES_NOTHING = Closed({(PickEnd.LEAVES, "mill")})
 
 
 def routed(cents: int) -> Any:
     return plan_day(
-        town(), MONDAY, [PICK, PROMISE], morning_of(MONDAY).at, search=partial(solve_alone, time_s=0.5, seed=1),
+        town(),
+        MONDAY,
+        [PICK, PROMISE],
+        morning_of(MONDAY).at,
+        search=partial(solve_alone, time_s=0.5, seed=1),
         worth={PICK.transfer_id: cents},
-    )  # fmt: skip
+    )
 
 
 def plan_worth(loans: float) -> Any:
@@ -36,7 +40,7 @@ def test_only_what_is_made_for_loans_alone_may_wait():
 def test_a_visit_that_is_not_worth_its_way_is_told_back_and_costs_the_round_its_picks():
     left, made = routed(200), routed(40_000)
     others = {"quay", "late", "shut", "nowhere"}  # that no van calls at, so that picks would only move on to them
-    closed = Closed({(End.LEAVES, place) for place in others | {"mill"}})
+    closed = Closed({(PickEnd.LEAVES, place) for place in others | {"mill"}})
     assert unvisited(left, {PICK.transfer_id: 200}, town()) == closed
     assert unvisited(made, {PICK.transfer_id: 40_000}, town()) == Closed()
     cost = sum(run.cost_cents for hub_day in left.hubs for run in hub_day.runs)
@@ -48,8 +52,8 @@ def test_where_a_promise_has_to_wait_nothing_more_is_sent():
         town(), MONDAY, [PROMISE], morning_of(MONDAY).at, search=lambda problem: Solution(runs=[], engine="idle")
     )
     closed = unvisited(nothing_goes, {}, town())
-    assert {place for end, place in closed if end is End.ARRIVES} == {"hill"}
-    assert {place for end, place in closed if end is End.LEAVES} == set(town().place) - {"east", "west"}
+    assert {place for end, place in closed if end is PickEnd.ARRIVES} == {"hill"}
+    assert {place for end, place in closed if end is PickEnd.LEAVES} == set(town().place) - {"east", "west"}
 
 
 def test_rounds_end_when_nothing_new_comes_back_and_the_best_stands():
@@ -67,7 +71,7 @@ def test_rounds_end_when_nothing_new_comes_back_and_the_best_stands():
 def test_no_more_than_two_rounds_follow_the_first():
     names = iter("abcdefgh")
     first = Round(plan_worth(1), routed(0), 0)
-    found = together(first, lambda one: Closed({(End.LEAVES, next(names))}), lambda closed: first)
+    found = together(first, lambda one: Closed({(PickEnd.LEAVES, next(names))}), lambda closed: first)
     assert len(found) == 1 + rounds.FURTHER_ROUNDS
 
 
@@ -75,6 +79,6 @@ def test_what_is_closed_neither_gives_nor_takes():
     night = Snapshot(
         Titles.of([0]), Places.of([0, 1], 1000, classes=1), Copies.of([0], [0]), Exposure.of([], [], [], [])
     )
-    shut = without(night, Closed({(End.LEAVES, "a"), (End.ARRIVES, "b")}), {"a": 0, "b": 1}).places
+    shut = without(night, Closed({(PickEnd.LEAVES, "a"), (PickEnd.ARRIVES, "b")}), {"a": 0, "b": 1}).places
     assert (shut.out_copies[0], shut.in_copies[1]) == (0, 0)
     assert (shut.out_copies[1], shut.in_copies[0]) == pytest.approx((10**6, 10**6))

@@ -1,13 +1,12 @@
-"""The search for the night's best flow: what it guesses before anything is solved, and how it asks."""
+"""The search for the night's best flow: its guesses before the first solution, and its questions to titles."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation import demand
-from rotation.rebalancing import circulation, search, world
-from rotation.rebalancing.snapshot import Copies, Exposure, Places, Settings, Snapshot, Titles
+from rotation.rebalancing import circulation, demand, search, world
+from rotation.rebalancing.snapshot import Copies, Exposure, Places, PlanningSettings, Snapshot, Titles
 from tests.unit.planning.test_plan import city
 
 FLOOR_HERE, WANTED = 0, 1  # one place asks for fresh copies and a shelf; the other is merely wanted by all
@@ -18,7 +17,7 @@ def two_places() -> tuple[world.Tables, circulation.Duals]:
         [2, 2], [900, 900], classes=1, in_copies=[9, 1], fresh_quota=[1, 0], class_floor=np.array([[2], [0]])
     )
     snapshot = Snapshot(Titles.of([0, 0, 0]), places, Copies.of([0, 1, 2], [0, 0, 0]), Exposure.of([], [], [], []))
-    chosen = Settings()
+    chosen = PlanningSettings()
     tables = world.tables(snapshot, demand.rates(snapshot, chosen), chosen)
     return tables, circulation.opening_duals(circulation.network(tables.limits, chosen), chosen)
 
@@ -26,8 +25,8 @@ def two_places() -> tuple[world.Tables, circulation.Duals]:
 def test_a_place_without_a_floor_is_guessed_as_dear_as_the_first_left_out_would_pay():
     tables, duals = two_places()
     title, place = np.arange(3, dtype=np.int32), np.full(3, WANTED, np.int32)
-    asked = search.Asked(2.4, title, place, np.array([0.9, 0.8, 0.7], np.float32))
-    guessed = search._dearer(tables, duals, asked, Settings())
+    asked = search.TitleChoices(2.4, title, place, np.array([0.9, 0.8, 0.7], np.float32))
+    guessed = search._dearer(tables, duals, asked, PlanningSettings())
     assert np.isclose(guessed.in_copies[WANTED], 0.8)
     assert guessed.in_copies[FLOOR_HERE] == 0
 
@@ -42,7 +41,7 @@ def test_where_too_many_want_a_place_the_end_of_its_queue_waits_and_others_lose_
     most = search.QUEUE * 1 + search.QUEUE_MORE
     score = np.r_[np.linspace(0, 1, most + 80), 0.01].astype(np.float32)
     place = np.r_[np.full(most + 80, WANTED), FLOOR_HERE].astype(np.int32)
-    asked = search.Asked(0.0, np.arange(len(place), dtype=np.int32), place, score)
+    asked = search.TitleChoices(0.0, np.arange(len(place), dtype=np.int32), place, score)
     few = limits._replace(in_copies=np.array([0, 1]))  # so that all queues together are shorter than what was asked
     title, where = search._foremost(asked, few)
     assert title.tolist() == [*range(80, most + 80), most + 80]
@@ -51,14 +50,14 @@ def test_where_too_many_want_a_place_the_end_of_its_queue_waits_and_others_lose_
 
 
 def test_a_misleading_guess_of_prices_keeps_nothing_out_of_reach_for_good():
-    snapshot, chosen = city(3, titles=40, places=6, copies=120, in_copies=5), Settings(move_price=0.1)
+    snapshot, chosen = city(3, titles=40, places=6, copies=120, in_copies=5), PlanningSettings(move_price=0.1)
     tables = world.tables(snapshot, demand.rates(snapshot, chosen), chosen)
     net, out = circulation.network(tables.limits, chosen), circulation.releases(tables.world)
     title, place = (grid.ravel().astype(np.int32) for grid in np.indices((40, 6)))
     ruinous = circulation.opening_duals(net, chosen)._replace(in_copies=np.full(6, 5.0))
     known = search._Start(circulation.columns(tables.world, title, place), 0.1, ruinous, 0.1, 0.0)
     step = search._round(tables, net, out, known, chosen)
-    assert (step.found.value, step.news) == (0.0, True)
+    assert (step.certified.value, step.news) == (0.0, True)
     for _ in range(5):
         step = search._round(tables, net, out, step, chosen)
-    assert step.found.value == pytest.approx(search.search(tables, chosen).value, rel=1e-3)
+    assert step.certified.value == pytest.approx(search.search(tables, chosen).value, rel=1e-3)

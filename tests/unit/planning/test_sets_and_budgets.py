@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotation.rebalancing.plan import Code, plan
-from rotation.rebalancing.snapshot import Pairs, Settings, Snapshot
+from rotation.rebalancing.plan import ReasonCode, plan
+from rotation.rebalancing.snapshot import Pairs, PlanningSettings, Snapshot
 from tests.unit.planning.test_plan import EXACT, ROUNDED, by_hand, certified, city, ends
 
 DEAR = replace(EXACT, move_price=3.0)  # a price that nothing pays but what was asked for
@@ -34,7 +34,7 @@ def test_a_set_of_a_class_brings_as_many_titles_as_asked_all_new_to_the_place():
     decided = plan(asking(snapshot, 2, 1, 5), worth)
     moves = came(decided, snapshot, 2, 1)
     held = set(snapshot.copies.title[snapshot.copies.place == 2].tolist())
-    assert [m.reason.code for m in moves] == [Code.REQUESTED] * 5
+    assert [m.reason.code for m in moves] == [ReasonCode.REQUESTED] * 5
     assert len({m.title for m in moves} - held) == len(decided.moves) == 5
     assert [(f.kind, f.place, f.cls, f.asked, f.missing) for f in decided.floors] == [("set", 2, 1, 5, 0)]
 
@@ -55,7 +55,7 @@ def test_a_set_of_titles_brings_those_titles():
     titles = sorted(stands)[:3]
     decided = plan(replace(snapshot, requests=Pairs.of(titles, [2] * 3)), replace(DEAR, request_worth=9.0))
     assert sorted((m.title, m.destination, m.reason.code) for m in decided.moves) == [
-        (title, 2, Code.REQUESTED) for title in titles
+        (title, 2, ReasonCode.REQUESTED) for title in titles
     ]
 
 
@@ -150,7 +150,7 @@ def test_a_budget_of_staff_minutes_is_kept_nearly_used_and_priced(seed):
 
 def test_minutes_are_spent_where_they_bring_most():
     """As many moves as minutes allow, chosen by a budget of moves instead, are worth less."""
-    snapshot = unequal(0)
+    snapshot = unequal(1)
     by_minutes = plan(snapshot, replace(EXACT, budget_staff_minutes=60.0))
     number = 1
     while minutes(snapshot, following := plan(snapshot, replace(EXACT, budget_moves=number))) <= 60.0:
@@ -175,4 +175,4 @@ def test_both_budgets_are_kept_together_and_a_budget_of_nothing_moves_nothing():
     assert minutes(snapshot, both) <= 60.0
     van = snapshot.places.van_minutes
     assert sum(float(van[m.origin] + van[m.destination]) for m in both.moves) <= 60.0
-    assert not plan(snapshot, Settings(budget_staff_minutes=0.0)).moves
+    assert not plan(snapshot, PlanningSettings(budget_staff_minutes=0.0)).moves

@@ -1,4 +1,4 @@
-"""Works of several volumes: a set goes whole or stays, whatever the flow thinks of its copies one by one."""
+"""Works of several volumes: a set moves whole or stays, even if the flow would move single copies."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotation.placement import Placer
-from rotation.rebalancing.plan import Code, plan, why_not
+from rotation.rebalancing.placement import Placer
+from rotation.rebalancing.plan import ReasonCode, plan, why_not
 from rotation.rebalancing.reasons import sentence
-from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Snapshot, State, Titles
+from rotation.rebalancing.snapshot import Copies, Exposure, Pairs, Places, Snapshot, StockState, Titles
 from rotation.rebalancing.volumes import first_volumes, together
 from tests.unit.planning.test_plan import EXACT, ROUNDED, certified, city
 
@@ -39,8 +39,8 @@ def test_a_set_goes_whole_and_says_so():
 @pytest.mark.parametrize(
     "column",
     [
-        {"state": [State.ON_SHELF, State.ON_LOAN]},
-        {"state": [State.ON_SHELF, State.RESERVED]},
+        {"state": [StockState.ON_SHELF, StockState.ON_LOAN]},
+        {"state": [StockState.ON_SHELF, StockState.RESERVED]},
         {"fixed": [True, False]},
         {"moved_weeks": [99, 1]},
         {"owner": [0, 1]},
@@ -82,9 +82,9 @@ def test_a_set_stays_where_a_reader_waits_for_one_volume_and_is_not_fetched_for_
 
 
 def test_a_volume_without_a_home_goes_to_the_set_that_lacks_it():
-    stock = Copies.of([0, 1], [QUIET, IDLE], [State.ON_SHELF, State.HOMELESS])
+    stock = Copies.of([0, 1], [QUIET, IDLE], [StockState.ON_SHELF, StockState.HOMELESS])
     assert ends(plan(replace(work([]), copies=stock), EXACT)) == [(1, QUIET)]
-    new = Copies.of([0, 1], [IDLE, IDLE], State.HOMELESS)
+    new = Copies.of([0, 1], [IDLE, IDLE], StockState.HOMELESS)
     assert ends(plan(replace(work([]), copies=new), EXACT)) == [(0, WANTED), (1, WANTED)]
 
 
@@ -95,16 +95,16 @@ def test_a_set_is_held_back_whole(seed):
 
 
 def test_why_not_speaks_of_the_set():
-    lent = work([IDLE, IDLE], state=[State.ON_SHELF, State.ON_LOAN])
-    assert why_not(lent, plan(lent, EXACT), 0, WANTED, EXACT).code is Code.NO_COPY_FREE
+    lent = work([IDLE, IDLE], state=[StockState.ON_SHELF, StockState.ON_LOAN])
+    assert why_not(lent, plan(lent, EXACT), 0, WANTED, EXACT).code is ReasonCode.NO_COPY_FREE
 
 
 @pytest.mark.parametrize(
     "copies",
     [
         Copies.of([], []),
-        Copies.of([0, 1], [IDLE, IDLE], State.ON_LOAN),
-        Copies.of([0, 1], [IDLE, IDLE], State.ABSENT),
+        Copies.of([0, 1], [IDLE, IDLE], StockState.ON_LOAN),
+        Copies.of([0, 1], [IDLE, IDLE], StockState.ABSENT),
         Copies.of([0, 9, -1], [IDLE, IDLE, IDLE]),
         Copies.of([0, 1], [IDLE, 9]),
     ],
@@ -168,7 +168,7 @@ def desk(snapshot: Snapshot) -> Placer:
 
 def test_a_returned_volume_goes_to_its_set_and_not_where_it_would_be_lent_most():
     answer = desk(work([QUIET, QUIET])).place(1, IDLE, home=QUIET)
-    assert (answer.place, answer.reason.code) == (QUIET, Code.ITS_VOLUMES)
+    assert (answer.place, answer.reason.code) == (QUIET, ReasonCode.ITS_VOLUMES)
     moved_by_a_reader = desk(work([QUIET, IDLE])).place(1, IDLE, home=IDLE)
     assert moved_by_a_reader.place == QUIET
 
@@ -181,4 +181,4 @@ def test_a_volume_to_spare_goes_where_it_is_worth_most():
 
 def test_a_reader_who_waits_for_a_volume_comes_before_its_set():
     snapshot = replace(work([QUIET, QUIET]), holds=Pairs.of([1], [IDLE]))
-    assert desk(snapshot).place(1, IDLE, home=QUIET).reason.code is Code.READERS_WAIT
+    assert desk(snapshot).place(1, IDLE, home=QUIET).reason.code is ReasonCode.READERS_WAIT

@@ -1,4 +1,4 @@
-"""What if: two plans of the same night, and what differs between them."""
+"""What if: two plans of the same night, and their differences."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from rotation.rebalancing.plan import plan
-from rotation.rebalancing.snapshot import Pairs, Places, Settings, Snapshot
+from rotation.rebalancing.snapshot import Pairs, Places, PlanningSettings, Snapshot
 from rotation.rebalancing.what_if import Change, compare, sentences
 from tests.unit.planning.test_plan import city, loans
 
-TIGHT = Settings(budget_moves=3, move_price=0.1)
+TIGHT = PlanningSettings(budget_moves=3, move_price=0.1)
 
 
 def night(seed: int = 3) -> Snapshot:
@@ -31,13 +31,13 @@ def test_a_larger_budget_brings_more_loans_by_more_moves_each_worth_less():
         assert more.move_price < less.move_price
 
 
-def busiest(snapshot: Snapshot, chosen: Settings) -> tuple[int, int]:
+def busiest(snapshot: Snapshot, chosen: PlanningSettings) -> tuple[int, int]:
     came = np.bincount([move.destination for move in plan(snapshot, chosen).moves])
     return int(came.argmax()), int(came.max())
 
 
 def test_nothing_comes_to_a_place_that_is_closed():
-    free = Settings(move_price=0.1)
+    free = PlanningSettings(move_price=0.1)
     place, came = busiest(night(), free)
     assert compare(night(), Change(closed={place}), free).arrivals[place] == -came
     shut = compare(night(), Change(closed=range(6)), free).changed
@@ -45,28 +45,34 @@ def test_nothing_comes_to_a_place_that_is_closed():
 
 
 def test_a_place_that_takes_in_half_as_much_gets_half_as_much():
-    snapshot, free = city(3, titles=30, places=6, copies=90, in_copies=4), Settings(move_price=0.1)
+    snapshot, free = city(3, titles=30, places=6, copies=90, in_copies=4), PlanningSettings(move_price=0.1)
     place, came = busiest(snapshot, free)
     assert came == 4
     assert compare(snapshot, Change(capacity={place: 0.5}), free).arrivals[place] == -2
 
 
 def test_where_the_other_night_has_its_places_in_other_rows_arrivals_are_told_by_those():
-    snapshot, free = night(), Settings(move_price=0.1)
+    snapshot, free = night(), PlanningSettings(move_price=0.1)
     rows = np.arange(6)[::-1].copy()
-    places = Places(*(getattr(snapshot.places, name)[..., rows] if name == "groups" else getattr(snapshot.places, name)[rows]
-                      for name in Places.__slots__))  # fmt: skip
+    places = Places(
+        *(
+            getattr(snapshot.places, name)[..., rows] if name == "groups" else getattr(snapshot.places, name)[rows]
+            for name in Places.__slots__
+        )
+    )
     turned = replace(
-        snapshot, places=places, copies=replace(snapshot.copies, place=rows[snapshot.copies.place].astype(np.int32)),
+        snapshot,
+        places=places,
+        copies=replace(snapshot.copies, place=rows[snapshot.copies.place].astype(np.int32)),
         exposure=replace(snapshot.exposure, place=rows[snapshot.exposure.place].astype(np.int32)),
-    )  # fmt: skip
+    )
     assert compare(snapshot, Change(), free, other=turned, rows=rows).arrivals == {}
     place, came = busiest(turned, free)
     assert compare(snapshot, Change(closed={place}), free, other=turned, rows=rows).arrivals[place] == -came
 
 
 def test_loans_are_those_of_the_shelves_after_less_those_before():
-    snapshot, chosen = night(), Settings(move_price=0.1)
+    snapshot, chosen = night(), PlanningSettings(move_price=0.1)
     decided = plan(snapshot, chosen)
     total = 0.0
     for move in decided.moves:
@@ -79,7 +85,7 @@ def test_loans_are_those_of_the_shelves_after_less_those_before():
 
 
 def test_equity_costs_loans_and_both_plans_are_counted_without_it():
-    fair = compare(night(), Change(equity=3.0), Settings(budget_moves=3, move_price=0.1, equity=0.0))
+    fair = compare(night(), Change(equity=3.0), PlanningSettings(budget_moves=3, move_price=0.1, equity=0.0))
     assert fair.arrivals
     assert fair.changed.loans < fair.as_is.loans
 

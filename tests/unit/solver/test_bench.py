@@ -1,4 +1,4 @@
-"""How peers are measured: one run of a steady peer answers every limit, each by the plan that it had by then."""
+"""How peers are measured: a single run of a steady peer answers every limit, each by its plan at that time."""
 
 from argparse import Namespace
 from typing import Any

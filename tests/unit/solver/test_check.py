@@ -1,12 +1,15 @@
-"""Bad input: every complaint at once, each with its place, the value and what was expected, in both languages."""
+"""Bad input: every complaint at once, each with its place, the value and the expectation, in both languages."""
 
 import json
 
 import pytest
 
 from solver.check import ProblemError, read
-from solver.problem import Problem, problem_schema
-from solver.words import COMPLAINTS, say_complaint
+from solver.evaluate import evaluate
+from solver.instance import compiled
+from solver.messages import COMPLAINTS, say_complaint
+from solver.problem import Problem, Run, problem_schema
+from solver.solution import Solution
 from tests.unit.solver.days import day, line, stop, van
 
 GOOD = {
@@ -72,7 +75,7 @@ BAD = {
     "no depot": (changed("depots", []), "depots"),
     "several depots and a van that names none": (changed("depots", TWO_DEPOTS), "vans[0].start"),
     "a place in two places": (changed("stops", 0, "place", "hub"), "stops[0].lat"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -89,12 +92,54 @@ def test_said_in_both_languages(name):
         assert "：" in say_complaint(complaint, "zh")
 
 
-def test_a_capacity_by_name_names_every_dimension():
-    def change(data):
-        data["dimensions"] = ["crates", "kg"]
-        data["vans"][0]["capacity"] = {"crates": 5}
+def test_a_dimension_that_a_capacity_leaves_out_has_no_limit():
+    data = GOOD | {"dimensions": ["crates", "kg"], "stops": [GOOD["stops"][0] | {"deliver": {"crates": 3, "kg": 900}}]}
+    for capacity in ({"crates": 3}, 3):
+        instance = compiled(read(data | {"vans": [{"id": "v", "capacity": capacity}]}))
+        assert evaluate(instance, Solution(runs=[Run(van="v", visits=["a"])])).feasible
+    tight = compiled(read(data | {"vans": [{"id": "v", "capacity": {"kg": 899}}]}))
+    assert not evaluate(tight, Solution(runs=[Run(van="v", visits=["a"])])).feasible
 
-    assert "vans[0].capacity" in complaints(change)
+
+@pytest.mark.parametrize(
+    ("change", "place", "field"),
+    [
+        (changed("stops", 0, "delivr", 1), "stops[0].delivr", "deliver"),
+        (changed("vans", 0, "shfit", "08:00-16:00"), "vans[0].shfit", "shift"),
+        (changed("depots", 0, "window", []), "depots[0].window", "windows"),
+        (changed("costs", {"late_hour_cent": 1}), "costs.late_hour_cent", "late_hour_cents"),
+    ],
+)
+def test_a_misspelt_field_is_answered_with_the_field_that_was_meant(change, place, field):
+    assert f"{field} is: meant?" in say_complaint(complaints(change)[place])
+
+
+def test_complaints_name_the_element_by_its_id():
+    complaint = complaints(changed("stops", 0, "service_s", -3))["stops[0].service_s"]
+    assert say_complaint(complaint).startswith("stops[0].service_s of a: ")
+    assert say_complaint(complaint, "zh").startswith("stops[0].service_s（a）：")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed("stops", 0, "service_s", True),
+        changed("stops", 0, "lat", True),
+        changed("vans", 0, "max_reloads", True),
+        changed("stops", 0, "ready_s", False),
+        changed("stops", 0, "windows", [[True, 9]]),
+    ],
+)
+def test_true_and_false_are_no_numbers(change):
+    assert {one.code for one in complaints(change).values()} == {"boolean"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [changed("stops", 0, "ready_s", 1_772_438_400), changed("vans", 0, "shift", [1_772_438_400, 1_772_467_200])],
+)
+def test_a_unix_time_is_named_as_one(change):
+    assert {one.code for one in complaints(change).values()} == {"unix_time"}
 
 
 def test_all_is_told_at_once_also_where_fields_are_bad():

@@ -1,20 +1,26 @@
 """`python -m solver`: files in, JSON out, and an exit code that says the rest."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import threading
 import time
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from solver import clock, worker
+import solver
+from solver import timing_kernels, worker
 from solver.__main__ import main
+from solver.benchmark_lines import SCALE
 from solver.check import read
 from solver.engines import Limits
 from solver.evaluate import evaluate
-from solver.formats import SCALE, convert
+from solver.formats import convert
 from solver.instance import compiled
 from solver.problem import Depot, Problem, Stop, Van
 from solver.solution import Cause, Solution
@@ -22,6 +28,7 @@ from solver.solve import solve
 from solver.worker import Job, WorkerError, plans
 from tests.unit.solver.days import day, stop
 
+ROOT = Path(__file__).parents[3]
 TOWN = {
     "depots": [{"id": "hub", "lat": 51.2, "lon": -2.65}],
     "vans": [{"id": "v", "capacity": 5}],
@@ -112,7 +119,36 @@ def test_a_missing_file_and_a_plan_that_is_none_are_told(folder, capsys):
     assert main(["evaluate", "none.json", "plan.json"]) == 2
     (folder / "bad.json").write_text('{"runs": [{"visits": []}]}', encoding="utf-8")
     assert main(["evaluate", "day.json", "bad.json"]) == 2
-    assert "bad.json: runs[0].van" in capsys.readouterr().err
+    assert "bad.json:1: runs[0].van" in capsys.readouterr().err
+
+
+def test_a_complaint_names_file_line_and_stop(folder, capsys):
+    text = """{
+ "depots": [{"id": "hub", "lat": 1, "lon": 1}],
+ "vans": [{"id": "v"}],
+ "stops": [
+  {"id": "left, \\"right\\"", "lat": 1, "lon": 1},
+  {"id": "mill",
+   "lat": 1, "lon": 1,
+   "sizes": {"height_cm": -1}}
+ ]
+}"""
+    (folder / "bad.json").write_text(text, encoding="utf-8")
+    assert main(["evaluate", "bad.json", "plan.json"]) == 2
+    assert capsys.readouterr().err.startswith("bad.json:8: stops[1].sizes.height_cm of mill: at least 0 expected")
+
+
+def test_a_key_that_stands_twice_is_refused_with_both_lines(folder, capsys):
+    text = (folder / "day.json").read_text(encoding="utf-8").rstrip().removesuffix(
+        "}"
+    ) + ',\n"name": "one",\n"name": "two"}'
+    (folder / "bad.json").write_text(text, encoding="utf-8")
+    first = text.count("\n")
+    assert main(["evaluate", "bad.json", "plan.json"]) == 2
+    assert (
+        f"bad.json:{first + 1}: name: each key once expected; it stands on line {first} already"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -265,5 +301,31 @@ def test_every_solution_records_how_it_was_found():
 def test_set_up_compiles_what_a_first_day_needs():
     """Every loop of the judge, for days with and without rush hours, is compiled before anybody waits for it."""
     assert main(["warm"]) == 0
-    for loop in (clock.columns, clock.loads, clock.through_slots, clock.timed):
-        assert list(Path(loop.stats.cache_path).glob(f"clock.{loop.__name__}-*.nbi"))
+    for loop in (timing_kernels.columns, timing_kernels.loads, timing_kernels.through_slots, timing_kernels.timed):
+        assert list(Path(loop.stats.cache_path).glob(f"timing_kernels.{loop.__name__}-*.nbi"))
+
+
+# ---- as a library
+
+
+def test_the_ten_lines_of_the_documentation_run(capsys):
+    (lines,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "solver-format.md").read_text(encoding="utf-8"), re.S
+    )
+    exec(compile(lines, "docs/solver-format.md", "exec"), {})
+    assert "van-1" in capsys.readouterr().out
+
+
+def test_the_solver_alone_is_built_of_the_same_version_and_needs(tmp_path):
+    alone, whole = (
+        tomllib.loads(file.read_text()) for file in (ROOT / "solver" / "pyproject.toml", ROOT / "pyproject.toml")
+    )
+    assert alone["project"]["version"] == whole["project"]["version"] == solver.VERSION
+    assert set(alone["project"]["dependencies"]) <= set(whole["project"]["dependencies"])
+    source = shutil.copytree(ROOT / "solver", tmp_path / "solver", ignore=shutil.ignore_patterns("__pycache__"))
+    build = [sys.executable, "-c", "from setuptools.build_meta import build_wheel; build_wheel('..')"]
+    subprocess.run(build, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as files:
+        packed = {name for name in files.namelist() if name.endswith(".py")}
+    assert packed == {f"solver/{file.relative_to(ROOT / 'solver')}" for file in (ROOT / "solver").rglob("*.py")}

@@ -16,10 +16,18 @@ HUBS = [
     {"id": "west", "place": "9", "load_s": 60},
 ]
 CENTRE, EAST, WEST = ({"place": one, "service_s": 300} for one in ("0", "5", "9"))
-BEFORE = {"id": "before", "amount": 8, "collect": EAST | {"windows": [[EAST_LEAVES_S, SORTING_S]]},
-          "deliver": CENTRE | {"windows": [[0, SORTING_S]]}}  # fmt: skip
-AFTER = {"id": "after", "amount": 8, "collect": CENTRE | {"windows": [[SORTED_S, WEST_LOADS_S]]},
-         "deliver": WEST | {"windows": [[0, WEST_LOADS_S]]}}  # fmt: skip
+BEFORE = {
+    "id": "before",
+    "amount": 8,
+    "collect": EAST | {"windows": [[EAST_LEAVES_S, SORTING_S]]},
+    "deliver": CENTRE | {"windows": [[0, SORTING_S]]},
+}
+AFTER = {
+    "id": "after",
+    "amount": 8,
+    "collect": CENTRE | {"windows": [[SORTED_S, WEST_LOADS_S]]},
+    "deliver": WEST | {"windows": [[0, WEST_LOADS_S]]},
+}
 NETWORK = day(
     stop(4, collect=3, depot="east", due_s=EAST_LEAVES_S),
     stop(2, collect=2, depot="centre"),

@@ -1,4 +1,4 @@
-"""Each constraint of the OR-Tools model: what it holds, and that nothing else would hold it."""
+"""Each constraint of the OR-Tools model: it holds, and nothing else would hold it."""
 
 from typing import Any
 
@@ -115,7 +115,7 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         ),
         Cause.LOCK_VAN,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HELD)

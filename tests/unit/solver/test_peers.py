@@ -7,7 +7,7 @@ import pytest
 
 from solver.engines import Limits, Plan
 from solver.engines import vroom as vroom_engine
-from solver.engines.pyvrp import Part
+from solver.engines.pyvrp import SubProblem
 from solver.evaluate import evaluate
 from solver.generate import courier_day
 from solver.instance import MANDATORY, compiled, runs_of
@@ -15,7 +15,7 @@ from solver.problem import Break, UnderWay, Window
 from solver.search import Until, first_penalties
 from solver.solution import Solution
 from solver.solve import solve
-from solver.team import Task, Team
+from solver.worker_pool import Task, WorkerPool
 from tests.unit.solver.days import day, stop, van
 
 DAY = courier_day(12, seed=3)
@@ -72,9 +72,9 @@ def test_a_day_has_deliveries_and_collections_optional_work_lunch_closures_and_d
 
 
 def test_a_second_late_costs_more_than_a_second_under_way_from_the_start():
-    from solver.engines.pyvrp import Model
+    from solver.engines.pyvrp import PyvrpModel
 
-    data = Model(compiled(DAY), Part.whole(compiled(DAY))).data
+    data = PyvrpModel(compiled(DAY), SubProblem.whole(compiled(DAY))).data
     loads, late, far = first_penalties(data)
     assert late > data.vehicle_type(0).unit_duration_cost
     assert far > data.vehicle_type(0).unit_distance_cost
@@ -84,8 +84,8 @@ def test_a_second_late_costs_more_than_a_second_under_way_from_the_start():
 def test_a_child_that_comes_late_is_not_waited_for_and_its_part_stays_as_it_was():
     instance = compiled(DAY)
     plan = [(0, [0])]
-    with Team(instance, 1) as team:
-        found = team.ask([[Task(Part.whole(instance), plan, Until(inf), seed=1)]], late=0.0)
+    with WorkerPool(instance, 1) as team:
+        found = team.ask([[Task(SubProblem.whole(instance), plan, Until(inf), seed=1)]], late=0.0)
     assert [one.plan for one in found] == [plan]
 
 

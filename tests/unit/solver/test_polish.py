@@ -1,4 +1,4 @@
-"""Ruin and recreate by the judge's clock: what engines are told more strictly than it is judged is found all the same."""
+"""Ruin and recreate by the judge's clock finds plans that engines miss because they apply a rule more strictly."""
 
 from time import monotonic
 

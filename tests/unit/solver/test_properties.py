@@ -1,4 +1,4 @@
-"""Laws that hold for any day: the judge against a plain drive by hand, and whatever engines return against the judge."""
+"""Laws that hold for any day: the judge against a plain drive by hand, and every engine's plan against the judge."""
 
 import json
 from itertools import permutations, product

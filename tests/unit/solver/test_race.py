@@ -13,7 +13,7 @@ from solver import race
 from solver.construct import first_plan
 from solver.decompose import joined, positions, sectors, split
 from solver.engines import Limits, Plan, engine
-from solver.engines.pyvrp import Model, Part, left_out, refused
+from solver.engines.pyvrp import PyvrpModel, SubProblem, left_out, refused
 from solver.evaluate import evaluate
 from solver.generate import courier_day
 from solver.instance import Instance, compiled, runs_of
@@ -23,7 +23,7 @@ from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
 from solver.solution import Cause, Solution
 from solver.solve import solve
-from solver.team import Task
+from solver.worker_pool import Task
 from tests.unit.solver.days import day, stop, van
 
 DAY = compiled(courier_day(30, seed=5))
@@ -33,8 +33,8 @@ BUSY_S = 8  # a machine that does much else may take so long to begin and to end
 QUICK = Limits(iterations=240, threads=2, seed=3)
 
 
-def searched(instance: Instance, seed: int, iterations: int = 60) -> tuple[Model, Search]:
-    model = Model(instance, Part.whole(instance))
+def searched(instance: Instance, seed: int, iterations: int = 60) -> tuple[PyvrpModel, Search]:
+    model = PyvrpModel(instance, SubProblem.whole(instance))
     search = Search(model, seed, ORDINARY)
     search.go_on(Until(iterations=iterations))
     return model, search
@@ -101,7 +101,7 @@ def test_what_must_be_served_is_worth_a_van_however_dear_where_not_all_can_be():
     vans = [van(id=name, fixed_cents=3_000_000, capacity=2) for name in ("v", "w")]
     stops = [stop(place, deliver=1) for place in range(1, 9)]
     instance = compiled(day(*stops, vans=vans))
-    model = Model(instance, replace(Part.whole(instance), soft=True))
+    model = PyvrpModel(instance, replace(SubProblem.whole(instance), soft=True))
     search = Search(model, 1, ORDINARY)
     search.go_on(Until(iterations=60))
     assert sum(len(nodes) for _, nodes in model.decode(search.best)) == 4
@@ -123,7 +123,7 @@ def test_a_core_goes_on_looking_for_a_plan_that_serves_all_where_each_alone_can_
 
 def test_rules_come_before_any_way_around_them_where_a_search_is_strict():
     instance = compiled(courier_day(24, 1))
-    model = Model(instance, Part.whole(instance))
+    model = PyvrpModel(instance, SubProblem.whole(instance))
     strict, ordinary = (Search(model, 1, taste).penalties.penalties() for taste in (race.STRICT, ORDINARY))
     assert strict[1] > 100 * ordinary[1]
 
@@ -142,7 +142,7 @@ def test_days_of_shipments_are_searched_strictly():
 @given(parts=st.integers(2, 4), turn=st.integers(0, 20), seed=st.integers(1, 3))
 def test_parts_hold_every_item_and_every_van_exactly_once(parts, turn, seed):
     instance = compiled(courier_day(24, seed))
-    plan = Model(instance, Part.whole(instance)).decode(searched(instance, seed, 20)[1].best)[:-1]
+    plan = PyvrpModel(instance, SubProblem.whole(instance)).decode(searched(instance, seed, 20)[1].best)[:-1]
     cut = split(instance, positions(instance), plan, parts, turn)
     assert sorted(item for part, _ in cut for item in part.items) == list(range(len(instance.items)))
     assert sorted(van for part, _ in cut for van in part.vans) == list(range(len(instance.start)))
@@ -253,7 +253,7 @@ def test_a_race_with_an_iteration_limit_and_a_seed_gives_the_same_plan_again():
 
 @pytest.mark.parametrize("name", ["race", "pyvrp"])
 def test_a_warm_start_never_comes_back_worse(name):
-    warm = Model(DAY, Part.whole(DAY)).decode(searched(DAY, seed=9, iterations=400)[1].best)
+    warm = PyvrpModel(DAY, SubProblem.whole(DAY)).decode(searched(DAY, seed=9, iterations=400)[1].best)
     assert all(rank(DAY, plan) < rank(DAY, warm) for plan in found(name, DAY, QUICK, warm))
 
 
@@ -278,9 +278,11 @@ def test_a_large_day_begins_in_sectors_and_goes_on_in_parts(monkeypatch):
 @pytest.mark.parametrize(("fixed_cents", "fewer"), [(100, False), (100_000, True)])
 def test_where_vans_are_most_of_the_cost_a_core_tries_one_less(monkeypatch, fixed_cents, fewer):
     vans = [van.model_copy(update={"fixed_cents": fixed_cents}) for van in DAY.problem.vans]
-    day, asked, ask = compiled(DAY.problem.model_copy(update={"vans": vans})), list[Task](), race.Team.ask
+    day, asked, ask = compiled(DAY.problem.model_copy(update={"vans": vans})), list[Task](), race.WorkerPool.ask
     monkeypatch.setattr(
-        race.Team, "ask", lambda self, tasks, *rest: asked.extend(chain.from_iterable(tasks)) or ask(self, tasks, *rest)
+        race.WorkerPool,
+        "ask",
+        lambda self, tasks, *rest: asked.extend(chain.from_iterable(tasks)) or ask(self, tasks, *rest),
     )
     assert judged(day, found("race", day, QUICK)[-1]).feasible
     assert any(len(task.part.vans) < len(vans) for task in asked) is fewer

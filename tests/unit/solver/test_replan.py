@@ -1,4 +1,4 @@
-"""The day goes otherwise: what was done stays, what is on board stays on its van, the rest changes little."""
+"""Replanning a day under way: executed visits stay, loads stay on their van, the rest changes little."""
 
 import pytest
 
@@ -37,6 +37,14 @@ def test_a_van_on_the_road_gets_first_where_it_is_driving_to():
     position = replan.at(morning(), PLAN, 200).vans[0].under_way
     assert position is not None
     assert (position.place, position.now_s, position.metres) == ("2", 300, 2000)
+
+
+@pytest.mark.parametrize("now_s", [700, 1500, 40_000])
+def test_nobody_leaves_before_now(now_s):
+    problem = day(stop(1, windows=[[3000, 90_000]]), stop(4), vans=TWO_VANS)
+    replanned = replan.at(problem, plans(w="s1"), now_s)
+    runs = evaluate(replanned, plans(v="s4", w="s1")).runs
+    assert all(run.begin_s >= now_s for run, van in zip(runs, replanned.vans, strict=True) if not van.under_way)
 
 
 @pytest.mark.parametrize("now_s", range(0, 3000, 170))

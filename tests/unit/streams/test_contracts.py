@@ -8,9 +8,9 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rotation.events import FACT_OF_TYPE, Event, parse
-from streams import asyncapi
-from streams.topics import TOPICS
+from rotation.facts.events import FACT_OF_TYPE, Event, parse
+from rotation.kafka import asyncapi
+from rotation.kafka.topics import TOPICS
 from tests.streams_world import EDGE, history
 
 ROOT = Path(__file__).parents[3]

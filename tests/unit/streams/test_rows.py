@@ -6,8 +6,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.events import CopyAdded, CopyReturned, Event, Rejection, TransferSent, parse
-from streams.rows import Message, Rows, rows_of
+from rotation.facts.events import CopyAdded, CopyReturned, Event, Rejection, TransferSent, parse
+from rotation.kafka.message import Message
+from streams.rows import Rows, rows_of
 from tests.streams_world import EDGE, MONDAY, batches, disturbed, history, told
 
 
@@ -20,7 +21,7 @@ def test_every_event_of_a_batch_is_counted_once(seed: int) -> None:
     sent = disturbed(history(seed, 60, copies=10), seed, twice=0.3)
     rows = of(*batches(sent, seed))
     counted = sum(len(facts.counted) for facts in (rows.movements, rows.holds, rows.transfers, rows.crates))
-    assert counted + rows.duplicates + len(rows.refused) == len(sent)
+    assert counted + rows.duplicates + len(rows.rejected) == len(sent)
 
 
 def test_the_newest_of_a_copy_is_the_last_that_happened_not_the_last_that_came() -> None:

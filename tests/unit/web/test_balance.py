@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 import pytest
 
-from rotation.web import balance
-from rotation.web.balance import FEW_PLACES, Level, Recent
+from rotation.views import balance
+from rotation.views.balance import FEW_PLACES, Level, Recent
 
 COUNTED: list[Collection[str] | None] = []
 

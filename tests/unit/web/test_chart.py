@@ -2,23 +2,33 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+from rotation.views.day import RunLine, StopLine
 from rotation.web.chart import LABEL, NARROWEST, WIDTH, chart
-from rotation.web.day import Run, Stop
 
 EIGHT = datetime(2026, 3, 12, 0, tzinfo=UTC)  # 08:00 in Shanghai
 
 
-def stop(position: int, minutes: int, deliver: int, collect: int, load: int, stays: int = 10, waits: int = 0) -> Stop:
+def stop(
+    position: int, minutes: int, deliver: int, collect: int, load: int, stays: int = 10, waits: int = 0
+) -> StopLine:
     begins = EIGHT + timedelta(minutes=minutes)
-    return Stop(
-        position, f"p{position}", begins - timedelta(minutes=waits), begins, begins + timedelta(minutes=stays),
-        deliver, collect, load, "planned", None,
-    )  # fmt: skip
+    return StopLine(
+        position,
+        f"p{position}",
+        begins - timedelta(minutes=waits),
+        begins,
+        begins + timedelta(minutes=stays),
+        deliver,
+        collect,
+        load,
+        "planned",
+        None,
+    )
 
 
-def run(*stops: Stop) -> Run:
+def run(*stops: StopLine) -> RunLine:
     until = EIGHT + timedelta(minutes=100)
-    return Run("r1", "d1", date(2026, 3, 12), "hub", "van1", "draft", EIGHT, until, 20_000, 0, 10, stops)
+    return RunLine("r1", "d1", date(2026, 3, 12), "hub", "van1", "draft", EIGHT, until, 20_000, 0, 10, stops)
 
 
 TWO_STOPS = run(stop(1, 30, deliver=4, collect=0, load=2), stop(2, 60, deliver=2, collect=3, load=3, waits=10))

@@ -1,40 +1,60 @@
 """Chinese and English: every message is there in both, and the right one is chosen."""
 
-import pytest
+from pathlib import Path
 
-from rotation.events import Reason
-from rotation.movements import State
-from rotation.network import Kind, Tier
-from rotation.web import catalogue, words
-from rotation.web.language import CATALOGUES, chosen, language
-from rotation.web.permissions import Role
+import pytest
+from jinja2 import TemplateSyntaxError
+
+from rotation.accounts.permissions import Role
+from rotation.facts.events import RejectionReason
+from rotation.facts.movements import CopyState
+from rotation.language import extract, labels
+from rotation.language.catalogues import CATALOGUES, chosen, language
+from rotation.network import PlaceKind, Tier
 
 
 @pytest.mark.parametrize("locale", CATALOGUES.values())
 def test_no_message_is_missing(locale: str):
-    assert list(catalogue.missing(locale)) == []
+    assert list(extract.missing(locale)) == []
 
 
 def test_the_extraction_finds_the_messages_of_templates_and_of_codes():
-    ids = {message.id for message in catalogue.extracted()}
+    ids = {message.id for message in extract.extracted()}
     assert {"Approve the day", "The time has no zone. Add +08:00 or Z.", "%(n)d min"} <= ids
 
 
+def test_a_template_that_cannot_be_parsed_is_an_error_and_loses_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    templates = tmp_path / "web" / "templates"
+    templates.mkdir(parents=True)
+    (templates / "broken.html").write_text("{% for x in y if %}{{ _('Kept') }}{% endfor %}", encoding="utf-8")
+    monkeypatch.setattr(extract, "SOURCES", tmp_path)
+    with pytest.raises(TemplateSyntaxError):
+        extract.extracted()
+
+
 def test_a_message_that_is_not_translated_is_missed(monkeypatch: pytest.MonkeyPatch):
-    source = catalogue.extracted()
+    source = extract.extracted()
     source.add("Nobody has translated this", None)
-    monkeypatch.setattr(catalogue, "extracted", lambda: source)
-    assert list(catalogue.missing("zh_CN")) == ["Nobody has translated this"]
+    monkeypatch.setattr(extract, "extracted", lambda: source)
+    assert list(extract.missing("zh_CN")) == ["Nobody has translated this"]
 
 
 def test_no_message_is_left_that_the_source_does_not_have():
-    source = catalogue.extracted()
-    assert [message.id for message in catalogue.read("zh_CN") if message.id and message.id not in source] == []
+    source = extract.extracted()
+    assert [message.id for message in extract.read("zh_CN") if message.id and message.id not in source] == []
 
 
 @pytest.mark.parametrize(
     ("codes", "known"),
-    [(Reason, words.REJECTIONS), (State, words.STATES), (Tier, words.TIERS), (Kind, words.KINDS), (Role, words.ROLES)],
+    [
+        (RejectionReason, labels.REJECTIONS),
+        (CopyState, labels.STATES),
+        (Tier, labels.TIERS),
+        (PlaceKind, labels.KINDS),
+        (Role, labels.ROLES),
+    ],
 )
 def test_every_code_has_its_word(codes: type, known: dict[str, str]):
     assert {str(code) for code in codes} == set(known)
@@ -45,7 +65,7 @@ def test_chinese_says_it_in_chinese():
 
 
 def test_a_code_without_a_word_shows_as_itself():
-    assert words.word(language("zh"), words.STATUSES, "unheard_of") == "unheard_of"
+    assert labels.word(language("zh"), labels.STATUSES, "unheard_of") == "unheard_of"
 
 
 @pytest.mark.parametrize(

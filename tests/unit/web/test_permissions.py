@@ -2,17 +2,21 @@
 
 import pytest
 
+from rotation.accounts.permissions import PERMISSIONS, Role, allowed, unlisted
 from rotation.web.app import ROUTERS, routes_of
-from rotation.web.permissions import PERMISSIONS, Role, allowed, unlisted
 
 CHANGES = [route for route in PERMISSIONS if route.startswith("POST")]
 OPEN_TO_ALL = {
     "GET /sign-in",
+    "GET /sign-in/city",
+    "GET /sign-in/city/back",
     "POST /sign-in",
     "POST /sign-out",
     "GET /language/{language}",
     "GET /health/live",
     "GET /health/ready",
+    "GET /worker.js",
+    "GET /drive/{token}",
 }
 
 
@@ -25,12 +29,13 @@ def test_only_signing_in_language_and_health_are_open_to_all():
     assert {route for route in PERMISSIONS if may(route, None)} == OPEN_TO_ALL
 
 
-def test_a_viewer_changes_nothing_but_the_own_password():
-    assert {route for route in CHANGES if may(route, Role.VIEWER)} - OPEN_TO_ALL == {"POST /password"}
+def test_a_viewer_changes_nothing_but_the_own_password_and_sessions():
+    own = {"POST /password", "POST /sign-out-everywhere"}
+    assert {route for route in CHANGES if may(route, Role.VIEWER)} - OPEN_TO_ALL == own
 
 
-def test_a_desk_asks_for_placement_receives_crates_and_sees_nothing():
-    of_desks = {"POST /placement", "POST /api/crates/{crate_id}/received"}
+def test_a_desk_asks_for_placement_receives_crates_and_sees_no_more_than_them():
+    of_desks = {"POST /placement", "GET /api/crates/{crate_id}", "POST /api/crates/{crate_id}/received"}
     assert {route for route in PERMISSIONS if may(route, Role.DESK)} - OPEN_TO_ALL == of_desks
 
 

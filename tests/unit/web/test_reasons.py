@@ -2,15 +2,15 @@
 
 import pytest
 
-from rotation.courier.legs import Code as LegCode
-from rotation.rebalancing.outcome import Code
-from rotation.web.language import language
-from rotation.web.reasons import BLOCKS, SHORT, VERDICTS, obstacle, sentence
+from rotation.courier.legs import LegReasonCode as LegCode
+from rotation.language.catalogues import language
+from rotation.language.reasons import BLOCKS, SHORT, VERDICTS, obstacle, sentence
+from rotation.rebalancing.outcome import ReasonCode
 from solver.explain import Verdict
 from solver.solution import Cause
 
 ZH, EN = language("zh"), language("en")
-MOVES = [code for code in Code if code.value in SHORT]
+MOVES = [code for code in ReasonCode if code.value in SHORT]
 LATE = {"verdict": "no_room", "van": "v1", "blocks": [{"cause": "window", "amount": 1130, "unit": "s"}]}
 
 

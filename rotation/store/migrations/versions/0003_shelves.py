@@ -1,4 +1,4 @@
-"""A shelf's copies of one class are counted by an index of their own: only what an event touched is counted again."""
+"""A shelf's copies of one class are counted by an index of their own: only shelves that an event touched are counted again."""
 
 from alembic import op
 

@@ -1,0 +1,1 @@
+"""Events, the movements of copies that follow from them, and the states of everything planned (lifecycle)."""

@@ -1,0 +1,1 @@
+"""Library systems and files: their records, translated into events."""

@@ -1,0 +1,72 @@
+"""Koha's present beside Rotation's, copy by copy: every difference, and nothing sent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rotation.facts.movements import CopyState
+from rotation.feeds.koha.rows import (
+    FIRST,
+    ITEMS,
+    KohaCopy,
+    KohaMap,
+    Row,
+    UnmappedBranch,
+    page_after,
+    place_of,
+    standing_of,
+)
+
+# States that Koha's items do not tell apart: a copy on its shelf there may be at one of these steps here.
+FINER_HERE = frozenset({CopyState.PICKED, CopyState.ON_HOLD_SHELF, CopyState.UNKNOWN})
+
+# Koha names the place of these copies truly; others have left it.
+PLACED = frozenset({CopyState.ON_SHELF, CopyState.ON_HOLD_SHELF})
+
+
+class Difference(NamedTuple):
+    """A copy that stands otherwise in Koha than here; a side that does not know it is None."""
+
+    copy: str
+    theirs: str | None
+    here: str | None
+
+
+def pages(connection: Any) -> Iterator[list[Row]]:
+    """Yield all items in pages."""
+    at, key = FIRST, ""
+    while rows := page_after(connection, ITEMS, at, key):
+        at, key = rows[-1]["at"], rows[-1]["row_key"]
+        yield rows
+
+
+def differences(
+    rows: Sequence[Row], copies_of: Mapping[int, str], known: Mapping[str, KohaCopy], chosen: KohaMap
+) -> Iterator[Difference]:
+    """Yield the items that stand otherwise than the copies known here."""
+    for row in rows:
+        copy = copies_of.get(row["itemnumber"]) or row["barcode"] or str(row["itemnumber"])
+        theirs, here = _theirs(row, chosen), known.get(copy)
+        if not _same(theirs, here):
+            yield Difference(copy, _words(*theirs), _words(here.state, here.place) if here else None)
+
+
+def _theirs(row: Row, chosen: KohaMap) -> tuple[CopyState, str]:
+    try:
+        place = place_of(row["holdingbranch"], "holdingbranch", chosen)
+    except UnmappedBranch:
+        place = f"unmapped {row['holdingbranch']}"
+    standing = standing_of(row, chosen)
+    return (standing.state if standing else CopyState.IN_TRANSIT), place
+
+
+def _same(theirs: tuple[CopyState, str], here: KohaCopy | None) -> bool:
+    if here is None:
+        return False
+    state, place = theirs
+    if state is CopyState.ON_SHELF and here.state in FINER_HERE:
+        return True
+    return here.state is state and (state not in PLACED or here.place == place)
+
+
+def _words(state: CopyState, place: str) -> str:
+    return f"{state} at {place}"

@@ -1,0 +1,295 @@
+"""A network file and a map made from a city's own tables: branches and an export of items.
+
+Whatever the tables do not say is proposed from them, marked as a guess with its reason in the file, and counted. Coordinates come
+from the table alone: no service is asked.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from rotation.feeds import opening_hours, place_words, tables
+from rotation.feeds.place_words import PlacePart
+from rotation.feeds.suggesting import Holdings, MapLine, place_id, quoted
+from rotation.feeds.tables import NO_PLACE, VIA
+from rotation.network import PlaceKind, Tier
+
+# Names of columns in tables of branches, in capitals or not.
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "code": ("code", "id", "branchcode", "libcode", "local", "馆代码", "代码", "编号", "馆号"),
+    "name": ("name", "library", "branch", "名称", "馆名", "馆点", "图书馆", "网点名称"),
+    "lat": ("lat", "latitude", "纬度"),
+    "lon": ("lon", "lng", "longitude", "经度"),
+    "hours": ("hours", "opening hours", "开放时间"),
+    "tier": ("tier", "level", "层级", "级别"),
+    "parent": ("parent", "上级", "上级馆", "总馆"),
+    "owner": ("owner", "authority", "district", "区", "区县", "所属区"),
+    "population": ("population", "人口", "服务人口"),
+}
+HEADER_ROWS = 10
+# A shelf has room for a tenth more than stands there: without it no copy could come before one leaves.
+ROOM_TO_SPARE = 1.1
+# Hours that are taken where none can be read: a working week.
+DEFAULT_HOURS = {"mon-fri": ["09:00-17:00"]}
+# A van of a small courier.
+VAN_CRATES = 20
+# The classes of the Chinese Library Classification, by the letter at the head of a call number.
+CLC = "ABCDEFGHIJKNOPQRSTUVXZ"
+DEFAULT_CLASS = "books"
+ORDER = (Tier.CENTRAL, Tier.DISTRICT, Tier.SUBDISTRICT, Tier.ROOM)
+
+
+@dataclass
+class Proposed:
+    """A place as proposed; `guesses` are the reasons of fields that no table gives, by field."""
+
+    place: str
+    name: str
+    code: str
+    values: dict[str, str] = field(default_factory=dict)
+    tier: Tier = Tier.ROOM
+    kind: PlaceKind = PlaceKind.STAFFED
+    hours: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    shelf: Counter[str] = field(default_factory=Counter)
+    guesses: dict[str, str] = field(default_factory=dict)
+
+
+class NewNetwork(NamedTuple):
+    """The texts of both files, the guesses by field with their counts, and unusable rows in sentences."""
+
+    network: str
+    places: list[MapLine]
+    guesses: Counter[str]
+    left_out: list[str]
+
+
+def branches_in(path: Path) -> list[dict[str, str]]:
+    """Read a table of branches.
+
+    Raises
+    ------
+    ValueError
+        When none of its first rows names a column of names.
+    """
+    header: dict[str, int] = {}
+    found: list[dict[str, str]] = []
+    for number, cells in tables.plain_rows(path):
+        words = [str(cell or "").strip() for cell in cells]
+        if header:
+            found.append({key: words[at] for key, at in header.items() if at < len(words) and words[at]})
+        elif number <= HEADER_ROWS:
+            header = _header([word.casefold() for word in words])
+    if not header:
+        raise ValueError(f"{path.name}: its first lines name no column {' or '.join(COLUMNS['name'])}")
+    return [row for row in found if row.get("name")]
+
+
+def _header(words: list[str]) -> dict[str, int]:
+    at = {key: next((words.index(one) for one in names if one in words), None) for key, names in COLUMNS.items()}
+    return {key: column for key, column in at.items() if column is not None} if at["name"] is not None else {}
+
+
+def proposed(
+    name: str, timezone: str, branches: list[dict[str, str]], stock: Holdings, names: Mapping[str, str]
+) -> NewNetwork:
+    """Return the network of a city from its branches and its items; `names` are those of the export's codes and locations."""
+    taken: dict[str, str] = {}
+    places = [_of_branch(row, taken) for row in branches]
+    lines, left_out = _mapped(places, stock, names, taken)
+    _fill_shelves(places, lines, stock)
+    _set_tiers(places)
+    guesses = Counter(key for place in places for key in place.guesses)
+    guesses.update({"classes": 1, "hub": 1, "van": 1})
+    return NewNetwork(_written(name, timezone, places, guesses), lines, guesses, left_out)
+
+
+def _of_branch(row: dict[str, str], taken: dict[str, str]) -> Proposed:
+    code = row.get("code") or row["name"]
+    plain = code if re.search(r"[A-Za-z0-9]", code) else f"p{len(taken) + 1:03}"
+    place = Proposed(place_id(plain, taken), row["name"], code, row)
+    said = place_words.judged(row["name"])
+    place.kind = said.kind
+    if said.word and said.kind is not PlaceKind.STAFFED:
+        place.guesses["kind"] = f"by the word {said.word} in its name"
+    read = opening_hours.read(row["hours"]) if row.get("hours") else None
+    place.hours = read.as_network() if read else DEFAULT_HOURS
+    if not read:
+        why = f"{row['hours']!r} is not read" if row.get("hours") else "the table has none"
+        place.guesses["hours"] = f"{why}; a working week"
+    if not (row.get("lat") and row.get("lon")):
+        place.guesses["coordinates"] = "the table has none: no van can be sent there"
+    return place
+
+
+def _mapped(
+    places: list[Proposed], stock: Holdings, names: Mapping[str, str], taken: dict[str, str]
+) -> tuple[list[MapLine], list[str]]:
+    """Return where each code and location of the export is; points that no branch is get a place of their own, as a guess."""
+    known = {key.casefold(): place for place in places for key in (place.name, place.code)}
+    lines = [_line(code, location, copies, known, names) for (code, location), copies in sorted(stock.places.items())]
+    made: dict[str, Proposed] = {}
+    for at, line in enumerate(lines):
+        if line.value:
+            continue
+        own = made.setdefault(line.key, _of_branch({"name": line.why, "code": line.key}, taken))
+        own.guesses["place"] = "only the export names it"
+        lines[at] = line._replace(value=own.place, why=f"{line.why}: in no table of branches", guess=True)
+    places += made.values()
+    held = {line.value.removeprefix(VIA) for line in lines}
+    left_out = [f"{place.name}: no copy of the export stands there" for place in places if place.place not in held]
+    if stock.unread:
+        left_out.append(f"{stock.unread} rows of the export cannot be read")
+    return lines, left_out
+
+
+def _line(code: str, location: str, copies: int, known: Mapping[str, Proposed], names: Mapping[str, str]) -> MapLine:
+    key = f"{code}/{location}" if location else code
+    name = names.get(key) or names.get(location or code) or location or code
+    said = place_words.judged(name)
+    exact = next((known[one.casefold()] for one in (key, location, name) if one and one.casefold() in known), None)
+    library = known.get(code.casefold()) or known.get(names.get(code, "").casefold())
+    if said.part is PlacePart.NONE:
+        return MapLine(key, NO_PLACE, copies, f"{name}: by the word {said.word}, takes no part", guess=True)
+    if said.part is PlacePart.TRANSFER and library:
+        return MapLine(
+            key, VIA + library.place, copies, f"{name}: by the word {said.word}, a transfer store", guess=True
+        )
+    if exact:
+        return MapLine(key, exact.place, copies, f"{name}: a branch of the table", guess=False)
+    if library and (said.part is PlacePart.ROOM_OF_ITS_LIBRARY or not location):
+        return MapLine(key, library.place, copies, f"{name}: a room of {library.name}", guess=True)
+    return MapLine(key, "", copies, name, guess=True)
+
+
+def _fill_shelves(places: list[Proposed], lines: list[MapLine], stock: Holdings) -> None:
+    """Give each place the shelves that its present holdings need, with some room to spare."""
+    by_id, value_of = {place.place: place for place in places}, {line.key: line.value for line in lines}
+    for (code, location, word), copies in stock.classes.items():
+        value = value_of[f"{code}/{location}" if location else code].removeprefix(VIA)
+        if value in by_id:
+            by_id[value].shelf[class_of(word)] += copies
+    for place in places:
+        if place.shelf:
+            place.guesses["shelf"] = "present holdings and a tenth"
+
+
+def class_of(word: str) -> str:
+    """Return a class for an item type, or for the head of a call number (I247.5/23: i)."""
+    if re.match(rf"[{CLC}]{{1,2}}\d", word):
+        return f"clc-{word[0].lower()}"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip("-._").lower()[:48] or DEFAULT_CLASS
+
+
+def classes_of(stock: Holdings) -> dict[str, str]:
+    """Return the class of each word of the export, call numbers by a pattern of their first letter."""
+    found: dict[str, str] = {}
+    for _, _, word in stock.classes:
+        head = re.match(rf"[{CLC}]{{1,2}}\d", word)
+        found[f"{word[0]}*" if head else word] = class_of(word)
+    return found
+
+
+def _set_tiers(places: list[Proposed]) -> None:
+    """Set tiers by the table's column, by the names, and else by the tree of the codes; the largest is central where none is."""
+    codes = [place.code for place in places]
+    for place in places:
+        told = place_words.tier_of(place.values.get("tier", "")) if place.values.get("tier") else None
+        named = place_words.tier_of(place.name)
+        if told:
+            place.tier = told[0]
+        elif named:
+            place.tier = named[0]
+            place.guesses["tier"] = f"by the word {named[1]} in its name"
+        else:
+            above = sum(1 for code in codes if code != place.code and place.code.startswith(code))
+            place.tier = ORDER[min(above + 1, len(ORDER) - 1)]
+            place.guesses["tier"] = "by the tree of the codes"
+    central = [place for place in places if place.tier is Tier.CENTRAL]
+    largest = max(central or places, key=lambda place: (place.shelf.total(), place.place))
+    for place in central:
+        if place is not largest:
+            place.tier = Tier.DISTRICT
+            place.guesses["tier"] = "another library is larger"
+    if largest.tier is not Tier.CENTRAL:
+        largest.tier, largest.guesses["tier"] = Tier.CENTRAL, "it has the most copies"
+
+
+# --- The file -----------------------------------------------------------------------------------------------------------------
+
+
+def _written(name: str, timezone: str, places: list[Proposed], guesses: Counter[str]) -> str:
+    hub = next(place for place in places if place.tier is Tier.CENTRAL)
+    hub.guesses["hub"] = "the only central library: all crates are sorted there"
+    classes = sorted({one for place in places for one in place.shelf} or {DEFAULT_CLASS})
+    owners = sorted({place.values["owner"] for place in places if place.values.get("owner")})
+    owner_ids: dict[str, str] = {}
+    lines = [
+        f"# {name}: proposed from a table of branches and an export of items. A line that ends with `guess:` is a guess.",
+        f"# Guesses: {', '.join(f'{key} {count}' for key, count in sorted(guesses.items()))}. Mend them, and remove the words.",
+        "",
+        "[network]",
+        f"id = {quoted(_id(name))}",
+        f"name = {quoted(name)}",
+        f"timezone = {quoted(timezone)}",
+        f"guesses = [{', '.join(quoted(f'{key}: {count}') for key, count in sorted(guesses.items()))}]",
+    ]
+    for one in classes:
+        lines += [
+            "",
+            "[[class]]  # guess: from the items' types, or the heads of their call numbers",
+            f"id = {quoted(one)}",
+        ]
+        lines.append(f"name = {quoted(one)}")
+    for one in owners:
+        lines += ["", "[[owner]]", f"id = {quoted(place_id(one, owner_ids))}", f"name = {quoted(one)}"]
+    for place in sorted(places, key=lambda place: (ORDER.index(place.tier), place.place)):
+        lines += ["", *_place_lines(place, {of: known for known, of in owner_ids.items()}, is_hub=place is hub)]
+    lines += [
+        "",
+        "[[van]]  # guess: one van at the hub",
+        'id = "van-1"',
+        f"hub = {quoted(hub.place)}",
+        f"crates = {VAN_CRATES}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _id(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._").lower()[:60] or "city"
+
+
+def _place_lines(place: Proposed, owner_ids: Mapping[str, str], *, is_hub: bool) -> Iterator[str]:
+    row = place.values
+    yield "[[place]]" + (f"  # guess: {place.guesses['place']}" if "place" in place.guesses else "")
+    yield f"id = {quoted(place.place)}"
+    yield f"name = {quoted(place.name)}"
+    yield f"tier = {quoted(place.tier)}{_guess(place, 'tier')}"
+    if place.kind is not PlaceKind.STAFFED:
+        yield f"kind = {quoted(place.kind)}{_guess(place, 'kind')}"
+    if row.get("owner"):
+        yield f"owner = {quoted(owner_ids[row['owner']])}"
+    if "coordinates" in place.guesses:
+        yield f"# lat, lon: {place.guesses['coordinates']}"
+    else:
+        yield f"lat = {float(row['lat'])}"
+        yield f"lon = {float(row['lon'])}"
+    if row.get("population", "").isdecimal():
+        yield f"population = {row['population']}"
+    if is_hub:
+        yield f"hub = {{}}{_guess(place, 'hub')}"
+    hours = ", ".join(f"{quoted(days)} = {list(spans)!r}".replace("'", '"') for days, spans in place.hours.items())
+    yield f"hours = {{{hours}}}{_guess(place, 'hours')}"
+    if "hours" in place.guesses:
+        yield "default_hours = true"
+    shelf = ", ".join(
+        f"{quoted(one)} = {math.ceil(copies * ROOM_TO_SPARE)}" for one, copies in sorted(place.shelf.items())
+    )
+    yield f"shelf = {{{shelf}}}{_guess(place, 'shelf')}"
+
+
+def _guess(place: Proposed, key: str) -> str:
+    return f"  # guess: {place.guesses[key]}" if key in place.guesses else ""

@@ -1,0 +1,77 @@
+"""A place's role by its name: takes no part, a transfer store, a machine, a bus, a room of a building, a point of its own."""
+
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+from rotation.network import PlaceKind, Tier
+
+
+class PlacePart(StrEnum):
+    """How a place takes part in moving books."""
+
+    # A point of service.
+    POINT = "point"
+    # A shelf or a room of its library's own building.
+    ROOM_OF_ITS_LIBRARY = "room_of_its_library"
+    # Copies there wait for a van.
+    TRANSFER = "transfer"
+    # No copy may go there or be taken from there.
+    NONE = "none"
+
+
+class Judged(NamedTuple):
+    """A name's meaning, and the word that gives it; an empty word: none does, and the rest is a guess."""
+
+    part: PlacePart
+    kind: PlaceKind
+    word: str
+
+
+# The first pattern that a name has counts: what ends its part stands before what it is.
+WORDS: tuple[tuple[str, PlacePart, PlaceKind], ...] = (
+    (
+        r"不通借通还|不参与通借通还|非通借通还|通借不通还|暂停服务|停止服务|停用|闭馆|已关闭|已撤点|未启用|未开放|不对外|面向校内|内部开放",
+        PlacePart.NONE,
+        PlaceKind.STAFFED,
+    ),
+    (
+        r"剔除|剔旧|报废|下架|屏蔽|测试|问题书|残破|丢失|盘点|赔书|加工|编目|待处理|不外借|仅阅览|馆内阅览|closed|withdrawn",
+        PlacePart.NONE,
+        PlaceKind.STAFFED,
+    ),
+    (r"物流|中转|调配|调剂|调拨|配送|分拣|transfer store|in transit", PlacePart.TRANSFER, PlaceKind.STORE),
+    (r"自助|ATM|24小时|智能书柜|智能书架|书柜|locker|vending|self-service", PlacePart.POINT, PlaceKind.MACHINE),
+    (r"流动书车|流动图书|汽车图书馆|流动站|bookmobile|mobile library", PlacePart.POINT, PlaceKind.MOBILE_STOP),
+    (r"小学|中学|学校|幼儿园|大学|学院|school", PlacePart.POINT, PlaceKind.SCHOOL),
+    (r"养老|福利院|敬老院|看守所|监狱|强戒", PlacePart.POINT, PlaceKind.WELFARE_HOME),
+    (r"公司|企业|集团|工业园", PlacePart.POINT, PlaceKind.ENTERPRISE),
+    (r"分馆|图书馆|library|branch", PlacePart.POINT, PlaceKind.STAFFED),
+    (r"社区|街道|[村镇乡]|书屋|书房|阅读空间|服务点|[站吧]$", PlacePart.POINT, PlaceKind.ROOM),
+    (r"密集|书库|保存本|基藏|storage", PlacePart.ROOM_OF_ITS_LIBRARY, PlaceKind.STORE),
+    (r"外借|借阅|流通|阅览|文献|图书|新书|还书|还回|[室库厅处区部]$", PlacePart.ROOM_OF_ITS_LIBRARY, PlaceKind.STAFFED),
+)
+TIERS: tuple[tuple[str, Tier], ...] = (
+    (r"总馆|市图书馆|中心馆|central|main|headquarters", Tier.CENTRAL),
+    (r"[区县]图书馆|[区县]级|district|regional", Tier.DISTRICT),
+    (r"街道|[乡镇]|分馆|subdistrict|branch", Tier.SUBDISTRICT),
+    (r"社区|村|书屋|书房|服务点|自助|学校|室|room|point|school", Tier.ROOM),
+)
+
+
+def judged(name: str) -> Judged:
+    """Return a place's role and kind by its name."""
+    for pattern, part, kind in WORDS:
+        if found := re.search(pattern, name.strip(), re.IGNORECASE):
+            return Judged(part, kind, found[0])
+    return Judged(PlacePart.POINT, PlaceKind.STAFFED, "")
+
+
+def tier_of(words: str) -> tuple[Tier, str] | None:
+    """Return the tier that words name (a column's value, or a place's name), and the word; None where they name none."""
+    if words.strip().lower() in set(Tier):
+        return Tier(words.strip().lower()), words.strip()
+    for pattern, tier in TIERS:
+        if found := re.search(pattern, words, re.IGNORECASE):
+            return tier, found[0]
+    return None

@@ -1,0 +1,1 @@
+"""Kafka as both sides use it: topics, clients, administration, rights, messages."""

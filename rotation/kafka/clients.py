@@ -1,0 +1,214 @@
+"""Connections to Kafka: the same broker, TLS and SASL for Faust, kafka-python and their tests."""
+
+import asyncio
+import ssl
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import faust
+from aiokafka.abc import AbstractTokenProvider
+from faust.auth import OAuthCredentials
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import (
+    InvalidRecordError,
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
+
+from rotation.kafka.message import Message
+
+GAP_MESSAGES = 500  # messages fetched at once where a worker reads from Kafka itself what Faust passed by
+FETCH_TIMEOUT_S = 50.0  # a broker that holds nothing at an offset says so at once; one that is away does not answer
+FETCH_LOOK_MS = 500  # a reader that passed nothing but markers has a new position and no message
+COMMITTED: Mapping[str, Any] = {"isolation_level": "read_committed"}  # of every reader: an aborted message is no fact
+NEVER_PASS = (
+    InvalidRecordError,
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
+LARGEST_REQUEST_BYTES = 1_048_576  # the broker's own default; events beyond MAX_BATCH_BYTES never come as far
+
+
+Client = Mapping[str, Any]
+"""kafka-python's connection arguments, as `config.kafka.client` gives them; Faust's are made of them."""
+
+
+def brokers(client: Client) -> list[str]:
+    """Return the brokers' addresses as Faust wants them."""
+    return [f"kafka://{address}" for address in client["bootstrap_servers"]]
+
+
+def credentials(client: Client) -> Any:
+    """Return Faust's credentials, None where the broker asks for none."""
+    context = _tls(client) if "SSL" in client["security_protocol"] else None
+    if "sasl_oauth_token_provider" in client:
+        return OAuthCredentials(oauth_cb=_Tokens(client["sasl_oauth_token_provider"]), ssl_context=context)
+    if "sasl_plain_username" in client:
+        return faust.SASLCredentials(
+            username=client["sasl_plain_username"],
+            password=client["sasl_plain_password"],
+            mechanism=client["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context=context) if context else None
+
+
+class _Tokens(AbstractTokenProvider):  # type: ignore[misc]
+    """Tokens as aiokafka asks for them: the same provider's, without holding up the event loop."""
+
+    def __init__(self, tokens: Any) -> None:
+        self._tokens = tokens
+
+    async def token(self) -> str:
+        return str(await asyncio.get_running_loop().run_in_executor(None, self._tokens.token))
+
+
+def _tls(client: Client) -> ssl.SSLContext:
+    """Return TLS with the system's authorities or those named, and with our own certificate, if set."""
+    context = ssl.create_default_context(cafile=client.get("ssl_cafile"))
+    if "ssl_certfile" in client:
+        context.load_cert_chain(client["ssl_certfile"], client["ssl_keyfile"])
+    return context
+
+
+def producer(client: Client, **more: Any) -> KafkaProducer:
+    """Return an idempotent producer: every broker in sync has a message before it counts as sent, once and in order."""
+    return KafkaProducer(**client, acks="all", enable_idempotence=True, max_request_size=LARGEST_REQUEST_BYTES, **more)
+
+
+def consumer(client: Client, **more: Any) -> KafkaConsumer:
+    """Return a consumer without a group, which reads the partitions it is assigned; of transactions only committed messages."""
+    return KafkaConsumer(**client, **COMMITTED, enable_auto_commit=False, auto_offset_reset="earliest", **more)
+
+
+class Deleted(RuntimeError):
+    """Messages that nobody has read are no longer there: nothing behind them may be written before a person says so."""
+
+
+FetchGap = Callable[[int, int, int], list[Message]]
+"""Read a partition's messages from one offset until before another, as many as come at once; none: Kafka holds none of them."""
+
+
+def gap_fetcher(client: Client, topic: str) -> FetchGap:
+    """Return a function that reads a partition's messages from an offset until before another; none if Kafka holds none.
+
+    A transaction leaves an offset without a message behind it: messages read ahead answer the next calls, so that not
+    every transaction costs a look.
+
+    It raises TimeoutError where Kafka does not answer: no answer is no confirmation, and Deleted where messages are gone.
+    """
+    ahead: dict[int, HeldOffsets] = {}
+
+    def fetch(partition: int, begin: int, end: int) -> list[Message]:
+        if partition in ahead and ahead[partition].holds_nothing(begin, end):
+            return []
+        at = TopicPartition(topic, partition)
+        reader = consumer(client, max_poll_records=GAP_MESSAGES)
+        try:
+            reader.assign([at])
+            _all_there(reader, at, begin)
+            reader.seek(at, begin)
+            messages, read_to = _read(reader, at, end)
+        finally:
+            reader.close()
+        ahead[partition] = HeldOffsets(begin, read_to, [message.offset for message in messages])
+        return [message for message in messages if begin <= message.offset < end]
+
+    return fetch
+
+
+class HeldOffsets(NamedTuple):
+    """The offsets of all messages that a partition holds from `begin` until before `end`, in order."""
+
+    begin: int
+    end: int
+    offsets: list[int]
+
+    def holds_nothing(self, begin: int, end: int) -> bool:
+        """Whether these offsets were seen, and hold no message."""
+        inside = bisect_left(self.offsets, begin) != bisect_left(self.offsets, end)
+        return self.begin <= begin and end <= self.end and not inside
+
+
+def _all_there(reader: KafkaConsumer, at: TopicPartition, begin: int) -> None:
+    earliest = reader.beginning_offsets([at])[at]
+    if earliest > begin:
+        raise Deleted(
+            f"{at.topic}/{at.partition}: offsets {begin} to {earliest - 1} were deleted before they were read"
+        )
+
+
+def _read(reader: KafkaConsumer, at: TopicPartition, end: int) -> tuple[list[Message], int]:
+    """Return the first messages that come, and how far that is; none where the reader comes to `end` without any."""
+    until = time.monotonic() + FETCH_TIMEOUT_S
+    while time.monotonic() < until:
+        found = [message_of(record) for record in reader.poll(timeout_ms=FETCH_LOOK_MS).get(at, [])]
+        position = reader.position(at)
+        if found or position >= end:
+            return found, position
+    raise TimeoutError(f"{at.topic}/{at.partition}: no answer from offset {reader.position(at)} on")
+
+
+def message_of(record: Any) -> Message:
+    """Return a record of any client as a message."""
+    return Message(record.partition, record.offset, record.value or b"", tuple(record.headers or ()))
+
+
+class RefusedByKafka(RuntimeError):
+    """The broker refuses a record, and would again: it is too large, dated too far ahead, or not allowed."""
+
+
+class MendingProducer:
+    """A producer that is replaced once a record has failed: an idempotent producer of kafka-python refuses all after it."""
+
+    def __init__(self, client: Client, **more: Any) -> None:
+        """Connect at the first message."""
+        self._client, self._more = client, more
+        self._producer: KafkaProducer | None = None
+        self._one_at_a_time = threading.Lock()
+
+    def send(self, topic: str, value: bytes, within_s: float, **record: Any) -> None:
+        """Send a message (`record`: its key and headers) and wait until every broker in sync has it.
+
+        Raises
+        ------
+        RefusedByKafka
+            When the message can never pass; the words are the broker's.
+        KafkaError
+            When Kafka does not answer in time: the same may be sent again.
+        """
+        sender = self._open()
+        try:
+            sender.send(topic, value, **record).get(timeout=within_s)
+        except KafkaError as error:
+            self._drop(sender)
+            if isinstance(error, NEVER_PASS):
+                raise RefusedByKafka(f"{type(error).__name__}: {error}") from error
+            raise
+
+    def close(self, timeout: float) -> None:
+        """Let messages under way arrive."""
+        if self._producer:
+            self._producer.close(timeout=timeout)
+
+    def _open(self) -> KafkaProducer:
+        with self._one_at_a_time:
+            if self._producer is None:
+                self._producer = producer(self._client, **self._more)
+            return self._producer
+
+    def _drop(self, failed: KafkaProducer) -> None:
+        with self._one_at_a_time:
+            if self._producer is failed:
+                self._producer = None
+        threading.Thread(target=failed.close, kwargs={"timeout": 0}, daemon=True).start()  # others may wait for it

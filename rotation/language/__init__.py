@@ -1,0 +1,1 @@
+"""English and Chinese: catalogues of messages, labels of codes, reasons as sentences."""

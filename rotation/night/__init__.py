@@ -1,0 +1,1 @@
+"""The night: from the world's snapshot to moves, vans and orders."""

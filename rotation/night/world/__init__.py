@@ -1,0 +1,1 @@
+"""The night's world out of the database, as arrays."""

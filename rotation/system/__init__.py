@@ -1,0 +1,1 @@
+"""Processes and servers of the whole: started, supervised, stopped."""

@@ -1,0 +1,150 @@
+"""LibrariesWest's real days in this system: imported through Kafka like any other events, and their runs scheduled.
+
+An import makes the folder's network, keeps it beside the data, and lets the network's clock stand at the end of the last
+day imported. Imported twice, or further, nothing counts twice.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+
+from config import Settings, load
+from config.kafka import client
+from config.settings import DEFAULTS, KEPT_NETWORK
+from rotation import network as networks
+from rotation.alerts.rules import Thresholds, sweep
+from rotation.clock import standing_at
+from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
+from rotation.courier.store import write_days
+from rotation.courier.ways import ways
+from rotation.facts.events import Edge
+from rotation.feeds import carrying, librarieswest, runners
+from rotation.kafka import clients
+from rotation.kafka.topics import CIRCULATION_EVENTS
+from rotation.network import Network
+from rotation.night.historic_days import mark, to_carry
+from rotation.night.run import alone
+from rotation.night.vans import searching
+from rotation.store import outbox
+from rotation.store.clock import read_clock, set_clock
+from rotation.store.engine import driver
+from rotation.store.tables import clock as clock_table
+from rotation.system.importing import listening, wait_until_applied
+from rotation.views.status import figures
+
+CHOICES = (
+    DEFAULTS.parent / "networks" / "librarieswest.toml"
+)  # hubs, fleet and default hours, which the data does not tell
+APPLY_S = 600.0
+LOOK_S = 0.3
+
+Say = Callable[[str], None]
+
+
+class OtherNetwork(ValueError):
+    """The folder's data is of another network."""
+
+
+def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
+    """Bring the snapshots of `folder` into the database through Kafka and return the figures then.
+
+    Raises
+    ------
+    OtherNetwork
+        When settings.data_dir holds another network's data.
+    ValueError, NetworkError
+        When the folder's tables or snapshots cannot be used.
+    """
+    network = librarieswest.network(folder, CHOICES)
+    shown = list(librarieswest.snapshots(folder, until))
+    _keep_network(settings, network)
+    with listening(load(), network, say) as (connected, engine):
+        _advance_clock(engine, shown)
+        say(f"Sending {len(shown)} days through Kafka / 通过 Kafka 发送 {len(shown)} 天的数据")
+        producer = clients.producer(client(connected), linger_ms=20)
+        sent = librarieswest.send(producer, CIRCULATION_EVENTS.name, shown, frozenset(network.place))
+        producer.close()
+        for fault in sent.faults:
+            say(str(fault))
+        wait_until_applied(connected, engine)
+        say("All of it is applied / 全部入库")
+        _judge(connected, network, engine)
+        return figures(engine, network.timezone, settings.plan_at) | {"files": sent.files, "events_sent": sent.events}
+
+
+def show_days(folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
+    """Show the events that `import_days` would send, and those the worker would reject; nothing is sent or kept.
+
+    Raises
+    ------
+    ValueError, NetworkError
+        When the folder's tables or snapshots cannot be used.
+    """
+    network = librarieswest.network(folder, CHOICES)
+    shown = list(librarieswest.snapshots(folder, until))
+    edge = Edge.of(network, shown[-1].clock)
+    told = librarieswest.happened(shown, librarieswest.CopyLedger(edge.places))
+    report = carrying.carry(carrying.checked(told, edge, librarieswest.SOURCE), *runners.shown(say))
+    for snapshot in shown:
+        for fault in snapshot.faults:
+            say(str(fault))
+    return report.as_dict() | {"files": len(shown), "bad_lines": sum(len(snapshot.faults) for snapshot in shown)}
+
+
+def _judge(settings: Settings, network: Network, engine: Engine) -> None:
+    """Open and close the alerts of the imported days: a worker waits a while before it judges days of the past."""
+    with engine.begin() as connection, driver(connection).cursor() as cursor:
+        sweep(cursor, network, Thresholds.of(settings))
+
+
+def _keep_network(settings: Settings, network: Network) -> None:
+    kept, database = settings.data_dir / KEPT_NETWORK, settings.data_dir / "postgres"
+    if database.exists() and not kept.exists():
+        raise OtherNetwork(
+            f"{settings.data_dir} holds another network's data: choose a folder for this one, such as "
+            f"ROTATION_DATA_DIR={settings.data_dir}/librarieswest rotation import librarieswest ..."
+        )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    networks.write(network, kept)
+
+
+def _advance_clock(engine: Engine, shown: list[librarieswest.TransitSnapshot]) -> None:
+    """Let the clock stand at the end of the last day shown; a later day that was imported before stays."""
+    latest = max(snapshot.clock for snapshot in shown)
+    with engine.begin() as connection:
+        stood = connection.execute(select(clock_table.c.id)).first() is not None
+        now = read_clock(connection).now()
+        set_clock(connection, standing_at(max(latest, now) if stood else latest))
+        mark(connection, librarieswest.SOURCE)
+
+
+def schedule_days(
+    engine: Engine, network: Network, settings: Settings, first: date, days: int, *, keep: bool = False
+) -> dict[str, Any]:
+    """Schedule the waiting copies from the day `first` on, over `days` days; nothing is ordered.
+
+    With `keep` the days' runs are written as drafts, in place of the drafts that they had: the page shows them. Hubs whose
+    day someone has approved, or that is ordered, keep theirs.
+
+    Raises
+    ------
+    AnotherPlans
+        When runs are to be kept and a planner is at work.
+    TravelError
+        When the routing service that is set does not answer, and nothing may stand in for it.
+    """
+    begin, travel = time.perf_counter(), ways(network, settings)
+    with engine.connect() as connection, alone(connection) if keep else nullcontext():
+        waiting = to_carry(connection, network, first)
+        with searching(settings, share_s(network, days, settings.route_seconds)) as search:
+            found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES, travel)
+        if keep:
+            write_days(connection, as_plan(found), read_clock(connection).now())
+            outbox.notify(driver(connection).cursor(), "runs")
+            connection.commit()
+    return report(found) | {"kept": keep, "seconds": round(time.perf_counter() - begin, 2)}

@@ -1,0 +1,1 @@
+"""The questions that pages, API and commands put to the database, each written once."""

@@ -1,0 +1,104 @@
+"""Approve, or send back: the dispatcher's buttons, and the messages when a decision is not possible."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from rotation.clock import Day
+from rotation.dispatch import review
+from rotation.language.catalogues import Language
+from rotation.language.labels import N_
+from rotation.network import Network
+from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
+from rotation.web.flash import refused
+from rotation.web.once import OnceRoute
+from rotation.web.render import local, page
+
+router = APIRouter(route_class=OnceRoute)
+LONGEST_WHY = 500
+VERSION = re.compile(r"[0-9]{1,9}")
+
+
+def versions(text: str) -> dict[str, int]:
+    """Read "plan-a=3,plan-b=1"; an unreadable version counts as never seen."""
+    pairs = (pair.rpartition("=") for pair in text.split(",") if pair)
+    return {plan: int(version) if VERSION.fullmatch(version) else -1 for plan, _, version in pairs}
+
+
+@router.post("/decisions", include_in_schema=False)
+def decide(
+    request: Request,
+    web: Context,
+    connection: Database,
+    caller: CalledBy,
+    language: InLanguage,
+    action: Annotated[review.Action, Form()],
+    day: Annotated[Day, Form()],
+    seen: Annotated[str, Form(max_length=20_000)],
+    hub: Annotated[str, Form(max_length=200)] = "",
+    run: Annotated[str, Form(max_length=200)] = "",
+    why: Annotated[str, Form(max_length=LONGEST_WHY)] = "",
+) -> Response:
+    """Decide, and show the day again; where it cannot be done, say why, with nothing changed."""
+    subject = review.Subject(day, hub or None, run or None)
+    now = network_now(connection)
+    try:
+        review.decide(connection, web.network, action, subject, who=caller.name, why=why, at=now, seen=versions(seen))
+    except review.NOT_DECIDED as error:
+        connection.rollback()
+        return _refused(request, error, language, web.network, f"/today?day={day}")
+    return RedirectResponse(f"/today?day={day}" + (f"&hub={hub}" if hub and not run else ""), 303)
+
+
+@router.post("/transfers/{transfer_id}/owner", include_in_schema=False)
+def owner_answered(
+    request: Request,
+    web: Context,
+    connection: Database,
+    caller: CalledBy,
+    language: InLanguage,
+    transfer_id: str,
+    agreed: Annotated[Literal["yes", "no"], Form()],
+) -> Response:
+    """Keep the answer of an owner who was asked whether a copy may go."""
+    at = network_now(connection).astimezone(web.network.timezone)
+    try:
+        review.answer_owner(connection, transfer_id, agreed=agreed == "yes", who=caller.name, at=at)
+    except review.NothingThere as error:
+        connection.rollback()
+        return _refused(request, error, language, web.network, f"/transfers/{quote(transfer_id, safe='')}")
+    return RedirectResponse(f"/transfers/{quote(transfer_id, safe='')}", 303)
+
+
+def _refused(request: Request, error: Exception, language: Language, network: Network, to: str) -> Response:
+    status, message = refusal(error, language, network)
+    return refused(
+        request, message, lambda: page(request, "refused.html", status, message=message, back=to, tab="today")
+    )
+
+
+def refusal(error: Exception, language: Language, network: Network) -> tuple[int, str]:
+    """Return the status and the sentence for a decision that was not taken."""
+    if isinstance(error, review.WhyNeeded):
+        return 400, language.say(N_("Say why you send it back: whoever plans next needs to know."))
+    if isinstance(error, review.NothingThere):
+        return 404, language.say(N_("This plan no longer exists. Nothing was changed."))
+    if isinstance(error, review.TooLate):
+        return 409, language.say(
+            N_(
+                "Its departure time has passed, or its van has left. Nothing was changed; change what is left of the day."
+            )
+        )
+    if isinstance(error, review.DecidedMeanwhile) and error.by and error.at:
+        told: Mapping[str, str] = {"who": error.by, "when": local(network, language)["instant"](error.at)}
+        return 409, language.say(
+            N_("%(who)s decided on this plan at %(when)s, before you. Nothing was changed; look at it as it is now."),
+            **told,
+        )
+    return 409, language.say(
+        N_("The plan has changed since you opened the page. Nothing was changed; look at it as it is now.")
+    )

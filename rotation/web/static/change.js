@@ -1,0 +1,50 @@
+/* Changing a plan: stops are dragged in the list, or chosen by key; every change is a form, judged by the server. */
+"use strict";
+
+(() => {
+  const list = document.getElementById("runs");
+  const moved = document.getElementById("moved");
+  if (!list || !moved) return;
+  const rows = () => [...list.querySelectorAll("[data-visit][draggable]")];
+  let dragged = null;
+
+  const send = (fields) => {
+    for (const [name, value] of Object.entries(fields)) moved.elements[name].value = value;
+    moved.requestSubmit();
+  };
+  const target = (event) => event.target.closest("tr[data-visit]");
+
+  list.addEventListener("dragstart", (event) => {
+    dragged = event.target.closest("[data-visit]");
+    event.dataTransfer.effectAllowed = "move";
+    event.dataTransfer.setData("text/plain", dragged.dataset.visit);
+  });
+  list.addEventListener("dragover", (event) => {
+    const over = target(event);
+    list.querySelectorAll(".drop").forEach((one) => one.classList.remove("drop"));
+    if (dragged && over && over !== dragged) { event.preventDefault(); over.classList.add("drop"); }
+  });
+  list.addEventListener("drop", (event) => {
+    const over = target(event);
+    if (!dragged || !over || over === dragged) return;
+    event.preventDefault();
+    send({ kind: "move", visit: dragged.dataset.visit, van: over.closest("table").dataset.van, before: over.dataset.visit });
+  });
+  list.addEventListener("dragend", () => { dragged = null; list.querySelectorAll(".drop").forEach((one) => one.classList.remove("drop")); });
+
+  const focus = (row) => { if (row) { rows().forEach((one) => one.setAttribute("tabindex", "-1")); row.setAttribute("tabindex", "0"); row.focus(); } };
+  document.addEventListener("keydown", (event) => {
+    if (event.target.closest("input, select, textarea, summary") || event.ctrlKey || event.metaKey || event.altKey) return;
+    const row = event.target.closest("[data-visit][draggable]");
+    const all = rows();
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && (row || event.target === document.body || event.target === list)) { event.preventDefault(); focus(all[row ? all.indexOf(row) + step : 0]); }
+    else if (row && event.key === "Home") { event.preventDefault(); focus(all[0]); }
+    else if (row && event.key === "End") { event.preventDefault(); focus(all.at(-1)); }
+    else if (row && (event.key === "m" || event.key === "Enter") && event.target === row) row.querySelector("a").click();
+    else if (row && event.key === "l") send({ kind: row.dataset.locked === "1" ? "unlock" : "lock", visit: row.dataset.visit, van: "", before: "" });
+    else if (row && event.key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
+    else if (["a", "z", "Z"].includes(event.key)) document.querySelector(`[data-key="${event.key}"]:not(:disabled)`)?.click();
+  });
+  rows().forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
+})();

@@ -1,0 +1,106 @@
+"""Changing a plan on its page: each change a form, answered by a redirect, judged when the page is shown again."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, select, update
+
+from config.settings import load
+from rotation.accounts import auth
+from rotation.accounts.permissions import Role
+from rotation.clock import Clock
+from rotation.courier.day import plan_days, solve_alone
+from rotation.courier.store import write_days
+from rotation.store.clock import set_clock
+from rotation.store.engine import engine as engine_of
+from rotation.store.tables import day_plans, decisions, users
+from rotation.web.app import create_app
+from tests.integration.web.conftest import AS_A_PAGE, PASSWORD
+from tests.unit.courier.town import MONDAY, RAW, calendar, morning_of, town, waiting
+
+PLAN = "20260302-east"
+EARLY = town().instant(MONDAY, 5 * 3600)
+
+
+@pytest.fixture(scope="module")
+def engine(module_database: str) -> Iterator[Engine]:
+    """A small town's Monday, planned, at five in the morning."""
+    made = engine_of(module_database)
+    search = partial(solve_alone, time_s=30.0, seed=1, iterations=20)
+    copies = [waiting("mill", "quay"), waiting("quay", "hill"), waiting("hill", "mill")]
+    with made.begin() as connection:
+        set_clock(connection, Clock(EARLY, datetime.now(UTC), 0.0))
+        write_days(connection, plan_days(calendar(), [MONDAY], copies, morning_of(MONDAY), search, None), EARLY)
+        for role in (Role.VIEWER, Role.DISPATCHER):
+            auth.add_user(connection, role, PASSWORD, role)
+        connection.execute(update(users).values(must_change=False))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(scope="module")
+def dispatcher(module_database: str, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    """A dispatcher's browser."""
+    app = create_app(
+        load(database_url=module_database, data_dir=tmp_path_factory.mktemp("web"), network=Path("demo.toml"))
+    )
+    app.state.web.network = town()
+    browser = TestClient(app, headers=AS_A_PAGE, follow_redirects=False)
+    assert browser.post("/sign-in", data={"name": Role.DISPATCHER, "password": PASSWORD}).status_code == 303
+    return browser
+
+
+def post(browser: TestClient, act: str, **fields: object) -> str:
+    """Send a form and return the page that is shown then."""
+    answer = browser.post(f"/plans/{PLAN}/{act}", data=fields)
+    assert answer.status_code == 303, answer.text
+    return browser.get(answer.headers["location"]).text
+
+
+def test_a_stop_is_taken_out_undone_and_the_plan_accepted(dispatcher: TestClient, engine: Engine):
+    first = dispatcher.get(f"/plans/{PLAN}/change").text
+    assert "Draft: 0 changes" in first
+    assert RAW["place"]
+    out = post(dispatcher, "edits", version=0, kind="remove", visit="mill")
+    assert "Draft: 1 change" in out
+    assert "must be served and is not" in out
+    assert "Draft: 0 changes" in post(dispatcher, "undo", version=1)
+    assert "Draft: 1 change" in post(dispatcher, "redo", version=2)
+    met = post(dispatcher, "edits", version=1, kind="remove", visit="quay")
+    assert "dispatcher changed this draft at" in met
+    assert "Yours was not made" in met
+    with engine.connect() as connection:
+        version = connection.scalar(select(day_plans.c.version).where(day_plans.c.day_plan_id == PLAN))
+    assert "Accepted." in post(dispatcher, "accept", version=3, plan=version)
+    with engine.connect() as connection:
+        assert connection.scalars(select(decisions.c.what)).all() == ["change"]
+
+
+def test_the_places_where_a_stop_could_go_are_judged_before_it_is_moved(dispatcher: TestClient):
+    page = dispatcher.get(f"/plans/{PLAN}/change", params={"visit": "mill"}).text
+    assert "Move " in page
+    assert "no longer:" in page
+
+
+def test_a_visit_that_is_not_of_this_plan_is_refused(dispatcher: TestClient):
+    assert (
+        dispatcher.post(
+            f"/plans/{PLAN}/edits", data={"version": 0, "kind": "move", "visit": "no", "van": "e1"}
+        ).status_code
+        == 422
+    )
+    assert dispatcher.get("/plans/nothing/change").status_code == 404
+
+
+def test_a_search_around_the_changes_is_one_change_more(dispatcher: TestClient):
+    assert "Improved around the changes" in post(dispatcher, "improve", version=0)
+
+
+def test_the_map_shows_each_run_with_its_numbers(dispatcher: TestClient):
+    found = dispatcher.get(f"/plans/{PLAN}/map.json").json()
+    assert {run["id"] for run in found["runs"]} >= {"e1"}
+    assert all(stop["n"] for run in found["runs"] for stop in run["stops"])
