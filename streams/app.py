@@ -14,7 +14,7 @@ from typing import Any
 import faust
 
 from rotation.facts.parts import Deed
-from rotation.kafka.clients import Client, brokers, credentials, gap_fetcher
+from rotation.kafka.clients import METADATA_MS, Client, brokers, credentials, gap_fetcher
 from rotation.kafka.identity import Guard, OtherKafka
 from rotation.kafka.message import Message
 from rotation.kafka.topics import WORKERS_GROUP
@@ -34,7 +34,6 @@ STOP_LOOK_S = 0.2
 JOIN_S = 2.0  # a batch in hand is written in well under a second; a database that does not answer is not waited for
 SESSION_TIMEOUT_S = 8.0  # at Faust's 60 s half of the restarts after kill -9 took over a minute; at 6 to 10 s none
 HEARTBEAT_S = 2.0
-METADATA_MS = 10_000  # partitions that were added are read within 30 s; aiokafka's own 5 minutes are too long
 LOOK_S = 10.0  # another topic under the same name is seen within 30 s, rebalances included
 HOLES_S = 2.0  # who waits until all is applied waits no longer for the marker of a transaction
 POSITION_S = 1.0  # of a partition that was given away meanwhile nobody answers

@@ -32,7 +32,7 @@ from rotation.facts.parts import Deed, Part
 from rotation.feeds import carrying, event_lines, folio, koha, maps, sip2, staying, tables
 from rotation.feeds.carrying import EventDict, FeedReport, Reject, RejectedRecord, Send, Translated
 from rotation.kafka import admin
-from rotation.kafka.clients import COMMITTED, MendingProducer
+from rotation.kafka.clients import MendingProducer, consumer
 from rotation.kafka.topics import CIRCULATION_EVENTS, CIRCULATION_REJECTED, TOPICS
 from rotation.network import Network
 from rotation.store import items, rejections
@@ -209,8 +209,6 @@ MOST_RECORDS = 500
 TOPICS_POLLS = 8
 # Idle polls after which the brokers are asked whether they are there: 10 s.
 ASK_POLLS = 20
-# New or recreated topics and partitions are noticed within 30 s.
-METADATA_MS = 10_000
 # A killed reader holds its share of the group for 45 s; a reader that waited less might end without reading anything.
 SHARE_POLLS = 120
 
@@ -354,13 +352,7 @@ def _at_the_end(reader: KafkaConsumer, idle: int) -> bool:
 
 def folio_reader(arguments: Mapping[str, Any], group: str | None = FOLIO_GROUP) -> KafkaConsumer:
     """Return a consumer of FOLIO's Kafka; without a group it reads everything from the beginning and leaves no trace."""
-    return KafkaConsumer(
-        **{"metadata_max_age_ms": METADATA_MS, **arguments},
-        **COMMITTED,
-        group_id=group,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
+    return consumer(arguments, group_id=group)
 
 
 def _message(record: Any) -> folio.FolioMessage:

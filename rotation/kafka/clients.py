@@ -36,6 +36,9 @@ NEVER_PASS = (
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
 )
+METADATA_MS = (
+    10_000  # a topic or partition made meanwhile is read within 30 s; the libraries' own 5 minutes are too long
+)
 LARGEST_REQUEST_BYTES = 1_048_576  # the broker's own default; events beyond MAX_BATCH_BYTES never come as far
 
 
@@ -87,8 +90,9 @@ def producer(client: Client, **more: Any) -> KafkaProducer:
 
 
 def consumer(client: Client, **more: Any) -> KafkaConsumer:
-    """Return a consumer without a group, which reads the partitions it is assigned; of transactions only committed messages."""
-    return KafkaConsumer(**client, **COMMITTED, enable_auto_commit=False, auto_offset_reset="earliest", **more)
+    """Return a consumer that reads from the beginning and commits nothing by itself; of transactions only committed messages."""
+    own = {"enable_auto_commit": False, "auto_offset_reset": "earliest", "metadata_max_age_ms": METADATA_MS}
+    return KafkaConsumer(**{**own, **client, **COMMITTED, **more})
 
 
 class Deleted(RuntimeError):

@@ -68,7 +68,8 @@ def keep(connection: Connection, network: Network, now: datetime, horizon_weeks:
     for row in rows:
         del row["cls"]
     connection.execute(delete(daily_figures).where(daily_figures.c.day == day))
-    connection.execute(insert(daily_figures), rows)
+    if rows:  # none of a city that has no copy yet; SQLAlchemy would insert a row of defaults
+        connection.execute(insert(daily_figures), rows)
     _forget(connection, day)
     return len(rows)
 

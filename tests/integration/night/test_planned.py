@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from config import Settings, load
 from rotation.clock import standing_at
@@ -22,7 +22,7 @@ from rotation.night.run import NightReport, plan_night
 from rotation.night.settings import rebalancing_settings
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
-from rotation.store.tables import copies, day_plans, legs, movements, outbox, plans, transfers
+from rotation.store.tables import copies, daily_figures, day_plans, legs, movements, outbox, plans, transfers
 from rotation.views.explanations import NoNight, not_there
 from rotation.views.owner_balances import Balance, balances
 from solver.routing_service import TRIES
@@ -77,6 +77,34 @@ def test_a_night_in_an_empty_city_plans_nothing_but_its_hubs_two_sortings(databa
         set_clock(connection, standing_at(MONDAY))
     report = plan_night(at, NETWORK, settings(), TODAY)
     assert (report.moves, report.gap, report.runs, report.orders) == (0, 0.0, 0, 2)
+    at.dispose()
+
+
+def test_a_night_before_the_first_copy_came_keeps_no_figure_and_ends(database: str):
+    at = engine(database)
+    network = from_tables(
+        {
+            "network": {"id": "town", "name": {"zh": "小城", "en": "Town"}, "timezone": "Asia/Shanghai"},
+            "class": [{"id": "fiction", "name": {"zh": "小说", "en": "Fiction"}}],
+            "place": [
+                {
+                    "id": "east",
+                    "name": {"zh": "东馆", "en": "East"},
+                    "tier": "district",
+                    "lat": 30.0,
+                    "lon": 120.0,
+                    "hub": {},
+                }
+            ],
+            "van": [{"id": "e1", "hub": "east", "crates": 20}],
+        },
+        "town.toml",
+    )
+    with at.begin() as connection:
+        set_clock(connection, standing_at(MONDAY))
+    assert plan_night(at, network, settings(), TODAY).moves == 0
+    with at.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(daily_figures)) == 0
     at.dispose()
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -244,7 +245,9 @@ class Production:
     def start(self, name: str) -> subprocess.Popen[bytes]:
         """Start a service by the command that stands in docker-compose.yml."""
         command = [
-            sys.executable if word == "python" else word.replace("python -m", f"{sys.executable} -m").replace("$$", "$")
+            sys.executable
+            if word == "python"
+            else word.replace("python -m", f"{shlex.quote(sys.executable)} -m").replace("$$", "$")
             for word in OURS[name]["command"]
         ]
         log = (self.folder / f"{name}.log").open("wb")
