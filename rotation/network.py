@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rotation.clock import Day
+from rotation.facts.clock import Day
 from rotation.facts.shelf_order import CallNumberScheme
 from solver.earth import EARTH_RADIUS_M
 

@@ -24,7 +24,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from config.settings import DEFAULTS
-from rotation.clock import InstantInFile
+from rotation.facts.clock import InstantInFile
 from rotation.facts.events import (
     FACT_OF_TYPE,
     CopyAdded,

@@ -15,11 +15,10 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from rotation.clock import Clock
 from rotation.dispatch import write_back
+from rotation.facts.clock import Clock
 from rotation.facts.events import Fact, cloud_event
 from rotation.facts.hand_work import HandWork
-from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.store import outbox
 from rotation.store.engine import driver
 from rotation.store.tables import scans
@@ -133,7 +132,7 @@ def tell(connection: Connection, scan: HandScan, facts: Sequence[Fact]) -> None:
         for number, fact in enumerate(facts)
     ]
     cursor = driver(connection).cursor()
-    outbox.put(cursor, CIRCULATION_EVENTS.name, events)
+    outbox.put_events(cursor, events)
     write_back.follow(cursor, ((event["id"], fact) for (_, event), fact in zip(events, facts, strict=True)), scan.at)
 
 

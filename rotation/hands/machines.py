@@ -17,12 +17,12 @@ from rotation.hands import driving, picking, receiving
 from rotation.hands.copies import copy_of
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
 from rotation.hands.driving import StopWork
+from rotation.hands.pick_list import PickLine, PickProgress, pick_list
 from rotation.hands.picking import Branch
 from rotation.network import Network, PlaceKind
 from rotation.store.engine import driver
 from rotation.store.tables import crates, machines
 from rotation.store.transitions import move
-from rotation.views.pick_list import PickLine, PickProgress, pick_list
 
 
 class MachineCounts(NamedTuple):

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select, text
 
-from rotation.desk import Desk
 from rotation.facts.events import CopyReturned, CrateAtHub, CrateClosed, TransferReceived, TransferSent
 from rotation.facts.hand_work import HandWork
 from rotation.facts.lifecycle import STANDING, LegKind, LegState, StopState, listed
 from rotation.facts.movements import CopyState
 from rotation.hands import bags
 from rotation.hands.copies import about, copy_of
+from rotation.hands.desk import Desk
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
 from rotation.network import Network, PlaceKind
 from rotation.store.tables import crates

@@ -12,14 +12,14 @@ from sqlalchemy.exc import OperationalError
 from config import Settings
 from rotation.facts.parts import Deed
 from rotation.network import Network
-from rotation.night import approval, historic_days
+from rotation.night import approval
 from rotation.night.moves import Memory
 from rotation.night.run import AnotherPlans, NightReport, plan_night
 from rotation.store import retention
 from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
 from rotation.store.heartbeats import Turned, unheard
-from rotation.store.planned import is_planned
+from rotation.store.planned import is_planned, stands_still
 from solver.routing_service import TravelError
 
 # Seconds between looks at the clock: a simulated day may last half a minute.
@@ -99,7 +99,7 @@ def _forget_old(engine: Engine, settings: Settings) -> None:
 
 def due_day(connection: Connection, network: Network, settings: Settings) -> date | None:
     """Return today if its planning time has come and it is not planned yet. Days of the past have no night."""
-    if historic_days.stands_still(connection):
+    if stands_still(connection):
         return None
     now = read_clock(connection).now().astimezone(network.timezone)
     if f"{now:%H:%M}" < settings.plan_at:

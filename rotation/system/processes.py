@@ -26,13 +26,13 @@ from infra.messages import ServerError, Tell
 from infra.ports import choose
 from infra.postgres import Postgres, embedded_postgres
 from rotation.kafka import admin
-from rotation.kafka.identity import Guard
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
 from rotation.store import migrate
 from rotation.store.engine import connect, driver, engine
 from rotation.store.heartbeats import SILENT_S, forget_dead
 from rotation.store.targets import set_targets
+from rotation.store.topic_identity import Guard
 from rotation.system.frozen import FrozenParts
 from rotation.system.interrupt import heeded
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection
 
 from config.figures import known
-from rotation.clock import Day
+from rotation.facts.clock import Day
 from rotation.language.catalogues import Language
 from rotation.language.figures import FIGURES, SHARE, FigureWords
 from rotation.language.labels import N_, TIERS

@@ -13,9 +13,9 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
 from rotation.accounts.permissions import OF_PLACES
-from rotation.clock import Day
 from rotation.dispatch.drafts import CHANGED
 from rotation.dispatch.review import Subject
+from rotation.facts.clock import Day
 from rotation.facts.lifecycle import IMBALANCES, NOT_DRIVEN, RunState, StopState
 from rotation.language.names import van_names
 from rotation.language.reasons import obstacle, sentence, worth

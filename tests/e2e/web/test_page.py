@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete, insert, select, text, update
 
-from rotation.kafka import identity
+from rotation.store import topic_identity as identity
 from rotation.store.tables import alerts, day_plans, runs, stops, topics_read
 from tests import web_city
 from tests.e2e.web.conftest import DESK, PHONE, Open, Served

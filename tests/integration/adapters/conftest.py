@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.feeds.carrying import EventDict
 from rotation.feeds.runners import Destinations, reject_in
 from rotation.kafka import admin

@@ -181,7 +181,7 @@ OTHER_THINGS = {
     "rotation/feeds/librarieswest.py": {"in_transit", "unknown", "closed"},
     "rotation/feeds/opening_hours.py": {"closed"},
     # The setting placement_default.
-    "rotation/desk.py": {"home"},
+    "rotation/hands/desk.py": {"home"},
     "rotation/rebalancing/placement.py": {"home"},
 }
 
