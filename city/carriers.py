@@ -6,7 +6,7 @@ Orders they receive (topic transfer.orders; JSON, `type`), and facts they send (
 |---|---|
 | `order.pick` transfer, copy, from, to, day | before the place's first visit that day the copy is picked (`transfer.picked`, crate) and checked in (`transfer.sent`); not found or lent meanwhile: `transfer.declined` |
 | `order.run` run, van, hub, departs_at, returns_at, stops[place, begins_at, departs_at, deliver] | at departure the crates for its stops are loaded (`crate.collected` at the hub), those named in `deliver` first; five minutes before a stop its mixed crate is closed (`crate.closed` to the hub); at the stop its crates are `crate.delivered` and those waiting `crate.collected`; after it the copies are `transfer.received`; at the end the collected crates are `crate.at_hub` |
-| `order.sort` hub, at, crates[crate, to, copies] | the hub opens every mixed crate it holds, its own desk's too, and closes crates by destination (`crate.closed`, to a place it serves or to another hub), the ordered ones first, with what stood there for the place already; copies for the hub itself are `transfer.received` |
+| `order.sort` hub, at, crates[crate, to, copies] | the hub opens every mixed crate it holds, its own desk's too, and closes crates by destination (`crate.closed`, to a place it serves or to another hub), the ordered ones first, with copies for the place that stood there already; copies for the hub itself are `transfer.received` |
 | `order.trunk` from_hub, to_hub, departs_at, arrives_at | crates for that hub are `crate.collected` and later `crate.at_hub` there |
 | `order.withdraw` run | a run that has not left is not driven |
 | `order.cancel` transfer | a pick that was not made is not made (`transfer.cancelled`) |

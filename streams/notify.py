@@ -47,7 +47,7 @@ def run(url: str, network: Network, stop: threading.Event) -> None:
 
 
 def step(engine: Engine, network: Network) -> int:
-    """Write what is new, send what is due; return how many messages were taken. A single process does so at a time."""
+    """Write new messages, send those due; return how many messages were taken. A single process does so at a time."""
     with engine.connect() as connection:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": AdvisoryLock.CHANNELS}):
             return 0
@@ -143,7 +143,7 @@ DELETE FROM channel_alerts c WHERE NOT EXISTS (SELECT FROM alerts a WHERE a.aler
 
 
 def send_due(connection: Connection) -> int:
-    """Send what is due, each message in its own transaction; a channel that refuses rests until the next look."""
+    """Send due messages, each in its own transaction; a channel that refuses rests until the next look."""
     taken, troubled = 0, set[str]()
     for row in connection.execute(text(_DUE), {"most": AT_ONCE}).all():
         if row.channel_id in troubled:

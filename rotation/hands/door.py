@@ -1,4 +1,4 @@
-"""The door that every scan of a page for hands comes through: recorded with who and where, answered once, and told as events.
+"""The door that every scan of a page for hands comes through: recorded with who and where, answered once, and sent as events.
 
 A scan has an id made where it was scanned. The same scan sent again, by a browser on its own or from a phone's queue, gets the
 answer that it got before and has no second effect. Its facts go into the outbox of `circulation.events`, in the transaction that
@@ -39,7 +39,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandScan:
-    """A scan, a count or a button: its id, what it was for, where, the code as scanned, and who did it.
+    """A scan, a count or a button: its id, its purpose, the place, the code as scanned, and the person.
 
     `at` is the network's time when it was done, `received_at` when it reached the server.
     """
@@ -56,7 +56,7 @@ class HandScan:
 
 @dataclass(frozen=True, slots=True)
 class HandAnswer:
-    """What the page says to a scan: a code with its tone and the words' values; the facts that it tells, and their subject."""
+    """The page's answer to a scan: a code with its tone and the words' values; the facts to send, and their subject."""
 
     code: str
     tone: Tone
@@ -67,7 +67,7 @@ class HandAnswer:
 
 
 class Refused(Exception):
-    """A scan that cannot be followed, with what the page says instead; it is recorded like any other."""
+    """A scan that cannot be followed, with the page's words; it is recorded like any other."""
 
     def __init__(self, code: str, tone: Tone = Tone.BAD, **values: Any) -> None:
         super().__init__(code)

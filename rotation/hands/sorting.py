@@ -27,7 +27,7 @@ PACE_MINUTES = 15  # over which the pace is counted
 
 
 def sort(connection: Connection, network: Network, desk: Desk, scan: HandScan) -> HandAnswer:
-    """Answer a copy with its crate, and a crate's label with whether the last copy belongs there, or with what arrives."""
+    """Answer a copy with its crate, and a crate's label with whether the last copy belongs there, or with the crate's arrival."""
     scan = replace(scan, code=bags.crate_of(connection, scan.code))
     crate = connection.execute(select(crates).where(crates.c.crate_id == scan.code)).first()
     last = _unconfirmed(connection, scan)

@@ -151,7 +151,7 @@ def _call_off(connection: Connection, day: date, now: datetime) -> None:
 
 
 def _approve_and_order(night: Night) -> int:
-    """Approve and order the day in one transaction, or what the policy lets go, as set; return how many orders were written."""
+    """Approve and order the day, or the part that the policy allows, in one transaction; return how many orders were written."""
     if night.settings.approval == "policy":
         return approval.judge(night.connection, night.network, night.settings, night.day, night.now)
     if night.settings.approval != "automatic":

@@ -2,7 +2,7 @@
 
 A table that has `data-table="name"` is taken from the finished page (`?table=name&form=xlsx`), so that a spreadsheet never says
 anything else than the page, in the same language. Tables of one name are one spreadsheet. `sort-name` is a column's number from 1
-(negative: downwards), `find-name` what its rows must contain; the page's script (tables.js) does the same on the screen.
+(negative: downwards), `find-name` the text that its rows must contain; the page's script (tables.js) does the same on the screen.
 """
 
 import csv

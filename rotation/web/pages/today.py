@@ -120,7 +120,7 @@ class Today:
 
     @cached_property
     def usual(self) -> comparison.UsualTotals | None:
-        """What the days before had."""
+        """Totals of the days before."""
         return comparison.usual_totals(self.connection, self.day, self.hub)
 
     @cached_property
