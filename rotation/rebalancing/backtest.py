@@ -79,7 +79,7 @@ def scored(
     tiers: Sequence[str],
     classes: Sequence[str],
 ) -> Backtest:
-    """Fit on `past`, predict the loans of the shelves that `stood` in the weeks after; `tiers` and `classes` are names by number."""
+    """Fit on `past`, predict the loans of the shelves that `stood` later; `tiers` and `classes` are names by number."""
     rates = demand.rates(past, settings)
     width = len(past.places)
     key = stood.title.astype(np.int64) * width + stood.place
