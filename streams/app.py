@@ -14,7 +14,8 @@ from typing import Any
 import faust
 
 from rotation.facts.parts import Deed
-from rotation.kafka.clients import METADATA_MS, Client, brokers, credentials, gap_fetcher
+from rotation.kafka.clients import METADATA_MS, Client, gap_fetcher
+from rotation.kafka.faust_clients import brokers, credentials
 from rotation.kafka.message import Message
 from rotation.kafka.topics import WORKERS_GROUP
 from rotation.network import Network
