@@ -49,6 +49,7 @@ CRATE_S = 2
 SORTED_WITHIN_S = 240
 SENT_AFTER_S = 60  # checked in after it was picked
 REPORT_EVERY_S = 2 * 3600  # a machine's telemetry
+SWITCHED_ON_S = 60  # within which the machines report for the first time
 FAULTY = 0.002  # of a machine's reports; the next is without
 FAULTS = ("bin_jammed", "reader_silent", "slot_stuck")
 IN_A_SLOT = (steps.SHELF, steps.HOLD_SHELF, steps.RESERVED)
@@ -130,7 +131,7 @@ class Carriers:
         reporting = {which for _, _, what, which in self.memory.agenda if what == "report"}
         for place in self.network.places:
             if place.kind is PlaceKind.MACHINE and place.id not in reporting:
-                first_s = int(self._chance("report", place.id) * REPORT_EVERY_S)
+                first_s = int(self._chance("report", place.id) * SWITCHED_ON_S)
                 self._plan(now_s + 1 + first_s, "report", place.id)
 
     # --- Orders -------------------------------------------------------------------------------------------------------
