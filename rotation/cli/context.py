@@ -79,7 +79,9 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
     """Yield the running system, or servers started for this command alone; with `kafka` a broker too."""
     from rotation import network as networks
     from rotation.store import migrate
+    from rotation.store.clock import read_clock
     from rotation.store.engine import engine
+    from rotation.store.networks import in_force
     from rotation.system import processes
 
     with one_sentence():
@@ -87,7 +89,11 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
         with processes.beside(load_settings(), lambda message: say(message.text()), kafka=kafka) as settings:
             url = settings.database_address()
             migrate.upgrade(url)
-            yield System(settings, network, engine(url))
+            database = engine(url)
+            with database.connect() as connection:
+                today = network.day_of(read_clock(connection).now())
+                network = in_force(connection, network, today)
+            yield System(settings, network, database)
 
 
 @contextmanager
