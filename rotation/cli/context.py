@@ -79,9 +79,7 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
     """Yield the running system, or servers started for this command alone; with `kafka` a broker too."""
     from rotation import network as networks
     from rotation.store import migrate
-    from rotation.store.clock import read_clock
     from rotation.store.engine import engine
-    from rotation.store.networks import in_force
     from rotation.system import processes
 
     with one_sentence():
@@ -90,10 +88,7 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
             url = settings.database_address()
             migrate.upgrade(url)
             database = engine(url)
-            with database.connect() as connection:
-                today = network.day_of(read_clock(connection).now())
-                network = in_force(connection, network, today)
-            yield System(settings, network, database)
+            yield System(settings, _held_today(database, network), database)
 
 
 @contextmanager
@@ -105,7 +100,16 @@ def import_into() -> Iterator[Importing]:
     with one_sentence():
         network = networks.read(load_settings().network_file())
         with importing.listening(load_settings(), network, say) as (settings, engine):
-            yield Importing(settings, network, engine, importing.counted(engine))
+            yield Importing(settings, _held_today(engine, network), engine, importing.counted(engine))
+
+
+def _held_today(engine: "Engine", given: "Network") -> "Network":
+    """Return the network that holds today."""
+    from rotation.store.clock import read_clock
+    from rotation.store.networks import in_force
+
+    with engine.connect() as connection:
+        return in_force(connection, given, given.day_of(read_clock(connection).now()))
 
 
 def stop_on_signals() -> Event:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -88,6 +89,7 @@ def in_force_by(cursor: Cursor[Any], given: Network, day: date) -> Network:
 
 
 _made_up: dict[tuple[str, ...], Network] = {}
+_making = Lock()
 Ask = Callable[[str, Any], Sequence[Any]]
 
 
@@ -96,12 +98,14 @@ def _in_force(ask: Ask, given: Network, day: date) -> Network:
     if not versions:
         return given
     made = _made_up.get(versions)
-    if made is None:
+    if made is not None:
+        return made
+    with _making:
         rows = [(text, _changes(changes)) for text, changes in ask(_OF_VERSIONS, list(versions))]
         whole = _folded(rows)
         made = network_of(whole.text, whole.changes, FILE)
         while len(_made_up) >= KEPT_IN_MEMORY:
-            _made_up.pop(next(iter(_made_up)), None)
+            del _made_up[next(iter(_made_up))]
         _made_up[versions] = made
     return made
 
@@ -259,6 +263,9 @@ def _check(versions: list[Version], file: Path, day: date) -> None:
 
 def touching(connection: Connection, given: Network, day: date, planned_at: datetime) -> Version | None:
     """Return the last change made since a day was planned (the network's time) if another network holds on that day now."""
+    newer = (network_changes.c.made_at > planned_at) & (network_changes.c.holds_from <= day)
+    if connection.scalar(select(network_changes.c.number).where(newer).limit(1)) is None:
+        return None  # as nearly always: no text is read
     versions = [one for one in history(connection) if one.holds_from <= day]
     since = [one for one in versions if one.who and one.made_at > planned_at]
     if not since:

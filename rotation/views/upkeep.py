@@ -9,7 +9,9 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from rotation.language.catalogues import Language
 from rotation.language.labels import N_
+from rotation.language.network_mistakes import in_words
 from rotation.network import WEEKDAYS, Network, NetworkMistake, PlaceKind, Span, Tier, parse_week
 from rotation.store.network_text import SINGLE
 
@@ -228,7 +230,7 @@ def _number(text: str) -> int | float | str:
 
 
 def beside_fields(
-    mistakes: Sequence[NetworkMistake], table: str, row_id: str, tables: Mapping[str, Any]
+    mistakes: Sequence[NetworkMistake], table: str, row_id: str, tables: Mapping[str, Any], language: Language
 ) -> tuple[dict[str, str], list[str]]:
     """Return the mistakes of a row by field, and all others as sentences; `tables` are those of the changed network."""
     ids = [row.get("id") for row in tables.get(table, ())] if table not in SINGLE else []
@@ -238,9 +240,9 @@ def beside_fields(
     for mistake in mistakes:
         where = mistake.field.split(".")
         if where[: len(head)] == head and len(where) > len(head):
-            beside.setdefault(where[len(head)], mistake.what)
+            beside.setdefault(where[len(head)], in_words(mistake.what, language))
         else:
-            others.append(f"{mistake.field}: {mistake.what}")
+            others.append(f"{mistake.field}: {in_words(mistake.what, language)}")
     return beside, others
 
 

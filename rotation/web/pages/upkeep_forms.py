@@ -5,14 +5,17 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Depends, Form, HTTPException, Request, Response
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from rotation.clock import Day
+from rotation.language.catalogues import Language
 from rotation.language.labels import N_
+from rotation.language.network_mistakes import in_words
 from rotation.network import NetworkError
 from rotation.store import networks
 from rotation.store.network_text import SINGLE, NetworkChange, NoSuchRow, row_of
 from rotation.store.networks import Author, ChangedMeanwhile
+from rotation.store.tables import network_changes
 from rotation.views import upkeep
 from rotation.views.upkeep import EXCEPTION, TypedField
 from rotation.web import flash
@@ -45,7 +48,7 @@ Why = Annotated[str, Form(max_length=300)]
 
 def last_number(connection: Connection) -> int:
     """Return the number of the last change of the network; 0 before the first."""
-    return max((one.number for one in networks.history(connection)), default=0)
+    return connection.scalar(select(func.max(network_changes.c.number))) or 0
 
 
 def row_page(request: Request, web: Web, connection: Connection, table: str, row_id: str, on: date | None) -> Response:
@@ -98,7 +101,7 @@ def clean(text: str) -> str:
 class Saving:
     """A change that a form asks for, and the answer to it: back to the form with what is wrong and the input kept."""
 
-    def __init__(self, request: Request, web: Web, connection: Connection, language: Any, by: Author) -> None:
+    def __init__(self, request: Request, web: Web, connection: Connection, language: Language, by: Author) -> None:
         self._request, self._web, self._connection, self._language, self._by = request, web, connection, language, by
 
     def save(
@@ -163,6 +166,6 @@ class Saving:
     ) -> tuple[dict[str, str], list[str]]:
         try:
             whole = networks.standing(self._connection, self._web.settings.network_file(), day).with_changes(changes)
-            return upkeep.beside_fields(error.faults, changes[0].table, changes[0].id, whole.tables())
+            return upkeep.beside_fields(error.faults, changes[0].table, changes[0].id, whole.tables(), self._language)
         except NoSuchRow:
-            return {}, [one.what for one in error.faults]
+            return {}, [in_words(one.what, self._language) for one in error.faults]
