@@ -14,7 +14,7 @@ from rotation.network import Network, from_tables, parsed
 # Tables that stand once; all others are lists of rows with ids.
 SINGLE = ("network", "floors")
 # Fields whose values are days: written as TOML's own.
-DAYS = ("first", "last", "closed")
+DAYS = ("first", "last")
 
 
 class NetworkChange(NamedTuple):

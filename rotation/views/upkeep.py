@@ -44,7 +44,7 @@ def _field(name: str, label: str, kind: FieldKind = FieldKind.NUMBER, of: str = 
 
 
 EXCEPTION = "exception"
-_NAME = _field("name", N_("Name"), FieldKind.NAMES)
+_NAME = _field("name", N_("Name in both languages"), FieldKind.NAMES)
 FIELDS: Mapping[str, tuple[UpkeepField, ...]] = MappingProxyType(
     {
         EXCEPTION: (

@@ -20,7 +20,11 @@ FARTHEST_YEARS = 2
 
 @router.get("/closures")
 def closures(
-    request: Request, web: Context, connection: Database, year: Annotated[int | None, Query(ge=2000, le=2100)] = None
+    request: Request,
+    web: Context,
+    connection: Database,
+    language: InLanguage,
+    year: Annotated[int | None, Query(ge=2000, le=2100)] = None,
 ) -> Response:
     """Show the days on which places do not keep their week, and the public holidays of a year."""
     today = network_today(web, connection)
@@ -36,7 +40,7 @@ def closures(
         standing=standing,
         year=asked,
         years=range(today.year, today.year + FARTHEST_YEARS + 1),
-        **form_values(web, connection, EXCEPTION, NEW, today),
+        **form_values(web, connection, language, EXCEPTION, NEW, today),
     )
 
 

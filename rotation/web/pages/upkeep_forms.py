@@ -19,7 +19,7 @@ from rotation.store.tables import network_changes
 from rotation.views import upkeep
 from rotation.views.upkeep import EXCEPTION, TypedField
 from rotation.web import flash
-from rotation.web.context import Web, network_today
+from rotation.web.context import Web, language_of, network_today
 from rotation.web.render import page
 
 NEW = "_new"  # no row's id begins so
@@ -53,13 +53,16 @@ def last_number(connection: Connection) -> int:
 
 def row_page(request: Request, web: Web, connection: Connection, table: str, row_id: str, on: date | None) -> Response:
     """Answer with a row's form as the row holds on a day, by default today."""
-    values = form_values(web, connection, table, row_id, on or network_today(web, connection))
+    day = on or network_today(web, connection)
+    values = form_values(web, connection, language_of(request), table, row_id, day)
     title = upkeep.TABLES.get(table, N_("Closures"))
     tab = "closures" if table == EXCEPTION else "upkeep"
     return page(request, "upkeep_row.html", tab=tab, title=title, table=table, row_id=row_id, **values)
 
 
-def form_values(web: Web, connection: Connection, table: str, row_id: str, day: date) -> dict[str, Any]:
+def form_values(
+    web: Web, connection: Connection, language: Language, table: str, row_id: str, day: date
+) -> dict[str, Any]:
     """Return what a row's form shows on a day; 404 where there is no such row then."""
     found = row_on(web, connection, table, row_id, day)
     if found is None:
@@ -72,6 +75,7 @@ def form_values(web: Web, connection: Connection, table: str, row_id: str, day: 
         "fields": upkeep.FIELDS[table],
         "texts": {name: text for field in upkeep.FIELDS[table] for name, text in upkeep.shown(field, found).items()},
         "offered": offered,
+        "owner_names": {owner.id: getattr(owner.name, language.code) for owner in web.network.owners},
         "weekdays": upkeep.WEEKDAY_NAMES,
         "kinds": upkeep.FieldKind,
         "today": network_today(web, connection),
