@@ -21,6 +21,7 @@ from rotation.store.network_text import NetworkChange
 from rotation.store.networks import Author
 from rotation.store.tables import holds, stops, targets
 from streams.apply import Writer
+from streams.watch import Thresholds, Watcher
 from tests.integration.night.small_city import MONDAY, NETWORK, moved, weeks_ago, write
 
 TUESDAY = MONDAY.date() + timedelta(days=1)
@@ -125,3 +126,19 @@ def test_closures_that_hold_are_in_the_network_of_alerts_by_their_day(city: Engi
         assert network.place["room"].open_spans(WEDNESDAY) == ()
         assert networks.in_force(connection, NETWORK, TUESDAY) is network
         assert networks.in_force(connection, NETWORK, MONDAY.date()) is NETWORK or network.exceptions
+
+
+def test_alerts_are_counted_by_the_network_that_holds_now(
+    city: Engine, file: Path, database: str, monkeypatch: pytest.MonkeyPatch
+):
+    seen: list[int] = []
+    monkeypatch.setattr(
+        "streams.watch.rules.sweep", lambda _, network, __: seen.append(network.place["room"].population)
+    )
+    changed(city, file, NetworkChange("place", "room", {"population": 7}), holds_from=TUESDAY)
+    for at in (MONDAY, MONDAY + timedelta(days=1)):
+        with city.begin() as connection:
+            set_clock(connection, standing_at(at))
+        watcher = Watcher(database, NETWORK, Thresholds.of(SETTINGS))
+        watcher._sweep_if_due()
+    assert seen == [2000, 7]
