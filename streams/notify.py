@@ -21,6 +21,7 @@ from rotation.network import Network
 from rotation.store.clock import read_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.locks import AdvisoryLock
+from rotation.store.networks import in_force
 from rotation.views import alert_messages, digest
 from rotation.views.notices import Alert
 
@@ -77,6 +78,7 @@ ORDER BY alert_id"""
 def write_due(connection: Connection, network: Network) -> None:
     """Write messages about new alerts, and the digests whose hour has come; each channel in a transaction of its own."""
     now = read_clock(connection).now()
+    network = in_force(connection, network, network.day_of(now))
     for channel in connection.execute(text(_STANDING)).all():
         if channel.alerts and not is_quiet(channel.quiet_from, channel.quiet_to, local_time(network, now)):
             _write_alerts(connection, network, channel, now)

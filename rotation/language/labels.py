@@ -311,6 +311,7 @@ DECISIONS = {
     "agree": N_("The owner agreed"),
     "decline": N_("The owner declined"),
     "receive": N_("Received a crate"),
+    "upkeep": N_("Network changed"),
 }
 LEGS = {
     LegKind.COLLECT: N_("Collect"),

@@ -19,6 +19,7 @@ from rotation.store import retention
 from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
 from rotation.store.heartbeats import Turned, unheard
+from rotation.store.networks import in_force
 from rotation.store.planned import is_planned, stands_still
 from solver.routing_service import TravelError
 
@@ -85,7 +86,9 @@ def _plan_if_due(
 def _decide_if_time_is_up(engine: Engine, network: Network, settings: Settings) -> None:
     if settings.approval == "policy":
         with engine.begin() as connection:
-            approval.when_time_is_up(connection, network, settings, read_clock(connection).now())
+            now = read_clock(connection).now()
+            held = in_force(connection, network, network.day_of(now))
+            approval.when_time_is_up(connection, held, settings, now)
 
 
 def _forget_old(engine: Engine, settings: Settings) -> None:

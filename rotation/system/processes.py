@@ -29,8 +29,10 @@ from rotation.kafka import admin
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
 from rotation.store import migrate
+from rotation.store.clock import read_clock
 from rotation.store.engine import connect, driver, engine
 from rotation.store.heartbeats import SILENT_S, forget_dead
+from rotation.store.networks import in_force
 from rotation.store.targets import set_targets
 from rotation.store.topic_identity import Guard
 from rotation.system.frozen import FrozenParts
@@ -304,6 +306,7 @@ def prepared(settings: Settings, network: Network) -> Engine:
         guard.look()
     database = engine(url)
     with database.begin() as connection:
-        set_targets(connection, network)
+        today = network.day_of(read_clock(connection).now())
+        set_targets(connection, in_force(connection, network, today))
         forget_dead(driver(connection).cursor())
     return database

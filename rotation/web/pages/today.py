@@ -20,6 +20,7 @@ from rotation.facts.lifecycle import IMBALANCES, NOT_DRIVEN, RunState, StopState
 from rotation.language.names import van_names
 from rotation.language.reasons import obstacle, sentence, worth
 from rotation.network import Network
+from rotation.store.networks import Version, touching
 from rotation.views import comparison, notices
 from rotation.views import day as days
 from rotation.web import chart, geography
@@ -84,6 +85,14 @@ class Today:
     def plans(self) -> list[days.HubPlan]:
         """The hubs' plans."""
         return [plan for plan in days.hub_plans(self.connection, self.day) if self.hub in ("", plan.hub_id)]
+
+    @cached_property
+    def network_changed(self) -> Version | None:
+        """The last change of the network since a day that is not over was planned, if it touches that day."""
+        if self.day < self.today or not self.plans:
+            return None
+        planned_at = min(plan.created_at for plan in self.plans)
+        return touching(self.connection, self.web.given, self.day, planned_at)
 
     @cached_property
     def every_run(self) -> list[days.RunLine]:
@@ -291,7 +300,7 @@ def today(
         obstacle=partial(obstacle, language=language),
         of_day=partial(query, request, day=on),  # the parts of a page left open over midnight stay with its day
         kinds=NeedKind,
-        drivers={van.id: van.driver for van in web.network.vans},
+        drivers={van.id: " ".join(filter(None, (van.driver, van.phone))) for van in web.network.vans},
         most=MOST_NEEDS,
         tab="today",
     )
