@@ -79,6 +79,7 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
     """Yield the running system, or servers started for this command alone; with `kafka` a broker too."""
     from rotation import network as networks
     from rotation.store import migrate
+    from rotation.store.city_settings import decided
     from rotation.store.engine import engine
     from rotation.system import processes
 
@@ -88,7 +89,9 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
             url = settings.database_address()
             migrate.upgrade(url)
             database = engine(url)
-            yield System(settings, _held_today(database, network), database)
+            with database.connect() as connection:
+                held = decided(connection, settings)
+            yield System(held, _held_today(database, network), database)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from rotation.network import Network
 from rotation.night import approval
 from rotation.night.moves import Memory
 from rotation.night.run import AnotherPlans, NightReport, plan_night
-from rotation.store import retention
+from rotation.store import city_settings, retention
 from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
 from rotation.store.heartbeats import Turned, unheard
@@ -47,12 +47,16 @@ def plan_nights(
     process holds the clock, the city is catching up, and planning waits for its events. While the database or the routing
     service is away nothing is planned; the day is planned when they are back.
     """
-    memory = Memory()
+    memory, is_known = Memory(), False
     while not stop.wait(LOOK_S):
         turn()
         try:
-            _plan_if_due(engine, network, settings, tell, memory, turn)
-            _decide_if_time_is_up(engine, network, settings)
+            if not is_known:
+                is_known = _keep_settings(engine, settings)
+            with engine.connect() as connection:
+                held = city_settings.decided(connection, settings)
+            _plan_if_due(engine, network, held, tell, memory, turn)
+            _decide_if_time_is_up(engine, network, held)
         except OperationalError as error:
             turn(deed=Deed.WAITS)
             log.warning("database_unreachable", error=str(error.orig).strip())
@@ -62,6 +66,17 @@ def plan_nights(
             advice = "roads_fall_back = true lets straight lines stand in"
             log.warning("roads_unreachable", error=str(error), setting=advice)
             stop.wait(AWAY_S)
+
+
+def _keep_settings(engine: Engine, settings: Settings) -> bool:
+    """Keep the first planner's settings as the city's; name those in which this process differs from them."""
+    with engine.begin() as connection:
+        city_settings.keep_first(connection, settings)
+        for name, (own, city) in city_settings.differing(connection, settings).items():
+            log.warning(
+                "setting_is_the_city's", setting=name, city=city, ours=own, advice=f"rotation config set {name} {own}"
+            )
+    return True
 
 
 def _plan_if_due(

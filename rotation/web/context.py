@@ -20,6 +20,7 @@ from rotation.accounts.security import SecurityEvent
 from rotation.accounts.tries import Tries
 from rotation.language.catalogues import Language, chosen
 from rotation.network import Network
+from rotation.store import city_settings
 from rotation.store.clock import read_clock
 from rotation.store.heartbeats import Pulse
 from rotation.store.networks import in_force
@@ -53,7 +54,8 @@ class Web:
         self.network = self.given
 
     def look(self, connection: Connection) -> None:
-        """Take the network that holds today."""
+        """Take the network that holds today, and the city's settings."""
+        self.settings = city_settings.decided(connection, self.settings)
         today = self.given.day_of(read_clock(connection).now())
         self.network = in_force(connection, self.given, today)
 
