@@ -551,9 +551,10 @@ def _follow_table(
     before = cursor_of(engine, name)
     for position, rows in koha.pages(connection, source, before, chosen.timezone, look):
         copies_of = _koha_copies(engine, chosen, {row["itemnumber"]: row["barcode"] for row in rows}, keep=keep)
-        known = [{**row, "copy": copies_of[row["itemnumber"]]} for row in rows]
+        for row in rows:
+            row["copy"] = copies_of[row["itemnumber"]]
         refused = report.rejected.total()
-        carrying.carry(source.translate(known, chosen, known_of), *carried, report)
+        carrying.carry(source.translate(rows, chosen, known_of), *carried, report)
         turn(deed=Deed.CARRIED, about=len(rows))
         if keep and report.rejected.total() > refused and cursor_of(engine, name + REFUSED) is None:
             keep_cursor(engine, name + REFUSED, [before])
@@ -605,10 +606,10 @@ def read_koha_from(engine: Engine, chosen: koha.KohaMap, day: datetime) -> None:
 
 def _koha_copies(engine: Engine, chosen: koha.KohaMap, barcodes: Barcodes, *, keep: bool) -> dict[int, str]:
     """Return which copy each item is; a dry run gives new items theirs and keeps nothing."""
-    with engine.connect() as connection:
+    with engine.connect() as connection, connection.begin() as transaction:
         copies_of = items.copies_of(connection, chosen.source, barcodes)
-        if keep:
-            connection.commit()
+        if not keep:
+            transaction.rollback()
     return copies_of
 
 
