@@ -25,9 +25,9 @@ import psycopg
 from bench.streams import POSTGRES, Bench, end, wait_until
 from infra.kafka import embedded_kafka
 from infra.postgres import embedded_postgres
-from rotation.feeds import carrying, koha, runners
+from rotation.feeds import carrying, koha, koha_feed
 from rotation.feeds.carrying import RejectedRecord
-from rotation.feeds.runners import Destinations
+from rotation.feeds.destinations import Destinations
 from rotation.kafka.clients import MendingProducer
 from rotation.store import migrate
 from rotation.store.engine import engine
@@ -144,8 +144,8 @@ def quiet_looks(database: Any, connection: Any, ends: Destinations) -> list[floa
         if len(ended) > QUIET_LOOKS + 2:
             stop.set()
 
-    runners.KOHA_POLL_S = 0.0
-    runners.follow_koha(database, connection, MAP, ends, stop, well=well)
+    koha_feed.KOHA_POLL_S = 0.0
+    koha_feed.follow_koha(database, connection, MAP, ends, stop, well=well)
     return [(end - begin) * 1000 for begin, end in pairwise(ended[1:])]
 
 
@@ -157,7 +157,7 @@ def refuse(records: Sequence[RejectedRecord]) -> None:
 def loaded(url: str, connection: Any, ends: Destinations, processes: dict[str, list[int]]) -> dict[str, Any]:
     """Read everything, then look again while nothing happens."""
     database, costs = engine(url), Costs(processes)
-    report = runners.follow_koha(database, connection, MAP, ends, Event(), once=True)
+    report = koha_feed.follow_koha(database, connection, MAP, ends, Event(), once=True)
     load = costs.so_far()
     looks = sorted(quiet_looks(database, connection, ends))
     database.dispose()
@@ -196,7 +196,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "koha").mkdir()
         socket = running.enter_context(mariadb(folder / "koha", MARIADB))
-        connection = runners.koha_connection(new_koha(socket, "koha"))
+        connection = koha_feed.koha_connection(new_koha(socket, "koha"))
         running.callback(connection.close)
         begin = perf_counter()
         fill(connection, wanted.items, wanted.statistics)

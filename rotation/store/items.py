@@ -33,8 +33,8 @@ def copies_of(connection: Connection, source: str, barcodes: Barcodes) -> dict[i
     return copies
 
 
-# Arrays, since thousands of parameters would be a statement of their own each time; not prepared, since a plan that is kept from the
-# first page, when the table was empty, would scan it whole for the last.
+# Arrays: thousands of parameters would be a statement of their own each time. Not prepared: a plan kept from the first page, when
+# the table was empty, would scan it whole for the last.
 _KNOWN = "SELECT item, copy_id, barcode FROM item_copies WHERE source = %s AND item = ANY(%s)"
 _TAKEN = "SELECT copy_id FROM item_copies WHERE source = %s AND copy_id = ANY(%s)"
 _WRITE = """

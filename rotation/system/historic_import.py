@@ -23,7 +23,7 @@ from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report
 from rotation.courier.store import write_days
 from rotation.courier.ways import ways
 from rotation.facts.events import Edge
-from rotation.feeds import carrying, librarieswest, runners
+from rotation.feeds import carrying, destinations, librarieswest
 from rotation.kafka import clients
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
@@ -89,7 +89,7 @@ def show_days(folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
     shown = list(librarieswest.snapshots(folder, until))
     edge = Edge.of(network, shown[-1].clock)
     told = librarieswest.happened(shown, librarieswest.CopyLedger(edge.places))
-    report = carrying.carry(carrying.checked(told, edge, librarieswest.SOURCE), *runners.shown(say))
+    report = carrying.carry(carrying.checked(told, edge, librarieswest.SOURCE), *destinations.shown(say))
     for snapshot in shown:
         for fault in snapshot.faults:
             say(str(fault))

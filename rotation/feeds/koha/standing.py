@@ -8,7 +8,7 @@ from rotation.facts.movements import CopyState
 from rotation.feeds.koha.mapping import KohaMap
 from rotation.feeds.koha.reading import Row
 
-# The item's own signs of where it is and whether it can be picked, as columns. One of an expression is NULL where it does not hold:
+# The item's own signs of where it is and whether it can be picked, as columns. A condition is NULL where it does not hold, since
 # MariaDB packs some conditions as texts, and "0" would hold.
 SIGNS: Mapping[str, str] = {
     "damaged": "i.damaged",

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from rotation.clock import standing_at
 from rotation.feeds.carrying import EventDict, messages
-from rotation.feeds.runners import Destinations, reject_in
+from rotation.feeds.destinations import Destinations, reject_in
 from rotation.kafka import admin
 from rotation.kafka.message import Message
 from rotation.kafka.topics import Topic

@@ -1,0 +1,156 @@
+"""A table's file by its content: CSV, a workbook, a page, JSON; whatever it is, rows come out."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rotation.facts.events import (
+    RejectionReason,
+)
+from rotation.feeds import sheets
+from rotation.feeds.carrying import RejectedRecord, rejected_record
+from rotation.feeds.tables.mapping import TableMap, TableRow
+from rotation.feeds.tables.picking import HEADER_ROWS, below_header, demand_time, of_object, picker_of, takes
+from rotation.feeds.tables.text import CsvRecords, decoded
+from rotation.feeds.tables.workbooks import NeverComputed, workbook_rows
+
+JSON_KINDS = (".jsonl", ".ndjson", ".json")
+
+
+def read(path: Path, chosen: TableMap, at: datetime | None = None) -> Iterator[TableRow | RejectedRecord]:
+    """Yield the file's rows; an unreadable row is rejected with its line, and the rest continues. Raises as `translate` does."""
+    edge, kind = f"file:{path.name}", path.suffix.lower()
+    chosen = chosen if at is None else chosen.model_copy(update={"as_of": at})
+    if not chosen.columns.time:
+        demand_time(edge, chosen)
+    found = sheets.Kind.TEXT if kind in JSON_KINDS else sheets.kind_of(path)
+    if cells := _cells_of(path, found, chosen):
+        yield from _of_cells(iter(cells), chosen, edge)
+        return
+    with path.open("rb") as file:
+        lines = decoded(file, chosen.encoding, edge)
+        if kind not in JSON_KINDS:
+            yield from _of_text(path, lines, chosen, edge)
+        elif (array := _json_array(file, edge, kind)) is not None:
+            taken = ((number, value) for number, value in enumerate(array, 1) if takes(value, chosen))
+            yield from (of_object(number, value, chosen, edge) for number, value in taken)
+        else:
+            yield from of_json_lines(lines, chosen, edge)
+
+
+# For readers of a table who ask no time of it.
+ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def plain_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the rows of any table, whatever its columns: text in the encoding given, else in the first that fits.
+
+    Raises
+    ------
+    ValueError
+        When it is text in none of the encodings, or no workbook that can be read.
+    """
+    kind = sheets.kind_of(path)
+    if kind is sheets.Kind.TEXT:
+        text = sheets.text_of(path, encoding)
+        sample = "\n".join(text.splitlines()[:HEADER_ROWS])
+        delimiter = max(",;\t", key=sample.count)
+        yield from enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1)
+        return
+    cells = sheets.of_html(path, encoding or "utf-8") if kind is sheets.Kind.HTML else None
+    whole = cells or (workbook_rows(path, None) if kind is sheets.Kind.XLSX else sheets.of_workbook(path, None))
+    yield from ((number, list(row)) for number, row in enumerate(whole, 1))
+
+
+def _cells_of(path: Path, kind: sheets.Kind, chosen: TableMap) -> Iterable[tuple[Any, ...]] | None:
+    """Return the rows of a workbook or a page; None for text."""
+    if kind is sheets.Kind.XLSX:
+        return workbook_rows(path, chosen.sheet)
+    if kind is sheets.Kind.WORKBOOK:
+        return sheets.of_workbook(path, chosen.sheet)
+    return sheets.of_html(path, chosen.encoding) if kind is sheets.Kind.HTML else None
+
+
+def _of_text(
+    path: Path, lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str
+) -> Iterator[TableRow | RejectedRecord]:
+    """Yield the rows of text; where no header is found in the map's encoding, name the one in which there is."""
+    # Many systems export text with tabs under the name .xls.
+    tabbed = path.suffix.lower() == ".xls" and "delimiter" not in chosen.model_fields_set
+    told = chosen.model_copy(update={"delimiter": "\t"}) if tabbed else chosen
+    try:
+        yield from of_csv(lines, told, edge)
+    except ValueError as error:
+        if likely := _likely_encoding(path, told, edge):
+            message = f'{edge}: not in {chosen.encoding}: in {likely} its first lines name the columns; set encoding = "{likely}"'
+            raise ValueError(message) from error
+        raise
+
+
+def _likely_encoding(path: Path, chosen: TableMap, edge: str) -> str | None:
+    """Return the encoding in which one of the first lines names the columns, None where there is none."""
+    with path.open("rb") as file:
+        head = file.read(sheets.HEAD_BYTES)
+    for encoding in sheets.ENCODINGS:
+        text = head.decode(encoding, "ignore")
+        rows = csv.reader(text.splitlines()[:HEADER_ROWS], delimiter=chosen.delimiter)
+        if encoding != chosen.encoding and any(picker_of(list(row), chosen, edge)[0] for row in rows):
+            return encoding
+    return None
+
+
+def of_csv(lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str) -> Iterator[TableRow | RejectedRecord]:
+    """Yield the rows of CSV text of which one of the first lines names the columns."""
+    found = CsvRecords(lines, chosen.delimiter, edge)
+    yield from below_header(found, chosen, edge, found.expect)
+
+
+def _json_array(file: BufferedReader, edge: str, kind: str) -> list[Any] | None:
+    """Return a file's JSON array; None for JSON lines; raises ValueError where a .json file begins as an array and is none."""
+    if file.peek(1).lstrip()[:1] != b"[":
+        return None
+    content = file.read()
+    file.seek(0)
+    try:
+        found: list[Any] = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        if kind != ".json":
+            return None
+        raise ValueError(f"{edge}: begins as a JSON array and is none: line {error.lineno}, {error.msg}") from error
+    return found
+
+
+def of_json_lines(
+    lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str
+) -> Iterator[TableRow | RejectedRecord]:
+    """Yield the rows of JSON lines, each an object."""
+    for number, line in enumerate(lines, 1):
+        if isinstance(line, RejectedRecord):
+            yield line
+        elif line.strip() and (row := _of_json(number, line, chosen, edge)):
+            yield row
+
+
+def _of_json(number: int, line: str, chosen: TableMap, edge: str) -> TableRow | RejectedRecord | None:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return rejected_record(
+            edge, (0, number), RejectionReason.NOT_JSON, f"line {number} column {error.colno}", error.msg
+        )
+    return of_object(number, value, chosen, edge) if takes(value, chosen) else None
+
+
+def _of_cells(rows: Iterator[tuple[Any, ...]], chosen: TableMap, edge: str) -> Iterator[TableRow | RejectedRecord]:
+    try:
+        yield from below_header(((line, list(cells)) for line, cells in enumerate(rows, 1)), chosen, edge)
+    except NeverComputed as error:
+        message = (
+            f"{edge}: its cells hold formulas that no program has computed: open it in one, save it, and import that"
+        )
+        raise ValueError(message) from error
