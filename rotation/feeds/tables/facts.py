@@ -39,8 +39,9 @@ TIME_FORMATS = (
     "%Y/%m/%d",
     "%Y年%m月%d日 %H:%M:%S",
     "%Y年%m月%d日",
-    "%Y%m%d%H%M%S",
 )
+# A word of digits by its length; any other number, such as seconds since 1970, would be read as a year before our time.
+DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def translate(
@@ -257,8 +258,9 @@ def _time(row: TableRow, chosen: TableMap, at: datetime | None) -> datetime:
 
 def _instant(word: str, chosen: TableMap, column: str) -> datetime:
     """Read a time as libraries write it; without a zone it is in the map's zone."""
-    own = (_as(written) for written in chosen.times)
-    for read_as in (*own, datetime.fromisoformat, *map(_as, TIME_FORMATS)):
+    digits = [_as(DIGITS[len(word)])] if len(word) in DIGITS else []
+    usual = digits if word.isdecimal() else [datetime.fromisoformat, *map(_as, TIME_FORMATS)]
+    for read_as in (*map(_as, chosen.times), *usual):
         try:
             instant = read_as(word)
             return instant if instant.tzinfo else instant.replace(tzinfo=ZoneInfo(chosen.timezone))

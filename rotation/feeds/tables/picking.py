@@ -18,7 +18,7 @@ EXACT_NUMBER = 10**15
 # Titles, merged heads and empty lines above the names of columns.
 HEADER_ROWS = 10
 # A spreadsheet writes a long number so when it saves text.
-SCIENTIFIC = re.compile(r"^\d(?:[.,]\d+)?E\+\d+$", re.IGNORECASE)
+SCIENTIFIC = re.compile(r"^\d(?:[.,]\d+E\+?|E\+)\d+$", re.IGNORECASE)
 # Values that tell things apart, so that none of their digits may be lost.
 IDS = ("copy", "title", "volume_of", "transfer")
 # Without these a row says nothing; a rejection names anything else that a row lacks.
@@ -37,6 +37,7 @@ def below_header(
     above = 0
     for line, cells in found:
         if isinstance(cells, RejectedRecord):
+            wrong = wrong or ValueError(f"{edge}: line {line}: {cells.rejection.message}")
             yield cells
         elif not any(str(cell or "").strip() for cell in cells):
             continue
@@ -74,8 +75,15 @@ def of_object(number: int, value: object, chosen: TableMap, edge: str) -> TableR
         )
     values = {}
     for key, names in _wanted(chosen):
-        texts = (cell_text(value.get(name)) for name in names)
+        # JSON's whole numbers are exact, however long.
+        cells = (value.get(name) for name in names)
+        try:
+            texts = [str(cell) if type(cell) is int else cell_text(cell) for cell in cells]
+        except ValueError as error:
+            return rejected_record(edge, (0, number), RejectionReason.DATA, key, str(error))
         values[key] = next((text for text in texts if text), "")
+        if lost := _lost_digits(key, values[key]):
+            return rejected_record(edge, (0, number), RejectionReason.DATA, key, lost)
     return TableRow(number, values)
 
 
@@ -139,10 +147,16 @@ class Picker:
             except ValueError as error:
                 return rejected_record(self.edge, (0, line), RejectionReason.DATA, key, str(error))
             values[key] = next((text for text in texts if text), "")
-            if key in IDS and SCIENTIFIC.match(values[key]):
-                message = f"{values[key]} is in scientific notation and has lost digits: keep the column as text"
-                return rejected_record(self.edge, (0, line), RejectionReason.DATA, key, message)
+            if lost := _lost_digits(key, values[key]):
+                return rejected_record(self.edge, (0, line), RejectionReason.DATA, key, lost)
         return TableRow(line, values)
+
+
+def _lost_digits(key: str, value: str) -> str | None:
+    """Return that a value that tells things apart has lost digits of it, None if it has not."""
+    if key not in IDS or not SCIENTIFIC.match(value):
+        return None
+    return f"{value} is in scientific notation and has lost digits: keep the column as text"
 
 
 def _column_name(word: str) -> str:

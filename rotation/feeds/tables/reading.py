@@ -1,5 +1,6 @@
 """A table's file by its content: CSV, a workbook, a page, JSON; whatever it is, rows come out."""
 
+import codecs
 import csv
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ def read(path: Path, chosen: TableMap, at: datetime | None = None) -> Iterator[T
     with path.open("rb") as file:
         lines = decoded(file, chosen.encoding, edge)
         if kind not in JSON_KINDS:
+            _demand_encoding(path, chosen, edge)
             yield from _of_text(path, lines, chosen, edge)
         elif (array := _json_array(file, edge, kind)) is not None:
             taken = ((number, value) for number, value in enumerate(array, 1) if takes(value, chosen))
@@ -92,6 +94,28 @@ def _of_text(
         raise
 
 
+def _demand_encoding(path: Path, chosen: TableMap, edge: str) -> None:
+    """Raise ValueError where no line beyond ASCII is in the map's encoding: one mistake, not one for each row."""
+    with path.open("rb") as file:
+        head = file.read(sheets.HEAD_BYTES)
+    if chosen.encoding.startswith("utf-16") or head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return
+    # The last line may be cut in a character.
+    beyond = [line for line in head.split(b"\n")[:-1] if not line.isascii()]
+    if len(beyond) > 1 and not any(_is_in(line, chosen.encoding) for line in beyond):
+        likely = [name for name in sheets.ENCODINGS if all(_is_in(line, name) for line in beyond)]
+        hint = f"; {likely[0]} fits: set encoding in the map" if likely else "; set encoding in the map"
+        raise ValueError(f"{edge}: its lines are not in {chosen.encoding}{hint}")
+
+
+def _is_in(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _likely_encoding(path: Path, chosen: TableMap, edge: str) -> str | None:
     """Return the encoding in which one of the first lines names the columns, None where there is none."""
     with path.open("rb") as file:
@@ -111,18 +135,39 @@ def of_csv(lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str) -
 
 
 def _json_array(file: BufferedReader, edge: str, kind: str) -> list[Any] | None:
-    """Return a file's JSON array; None for JSON lines; raises ValueError where a .json file begins as an array and is none."""
-    if file.peek(1).lstrip()[:1] != b"[":
+    """Return a file's JSON array, which may be the only one in an object; None for JSON lines.
+
+    Raises
+    ------
+    ValueError
+        When a .json file begins as an array and is none, or is an object over many lines without an array.
+    """
+    begins = _as_utf8(file.peek(sheets.HEAD_BYTES))[:1]
+    if begins != b"[" and kind != ".json":
         return None
-    content = file.read()
+    content = _as_utf8(file.read())
     file.seek(0)
     try:
-        found: list[Any] = orjson.loads(content)
+        found: Any = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        if kind != ".json":
+        if kind != ".json" or begins != b"[":
             return None
         raise ValueError(f"{edge}: begins as a JSON array and is none: line {error.lineno}, {error.msg}") from error
-    return found
+    if isinstance(found, list):
+        return found
+    arrays = [value for value in found.values() if isinstance(value, list)] if isinstance(found, dict) else []
+    if len(arrays) == 1:
+        return arrays[0]
+    if b"\n" not in content.rstrip():
+        return None
+    raise ValueError(f"{edge}: a JSON object with {len(arrays)} arrays; expected an array of rows, or a row a line")
+
+
+def _as_utf8(content: bytes) -> bytes:
+    """Return JSON without its mark and the spaces before it, in UTF-8."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = content.decode("utf-16", "replace").encode()
+    return content.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
 def of_json_lines(

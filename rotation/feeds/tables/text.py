@@ -11,6 +11,7 @@ from rotation.facts.events import (
     RejectionReason,
 )
 from rotation.feeds.carrying import RejectedRecord, rejected_record
+from rotation.feeds.sheets import HEAD_BYTES
 
 # Bytes of a row; longer rows mean a damaged file.
 LONGEST_LINE_BYTES = 100_000
@@ -36,9 +37,12 @@ def _text(lines: Iterable[bytes], encoding: str, edge: str) -> Iterator[str | Re
 
 def decoded(file: BufferedReader, encoding: str, edge: str) -> Iterator[str | RejectedRecord]:
     """Yield a file's lines as text without NULs: in UTF-16 where its first bytes say so, else in the map's encoding."""
-    marked = file.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    head = file.peek(HEAD_BYTES)
+    marked = head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     utf16 = "utf-16" if marked else encoding if encoding.startswith("utf-16") else None
-    lines = _of_utf16(file, utf16, edge) if utf16 else _text(file, encoding, edge)
+    # Some programs end lines by a carriage return alone ("CSV (Macintosh)").
+    ends = file.read().splitlines(keepends=True) if b"\r" in head and b"\n" not in head else file
+    lines = _of_utf16(file, utf16, edge) if utf16 else _text(ends, encoding, edge)
     return (line if isinstance(line, RejectedRecord) else line.replace("\0", "") for line in lines)
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotation.feeds import sip2
-from rotation.feeds.sip2.proxy import _note_location
 from rotation.feeds.sip2 import Broken, Client, Placed, Proxy, Sip2Message, encode, parse
+from rotation.feeds.sip2.proxy import _note_location
 from tests.unit.adapters import patron
 
 RESPONSE = b"101YNN20100623    165731AOBR1|AB1565921879|AQBR1|AJA Book|CTBR3|CV04|\r"
