@@ -5,6 +5,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from rotation.feeds.carrying import RejectedRecord, rejected_record
 from rotation.feeds.tables.mapping import TableMap, TableRow
 from rotation.feeds.tables.picking import HEADER_ROWS, below_header, demand_time, of_object, picker_of, takes
 from rotation.feeds.tables.text import CsvRecords, decoded
-from rotation.feeds.tables.workbooks import NeverComputed, workbook_rows
+from rotation.feeds.tables.workbooks import NeverComputed, workbook_names, workbook_rows
 
 JSON_KINDS = (".jsonl", ".ndjson", ".json")
 
@@ -70,21 +71,26 @@ def plain_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[int, l
 
 
 def _cells_of(path: Path, kind: sheets.Kind, chosen: TableMap) -> Iterable[tuple[Any, ...]] | None:
-    """Return the rows of a workbook or a page; None for text."""
-    if kind is sheets.Kind.XLSX:
-        return workbook_rows(path, chosen.sheet)
-    if kind is sheets.Kind.WORKBOOK:
-        return sheets.of_workbook(path, chosen.sheet)
-    return sheets.of_html(path, chosen.encoding) if kind is sheets.Kind.HTML else None
+    """Return the rows of a workbook or a page; None for text. Without a sheet in the map, the first with its columns counts."""
+    rows_of = {sheets.Kind.XLSX: workbook_rows, sheets.Kind.WORKBOOK: sheets.of_workbook}.get(kind)
+    if rows_of is None:
+        return sheets.of_html(path, chosen.encoding) if kind is sheets.Kind.HTML else None
+    names_in = workbook_names if kind is sheets.Kind.XLSX else sheets.names_in
+    names = [chosen.sheet] if chosen.sheet else names_in(path)
+    if len(names) > 1:
+        names = [name for name in names if _names_columns(rows_of(path, name), chosen)] or names
+    return rows_of(path, names[0] if names else None)
+
+
+def _names_columns(rows: Iterable[Iterable[Any]], chosen: TableMap) -> bool:
+    return any(picker_of(list(row), chosen, "")[0] for row in islice(rows, HEADER_ROWS))
 
 
 def _of_text(
     path: Path, lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str
 ) -> Iterator[TableRow | RejectedRecord]:
     """Yield the rows of text; where no header is found in the map's encoding, name the one in which there is."""
-    # Many systems export text with tabs under the name .xls.
-    tabbed = path.suffix.lower() == ".xls" and "delimiter" not in chosen.model_fields_set
-    told = chosen.model_copy(update={"delimiter": "\t"}) if tabbed else chosen
+    told = chosen if "delimiter" in chosen.model_fields_set else _with_its_delimiter(path, chosen)
     try:
         yield from of_csv(lines, told, edge)
     except ValueError as error:
@@ -92,6 +98,22 @@ def _of_text(
             message = f'{edge}: not in {chosen.encoding}: in {likely} its first lines name the columns; set encoding = "{likely}"'
             raise ValueError(message) from error
         raise
+
+
+# Between cells where the map does not say it: many systems export text with tabs, under the name .xls too.
+DELIMITERS = (",", "\t", ";", "|")
+
+
+def _with_its_delimiter(path: Path, chosen: TableMap) -> TableMap:
+    """Return the map with the delimiter by which one of the first lines names the columns."""
+    with path.open("rb") as file:
+        head = file.read(sheets.HEAD_BYTES)
+    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    lines = head.decode("utf-16" if utf16 else chosen.encoding, "ignore").replace("\0", "").splitlines()[:HEADER_ROWS]
+    for delimiter in DELIMITERS:
+        if _names_columns(csv.reader(lines, delimiter=delimiter), chosen):
+            return chosen.model_copy(update={"delimiter": delimiter})
+    return chosen
 
 
 def _demand_encoding(path: Path, chosen: TableMap, edge: str) -> None:
@@ -103,9 +125,10 @@ def _demand_encoding(path: Path, chosen: TableMap, edge: str) -> None:
     # The last line may be cut in a character.
     beyond = [line for line in head.split(b"\n")[:-1] if not line.isascii()]
     if len(beyond) > 1 and not any(_is_in(line, chosen.encoding) for line in beyond):
-        likely = [name for name in sheets.ENCODINGS if all(_is_in(line, name) for line in beyond)]
-        hint = f"; {likely[0]} fits: set encoding in the map" if likely else "; set encoding in the map"
-        raise ValueError(f"{edge}: its lines are not in {chosen.encoding}{hint}")
+        fitting = (name for name in sheets.ENCODINGS if all(_is_in(line, name) for line in beyond))
+        likely = _likely_encoding(path, chosen, edge) or next(fitting, None)
+        hint = f'{likely} fits: set encoding = "{likely}"' if likely else "set encoding in the map"
+        raise ValueError(f"{edge}: its lines are not in {chosen.encoding}; {hint}")
 
 
 def _is_in(line: bytes, encoding: str) -> bool:

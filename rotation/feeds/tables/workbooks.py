@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,17 @@ ZEROS = re.compile(r"^0{2,}$")
 FORMULA_ROWS = 20
 
 
-def workbook_rows(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
+def workbook_names(path: Path) -> list[str]:
+    """Return the names of the sheets, in their order; raises ValueError where the workbook cannot be read."""
+    from openpyxl import load_workbook
+
+    with _readable(path), path.open("rb") as file:
+        return list(load_workbook(file, read_only=True).sheetnames)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Raise ValueError where a workbook is too large, or cannot be read meanwhile."""
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
@@ -23,6 +34,14 @@ def workbook_rows(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
             size = sum(part.file_size for part in packed.infolist())
         if size > LARGEST_XLSX_BYTES:
             raise ValueError(f"{path.name}: {size} bytes unpacked; at most {LARGEST_XLSX_BYTES}")
+        yield
+    except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, IndexError, SyntaxError) as error:
+        raise ValueError(f"{path.name}: no workbook that can be read: {str(error)[:200]}") from error
+
+
+def workbook_rows(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a sheet, or of the first; raises ValueError where the workbook cannot be read or has no such sheet."""
+    with _readable(path):
         rows = (tuple(map(_shown, cells)) for cells in _cells_in(path, sheet, values=True))
         first = list(islice(rows, FORMULA_ROWS))
         if any(cell is None for row in first for cell in row):
@@ -30,16 +49,18 @@ def workbook_rows(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
                 tuple(map(_computed, *pair)) for pair in zip(first, _cells_in(path, sheet, values=False), strict=False)
             ]
         yield from chain(first, rows)
-    except (zipfile.BadZipFile, InvalidFileException, KeyError, OSError, IndexError, SyntaxError) as error:
-        raise ValueError(f"{path.name}: no workbook that can be read: {str(error)[:200]}") from error
 
 
 def _cells_in(path: Path, sheet: str | None, *, values: bool) -> Iterator[tuple[Any, ...]]:
     """Yield a sheet's rows of cells, formulas as their values or as themselves."""
     from openpyxl import load_workbook
 
-    book = load_workbook(path, read_only=True, data_only=values)
-    yield from (book[sheet] if sheet else book.worksheets[0]).iter_rows()
+    # By content: of a path it would believe the name.
+    with path.open("rb") as file:
+        book = load_workbook(file, read_only=True, data_only=values)
+        if sheet and sheet not in book.sheetnames:
+            raise ValueError(f"{path.name}: no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
+        yield from (book[sheet] if sheet else book.worksheets[0]).iter_rows()
 
 
 class NeverComputed(Exception):

@@ -1,9 +1,11 @@
 """Tables as programs really write them: times as digits, JSON in envelopes, other encodings and line ends."""
 
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import orjson
 import pytest
 
@@ -94,3 +96,35 @@ def test_one_row_in_another_encoding_costs_itself(tmp_path: Path) -> None:
 
 def test_lines_may_end_by_a_carriage_return_alone(tmp_path: Path) -> None:
     assert copies_in(translated(tmp_path, "t.csv", TITLES.encode().replace(b"\n", b"\r"))) == ["c0", "c1", "c2"]
+
+
+def workbook(*sheets: tuple[str, list[list[object]]]) -> bytes:
+    book, content = openpyxl.Workbook(), BytesIO()
+    book.remove(book.active)
+    for name, rows in sheets:
+        page = book.create_sheet(name)
+        for row in rows:
+            page.append(row)
+    book.save(content)
+    return content.getvalue()
+
+
+COVER, DATA = ("Cover", [["Holdings of", "March"]]), ("Data", [["copy", "place"], ["c1", "central"]])
+
+
+@pytest.mark.parametrize("name", ["t.xlsx", "t.csv", "t.xls"])
+@pytest.mark.parametrize("sheets", [(COVER, DATA), (("Empty", []), DATA), (DATA, COVER)])
+def test_the_sheet_that_names_the_columns_is_read(tmp_path: Path, name: str, sheets: Any) -> None:
+    assert copies_in(translated(tmp_path, name, workbook(*sheets))) == ["c1"]
+
+
+def test_a_sheet_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no sheet 'data'; it has Cover, Data"):
+        translated(tmp_path, "t.xlsx", workbook(COVER, DATA), sheet="data")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["t.txt", "t.tsv", "t.csv", "t.xls"])
+def test_the_delimiter_is_that_of_the_header(tmp_path: Path, name: str, delimiter: str) -> None:
+    content = f"Holdings\ncopy{delimiter}place\nc1{delimiter}central\n".encode()
+    assert copies_in(translated(tmp_path, name, content)) == ["c1"]
