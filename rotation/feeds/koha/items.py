@@ -1,8 +1,9 @@
 """Koha's tables `items` and `deleteditems`: the stock, and how each copy stands."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 
-from rotation.facts.events import CopyAdded, CopyWithdrawn, Fact, TransferSent
+from rotation.facts.events import EARLIEST, CopyAdded, CopyWithdrawn, Fact, TransferSent
 from rotation.facts.movements import CopyState
 from rotation.feeds.carrying import EventDict, Translated, event, id_of
 from rotation.feeds.koha.mapping import KohaMap, instant_of, place_of
@@ -100,13 +101,20 @@ def _listed(row: Row, before: KohaCopy | None, chosen: KohaMap) -> Iterator[Even
     if before and (before.title, before.title_class, before.home, before.fixed) == (title, title_class, home, fixed):
         return
     first = before is None or before.title is None
-    at = row["dateaccessioned"] if first and row["dateaccessioned"] else row["at"]
+    at = _first_day(row) if first else row["at"]
     listing = {"copy": row["copy"], "place": home, "title": title, "class": title_class, "fixed": fixed}
     added = CopyAdded.model_validate(listing | _shelving(row))
     identity = f"items/{row['row_key']}/added/{id_of(title, title_class, home, at, *(['fixed'] if fixed else []))}"
     yield event(added, chosen.source, instant_of(at, chosen), event_id=identity)
     if before and not first:
         yield _as_before(row, before, chosen, identity)
+
+
+def _first_day(row: Row) -> date:
+    """Return the day on which a copy entered the stock; its row's time where that day is no day, or a mistyped one."""
+    day = row["dateaccessioned"]
+    possible = isinstance(day, date) and EARLIEST.date() <= day <= row["at"].date() + timedelta(days=1)
+    return day if possible else row["at"]  # type: ignore[no-any-return]
 
 
 def _shelving(row: Row) -> dict[str, str]:

@@ -577,6 +577,34 @@ def test_copies_that_the_map_calls_fixed_never_leave(
         ]
 
 
+@pytest.mark.parametrize("day", ["0000-00-00", "0206-01-05", "2206-01-05", None])
+def test_a_copy_with_a_mistyped_first_day_is_listed_from_its_rows_time(
+    database: str, engine: Engine, koha: Any, applied: Destinations, day: str | None
+) -> None:
+    run(koha, "SET SESSION sql_mode = ''")
+    run(koha, "UPDATE items SET dateaccessioned = %s, timestamp = timestamp WHERE itemnumber = 1", day)
+    report = follow(engine, koha, applied)
+    assert (report.rejected.total(), stands(database)["b000"]) == (0, ("on_shelf", "p1", None))
+    assert title_of(database, "b000") == "0"
+
+
+def title_of(url: str, copy: str) -> str | None:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT title_id FROM copies WHERE copy_id = %s", (copy,)).fetchone()
+    return row[0] if row else None
+
+
+@pytest.mark.parametrize("call_number", ['I247.5/"H"123', "I\\247\t/1", "K892 .\n1 書𠮷", "{[0]}"])
+def test_a_call_number_comes_as_koha_has_it(
+    database: str, engine: Engine, koha: Any, applied: Destinations, call_number: str
+) -> None:
+    run(koha, "UPDATE items SET itemcallnumber = %s, timestamp = timestamp WHERE itemnumber = 1", call_number)
+    follow(engine, koha, applied)
+    with psycopg.connect(database) as connection:
+        row = connection.execute("SELECT call_number FROM shelvings WHERE copy_id = 'b000'").fetchone()
+    assert row == (call_number,)
+
+
 # --- Holds --------------------------------------------------------------------------------------------------------------------
 
 
