@@ -118,7 +118,7 @@ def own_cpu_s() -> float:
     return float(times.user + times.system)
 
 
-class Costs:
+class ProcessorTimes:
     """Seconds and processor seconds since it was made; `processes` are those beside the feed, by name."""
 
     def __init__(self, processes: dict[str, list[int]]) -> None:
@@ -156,7 +156,7 @@ def refuse(records: Sequence[RejectedRecord]) -> None:
 
 def loaded(url: str, connection: Any, ends: Destinations, processes: dict[str, list[int]]) -> dict[str, Any]:
     """Read everything, then look again while nothing happens."""
-    database, costs = engine(url), Costs(processes)
+    database, costs = engine(url), ProcessorTimes(processes)
     report = koha_feed.follow_koha(database, connection, MAP, ends, Event(), once=True)
     load = costs.so_far()
     looks = sorted(quiet_looks(database, connection, ends))
@@ -172,7 +172,7 @@ def beside_a_worker(bench: Bench, connection: Any, processes: dict[str, list[int
     """Read everything into Kafka, while a worker applies it; until all of it is applied."""
     prefix, sender = bench.fill(iter(())), MendingProducer(bench.client)
     worker = bench.worker("apply", prefix)
-    costs = Costs(processes | {"worker": [worker.pid]})
+    costs = ProcessorTimes(processes | {"worker": [worker.pid]})
     load = loaded(bench.url, connection, Destinations(carrying.to_kafka(sender, f"{prefix}.events"), refuse), processes)
     wait_until(lambda: int(bench.query(APPLIED_SQL)) >= load["events"], APPLY_S)
     applied = {f"applied_{name}": value for name, value in costs.so_far().items()}
