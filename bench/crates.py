@@ -33,9 +33,10 @@ from rotation.courier.legs import OpenTransfer, Where
 from rotation.courier.runs import HubDay
 from rotation.facts.lifecycle import LegKind
 from rotation.network import Network, read
-from rotation.night import historic_days, visits
+from rotation.night import visits
 from rotation.night.moves import Memory
 from rotation.night.run import NightReport, plan_night
+from rotation.night.vans import to_carry
 from rotation.store import migrate
 from rotation.store.clock import read_clock
 from rotation.store.engine import engine
@@ -95,7 +96,7 @@ def _planned_twice(
     search = partial(solve_alone, time_s=ROUTE_S, seed=settings.seed)
     with own.connect() as connection:
         now, announced = read_clock(connection).now(), visits.announced(connection, day)
-        waiting = historic_days.to_carry(connection, network, day)
+        waiting = to_carry(connection, network, day)
     merged = plan_day(network, day, waiting, now, search=search, announced=announced)
     without_bags = network.model_copy(update={"network": network.network.model_copy(update={"bags_per_crate": 1})})
     crates = list(_apart(merged, waiting))

@@ -13,7 +13,8 @@ from bench.streams import network
 from streams import watch
 from streams.app import create
 from streams.apply import Topics
-from streams.worker import configure_logging, end, run, tune
+from streams.json_logs import configure_logging
+from streams.worker import end, run, tune
 
 NOOP_COUNT_FROM = 2_000  # messages before the clock of the no-op agent begins: its start is no part of its rate
 QUIET_S = 2.0  # without a message the no-op agent has read all

@@ -34,7 +34,7 @@ from infra.ports import HOST, new_port
 from infra.postgres import embedded_postgres
 from rotation.accounts import auth
 from rotation.accounts.permissions import Role
-from rotation.clock import wall_clock
+from rotation.facts.clock import wall_clock
 from rotation.facts.events import CopyAdded, CopyLoaned, CopyReturned, cloud_event
 from rotation.kafka import admin
 from rotation.kafka.clients import producer

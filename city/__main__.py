@@ -14,7 +14,7 @@ from city.live import home
 from city.wires import asking
 from config import Settings, load
 from config.kafka import client
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.network import Network, read
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine

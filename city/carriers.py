@@ -6,13 +6,15 @@ Orders they receive (topic transfer.orders; JSON, `type`), and facts they send (
 |---|---|
 | `order.pick` transfer, copy, from, to, day | before the place's first visit that day the copy is picked (`transfer.picked`, crate) and checked in (`transfer.sent`); not found or lent meanwhile: `transfer.declined` |
 | `order.run` run, van, hub, departs_at, returns_at, stops[place, begins_at, departs_at, deliver] | at departure the crates for its stops are loaded (`crate.collected` at the hub), those named in `deliver` first; five minutes before a stop its mixed crate is closed (`crate.closed` to the hub); at the stop its crates are `crate.delivered` and those waiting `crate.collected`; after it the copies are `transfer.received`; at the end the collected crates are `crate.at_hub` |
-| `order.sort` hub, at, crates[crate, to, copies] | the hub opens every mixed crate it holds, its own desk's too, and closes crates by destination (`crate.closed`, to a place it serves or to another hub), the ordered ones first, with what stood there for the place already; copies for the hub itself are `transfer.received` |
+| `order.sort` hub, at, crates[crate, to, copies] | the hub opens every mixed crate it holds, its own desk's too, and closes crates by destination (`crate.closed`, to a place it serves or to another hub), the ordered ones first, with copies for the place that stood there already; copies for the hub itself are `transfer.received` |
 | `order.trunk` from_hub, to_hub, departs_at, arrives_at | crates for that hub are `crate.collected` and later `crate.at_hub` there |
 | `order.withdraw` run | a run that has not left is not driven |
 | `order.cancel` transfer | a pick that was not made is not made (`transfer.cancelled`) |
 
 The same order twice does nothing. A late order is carried out at once. Vans are late or break down and copies are not found
 in small shares, decided by the seed and the order, so that every run of a seed fails alike.
+
+Self-service machines report without an order (`machine.reported`): copies in the bin, free slots, seldom a fault.
 """  # noqa: E501
 
 import heapq
@@ -22,11 +24,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
 from city import day as steps
 from city.facts import copy_id, copy_number
 from city.history import City
 from rotation.facts import events as e
-from rotation.network import Network
+from rotation.network import Network, PlaceKind
 
 # A shelf is not always in order.
 NOT_FOUND = 0.03
@@ -44,6 +48,11 @@ CHECK_IN_S = 5  # a copy
 CRATE_S = 2
 SORTED_WITHIN_S = 240
 SENT_AFTER_S = 60  # checked in after it was picked
+REPORT_EVERY_S = 2 * 3600  # a machine's telemetry
+SWITCHED_ON_S = 60  # within which the machines report for the first time
+FAULTY = 0.002  # of a machine's reports; the next is without
+FAULTS = ("bin_jammed", "reader_silent", "slot_stuck")
+IN_A_SLOT = (steps.SHELF, steps.HOLD_SHELF, steps.RESERVED)
 OF_A_RUN = ("load", "stop", "back")  # actions whose subject is a run
 
 
@@ -114,7 +123,16 @@ class Carriers:
             "sort": self._sort,
             "depart": self._depart,
             "arrive": self._arrive,
+            "report": self._report,
         }
+
+    def open_machines(self, now_s: int) -> None:
+        """Let every machine report from now on, if it does not already."""
+        reporting = {which for _, _, what, which in self.memory.agenda if what == "report"}
+        for place in self.network.places:
+            if place.kind is PlaceKind.MACHINE and place.id not in reporting:
+                first_s = int(self._chance("report", place.id) * SWITCHED_ON_S)
+                self._plan(now_s + 1 + first_s, "report", place.id)
 
     # --- Orders -------------------------------------------------------------------------------------------------------
 
@@ -266,7 +284,7 @@ class Carriers:
         size = self.network.network.copies_per_crate
         for i in range(0, len(copies), size):
             name = self.crate_for(place)
-            self._close(name, place, self.network.hub_of(place) or place, copies[i : i + size], at)
+            self._close(name, place, self._hub_of(place), copies[i : i + size], at)
             del self.memory.open[place]
             self.memory.ordered[place] = [other for other in self.memory.ordered.get(place, ()) if other != name]
 
@@ -434,7 +452,24 @@ class Carriers:
         self.memory.crates[crate].place = hub
         self.tell(e.CrateAtHub(crate=crate, place=hub), at)
 
+    # --- Machines -----------------------------------------------------------------------------------------------------
+
+    def _report(self, place: str, at: int) -> None:
+        slots, row = self.network.place[place].room, self._row[place]
+        copies = self.city.state.copies
+        filled = int(np.count_nonzero((copies["place"] == row) & np.isin(copies["state"], IN_A_SLOT)))
+        waiting = sum(len(self.memory.crates[crate].copies) for crate in self._waiting(place, self._hub_of(place)))
+        in_bin = len(self.memory.filling.get(place, ())) + waiting
+        chance = self._chance("fault", place, str(at))
+        fault = FAULTS[int(chance / FAULTY * len(FAULTS))] if chance < FAULTY else None
+        report = e.MachineReported(place=place, bin_copies=in_bin, free_slots=max(slots - filled, 0), fault=fault)
+        self.tell(report, at)
+        self._plan(at + REPORT_EVERY_S, "report", place)
+
     # --- Small things -------------------------------------------------------------------------------------------------
+
+    def _hub_of(self, place: str) -> str:
+        return self.network.hub_of(place) or place
 
     def _second(self, instant: str) -> int:
         return self.city.teller.second(datetime.fromisoformat(instant))

@@ -18,8 +18,8 @@ from city.model import DAY_S, START, CitySize
 from config import Settings
 from rotation.alerts import rules
 from rotation.alerts.rules import Thresholds
-from rotation.clock import standing_at
-from rotation.desk import Desk
+from rotation.facts.clock import standing_at
+from rotation.hands.desk import Desk
 from rotation.kafka.message import Message
 from rotation.kafka.topics import TRANSFER_ORDERS
 from rotation.network import Network

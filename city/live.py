@@ -45,6 +45,7 @@ class LiveCity:
     ) -> None:
         self.network, self.city, self.now_s, self.ask = network, city, now_s, ask
         self.carriers = Carriers(network, city, self._tell, self._tell_log, memory)
+        self.carriers.open_machines(now_s)
         self._row = {place.id: i for i, place in enumerate(network.places)}
         self._told: list[str] = []
         city.state.mode["carried"] = True

@@ -1,4 +1,4 @@
-"""The worlds in which policies are compared: the city as found, and cities that differ from what the planner assumes."""
+"""The worlds in which policies are compared: the city as found, and cities that differ from the planner's assumptions."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from infra.ending import patience_s
+from infra.memory import MB
 from infra.messages import ServerError, ServerMessage, Tell
 
 GUARD = Path(__file__).with_name("guard.py")
@@ -27,7 +28,6 @@ LOOK_S = 0.05  # how often we look whether a server answers
 LET_GO_S = 1.0  # how long a holder of a folder may take to end after it was killed
 # Last words of the log in a failure's sentence.
 SAID_CHARACTERS = 300
-MB = 1 << 20
 LOG_BYTES = 20 * MB  # a page that is looked at all day says 10 MB an hour; the last two files are kept
 _held: set[Path] = set()
 

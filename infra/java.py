@@ -11,9 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from infra.jars import cache_folder
+from infra.memory import MB, memory_bytes
 
+# At most this, and an eighth of the memory: the demonstration city's load needs 150 MB of it.
+LARGEST_HEAP_MB, HEAP_SHARE = 400, 8
 OPTIONS = [
-    "-Xmx400m",  # 300 MB resident with the demonstration city's load
+    f"-Xmx{min(LARGEST_HEAP_MB, memory_bytes() // MB // HEAP_SHARE)}m",
     "-XX:+UseSerialGC",  # the least memory, and pauses of milliseconds at this heap
     "-XX:TieredStopAtLevel=1",  # quick start before peak speed
     "-Xlog:disable",  # Java's own log goes to the broker's: keep it to errors

@@ -100,7 +100,7 @@ def qr_lines(address: str) -> str:
 
 
 def lan_lines(environment: Mapping[str, str]) -> list[str]:
-    """Return what the terminal says of the page on the local network: its address and its code; nothing where there is none."""
+    """Return the terminal's lines about the page on the local network: its address and its code; none without such a page."""
     if "ROTATION_LAN_HOST" not in environment:
         return []
     address = f"https://{environment['ROTATION_LAN_HOST']}:{environment['ROTATION_LAN_PORT']}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 
+MB = 1 << 20
 # Where Linux says what a container may have: control groups, version 2 and 1.
 LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 

@@ -9,7 +9,7 @@ import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
 from functools import cached_property
@@ -19,14 +19,24 @@ from string import ascii_uppercase
 from typing import Annotated, Any, NamedTuple, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from rotation.clock import Day
+from rotation.facts.clock import Day
 from rotation.facts.shelf_order import CallNumberScheme
 from solver.earth import EARTH_RADIUS_M
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Phone = Annotated[str, Field(pattern=r"^[0-9+()/ -]{3,40}$")]
 
 
 class Tier(StrEnum):
@@ -155,6 +165,37 @@ class Hub(Strict):
         return _seconds(self.trunk_departs)
 
 
+class DayException(Strict):
+    """Days on which places do not keep their week: closed, or (`hours_of`) open as on another weekday (调休)."""
+
+    id: Id
+    first: Day
+    # The last such day; left out: until further notice.
+    last: Day | None = None
+    # Left out: all places.
+    places: tuple[Id, ...] = ()
+    # Left out: closed.
+    hours_of: str | None = None
+    why: BothNames | None = None
+
+    @field_validator("hours_of")
+    @classmethod
+    def _a_weekday(cls, value: str | None) -> str | None:
+        if value is not None and value not in WEEKDAYS:
+            raise ValueError(f"expected a weekday such as mon, got {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.last is not None and self.last < self.first:
+            raise ValueError(f"the last day, {self.last}, is before the first, {self.first}")
+        return self
+
+    def covers(self, day: date) -> bool:
+        """Whether it is about a day."""
+        return self.first <= day and (self.last is None or day <= self.last)
+
+
 class Place(Strict):
     """A point of service."""
 
@@ -186,7 +227,8 @@ class Place(Strict):
     code: Annotated[str, Field(pattern=r"^[A-Z0-9]{1,6}$")] | None = None
     default_hours: bool = False
     # As one dials it from a van.
-    phone: Annotated[str, Field(pattern=r"^[0-9+()/ -]{3,40}$")] | None = None
+    phone: Phone | None = None
+    _exceptions: tuple[DayException, ...] = PrivateAttr(())  # given by the network
 
     @field_validator("service_days")
     @classmethod
@@ -216,15 +258,30 @@ class Place(Strict):
         """Whether a van could be sent there."""
         return self.lat is not None
 
+    def except_on(self, exceptions: Iterable[DayException]) -> None:
+        """Take over those exceptions of the network that are about this place."""
+        self._exceptions = tuple(one for one in exceptions if not one.places or self.id in one.places)
+
+    def weekday_on(self, day: date) -> int | None:
+        """Return the weekday, 0 = Monday, whose hours hold on a day; None where the place is closed."""
+        if day in self.closed:
+            return None
+        mine = [one.hours_of for one in self._exceptions if one.covers(day)]
+        if None in mine:
+            return None
+        return WEEKDAYS.index(mine[-1]) if mine and mine[-1] else day.weekday()
+
     def open_spans(self, day: date) -> tuple[Span, ...]:
         """When readers are served that day."""
-        return () if day in self.closed else self.hours.get(day.weekday(), ())
+        weekday = self.weekday_on(day)
+        return () if weekday is None else self.hours.get(weekday, ())
 
     def receiving_spans(self, day: date) -> tuple[Span, ...]:
         """When a van may come that day; empty where the place is closed or not visited."""
-        if day in self.closed or (self.service_days and day.weekday() not in self._visited):
+        weekday = self.weekday_on(day)
+        if weekday is None or (self.service_days and weekday not in self._visited):
             return ()
-        return (self.hours if self.receiving is None else self.receiving).get(day.weekday(), ())
+        return (self.hours if self.receiving is None else self.receiving).get(weekday, ())
 
     @cached_property
     def _visited(self) -> frozenset[int]:
@@ -239,6 +296,8 @@ class Van(Strict):
     name: BothNames | None = None
     # Who drives it, as people call them; left out where that changes from day to day.
     driver: Annotated[str, Field(max_length=60)] | None = None
+    # As one dials it from the hub.
+    phone: Phone | None = None
     hub: Id
     crates: int = Field(gt=0)
     shift: Annotated[Span, BeforeValidator(parse_span)] = Span(8 * 3600, 16 * 3600)
@@ -343,7 +402,14 @@ class Network(Strict):
     vans: tuple[Van, ...] = Field(default=(), alias="van")
     units: tuple[Unit, ...] = Field(default=(), alias="unit")
     float_groups: tuple[FloatGroup, ...] = Field(default=(), alias="float_group")
+    exceptions: tuple[DayException, ...] = Field(default=(), alias="exception")
     floors: Floors = Floors()
+
+    @model_validator(mode="after")
+    def _give_exceptions(self) -> Self:
+        for place in self.places:
+            place.except_on(self.exceptions)
+        return self
 
     @cached_property
     def place(self) -> dict[str, Place]:
@@ -511,15 +577,19 @@ def read(path: Path) -> Network:
     NetworkError
         With every fault, each with file, line and field.
     """
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        return from_tables(json.loads(text), path.name)
+    return parsed(path.read_text(encoding="utf-8"), path.name)
+
+
+def parsed(text: str, file: str) -> Network:
+    """Return the network of a file's text, JSON where it is called so; raises as `read` does."""
+    if file.endswith(".json"):
+        return from_tables(json.loads(text), file)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise NetworkError([NetworkMistake(path.name, int(line[1]) if line else 1, "file", str(error))]) from error
-    return from_tables(raw, path.name, _lines(text))
+        raise NetworkError([NetworkMistake(file, int(line[1]) if line else 1, "file", str(error))]) from error
+    return from_tables(raw, file, _lines(text))
 
 
 def write(network: Network, path: Path) -> None:
@@ -559,6 +629,7 @@ def _ids_are_unique(network: Network) -> Iterator[Where]:
         ("class", [c.id for c in network.classes]),
         ("unit", [u.id for u in network.units]),
         ("float_group", [g.id for g in network.float_groups]),
+        ("exception", [e.id for e in network.exceptions]),
     ):
         count = Counter(ids)
         for index, id_ in enumerate(ids):
@@ -603,6 +674,13 @@ def _owners_and_groups_exist(network: Network) -> Iterator[Where]:
         for key, known in (("classes", classes), ("places", {p.id for p in network.places})):
             for named in getattr(group, key):
                 yield from _unknown(("float_group", i, key), named, known, key)
+
+
+def _exceptions_are_of_places(network: Network) -> Iterator[Where]:
+    places = {place.id for place in network.places}
+    for i, one in enumerate(network.exceptions):
+        for named in one.places:
+            yield from _unknown(("exception", i, "places"), named, places, "place")
 
 
 def _unknown(where: tuple[str | int, ...], value: str | None, known: set[str], what: str) -> Iterator[Where]:
@@ -690,6 +768,7 @@ CHECKS = (
     _ids_are_unique,
     _references_exist,
     _owners_and_groups_exist,
+    _exceptions_are_of_places,
     _a_class_floats_in_one_group,
     _tiers_have_no_cycle,
     _parents_are_above,

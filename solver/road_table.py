@@ -178,7 +178,7 @@ def roads_between(
     fall_back: Roads | None = None,
     say: Say | None = None,
 ) -> tuple[Travel, RoadReport]:
-    """Return the matrix of these places, and what is to be known of it; `kept` is the file of the network's ways.
+    """Return the matrix of these places, and notes on it; `kept` is the file of the network's ways.
 
     With `fall_back`, straight lines stand in for a source that fails, and for places that no road reaches.
 
@@ -230,7 +230,7 @@ def _refused(names: list[str], moved: np.ndarray, metres: np.ndarray) -> dict[st
 def with_travel(
     problem: Problem, source: TravelSource, *, kept: Path | None = None, fall_back: bool = False, say: Say | None = None
 ) -> tuple[Problem, RoadReport]:
-    """Return the problem with the matrix of a source, and what is to be known of it (`roads_between`).
+    """Return the problem with the matrix of a source, and notes on it (`roads_between`).
 
     Raises
     ------

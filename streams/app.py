@@ -14,12 +14,13 @@ from typing import Any
 import faust
 
 from rotation.facts.parts import Deed
-from rotation.kafka.clients import METADATA_MS, Client, brokers, credentials, gap_fetcher
-from rotation.kafka.identity import Guard, OtherKafka
+from rotation.kafka.clients import METADATA_MS, Client, gap_fetcher
+from rotation.kafka.faust_clients import brokers, credentials
 from rotation.kafka.message import Message
 from rotation.kafka.topics import WORKERS_GROUP
 from rotation.network import Network
 from rotation.store.heartbeats import Turned, unheard
+from rotation.store.topic_identity import Guard, OtherKafka
 from streams.apply import Batch, Stopped, Topics, Writer
 from streams.metrics import MeasuredWriter
 from streams.transport import Transport

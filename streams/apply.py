@@ -24,6 +24,7 @@ from rotation.store import facts, outbox, progress, rejections
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
 from rotation.store.facts import CRATES, HOLDS, MACHINES, NOTHING_NEW, TRANSFERS, ClassMove, Staged
+from rotation.store.networks import in_force_by
 from rotation.store.progress import OffsetRange, StaleWorker
 from streams import rows as rows_
 from streams.rows import RejectedIndexes, Rows
@@ -122,7 +123,8 @@ class Writer:
 
     def _edge(self, connection: Reconnecting) -> Edge:
         with connection.cursor() as cursor:
-            return Edge.of(self._network, clock_by(cursor).now())
+            now = clock_by(cursor).now()
+            return Edge.of(in_force_by(cursor, self._network, self._network.day_of(now)), now)
 
     def _positions(self, messages: Sequence[Message]) -> dict[int, int]:
         partitions = {message.partition for message in messages}

@@ -21,6 +21,7 @@ from rotation.network import Network
 from rotation.store.clock import read_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.locks import AdvisoryLock
+from rotation.store.networks import in_force
 from rotation.views import alert_messages, digest
 from rotation.views.notices import Alert
 
@@ -47,7 +48,7 @@ def run(url: str, network: Network, stop: threading.Event) -> None:
 
 
 def step(engine: Engine, network: Network) -> int:
-    """Write what is new, send what is due; return how many messages were taken. A single process does so at a time."""
+    """Write new messages, send those due; return how many messages were taken. A single process does so at a time."""
     with engine.connect() as connection:
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": AdvisoryLock.CHANNELS}):
             return 0
@@ -77,6 +78,7 @@ ORDER BY alert_id"""
 def write_due(connection: Connection, network: Network) -> None:
     """Write messages about new alerts, and the digests whose hour has come; each channel in a transaction of its own."""
     now = read_clock(connection).now()
+    network = in_force(connection, network, network.day_of(now))
     for channel in connection.execute(text(_STANDING)).all():
         if channel.alerts and not is_quiet(channel.quiet_from, channel.quiet_to, local_time(network, now)):
             _write_alerts(connection, network, channel, now)
@@ -143,7 +145,7 @@ DELETE FROM channel_alerts c WHERE NOT EXISTS (SELECT FROM alerts a WHERE a.aler
 
 
 def send_due(connection: Connection) -> int:
-    """Send what is due, each message in its own transaction; a channel that refuses rests until the next look."""
+    """Send due messages, each in its own transaction; a channel that refuses rests until the next look."""
     taken, troubled = 0, set[str]()
     for row in connection.execute(text(_DUE), {"most": AT_ONCE}).all():
         if row.channel_id in troubled:

@@ -13,11 +13,11 @@ from psycopg import Cursor
 
 from config.kafka import partitions as partitions_of
 from rotation.kafka.clients import Client, consumer, gap_fetcher, message_of
-from rotation.kafka.identity import Guard
 from rotation.kafka.message import Message
 from rotation.network import Network
 from rotation.store import progress, retention
 from rotation.store.engine import connect
+from rotation.store.topic_identity import Guard
 from streams.apply import Batch, Topics, Writer
 
 KEPT = "replaced"  # schema of the tables that are replaced, until the next rebuild

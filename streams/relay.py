@@ -29,7 +29,7 @@ from rotation.store.engine import connect
 from rotation.store.heartbeats import Pulse, Turned, unheard
 from rotation.store.locks import AdvisoryLock
 from rotation.store.outbox import CHANNEL
-from streams.worker import configure_logging
+from streams.json_logs import configure_logging
 
 log = structlog.get_logger()
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 import orjson
+from psycopg import Cursor
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
@@ -21,6 +22,7 @@ from rotation.network import Network
 from rotation.store import lanes, progress, rejections
 from rotation.store.clock import clock_by
 from rotation.store.engine import Reconnecting
+from rotation.store.networks import in_force_by
 from streams.app import RotationApp
 
 __all__ = ["Changes", "Thresholds", "attach"]
@@ -87,7 +89,7 @@ class Watcher:
             if progress.is_history(cursor, clock_by(cursor).now()):
                 self._swept = None  # half-read history is not judged; a sweep is due as soon as it is read
             else:
-                rules.recount(cursor, self._network, self._thresholds, places)
+                rules.recount(cursor, self._in_force(cursor), self._thresholds, places)
 
     def _sweep_if_due(self) -> None:
         with self._database.cursor() as cursor:
@@ -100,8 +102,11 @@ class Watcher:
                 lanes.count_if_due(cursor, now, self._network.network.timezone)
                 if lost := give_up(cursor, now, self._thresholds.lost_days[1]):
                     log.info("%d copies are lost in transit", lost)
-                rules.sweep(cursor, self._network, self._thresholds)
+                rules.sweep(cursor, self._in_force(cursor), self._thresholds)
                 self._swept = at
+
+    def _in_force(self, cursor: Cursor[Any]) -> Network:
+        return in_force_by(cursor, self._network, self._network.day_of(clock_by(cursor).now()))
 
     def _due(self, wall_s: float, network_s: float) -> bool:
         if self._swept is None:

@@ -5,7 +5,6 @@ It says `ready` in its log when the first partitions are its own. SIGTERM ends t
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import sys
@@ -23,6 +22,7 @@ from rotation.facts.parts import Part
 from rotation.store.heartbeats import Pulse
 from streams import metrics, watch
 from streams.app import RotationApp, create
+from streams.json_logs import configure_logging
 
 STOP_S = 2.5  # for leaving the group; the whole system has 3 s, and uncommitted messages are read again
 OBJECTS_A_COLLECTION = (
@@ -103,26 +103,6 @@ async def run(make: Callable[[], RotationApp]) -> None:
 async def say_ready(*arguments: Any, **_: Any) -> None:
     """Log that partitions are this worker's own."""
     log.info("ready", partitions=sorted(f"{tp.topic}/{tp.partition}" for tp in arguments[-1]), pid=os.getpid())
-
-
-def configure_logging() -> None:
-    """A JSON line each on standard output: ids and numbers, never an event's content."""
-    shared: list[Any] = [structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True)]
-    structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer(ensure_ascii=False)],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
-    )
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ],
-    )
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 from rotation.feeds.librarieswest import network
 from streams import watch
 from streams.app import RotationApp, create
-from streams.worker import configure_logging, end, run
+from streams.json_logs import configure_logging
+from streams.worker import end, run
 from tests.needs import REPOSITORY
 from tests.streams_process import topics
 

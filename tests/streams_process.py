@@ -7,7 +7,8 @@ from pathlib import Path
 from streams import watch
 from streams.app import RotationApp, create
 from streams.apply import Topics
-from streams.worker import configure_logging, end, run, serve_figures
+from streams.json_logs import configure_logging
+from streams.worker import end, run, serve_figures
 from tests.streams_world import city
 
 

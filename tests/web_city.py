@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, select
 
-from rotation.clock import Clock
 from rotation.courier.calendar import Calendar
 from rotation.courier.day import plan_days, solve_alone
 from rotation.courier.legs import Now, OpenTransfer, Where
 from rotation.courier.store import write_days
+from rotation.facts.clock import Clock
 from rotation.network import Network, Place, distance_m, from_tables, read
 from rotation.store import tables as t
 from rotation.store.clock import set_clock

@@ -14,7 +14,8 @@ from typing import Any
 
 from streams import apply
 from streams.apply import Writer
-from streams.worker import configure_logging, end, run
+from streams.json_logs import configure_logging
+from streams.worker import end, run
 from tests.streams_process import app
 
 POINTS = ("before", "inside", "after")

@@ -15,7 +15,8 @@ from typing import Any
 from rotation.kafka.message import Message
 from streams import apply
 from streams.apply import Batch, Writer
-from streams.worker import configure_logging, end, run
+from streams.json_logs import configure_logging
+from streams.worker import end, run
 from tests.streams_process import app
 
 LOSSY_BATCHES = 5

@@ -14,7 +14,7 @@ from rotation.store.tables import channel_messages, channel_secrets, channels
 
 @dataclass(frozen=True, slots=True)
 class ChannelSettings:
-    """What a channel is to get, and when. Times are local, HH:MM; an empty time is none."""
+    """The alerts that a channel gets, and when. Times are local, HH:MM; an empty time is none."""
 
     kind: ChannelKind
     name: str

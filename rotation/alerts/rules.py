@@ -18,7 +18,7 @@ from psycopg import Cursor
 from config import Settings
 from rotation.alerts import levels
 from rotation.alerts.levels import AlertVerdict
-from rotation.courier.arrivals import arrivals
+from rotation.facts.arrivals import arrivals
 from rotation.facts.hand_work import HandWork
 from rotation.facts.lifecycle import (
     ANSWERED,

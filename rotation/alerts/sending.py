@@ -183,7 +183,7 @@ def _apprise(address: str, message: ChannelMessage) -> SendResult:
 
 
 class _LastWords(logging.Handler):
-    """What apprise says last: it returns only whether."""
+    """The last line that apprise logs: it returns only whether."""
 
     text = ""
 

@@ -87,7 +87,8 @@ def beside(*, kafka: bool = False) -> Iterator[System]:
         with processes.beside(load_settings(), lambda message: say(message.text()), kafka=kafka) as settings:
             url = settings.database_address()
             migrate.upgrade(url)
-            yield System(settings, network, engine(url))
+            database = engine(url)
+            yield System(settings, _held_today(database, network), database)
 
 
 @contextmanager
@@ -99,7 +100,16 @@ def import_into() -> Iterator[Importing]:
     with one_sentence():
         network = networks.read(load_settings().network_file())
         with importing.listening(load_settings(), network, say) as (settings, engine):
-            yield Importing(settings, network, engine, importing.counted(engine))
+            yield Importing(settings, _held_today(engine, network), engine, importing.counted(engine))
+
+
+def _held_today(engine: "Engine", given: "Network") -> "Network":
+    """Return the network that holds today."""
+    from rotation.store.clock import read_clock
+    from rotation.store.networks import in_force
+
+    with engine.connect() as connection:
+        return in_force(connection, given, given.day_of(read_clock(connection).now()))
 
 
 def stop_on_signals() -> Event:

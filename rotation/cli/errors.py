@@ -43,8 +43,8 @@ def _fixable() -> Sequence[tuple[Kinds, int, Callable[[Any], str]]]:
 
     from infra.messages import ServerError
     from rotation.kafka.admin import TopicsMissing
-    from rotation.kafka.identity import OtherKafka
     from rotation.night.run import AnotherPlans
+    from rotation.store.topic_identity import OtherKafka
     from solver.routing_service import TravelError
 
     return (

@@ -128,7 +128,7 @@ def routes(
     as_json: Json = False,
 ) -> None:
     """Schedule van runs for waiting copies over the next days. Nothing is ordered."""
-    from rotation.system.historic_import import schedule_days
+    from rotation.night.historic_days import schedule_days
 
     with beside() as system:
         report = schedule_days(system.engine, system.network, system.settings, first.date(), days, keep=keep)

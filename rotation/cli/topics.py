@@ -42,7 +42,7 @@ def rewind() -> None:
     Events that were applied before count as duplicates.
     """
     from config.kafka import client
-    from rotation.kafka import identity
+    from rotation.store import topic_identity as identity
     from rotation.store.engine import driver
 
     with beside(kafka=True) as system, system.engine.begin() as connection:

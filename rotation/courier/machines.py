@@ -18,7 +18,7 @@ from rotation.store.tables import machine_visits
 
 
 class MachineVisit(NamedTuple):
-    """Why a van should call at a machine, what it had reported, and the copies in its bin (0: it need not be emptied)."""
+    """The reason for a van's call at a machine, the machine's figures, and the copies in its bin (0: it need not be emptied)."""
 
     place_id: str
     why: AlertKind

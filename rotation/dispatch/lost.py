@@ -10,7 +10,6 @@ from sqlalchemy import Connection, text
 from rotation.facts.events import TransferLost, cloud_event
 from rotation.facts.lifecycle import TransferState
 from rotation.facts.movements import CopyState
-from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.store import outbox
 
 SOURCE = "rotation/lost"
@@ -59,7 +58,7 @@ def give_up(cursor: Cursor[Any], now: datetime, after_days: int) -> int:
     """
     rows = cursor.execute(_GIVEN_UP, (now - timedelta(days=after_days),)).fetchall()
     events = [(copy, _lost(copy, place, since, transfer, now)) for copy, place, since, transfer in rows]
-    outbox.put(cursor, CIRCULATION_EVENTS.name, events)
+    outbox.put_events(cursor, events)
     return len(events)
 
 

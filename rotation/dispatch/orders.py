@@ -39,7 +39,6 @@ from rotation.facts.lifecycle import (
 )
 from rotation.facts.movements import CopyState
 from rotation.facts.write_back import WriteBackKind
-from rotation.kafka.topics import TRANSFER_ORDERS
 from rotation.network import Network, PlaceKind
 from rotation.store import outbox
 from rotation.store.engine import driver
@@ -315,5 +314,5 @@ def _note(connection: Connection, day: date, rows: list[dict[str, Any]]) -> list
 
 def _send(connection: Connection, messages: list[Keyed]) -> None:
     cursor = driver(connection).cursor()
-    outbox.put(cursor, TRANSFER_ORDERS.name, messages)
+    outbox.put_orders(cursor, messages)
     targets.write(cursor, (message for _, message in messages))

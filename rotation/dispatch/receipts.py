@@ -18,7 +18,6 @@ from rotation.dispatch import write_back
 from rotation.facts.events import TransferReceived, cloud_event
 from rotation.facts.lifecycle import CrateState, TransferState
 from rotation.facts.movements import CopyState
-from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
 from rotation.store import outbox
 
@@ -98,7 +97,7 @@ def receive(
     to = _checked(connection, network, crate, place)
     rows = connection.execute(_INSIDE, (crate, at)).fetchall()
     events = [(row[0], _received(crate, to, at, *row)) for row in rows]
-    outbox.put(connection.cursor(), CIRCULATION_EVENTS.name, events)
+    outbox.put_events(connection.cursor(), events)
     causes = [
         write_back.WriteBackCause(event["id"], row[0], to, event["data"].get("transfer"), at)
         for (_, event), row in zip(events, rows, strict=True)

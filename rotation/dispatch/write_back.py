@@ -1,4 +1,4 @@
-"""What is to be written back to library systems: asked for in the transaction that orders or scans, seen and decided on a page.
+"""Write-backs to library systems: requested in the transaction that orders or scans, seen and decided on a page.
 
 A cause asks once, however often it comes. Copies' write-backs are done in their order, those of all systems together, so that
 nothing that failed is overtaken: a copy that is checked in before its home is changed would be sent back.
@@ -21,7 +21,7 @@ from rotation.store.engine import driver
 
 
 class WriteBackCause(NamedTuple):
-    """What asks for a write-back: its id, the copy, the place, the transfer if there is one, and when."""
+    """The cause of a write-back: its id, the copy, the place, the transfer if there is one, and when."""
 
     cause_id: str
     copy_id: str
@@ -58,7 +58,7 @@ CHECKS_IN = (WriteBackKind.CHECK_IN,)
 
 
 def follow(cursor: Cursor[TupleRow], facts: Iterable[tuple[str, Fact]], at: datetime) -> None:
-    """Ask for what follows from facts that our own pages told, each with its event's id."""
+    """Request the write-backs that follow from our own pages' facts, each with its event's id."""
     for event_id, fact in facts:
         if isinstance(fact, TransferReceived):
             ask(cursor, ARRIVES, [WriteBackCause(event_id, fact.copy_id, fact.place, fact.transfer, at)])

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Protocol
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
-from rotation.clock import Instant
+from rotation.facts.clock import Instant
 from rotation.facts.lifecycle import CrateState, TransferState
 from rotation.facts.movements import CopyState, Movement
 

@@ -16,6 +16,10 @@ class Part(StrEnum):
     WRITE_BACK = "write_back"
 
 
+# What stands still beside the parts: waiting messages, a missing plan, messages that Kafka refused.
+OUTBOX, PLAN, REFUSED = "outbox", "plan", "refused messages"
+
+
 class Needed(StrEnum):
     """A system without which a feed cannot go on."""
 

@@ -1,4 +1,4 @@
-"""What people do with their hands: pick, pack, receive, sort, carry.
+"""The work of people's hands: pick, pack, receive, sort, carry.
 
 Each scan is recorded once, and its facts go the way of all events.
 """

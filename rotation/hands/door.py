@@ -1,4 +1,4 @@
-"""The door that every scan of a page for hands comes through: recorded with who and where, answered once, and told as events.
+"""The door that every scan of a page for hands comes through: recorded with who and where, answered once, and sent as events.
 
 A scan has an id made where it was scanned. The same scan sent again, by a browser on its own or from a phone's queue, gets the
 answer that it got before and has no second effect. Its facts go into the outbox of `circulation.events`, in the transaction that
@@ -15,11 +15,10 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
-from rotation.clock import Clock
 from rotation.dispatch import write_back
+from rotation.facts.clock import Clock
 from rotation.facts.events import Fact, cloud_event
 from rotation.facts.hand_work import HandWork
-from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.store import outbox
 from rotation.store.engine import driver
 from rotation.store.tables import scans
@@ -40,7 +39,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HandScan:
-    """A scan, a count or a button: its id, what it was for, where, the code as scanned, and who did it.
+    """A scan, a count or a button: its id, its purpose, the place, the code as scanned, and the person.
 
     `at` is the network's time when it was done, `received_at` when it reached the server.
     """
@@ -57,7 +56,7 @@ class HandScan:
 
 @dataclass(frozen=True, slots=True)
 class HandAnswer:
-    """What the page says to a scan: a code with its tone and the words' values; the facts that it tells, and their subject."""
+    """The page's answer to a scan: a code with its tone and the words' values; the facts to send, and their subject."""
 
     code: str
     tone: Tone
@@ -68,7 +67,7 @@ class HandAnswer:
 
 
 class Refused(Exception):
-    """A scan that cannot be followed, with what the page says instead; it is recorded like any other."""
+    """A scan that cannot be followed, with the page's words; it is recorded like any other."""
 
     def __init__(self, code: str, tone: Tone = Tone.BAD, **values: Any) -> None:
         super().__init__(code)
@@ -133,7 +132,7 @@ def tell(connection: Connection, scan: HandScan, facts: Sequence[Fact]) -> None:
         for number, fact in enumerate(facts)
     ]
     cursor = driver(connection).cursor()
-    outbox.put(cursor, CIRCULATION_EVENTS.name, events)
+    outbox.put_events(cursor, events)
     write_back.follow(cursor, ((event["id"], fact) for (_, event), fact in zip(events, facts, strict=True)), scan.at)
 
 

@@ -150,7 +150,7 @@ def checked(connection: Connection, scan: HandScan) -> str:
 
 
 def hand_over(connection: Connection, scan: HandScan, van: Counts, room: Counts) -> HandAnswer:
-    """Keep both sides' counts; what is still unscanned counts as handed over or taken where both agree with the plan."""
+    """Keep both sides' counts; unscanned crates count as handed over or taken where both agree with the plan."""
     run = checked(connection, scan)
     work = stop_work(connection, run, scan.place_id)
     agreed = {"van": van._asdict(), "room": room._asdict(), "to": scan.place_id}

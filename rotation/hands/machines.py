@@ -17,16 +17,16 @@ from rotation.hands import driving, picking, receiving
 from rotation.hands.copies import copy_of
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
 from rotation.hands.driving import StopWork
+from rotation.hands.pick_list import PickLine, PickProgress, pick_list
 from rotation.hands.picking import Branch
 from rotation.network import Network, PlaceKind
 from rotation.store.engine import driver
 from rotation.store.tables import crates, machines
 from rotation.store.transitions import move
-from rotation.views.pick_list import PickLine, PickProgress, pick_list
 
 
 class MachineCounts(NamedTuple):
-    """What a driver counted at a machine: copies out of the bin and into slots, slots free at the end, whether it is at fault."""
+    """A driver's counts at a machine: copies out of the bin and into slots, slots free at the end, whether it is at fault."""
 
     from_bin: int
     into_slots: int
@@ -104,7 +104,7 @@ def _inside(connection: Connection, place: str, numbers: Sequence[str]) -> list[
 def scan_there(branch: Branch, scan: HandScan) -> HandAnswer:
     """Follow a scan at a machine: a copy is taken out of its slot or put into it, a crate handed over or taken.
 
-    What was taken out since the last crate lies in the crate that is taken.
+    Copies taken out since the last crate lie in the crate that is taken.
     """
     work = driving.stop_work(branch.connection, scan.run_id or "", scan.place_id)
     is_label = scan.code in {*work.hand_over, *work.take, *work.done} or _is_crate(branch.connection, scan.code)
@@ -174,7 +174,7 @@ def serve(branch: Branch, scan: HandScan, counts: MachineCounts) -> HandAnswer:
 
 
 def _bin(branch: Branch, scan: HandScan, counts: MachineCounts) -> HandAnswer:
-    """Return the facts of the crate that the bin's copies lie in, with what was taken out of slots; none where nothing was."""
+    """Return the facts of the crate with the bin's copies and those taken out of slots; none without either."""
     packed = picking.to_pack(branch.connection, scan.place_id, scan.at)
     if not scan.code:
         if counts.from_bin:

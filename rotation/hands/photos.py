@@ -1,4 +1,4 @@
-"""Photos of what is wrong at a stop: judged by content, drawn anew without what a camera notes beside the picture, bounded."""
+"""Photos of faults at a stop: judged by content, drawn anew without the camera's notes, bounded."""
 
 from dataclasses import dataclass
 from datetime import datetime

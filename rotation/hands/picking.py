@@ -20,12 +20,12 @@ from rotation.facts.lifecycle import COMING, CrateState, TransferKind, TransferS
 from rotation.facts.movements import CopyState
 from rotation.hands.copies import about, copy_of
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
+from rotation.hands.pick_list import PickLine, PickProgress, pick_list
 from rotation.network import Network
 from rotation.night.requested_sets import OpenSet, still_open
 from rotation.store.engine import driver
 from rotation.store.tables import crates, sets, transfers
 from rotation.store.traces import NOT_FOUND, Trace, traces_of
-from rotation.views.pick_list import PickLine, PickProgress, pick_list
 
 
 class Branch(NamedTuple):

@@ -21,7 +21,7 @@ OWN = "own:"  # before the copy's id: a shipment of the library system that bear
 
 
 def receive(connection: Connection, network: Network, scan: HandScan, counted: int | None) -> HandAnswer:
-    """Receive what a label or barcode names: a crate once its copies were `counted` (None: only say how many to expect)."""
+    """Receive the crate or copy that a code names: a crate once its copies were `counted` (None: only say how many to expect)."""
     scan = replace(scan, code=bags.crate_of(connection, scan.code))
     if connection.scalar(select(crates.c.crate_id).where(crates.c.crate_id == scan.code)):
         return _crate(connection, network, scan, counted)

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, text
 
 from rotation import dispatch
-from rotation.desk import Desk, Direction
 from rotation.dispatch import write_back
 from rotation.dispatch.write_back import WriteBackCause
 from rotation.facts.events import CopyFound, Fact
@@ -16,6 +15,7 @@ from rotation.facts.lifecycle import MAY_BE_CANCELLED, TransferKind, TransferSta
 from rotation.facts.movements import CopyState
 from rotation.hands import receiving
 from rotation.hands.copies import about, copy_of
+from rotation.hands.desk import Desk, Direction
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
 from rotation.network import Network
 from rotation.store.engine import driver

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, select, text
 
-from rotation.desk import Desk
 from rotation.facts.events import CopyReturned, CrateAtHub, CrateClosed, TransferReceived, TransferSent
 from rotation.facts.hand_work import HandWork
 from rotation.facts.lifecycle import STANDING, LegKind, LegState, StopState, listed
 from rotation.facts.movements import CopyState
 from rotation.hands import bags
 from rotation.hands.copies import about, copy_of
+from rotation.hands.desk import Desk
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
 from rotation.network import Network, PlaceKind
 from rotation.store.tables import crates
@@ -27,7 +27,7 @@ PACE_MINUTES = 15  # over which the pace is counted
 
 
 def sort(connection: Connection, network: Network, desk: Desk, scan: HandScan) -> HandAnswer:
-    """Answer a copy with its crate, and a crate's label with whether the last copy belongs there, or with what arrives."""
+    """Answer a copy with its crate, and a crate's label with whether the last copy belongs there, or with the crate's arrival."""
     scan = replace(scan, code=bags.crate_of(connection, scan.code))
     crate = connection.execute(select(crates).where(crates.c.crate_id == scan.code)).first()
     last = _unconfirmed(connection, scan)

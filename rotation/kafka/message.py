@@ -13,3 +13,11 @@ class Message(NamedTuple):
     value: bytes
     headers: Headers = ()
     sent_at_s: float = 0.0  # by Kafka's timestamp, for figures alone; 0: not known
+
+
+class CountedPartition(NamedTuple):
+    """The events of a partition from `begin` until before `end` whose outcome is known: applied, duplicate, late or rejected."""
+
+    begin: int
+    end: int
+    events: int

@@ -34,7 +34,7 @@ class OrderPick(Order):
 
 
 class OrderedMachineVisit(Order):
-    """Why a van calls at a self-service machine, what it had reported, and the crates that its bin fills."""
+    """The reason for a van's call at a self-service machine, the machine's figures, and the crates that its bin fills."""
 
     why: AlertKind
     reported: dict[str, Any]

@@ -10,8 +10,8 @@ from config.kafka import partitions as partitions_of
 from rotation.facts.events import count
 from rotation.kafka import clients
 from rotation.kafka.clients import message_of
+from rotation.kafka.message import CountedPartition
 from rotation.kafka.topics import CIRCULATION_EVENTS
-from rotation.store.progress import CountedPartition
 
 POLL_MS = 500
 MESSAGES = 5_000  # counted at once

@@ -26,11 +26,10 @@ from rotation.facts.lifecycle import (
     TransferState,
 )
 from rotation.facts.movements import CopyState
-from rotation.facts.parts import Needed, Part
+from rotation.facts.parts import OUTBOX, PLAN, Needed, Part
 from rotation.facts.write_back import WriteBackFault, WriteBackKind
 from rotation.language.catalogues import Language
 from rotation.network import PlaceKind, Tier
-from rotation.store.standstill import OUTBOX, PLAN
 
 
 def N_(message: str) -> str:  # noqa: N802, the name by which extractors know a message
@@ -312,6 +311,7 @@ DECISIONS = {
     "agree": N_("The owner agreed"),
     "decline": N_("The owner declined"),
     "receive": N_("Received a crate"),
+    "upkeep": N_("Network changed"),
 }
 LEGS = {
     LegKind.COLLECT: N_("Collect"),

@@ -44,6 +44,8 @@ def subject_named(network: Network, language: Language, subject: str) -> str:
         return language.say(
             N_("%(name)s, %(day)s"), name=van_names(network, language).get(van, van), day=_day(day, language)
         )
+    if kind == "network":
+        return language.say(N_("The network"))
     return language.say(N_("Transfer %(id)s"), id=rest) if kind == "transfer" else subject
 
 

@@ -1,6 +1,6 @@
 """`rotation backtest`: the city's own history up to a week, against the weeks that followed it.
 
-The movements are read as a night reads them, and cut where the held-out weeks begin: what the fit sees is what a night would
+The movements are read as a night reads them, and cut where the held-out weeks begin: the fit sees as much as a night would
 have seen then. Only which titles and copies exist, and their classes, are of today.
 """
 

@@ -1,7 +1,7 @@
 """Key figures, counted once a day and kept: pages show the last count at once, and its past as a line.
 
 A figure is an amount over a base, for the whole network and by tier, place and class, so that every part adds up to the whole.
-What flows is counted over the last WINDOW_DAYS, loans over a year; what stands is counted as it stands.
+Flows are counted over the last WINDOW_DAYS, loans over a year; stocks are counted as they stand.
 """
 
 from collections import defaultdict
@@ -262,7 +262,7 @@ def _medians(figure: str, day: Day, rows: Iterable[tuple[str, float]]) -> Iterat
 
 
 def _moves(day: Day) -> Iterator[FigurePart]:
-    """What moves brought, and what they cost: vans' money and CO2 over the copies that arrived."""
+    """The moves' gain and cost: vans' money and CO2 over the copies that arrived."""
     brought = uplift.measured(day.connection, weeks=day.horizon_weeks, now=day.now)
     if brought:
         yield FigurePart("loans_per_move", ALL, "", brought.a_move, 1.0)
@@ -283,7 +283,7 @@ def _moves(day: Day) -> Iterator[FigurePart]:
 
 
 def _driven(day: Day) -> tuple[float, float]:
-    """Return what the window's runs cost, in cents, and their CO2 in grams."""
+    """Return the cost of the window's runs in cents, and their CO2 in grams."""
     rows = day.rows(
         f"SELECT van_id, sum(cost_cents), sum(distance_m) FROM runs WHERE status IN ({listed(SENT_OUT)})"
         " AND departs_at > :since AND departs_at <= :now GROUP BY 1",
@@ -295,7 +295,7 @@ def _driven(day: Day) -> tuple[float, float]:
 
 
 def _city_counts(day: Day) -> Iterator[FigurePart]:
-    """Visits per head of a year and satisfaction, from what the city counted itself."""
+    """Visits per head of a year and satisfaction, from the city's own counts."""
     rows = day.rows(
         "SELECT place_id, sum(visits), count(visits), sum(satisfaction * answers) FILTER (WHERE answers > 0), sum(answers)"
         " FROM city_counts WHERE month > :since AND month <= :until GROUP BY 1",

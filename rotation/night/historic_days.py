@@ -1,38 +1,46 @@
-"""Days of the past that stand still: an import's. No night comes by itself, and only copies that the last day mentions can
-be carried.
+"""Days of the past that stand still, as an import leaves them: runs for the copies that the last of them mentions."""
 
-An import marks its database. A clock that merely stands (a demonstration held while it plans, or stopped) is not meant.
-"""
-
+import time
+from contextlib import nullcontext
 from datetime import date
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 
-from rotation.courier.legs import OpenTransfer
-from rotation.courier.store import open_transfers
+from config import Settings
+from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
+from rotation.courier.store import write_days
+from rotation.courier.ways import ways
 from rotation.network import Network
+from rotation.night.run import alone
+from rotation.night.vans import searching, to_carry
+from rotation.store import outbox
 from rotation.store.clock import read_clock
-from rotation.store.kept import keep, kept
-from rotation.store.planned import STANDING
+from rotation.store.engine import driver
 
 
-def mark(connection: Connection, source: str) -> None:
-    """Note that the clock stands at days of the past, which `source` describes; inside the caller's transaction."""
-    keep(connection, STANDING, source)
+def schedule_days(
+    engine: Engine, network: Network, settings: Settings, first: date, days: int, *, keep: bool = False
+) -> dict[str, Any]:
+    """Schedule the waiting copies from the day `first` on, over `days` days; nothing is ordered.
 
+    With `keep` the days' runs are written as drafts, in place of the drafts that they had: the page shows them. Hubs whose
+    day someone has approved, or that is ordered, keep theirs.
 
-def stands_still(connection: Connection) -> bool:
-    """Whether the network's days are of the past, so that no night will come."""
-    return kept(connection, STANDING) is not None and read_clock(connection).speed == 0
-
-
-def to_carry(connection: Connection, network: Network, day: date) -> list[OpenTransfer]:
-    """Return a plan of `day`'s possible transfers: all open ones; on days that stand still, the copies sent on the last of them.
-
-    No row tells where older copies are: years of them would fill the vans of a morning.
+    Raises
+    ------
+    AnotherPlans
+        When runs are to be kept and a planner is at work.
+    TravelError
+        When the routing service that is set does not answer, and nothing may stand in for it.
     """
-    waiting = open_transfers(connection, network, day)
-    if not stands_still(connection):
-        return waiting
-    last = network.day_of(read_clock(connection).network_at)
-    return [one for one in waiting if one.since and network.day_of(one.since) == last]
+    begin, travel = time.perf_counter(), ways(network, settings)
+    with engine.connect() as connection, alone(connection) if keep else nullcontext():
+        waiting = to_carry(connection, network, first)
+        with searching(settings, share_s(network, days, settings.route_seconds)) as search:
+            found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES, travel)
+        if keep:
+            write_days(connection, as_plan(found), read_clock(connection).now())
+            outbox.notify(driver(connection).cursor(), "runs")
+            connection.commit()
+    return report(found) | {"kept": keep, "seconds": round(time.perf_counter() - begin, 2)}

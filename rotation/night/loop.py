@@ -12,14 +12,15 @@ from sqlalchemy.exc import OperationalError
 from config import Settings
 from rotation.facts.parts import Deed
 from rotation.network import Network
-from rotation.night import approval, historic_days
+from rotation.night import approval
 from rotation.night.moves import Memory
 from rotation.night.run import AnotherPlans, NightReport, plan_night
 from rotation.store import retention
 from rotation.store.clock import clock_held, read_clock
 from rotation.store.engine import driver
 from rotation.store.heartbeats import Turned, unheard
-from rotation.store.planned import is_planned
+from rotation.store.networks import in_force
+from rotation.store.planned import is_planned, stands_still
 from solver.routing_service import TravelError
 
 # Seconds between looks at the clock: a simulated day may last half a minute.
@@ -85,7 +86,9 @@ def _plan_if_due(
 def _decide_if_time_is_up(engine: Engine, network: Network, settings: Settings) -> None:
     if settings.approval == "policy":
         with engine.begin() as connection:
-            approval.when_time_is_up(connection, network, settings, read_clock(connection).now())
+            now = read_clock(connection).now()
+            held = in_force(connection, network, network.day_of(now))
+            approval.when_time_is_up(connection, held, settings, now)
 
 
 def _forget_old(engine: Engine, settings: Settings) -> None:
@@ -99,7 +102,7 @@ def _forget_old(engine: Engine, settings: Settings) -> None:
 
 def due_day(connection: Connection, network: Network, settings: Settings) -> date | None:
     """Return today if its planning time has come and it is not planned yet. Days of the past have no night."""
-    if historic_days.stands_still(connection):
+    if stands_still(connection):
         return None
     now = read_clock(connection).now().astimezone(network.timezone)
     if f"{now:%H:%M}" < settings.plan_at:

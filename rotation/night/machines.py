@@ -1,4 +1,4 @@
-"""Self-service machines in the night: which of them want a visit, and what that means for the copies of the day.
+"""Self-service machines in the night: which of them want a visit, and which of the day's copies that concerns.
 
 A full bin is a call of the routing's own (`rotation.courier.machines`). Since a van calls anyway, or should, copies for such a
 machine need not pay for the visit; nothing leaves a nearly empty machine, and copies brought to it have to go. No machine gets

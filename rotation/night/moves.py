@@ -54,6 +54,17 @@ class Memory:
     """A night's state for the next night in the same process: its world, so that only rows touched since are read."""
 
     world: NightWorld | None = None
+    ids: tuple[frozenset[str], ...] = ()  # that the world numbers
+
+    def world_of(self, network: Network) -> NightWorld | None:
+        """Return the last world, unless places, classes or owners have come or gone since."""
+        last, self.ids = self.ids, ids_of(network)
+        return self.world if last == self.ids else None
+
+
+def ids_of(network: Network) -> tuple[frozenset[str], ...]:
+    """Return the ids of places, classes and owners."""
+    return tuple(frozenset(row.id for row in rows) for rows in (network.places, network.classes, network.owners))
 
 
 class Decided(NamedTuple):
@@ -69,7 +80,8 @@ def decide_moves(night: Night, memory: Memory) -> Decided | None:
     if night.connection.execute(select(plans).where(plans.c.day == night.day)).first() is not None:
         return None
     loans_guard.steer(night.connection, night.network, night.now)
-    memory.world = nights_world(night.connection, night.network, night.settings, night.day, night.now, memory.world)
+    last = memory.world_of(night.network)
+    memory.world = nights_world(night.connection, night.network, night.settings, night.day, night.now, last)
     chosen = rebalancing_settings(night.settings, memory.world.season)
     decided = Decided(memory.world, chosen, plan(memory.world.snapshot, chosen, night.settings.seed))
     keep(night, decided)

@@ -28,8 +28,10 @@ from rotation.store import outbox
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
 from rotation.store.locks import AdvisoryLock
+from rotation.store.networks import in_force
 from rotation.store.planned import note_planned
 from rotation.store.tables import copies, feeds, plans, runs, transfers
+from rotation.store.targets import set_targets
 
 # An order that no desk or place has followed by then, a closed day and its neighbours, will not be followed.
 ORDER_WAIT = timedelta(days=3)
@@ -72,9 +74,9 @@ def plan_night(
     TravelError
         When the chosen routing service does not answer, and nothing may stand in for it.
     """
-    travel = ways(network, settings)
     with engine.connect() as connection, alone(connection):
-        network = with_closures(connection, network, day)
+        network = _as_of(connection, network, day)
+        travel = ways(network, settings)
         night = Night(connection, network, settings, day, read_clock(connection).now())
         # 1. What the days before left undone is closed or called off.
         _close_days_before(night)
@@ -98,6 +100,14 @@ def plan_night(
     return NightReport(
         day=day, plan_s=moved - begin, routes_s=routed - moved, unserved=unserved, orders=orders, **figures
     )
+
+
+def _as_of(connection: Connection, given: Network, day: date) -> Network:
+    """Return the network that holds on a day, with the closures that places announced; its shelves set the levels from now on."""
+    network = in_force(connection, given, day)
+    if network is not given:
+        set_targets(connection, network)
+    return with_closures(connection, network, day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,7 @@ def _call_off(connection: Connection, day: date, now: datetime) -> None:
 
 
 def _approve_and_order(night: Night) -> int:
-    """Approve and order the day in one transaction, or what the policy lets go, as set; return how many orders were written."""
+    """Approve and order the day, or the part that the policy allows, in one transaction; return how many orders were written."""
     if night.settings.approval == "policy":
         return approval.judge(night.connection, night.network, night.settings, night.day, night.now)
     if night.settings.approval != "automatic":

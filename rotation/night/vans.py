@@ -3,23 +3,28 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from config import Settings
 from config.kafka import client
 from rotation.courier import store as courier
 from rotation.courier.day import CourierPlan as Routed
 from rotation.courier.day import Solve, plan_day, solve_alone
+from rotation.courier.legs import OpenTransfer
 from rotation.courier.machines import MachineVisit
 from rotation.courier.machines import keep as keep_visits
 from rotation.courier.problems import Worth
 from rotation.courier.worker import Workers
 from rotation.facts.lifecycle import PLANNED, AlertKind, DayPlanState, TransferKind
-from rotation.night import historic_days, machines, rounds, visits
+from rotation.network import Network
+from rotation.night import machines, rounds, visits
 from rotation.night.moves import Decided, Night, keep, propose, tell_of_visits
 from rotation.rebalancing.plan import plan
+from rotation.store.clock import read_clock
+from rotation.store.planned import stands_still
 from rotation.store.tables import day_plans, transfers
 from solver.engines import Limits
 from solver.problem import Travel
@@ -65,7 +70,7 @@ class _Vans:
     def route(self) -> Routed:
         """Route all copies that wait or are decided to move, and write the runs in place of the round before's."""
         night = self.night
-        waiting = historic_days.to_carry(night.connection, night.network, night.day)
+        waiting = to_carry(night.connection, night.network, night.day)
         self.due = machines.due(night.connection, night.network)
         self.worth = self._worth()
         known = self.last.hubs if self.last else ()
@@ -122,6 +127,18 @@ def _decide_with_the_vans(vans: _Vans, decided: Decided, routed: Routed) -> None
         propose(night, chosen)
         courier.write_days(night.connection, best.routed, night.now)
         keep_visits(night.connection, night.day, vans.due, best.routed.crates)
+
+
+def to_carry(connection: Connection, network: Network, day: date) -> list[OpenTransfer]:
+    """Return a plan of `day`'s possible transfers: all open ones; on days that stand still, the copies sent on the last of them.
+
+    No row tells where older copies are: years of them would fill the vans of a morning.
+    """
+    waiting = courier.open_transfers(connection, network, day)
+    if not stands_still(connection):
+        return waiting
+    last = network.day_of(read_clock(connection).network_at)
+    return [one for one in waiting if one.since and network.day_of(one.since) == last]
 
 
 @contextmanager

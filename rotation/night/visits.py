@@ -18,7 +18,6 @@ from rotation.courier.calendar import Calendar, Visits
 from rotation.courier.legs import Where
 from rotation.courier.store import open_transfers
 from rotation.facts.lifecycle import TransferState
-from rotation.kafka.topics import TRANSFER_ORDERS
 from rotation.network import Network
 from rotation.night.world.world import NightWorld
 from rotation.store import outbox
@@ -109,7 +108,7 @@ def tell(connection: Connection, plan_id: str, moves: Sequence[Mapping[str, Any]
     """Tell each room of its visit that a night announced, with its list (`order.visit`), once the night's moves stand."""
     announced = connection.execute(select(visits).where(visits.c.plan_id == plan_id).order_by(visits.c.place_id)).all()
     messages = [(visit.place_id, _order(visit, moves)) for visit in announced]
-    outbox.put(driver(connection).cursor(), TRANSFER_ORDERS.name, messages)
+    outbox.put_orders(driver(connection).cursor(), messages)
 
 
 def _order(visit: Row[Any], moves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

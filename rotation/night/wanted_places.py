@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from rotation.kafka.topics import STOCK_TARGETS
 from rotation.night.world.world import NightWorld
 from rotation.rebalancing.demand import Rates
 from rotation.rebalancing.outcome import Prices
@@ -35,7 +34,7 @@ def publish(
     news = {copy: wishes.get(copy) for copy in sorted(wishes.keys() | before) if wishes.get(copy) != before.get(copy)}
     _keep(connection, news)
     told = ((copy, {"type": "wanted", "copy": copy, "to": place, "plan": plan_id}) for copy, place in news.items())
-    outbox.put(connection.cursor(), STOCK_TARGETS.name, told)
+    outbox.put_targets(connection.cursor(), told)
     return len(news)
 
 

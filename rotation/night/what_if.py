@@ -1,4 +1,4 @@
-"""What if, for the city as it is now: a request, answered by planning the night twice and naming the differences by place."""
+"""A what-if request for the city as it is now, answered by planning the night twice and naming the differences by place."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict

@@ -37,7 +37,7 @@ class Lent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Loans told and observed of some shelf-weeks; `low` and `high` bound observed over told (95 %, by chance alone)."""
+    """Loans predicted and observed of some shelf-weeks; `low` and `high` bound observed over predicted (95 %, chance alone)."""
 
     group: str
     name: str
@@ -50,7 +50,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class MethodScore:
-    """A method's mean deviance a title at a place, and the loans that it told in all."""
+    """A method's mean deviance a title at a place, and the loans that it predicted in all."""
 
     method: str
     deviance: float
@@ -59,7 +59,7 @@ class MethodScore:
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """The outcome: methods, the best first, and our own told beside what came, by group."""
+    """The outcome: methods, the best first, and our own prediction beside the loans that came, by group."""
 
     pairs: int
     shelf_weeks: float
@@ -79,7 +79,7 @@ def scored(
     tiers: Sequence[str],
     classes: Sequence[str],
 ) -> Backtest:
-    """Fit on `past`, and tell the loans of what `stood` in the weeks after it; `tiers` and `classes` are names by number."""
+    """Fit on `past`, predict the loans of the shelves that `stood` later; `tiers` and `classes` are names by number."""
     rates = demand.rates(past, settings)
     width = len(past.places)
     key = stood.title.astype(np.int64) * width + stood.place

@@ -16,7 +16,6 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from ortools.graph.python.min_cost_flow import SimpleMinCostFlow
 
 from rotation.rebalancing import kernels
 from rotation.rebalancing.snapshot import PlanningSettings
@@ -275,6 +274,8 @@ def _useful(
 
 
 def _min_cost_flow(tail: Int64s, head: Int64s, capacity: Int64s, cost: Int64s) -> Int64s:
+    from ortools.graph.python.min_cost_flow import SimpleMinCostFlow  # 20 MB that only a plan needs
+
     solver, flow, some = SimpleMinCostFlow(), np.zeros(len(tail), np.int64), _carrying(tail, head, capacity)
     arcs = solver.add_arcs_with_capacity_and_unit_cost(
         tail[some].astype(np.int32), head[some].astype(np.int32), capacity[some], cost[some]

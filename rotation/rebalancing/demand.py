@@ -264,7 +264,7 @@ def _hold_share(snapshot: Snapshot, seen: _Evidence, factor: Matrix, class_rate:
 
 
 def _by_pair(snapshot: Snapshot, seen: _Evidence, rate: Matrix) -> tuple[NDArray[np.int64], Matrix, Matrix]:
-    """Return the first row of each title at a place, its loans from the shelf and those that `rate` told."""
+    """Return the first row of each title at a place, its loans from the shelf and those that `rate` predicted."""
     key = seen.title * len(snapshot.places) + seen.place
     first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
     loans, told = (np.add.reduceat(x, first) if len(first) else np.zeros(0) for x in (seen.loans, rate * seen.weeks))
@@ -281,11 +281,11 @@ def _pair_loans(snapshot: Snapshot, seen: _Evidence, rate: Matrix) -> float:
 
 
 def _aged(snapshot: Snapshot, seen: _Evidence, rate: Matrix, of_age: Matrix, pair_loans: float) -> Matrix:
-    """Return how many loans titles brought in each band of age for each that their rate told (3 x bands: and its interval).
+    """Return how many loans titles brought in each band of age for each that their rate predicted (3 x bands: and its interval).
 
     Only titles count that also stood somewhere unmoved: their old stock, and their class's at the place, tell the rate. A pair's
     earlier bands correct its rate for the later ones. So neither which pairs were chosen, nor that some left early, changes the
-    ratio; the first band alone tells what display is worth to the pairs that were chosen.
+    ratio; the first band alone gives the worth of display to the pairs that were chosen.
     """
     told = rate * seen.weeks
     stayed = np.bincount(seen.title, told * (seen.band == OLD), len(snapshot.titles)) > 0

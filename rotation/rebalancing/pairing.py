@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from rotation.rebalancing import volumes
 from rotation.rebalancing.circulation import Columns, Releases
@@ -102,6 +101,8 @@ class _Pool:
 
 def _assign(snapshot: Snapshot, copy: Rows, into: Columns, column: Rows, settings: PlanningSettings) -> Rows:
     """Return the column of each copy, -1 where none is allowed; both are sorted by title, equally many of each."""
+    from scipy.optimize import linear_sum_assignment  # 50 MB that only a plan needs
+
     chosen = column.copy()
     title = into.title[column]
     many = np.flatnonzero(np.r_[False, title[1:] == title[:-1]] | np.r_[title[1:] == title[:-1], False])

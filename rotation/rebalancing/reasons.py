@@ -10,8 +10,8 @@ ZH, EN = "zh", "en"
 TEMPLATES: Mapping[ReasonCode, tuple[str, str]] = {
     ReasonCode.READERS_WAIT: (
         "那里有{waiting:.0f}位读者在等；这里有{copies_here:.0f}册，在架{idle_weeks:.0f}周无人借。",
-        "{waiting:.0f} readers wait there; {copies_here:.0f} copies stand here, this one without a "
-        "loan for {idle_weeks:.0f} weeks.",
+        "Readers waiting there: {waiting:.0f}. Copies here: {copies_here:.0f}, this one without a loan for "
+        "{idle_weeks:.0f} weeks.",
     ),
     ReasonCode.REQUESTED: (
         "它属于那里申请的一批书。",
@@ -31,7 +31,7 @@ TEMPLATES: Mapping[ReasonCode, tuple[str, str]] = {
     ),
     ReasonCode.BORROWED_MORE: (
         "那里预计借出{value_there:.2f}次（已有{copies_there:.0f}册）；这里少了它只少{loss_here:.2f}次，运送折合{cost:.2f}次。",
-        "It brings {value_there:.2f} loans there (beside {copies_there:.0f} copies); removing it "
+        "It brings {value_there:.2f} loans there (copies there already: {copies_there:.0f}); removing it "
         "here costs {loss_here:.2f}; transport costs {cost:.2f}.",
     ),
     ReasonCode.NEW_STOCK: (
@@ -68,7 +68,7 @@ TEMPLATES: Mapping[ReasonCode, tuple[str, str]] = {
     ),
     ReasonCode.ALREADY_THERE: (
         "那里已有{copies_there:.0f}册；再多一册只多{value_there:.2f}次借阅，调出处要少{loss_here:.2f}次。",
-        "{copies_there:.0f} copies stand there; another brings {value_there:.2f} loans, and "
+        "Copies there already: {copies_there:.0f}. Another brings {value_there:.2f} loans, and "
         "{loss_here:.2f} are lost where it leaves.",
     ),
     ReasonCode.NOT_SERVED: (

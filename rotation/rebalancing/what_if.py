@@ -1,4 +1,4 @@
-"""What if: the night as it is beside the same night under another budget, price, weight, floor or capacity.
+"""A what-if: the night as it is beside the same night under another budget, price, weight, floor or capacity.
 
 A change touches only settings and the places' limits. So both plans see the same copies and the same rates, and every difference
 between them is due to the change. Loans are counted without equity weights, as the change may concern the weights.

@@ -9,7 +9,7 @@ from psycopg import Cursor
 from sqlalchemy import Connection, Engine, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from rotation.clock import Clock, wall_clock
+from rotation.facts.clock import Clock, wall_clock
 from rotation.store.locks import AdvisoryLock
 from rotation.store.tables import clock
 

@@ -14,6 +14,7 @@ class AdvisoryLock(IntEnum):
     CLOCK = 7_276_006  # one process holds the simulated clock
     DELIVERIES = 7_276_007  # one process delivers orders out
     CHANNELS = 7_276_008  # one process writes to channels
+    NETWORK = 7_276_009  # one change of the network is judged and written at a time
 
 
 class LockSpace(IntEnum):

@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 from psycopg import Cursor
 
+from rotation.kafka.topics import CIRCULATION_EVENTS, STOCK_TARGETS, TRANSFER_ORDERS
+
 CHANNEL = "outbox"  # wakes the relay
 DELIVERIES = "deliveries"  # wakes the process that delivers orders out
 WRITE_BACKS = "write_backs"  # wakes those that write back to library systems
@@ -14,9 +16,11 @@ ENDED = "ended"  # a notice that sessions, tokens or users are no more: their li
 PAGE_IDS = 100  # ids in one notice at most: PostgreSQL takes 8,000 bytes; more say "many", and the page asks again
 
 
-def put(
-    cursor: Cursor[Any], topic: str, messages: Iterable[tuple[str | None, Mapping[str, Any] | Sequence[Any]]]
-) -> None:
+Messages = Iterable[tuple[str | None, Mapping[str, Any] | Sequence[Any]]]
+"""Keys and JSON values."""
+
+
+def put(cursor: Cursor[Any], topic: str, messages: Messages) -> None:
     """Put (key, JSON value) messages for a topic into the outbox and wake the relay at commit."""
     rows = [(key, orjson.dumps(value)) for key, value in messages]
     if rows:
@@ -26,6 +30,21 @@ def put(
             (topic, keys, values),
         )
         wake(cursor, CHANNEL)
+
+
+def put_events(cursor: Cursor[Any], messages: Messages) -> None:
+    """Put batches of facts into the outbox."""
+    put(cursor, CIRCULATION_EVENTS.name, messages)
+
+
+def put_orders(cursor: Cursor[Any], messages: Messages) -> None:
+    """Put orders of transfers into the outbox."""
+    put(cursor, TRANSFER_ORDERS.name, messages)
+
+
+def put_targets(cursor: Cursor[Any], messages: Messages) -> None:
+    """Put the places where lent copies are wanted into the outbox."""
+    put(cursor, STOCK_TARGETS.name, messages)
 
 
 def put_back(cursor: Cursor[Any], ids: Sequence[int] | None) -> int:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from psycopg import Cursor
 from psycopg.types.json import Jsonb
 
+from rotation.kafka.message import CountedPartition
+
 
 class StaleWorker(Exception):
     """Another worker has gone further on a partition: it has moved away from us, or we were asleep."""
@@ -59,14 +61,6 @@ def topic_read(cursor: Cursor[Any], topic: str, present: TopicRead) -> TopicRead
     )
     cursor.execute("SELECT cluster_id, topic_id, partitions FROM topics_read WHERE topic = %s", (topic,))
     return TopicRead(*(cursor.fetchone() or present))
-
-
-class CountedPartition(NamedTuple):
-    """The events of a partition from `begin` until before `end` whose outcome is known: applied, duplicate, late or rejected."""
-
-    begin: int
-    end: int
-    events: int
 
 
 def counted(cursor: Cursor[Any], topic: str) -> dict[int, CountedPartition]:

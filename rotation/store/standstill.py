@@ -11,12 +11,11 @@ from zoneinfo import ZoneInfo
 
 from psycopg import Cursor
 
-from rotation.facts.parts import Deed, Part
+from rotation.facts.parts import OUTBOX, PLAN, REFUSED, Deed, Part
 from rotation.store.clock import clock_by
 from rotation.store.heartbeats import SILENT_S, Heartbeat, heartbeats
 from rotation.store.planned import NAME, STANDING
 
-OUTBOX, PLAN, REFUSED = "outbox", "plan", "refused messages"  # subjects beside the parts
 OUTBOX_S = 60.0  # twice what a broker's restart takes; a relay empties it within a second
 PLAN_LATE = timedelta(hours=1)  # of the network's time, after which a day's plan is missing
 PLAN_LATE_WALL = timedelta(

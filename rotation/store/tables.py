@@ -1007,6 +1007,23 @@ run_links = Table(
     comment="Links that open a single run to whoever has them: for drivers of other companies.",
 )
 
+network_changes = Table(
+    "network_changes",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=True),
+    Column("version", Text, nullable=False, unique=True, comment="random: no two databases share one"),
+    Column("holds_from", Date, nullable=False),
+    Column("made_at", Instant, nullable=False, comment="the network's time"),
+    Column("who", Text, nullable=False),
+    Column(
+        "text", Text, comment="a whole network (TOML) that takes the place of what held before; null: changes alone"
+    ),
+    Column("changes", JSONB, nullable=False, comment="tables, ids and their fields' new values"),
+    Column("file_digest", Text, comment="SHA-256 of ROTATION_NETWORK's file that was taken, or looked at and left"),
+    Column("why", Text, nullable=False, server_default=""),
+    comment="The network as pages changed it: no row, and the file holds; nothing is ever changed or removed.",
+)
+
 # --- Which words a column may hold -------------------------------------------------------------------------------------------
 
 WORDS: Mapping[Column[object], Iterable[StrEnum]] = {

@@ -21,7 +21,7 @@ from infra.messages import ServerError, ServerMessage
 from rotation import network as networks
 from rotation.accounts.auth import add_token
 from rotation.accounts.permissions import Role
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.kafka.recount import end_offsets, missing_events
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network

@@ -1,13 +1,10 @@
-"""LibrariesWest's real days in this system: imported through Kafka like any other events, and their runs scheduled.
+"""LibrariesWest's real days in this system, imported through Kafka like any other events.
 
 An import makes the folder's network, keeps it beside the data, and lets the network's clock stand at the end of the last
 day imported. Imported twice, or further, nothing counts twice.
 """
 
-import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +15,15 @@ from config.kafka import client
 from config.settings import DEFAULTS, KEPT_NETWORK
 from rotation import network as networks
 from rotation.alerts.rules import Thresholds, sweep
-from rotation.clock import standing_at
-from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
-from rotation.courier.store import write_days
-from rotation.courier.ways import ways
+from rotation.facts.clock import standing_at
 from rotation.facts.events import Edge
 from rotation.feeds import carrying, destinations, librarieswest
 from rotation.kafka import clients
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
-from rotation.night.historic_days import mark, to_carry
-from rotation.night.run import alone
-from rotation.night.vans import searching
-from rotation.store import outbox
 from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import driver
+from rotation.store.planned import mark_standing
 from rotation.store.tables import clock as clock_table
 from rotation.system.importing import listening, wait_until_applied
 from rotation.views.status import figures
@@ -120,31 +111,4 @@ def _advance_clock(engine: Engine, shown: list[librarieswest.TransitSnapshot]) -
         stood = connection.execute(select(clock_table.c.id)).first() is not None
         now = read_clock(connection).now()
         set_clock(connection, standing_at(max(latest, now) if stood else latest))
-        mark(connection, librarieswest.SOURCE)
-
-
-def schedule_days(
-    engine: Engine, network: Network, settings: Settings, first: date, days: int, *, keep: bool = False
-) -> dict[str, Any]:
-    """Schedule the waiting copies from the day `first` on, over `days` days; nothing is ordered.
-
-    With `keep` the days' runs are written as drafts, in place of the drafts that they had: the page shows them. Hubs whose
-    day someone has approved, or that is ordered, keep theirs.
-
-    Raises
-    ------
-    AnotherPlans
-        When runs are to be kept and a planner is at work.
-    TravelError
-        When the routing service that is set does not answer, and nothing may stand in for it.
-    """
-    begin, travel = time.perf_counter(), ways(network, settings)
-    with engine.connect() as connection, alone(connection) if keep else nullcontext():
-        waiting = to_carry(connection, network, first)
-        with searching(settings, share_s(network, days, settings.route_seconds)) as search:
-            found = planned(network, waiting, first, days, search, DIRECT_FILL_COPIES, travel)
-        if keep:
-            write_days(connection, as_plan(found), read_clock(connection).now())
-            outbox.notify(driver(connection).cursor(), "runs")
-            connection.commit()
-    return report(found) | {"kept": keep, "seconds": round(time.perf_counter() - begin, 2)}
+        mark_standing(connection, librarieswest.SOURCE)

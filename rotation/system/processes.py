@@ -19,20 +19,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings, load
 from config.kafka import client
-from infra.child import MB, Child, need_space
+from infra.child import Child, need_space
 from infra.kafka import Kafka, embedded_kafka
-from infra.memory import memory_bytes
+from infra.memory import MB, memory_bytes
 from infra.messages import ServerError, Tell
 from infra.ports import choose
 from infra.postgres import Postgres, embedded_postgres
 from rotation.kafka import admin
-from rotation.kafka.identity import Guard
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
 from rotation.store import migrate
+from rotation.store.clock import read_clock
 from rotation.store.engine import connect, driver, engine
 from rotation.store.heartbeats import SILENT_S, forget_dead
+from rotation.store.networks import in_force
 from rotation.store.targets import set_targets
+from rotation.store.topic_identity import Guard
 from rotation.system.frozen import FrozenParts
 from rotation.system.interrupt import heeded
 
@@ -43,12 +45,14 @@ SET_BY = {
     "DATABASE_URL": "database_url",
     "KAFKA_BOOTSTRAP": "kafka_bootstrap",
 }  # a system's environment -> our settings
-# PostgreSQL's own memory, at most this and at most an eighth of the machine's: 2 GB are enough for the demonstration.
-SHARED_BUFFERS_MB = 512
+# PostgreSQL's own memory, at most this and at most a sixteenth of the machine's: 2 GB are enough for the demonstration.
+SHARED_BUFFERS_MB, BUFFERS_SHARE = 512, 16
+# Each thread of a process gets a heap of its own else, and what a night or a checkpoint has freed stays in them.
+ALLOCATOR = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "1048576"}
 # PostgreSQL keeps its log up to this and uses it again: 1.2 GB stood beside a database of 370 MB when it was 2 GB.
 WAL_MB = 512
 DATABASE_SETTINGS = {
-    "shared_buffers": f"{min(SHARED_BUFFERS_MB, memory_bytes() // MB // 8)}MB",
+    "shared_buffers": f"{min(SHARED_BUFFERS_MB, memory_bytes() // MB // BUFFERS_SHARE)}MB",
     "max_wal_size": f"{WAL_MB}MB",
 }
 
@@ -122,7 +126,7 @@ class RunningSystem:
     def start(self, part: ProcessSpec, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
         """Start a part; its output goes to its log."""
         command = [sys.executable, *part.command, *arguments]
-        log, variables = self.logs / f"{part.name}.log", {**self.environment, **(environment or {})}
+        log, variables = self.logs / f"{part.name}.log", {**ALLOCATOR, **self.environment, **(environment or {})}
         child = Child(part.name, command, log, signal.SIGTERM, STOP_S, environment=variables)
         child.start()
         self.parts[part.name] = child
@@ -302,6 +306,7 @@ def prepared(settings: Settings, network: Network) -> Engine:
         guard.look()
     database = engine(url)
     with database.begin() as connection:
-        set_targets(connection, network)
+        today = network.day_of(read_clock(connection).now())
+        set_targets(connection, in_force(connection, network, today))
         forget_dead(driver(connection).cursor())
     return database

@@ -69,7 +69,7 @@ ROLES: Mapping[str, DatabaseRole] = {
     "deliver": DatabaseRole(
         frozenset({"order_targets", "target_secrets", "deliveries", "heartbeats"})
         | {"channels", "channel_secrets", "channel_messages", "channel_alerts", "alerts", "alert_steps", "clock"}
-        | {"runs", "stops", "day_plans", "plans", "transfers", "daily_figures"},
+        | {"runs", "stops", "day_plans", "plans", "transfers", "daily_figures", "network_changes"},
         (
             Grant("UPDATE, DELETE", ("deliveries",)),
             Grant(EDIT, ("channel_messages",)),
@@ -101,7 +101,7 @@ ROLES: Mapping[str, DatabaseRole] = {
             Grant(UPSERT, ("transfers", "shelf_prices", "settings", "clock")),
             Grant(EDIT, ("rates", "day_plans", "runs", "stops", "legs", "wanted_places", "machine_visits")),
             Grant(APPEND, ("hub_orders", "deliveries", "write_backs")),
-            Grant(EDIT, ("daily_figures",)),
+            Grant(EDIT, ("daily_figures", "targets")),
             Grant("MAINTAIN", ANALYZED),
             Grant("DELETE", ("alerts", "hub_orders", "rejections", "transfers", "transfer_facts", "machine_facts")),
             BEAT,
@@ -110,7 +110,7 @@ ROLES: Mapping[str, DatabaseRole] = {
     "web": DatabaseRole(
         ALL_TABLES,
         (
-            Grant(APPEND, ("decisions", "outbox", "rejections")),
+            Grant(APPEND, ("decisions", "outbox", "rejections", "network_changes")),
             Grant(
                 UPSERT, ("users", "transfers", "counts", "sets", "scans", "place_notices", "return_rules", "run_links")
             ),

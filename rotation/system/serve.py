@@ -17,8 +17,8 @@ from infra.lan import lan_lines
 from infra.messages import ServerError
 from rotation import network as networks
 from rotation.accounts.auth import FIRST_ADMINISTRATOR, ensure_first_administrator
-from rotation.night.historic_days import stands_still
 from rotation.store.clock import read_clock
+from rotation.store.planned import stands_still
 from rotation.system.processes import PARTS, RunningSystem, connected, feeds_of, prepared, running
 
 PAGE_S = 60.0  # the page answers some 2 s after its start; on a loaded machine many times that

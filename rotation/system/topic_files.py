@@ -1,4 +1,4 @@
-"""A topic's messages in files, and back: what backups and purges share.
+"""A topic's messages in files, and back, for backups and purges.
 
 DIR/NAME-N.jsonl.gz   partition N: offset, time in ms, key, value (base64), headers, a message a line
 """

@@ -1,4 +1,4 @@
-"""The picture of a backtest: for each group the loans that came for each that was told, with its interval, as plain SVG."""
+"""The picture of a backtest: for each group the loans that came for each predicted, with its interval, as plain SVG."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -1,4 +1,4 @@
-"""A day's totals beside yesterday's and the usual: what is out of the ordinary shows at a glance."""
+"""A day's totals beside yesterday's and the usual: anything out of the ordinary shows at a glance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _DAYS = text(f"""
 
 
 def usual_totals(connection: Connection, day: date, hub: str = "") -> UsualTotals | None:
-    """Return what the days before had, of a hub if asked for; None where no day before was planned."""
+    """Return the totals of the days before, of a hub if asked for; None where no day before was planned."""
     values = {"day": day, "since": day - timedelta(days=LOOKED_BACK_DAYS), "hub": hub}
     rows = [(row[0], dict(zip(TOTALS, map(float, row[1:]), strict=True))) for row in connection.execute(_DAYS, values)]
     if not rows:

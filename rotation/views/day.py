@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Select, func, literal, or_, select
 
-from rotation.courier.arrivals import arrivals
+from rotation.facts.arrivals import arrivals
 from rotation.facts.lifecycle import SENT_OUT, LegKind, StopState
 from rotation.language.natural import natural, natural_sql
 from rotation.store.tables import day_plans, decisions, legs, runs, stops, titles, transfers

@@ -1,4 +1,4 @@
-"""The day in ten lines: what matters, and nothing else. A line is written only where there is something to say.
+"""The day in ten lines: the things that matter, and nothing else. A line is written only where there is something to say.
 
 The page, and each channel that has an hour for it, get the same lines.
 """
@@ -37,7 +37,7 @@ class DigestLine:
 
 
 def lines(connection: Connection, day: date, now: datetime) -> list[DigestLine]:
-    """Return a day's lines: what needs somebody first, ten at most."""
+    """Return a day's lines, the most pressing first, ten at most."""
     found = [
         *_plan(connection, day),
         *_alerts(connection, now),

@@ -114,7 +114,7 @@ def level_lines(connection: Connection) -> tuple[list[date], dict[tuple[str, str
 
 
 def tell_counts(connection: Connection, rows: Iterable[Mapping[str, Any]], who: str) -> int:
-    """Keep what the city counted, in place of what was said of the same place and month; return how many rows."""
+    """Keep the city's counts, in place of earlier counts of the same place and month; return how many rows."""
     told = [{**row, "who": who} for row in rows]
     if told:
         statement = insert(city_counts)

@@ -63,7 +63,7 @@ def of_run(connection: Connection, run_id: str) -> list[Manifest]:
 
 
 def of_crate(connection: Connection, crate_id: str) -> Manifest | None:
-    """Return a crate's manifest: of what was scanned into it once it is closed, before that of the plan."""
+    """Return a crate's manifest: its scanned copies once it is closed, its planned copies before."""
     for query in (_CLOSED, _OF_CRATE):
         if found := list(_manifests(connection.execute(query, {"crate": crate_id}))):
             return found[0]

@@ -1,4 +1,4 @@
-"""What mends a shelf that is out of balance: its moves, or why there is none; and what tiers and owners gave and got."""
+"""The mending of a shelf that is out of balance: its moves, or why there is none; and tiers' and owners' net flow."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -32,7 +32,7 @@ class MendingMove:
 class Hindrance:
     """Why no move mends a shelf: the facts that the last night decided by.
 
-    `price` is what one more copy of the class brings there in loans (None: unknown), `move_price` what a move must bring;
+    `price` is the gain of one more copy of the class there in loans (None: unknown), `move_price` the least gain of a move;
     `elsewhere` are the copies of the class that other places have too many of, or too few.
     """
 
@@ -58,7 +58,7 @@ def moves(connection: Connection, level: Level) -> list[MendingMove]:
 
 
 def hindrance(connection: Connection, level: Level, levels: Iterable[Level]) -> Hindrance:
-    """Return what the last night decided by, where no move mends a shelf."""
+    """Return the last night's reason, where no move mends a shelf."""
     night = connection.execute(text("SELECT details ->> 'move_price' FROM plans ORDER BY day DESC LIMIT 1")).first()
     price = connection.scalar(
         text("SELECT price_loans FROM shelf_prices WHERE place_id = :place AND class = :cls"),

@@ -58,8 +58,8 @@ class RejectionLine:
 class FeedStatus:
     """A source of events: the time of its last event, when that arrived, and whether its silence is an open alert.
 
-    `away` says what its feed cannot reach, since `away_since`, and `away_needed` which system that is. A source that is away may
-    not have sent anything yet.
+    `away` says that its feed cannot reach the system `away_needed`, since `away_since`. A source that is away may not have sent
+    anything yet.
     """
 
     source: str

@@ -45,6 +45,7 @@ from rotation.web.pages import (
     branch,
     change,
     channels,
+    closures,
     decide,
     deliveries,
     desk_page,
@@ -58,6 +59,7 @@ from rotation.web.pages import (
     labels,
     log_pages,
     manifest,
+    network_file,
     oidc,
     photos,
     prices,
@@ -65,6 +67,7 @@ from rotation.web.pages import (
     sets,
     sheet,
     today,
+    upkeep,
     write_backs,
 )
 from rotation.web.render import ASSETS, HERE, page
@@ -91,6 +94,9 @@ PAGES = (
     decide,
     deliveries,
     channels,
+    closures,
+    upkeep,
+    network_file,
     write_backs,
     sheet,
     account,
@@ -104,6 +110,7 @@ ROUTERS: tuple[APIRouter, ...] = tuple(module.router for module in PAGES)
 COOKIE_AGE_S = 7 * 86_400  # the longest that settings allow; `session_hours` decides at each request
 SECRET_FILE = "secret_key"
 DAY_S = 86_400
+LOOK_S = 2.0  # between looks whether another network holds
 
 log = structlog.get_logger(__name__)
 Next = Callable[[Request], Awaitable[Response]]
@@ -159,7 +166,7 @@ def routes_of(*routers: APIRouter) -> list[str]:
 @asynccontextmanager
 async def _listening(app: FastAPI) -> AsyncIterator[None]:
     web: Web = app.state.web
-    tasks = [asyncio.create_task(step) for step in (web.live.run(), _turn(web.pulse), _forget_old(web))]
+    tasks = [asyncio.create_task(step) for step in (web.live.run(), _turn(web.pulse), _forget_old(web), _look(web))]
     app.state.web.pulse.start()
     yield
     for task in tasks:
@@ -176,6 +183,19 @@ async def _turn(pulse: Pulse) -> None:
     while True:
         pulse.turn()
         await asyncio.sleep(pulse.beat_s)
+
+
+async def _look(web: Web) -> None:
+    """Take the network that holds now, for ever: whoever changed it, and as its day comes."""
+    while True:
+        with suppress(SQLAlchemyError):  # a database that is away, or whose tables are older, is asked again
+            await run_in_threadpool(_look_once, web)
+        await asyncio.sleep(LOOK_S)
+
+
+def _look_once(web: Web) -> None:
+    with web.engine.connect() as connection:
+        web.look(connection)
 
 
 async def _forget_old(web: Web) -> None:

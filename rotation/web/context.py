@@ -22,6 +22,7 @@ from rotation.language.catalogues import Language, chosen
 from rotation.network import Network
 from rotation.store.clock import read_clock
 from rotation.store.heartbeats import Pulse
+from rotation.store.networks import in_force
 from rotation.store.tables import runs
 from rotation.views.balance import Recent
 from rotation.web.background import Works
@@ -37,14 +38,24 @@ class Web:
 
     settings: Settings
     engine: Engine
-    network: Network
+    given: Network  # the file's
     live: LiveChanges
     pulse: Pulse
+    network: Network = field(init=False)  # that holds today
     tries: Tries = field(default_factory=Tries)
     hashing: HashingPool = field(default_factory=HashingPool)
     balance: Recent = field(default_factory=Recent)
     works: Works = field(default_factory=Works)
     turns: MutableMapping[asyncio.AbstractEventLoop, asyncio.Semaphore] = field(default_factory=WeakKeyDictionary)
+
+    def __post_init__(self) -> None:
+        """Begin with the file's network."""
+        self.network = self.given
+
+    def look(self, connection: Connection) -> None:
+        """Take the network that holds today."""
+        today = self.given.day_of(read_clock(connection).now())
+        self.network = in_force(connection, self.given, today)
 
 
 # Of a route's path: where the caller would act. Whoever is bound to other places gets 403.

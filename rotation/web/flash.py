@@ -4,7 +4,7 @@ A redirect answers each form, so that a reload sends nothing again. Who sends a 
 the status instead.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
@@ -37,9 +37,15 @@ def back(
     secret: str = "",
     is_bad: bool = True,
     typed: Iterable[tuple[str, object]] = (),
+    beside: Mapping[str, str] | None = None,
 ) -> RedirectResponse:
-    """Redirect to a page that says `message` and, in the form that was refused, shows the input `typed` again."""
+    """Redirect to a page that says `message` and, in the form that was refused, shows the input `typed` again.
+
+    `beside`: sentences by field, for a page that shows them there.
+    """
     say(request, message, secret=secret, is_bad=is_bad)
+    if beside:
+        request.session[FLASH] |= {"beside": dict(beside)}
     fields = [(name, value) for name, value in typed if name not in SECRET_FIELDS and isinstance(value, str)]
     if sum(len(name) + len(value) for name, value in fields) <= LONGEST_KEPT:
         request.session[FLASH] |= {"action": request.url.path, "fields": fields}

@@ -3,7 +3,7 @@
 An event names the kinds of things that changed and nothing else; the page asks again for the parts that show them. So a
 thousand changes cost a browser no more than a single change, and a page that missed some is right after the next.
 
-Writers call `rotation.store.outbox.notify(cursor, kind)`; `TOLD` lists the kinds that they use.
+Writers call `rotation.store.outbox.notify(cursor, kind)`; `KINDS` lists the kinds that they use.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ GAP_S: Mapping[ChangeKind, float] = MappingProxyType(
 )
 
 
-TOLD: Mapping[str, frozenset[ChangeKind]] = MappingProxyType(
+KINDS: Mapping[str, frozenset[ChangeKind]] = MappingProxyType(
     {
         "stock": frozenset({ChangeKind.LEVELS, ChangeKind.FEEDS}),
         "alert": frozenset({ChangeKind.ALERTS}),
@@ -69,7 +69,7 @@ TOLD: Mapping[str, frozenset[ChangeKind]] = MappingProxyType(
 def kinds_of(payload: str) -> frozenset[ChangeKind]:
     """Return the kinds of change that a notification is about; all kinds, if it is not understood."""
     try:
-        return TOLD[json.loads(payload)["kind"]]
+        return KINDS[json.loads(payload)["kind"]]
     except (ValueError, KeyError, TypeError):
         return ALL
 
@@ -79,7 +79,7 @@ def touched_by(payload: str) -> list[str] | None:
     try:
         notice = json.loads(payload)
         if notice["kind"] != "stock":
-            return [] if notice["kind"] in TOLD else None
+            return [] if notice["kind"] in KINDS else None
         return None if "many" in notice else list(notice["ids"])
     except (ValueError, KeyError, TypeError):
         return None

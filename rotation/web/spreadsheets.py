@@ -2,7 +2,7 @@
 
 A table that has `data-table="name"` is taken from the finished page (`?table=name&form=xlsx`), so that a spreadsheet never says
 anything else than the page, in the same language. Tables of one name are one spreadsheet. `sort-name` is a column's number from 1
-(negative: downwards), `find-name` what its rows must contain; the page's script (tables.js) does the same on the screen.
+(negative: downwards), `find-name` the text that its rows must contain; the page's script (tables.js) does the same on the screen.
 """
 
 import csv
@@ -10,14 +10,14 @@ import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.etree.ElementTree import Element
 
 import tinyhtml5
 from fastapi import HTTPException, Response
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
+
+if TYPE_CHECKING:
+    from openpyxl.cell import WriteOnlyCell
 
 Cell = str | float | int | None
 TYPES = {
@@ -136,6 +136,8 @@ def _harmless(cell: Cell) -> Cell:
 
 
 def _workbook(tables: Mapping[str, SheetTable]) -> bytes:
+    from openpyxl import Workbook  # 30 MB that no other page needs
+
     book = Workbook(write_only=True)
     for title, table in tables.items():
         sheet = book.create_sheet(re.sub(r"[\[\]:*?/\\]", " ", title)[:31] or "1")
@@ -149,7 +151,10 @@ def _workbook(tables: Mapping[str, SheetTable]) -> bytes:
     return content.getvalue()
 
 
-def _written(sheet: object, cell: Cell, *, bold: bool = False) -> WriteOnlyCell:
+def _written(sheet: object, cell: Cell, *, bold: bool = False) -> "WriteOnlyCell":
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
     text = ILLEGAL.sub("", cell)[:LONGEST_CELL] if isinstance(cell, str) else cell
     made = WriteOnlyCell(sheet, text)
     if isinstance(text, str):

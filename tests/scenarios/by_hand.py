@@ -161,6 +161,12 @@ class ByHand:
             _sign_in(self.phones[kind], self.name(kind), once)
         desk.context.close()
 
+    def administrator(self) -> Page:
+        """Return a phone on which the administrator has signed in, after `hire`."""
+        phone = self._phone()
+        assert _sign_in(phone, "admin", PASSWORD)
+        return phone
+
     def name(self, kind: str) -> str:
         """Return a person's name."""
         return f"{kind}-{self.language}"
@@ -308,6 +314,7 @@ class ByHand:
 
     def scan(self, page: Page, code: str) -> str:
         """Type a code as a scanner does; return the code of the page's answer."""
+        _forget_answer(page)
         page.locator("input[data-focus]").fill(code)
         with page.expect_response(lambda answer: answer.url.endswith("/scans")):
             page.keyboard.press("Enter")
@@ -315,16 +322,21 @@ class ByHand:
 
     def press(self, page: Page, selector: str) -> str:
         """Press a button that counts as a scan; return the code of the page's answer."""
+        _forget_answer(page)
         with page.expect_response(lambda answer: answer.url.endswith("/scans")):
             page.locator(selector).first.click()
         return self.answered(page)
 
     def answered(self, page: Page) -> str:
         """Return the code of the answer on the page."""
-        page.wait_for_load_state("networkidle")
-        result = page.locator("#said .result")
+        result = page.locator("#said .result[data-code]")
         expect(result).to_be_visible(timeout=WAIT_MS)
         return str(result.get_attribute("data-code"))
+
+
+def _forget_answer(page: Page) -> None:
+    """Let the answer before not be taken for the next, which is drawn a moment after its response."""
+    page.evaluate("document.querySelector('#said .result')?.removeAttribute('data-code')")
 
 
 def _sign_in(page: Page, name: str, password: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from config import Settings, load
 from rotation.alerts import rules
 from rotation.alerts.rules import Thresholds
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.facts.events import Fact, cloud_event
 from rotation.kafka.message import Message
 from rotation.kafka.orders import ORDERS

@@ -7,10 +7,10 @@ import pytest
 
 from rotation.facts.events import TransferPicked, TransferReceived, TransferSent
 from rotation.facts.movements import CopyState
-from rotation.night import historic_days
 from rotation.night.loop import due_day
 from rotation.night.run import AnotherPlans, alone, plan_night
 from rotation.rebalancing.outcome import ReasonCode
+from rotation.store.planned import stands_still
 from rotation.views import last_night
 from rotation.views.explanations import of_copy
 from tests.integration.night.small_city import (
@@ -43,7 +43,7 @@ def story(database: str) -> Iterator[Story]:
 
 def due(story: Story) -> date | None:
     with story.engine.connect() as connection:
-        assert not historic_days.stands_still(connection)
+        assert not stands_still(connection)
         return due_day(connection, NETWORK, story.settings)
 
 

@@ -5,7 +5,6 @@ from datetime import date, timedelta
 
 import pytest
 
-from rotation.desk import Desk
 from rotation.facts.events import (
     CopyAdded,
     CopyLoaned,
@@ -17,6 +16,7 @@ from rotation.facts.events import (
     TransferReceived,
     TransferSent,
 )
+from rotation.hands.desk import Desk
 from rotation.night.run import plan_night
 from rotation.store.targets import set_targets
 from tests.integration.night.small_city import MONDAY, NETWORK

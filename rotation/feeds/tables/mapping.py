@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from config.settings import DEFAULTS
-from rotation.clock import InstantInFile
+from rotation.facts.clock import InstantInFile
 from rotation.facts.events import (
     FACT_OF_TYPE,
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from rotation.desk import Desk, UnknownCopy, UnknownPlace
+from rotation.hands.desk import Desk, UnknownCopy, UnknownPlace
 from rotation.web.context import CalledBy, at_place, web_of
 from rotation.web.once import OnceRoute
 

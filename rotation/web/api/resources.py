@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from rotation.clock import Day as WrittenDay
 from rotation.dispatch import receipts, review
+from rotation.facts.clock import Day as WrittenDay
 from rotation.night import requested_sets, visits, what_if
 from rotation.night.what_if import NO_NUL
 from rotation.store.engine import driver

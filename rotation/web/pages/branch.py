@@ -10,20 +10,20 @@ from markupsafe import Markup
 from pydantic import BeforeValidator
 from sqlalchemy import Connection, text
 
-from rotation.clock import Day
 from rotation.dispatch import lost
+from rotation.facts.clock import Day
 from rotation.facts.hand_work import HandWork
 from rotation.facts.lifecycle import CrateState, PlaceNoticeKind
 from rotation.facts.movements import CopyState
 from rotation.hands import picking, receiving
 from rotation.hands.door import HandAnswer, HandScan
+from rotation.hands.pick_list import PickList, PickProgress, pick_list
 from rotation.hands.picking import Branch
 from rotation.language.catalogues import Language
 from rotation.language.labels import N_
 from rotation.language.reasons import sentence
 from rotation.night import place_notices
 from rotation.night.place_notices import NoticeNotTaken, PlaceNotice
-from rotation.views.pick_list import PickList, PickProgress, pick_list
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now, network_today
 from rotation.web.pages.hands import BySender, follow, hand_page, place_of, said
 from rotation.web.render import HERE, environment, local

@@ -72,7 +72,7 @@ def try_channel(
 
 @router.post("/channels/{channel_id}/again")
 def again(request: Request, connection: Database, language: InLanguage, channel_id: str) -> Response:
-    """Send again what was given up."""
+    """Send again the messages that were given up."""
     count = channels.send_again(connection, channel_id)
     return back(request, "/channels", language.say(N_("%(n)s messages are sent again."), n=count), is_bad=False)
 

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from rotation.clock import Day
 from rotation.dispatch import review
+from rotation.facts.clock import Day
 from rotation.language.catalogues import Language
 from rotation.language.labels import N_
 from rotation.network import Network

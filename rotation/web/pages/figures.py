@@ -1,4 +1,4 @@
-"""Key figures: what the network does for its readers and what that costs, each with its formula and its past; as files too."""
+"""Key figures: the network's service to its readers and its cost, each with its formula and its past; as files too."""
 
 import calendar
 import csv
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import Connection
 
 from config.figures import known
-from rotation.clock import Day
+from rotation.facts.clock import Day
 from rotation.language.catalogues import Language
 from rotation.language.figures import FIGURES, SHARE, FigureWords
 from rotation.language.labels import N_, TIERS
@@ -233,7 +233,7 @@ def _scaled(values: dict[str, float], key: str, words: FigureWords) -> float | N
 
 
 class FigureResource(BaseModel):
-    """A figure of a day: `value` is `amount` over `base`; `by` says of what `subject` is a part."""
+    """A figure of a day: `value` is `amount` over `base`; `by` names the kind of part that `subject` is."""
 
     figure: str
     by: str
@@ -265,7 +265,7 @@ def read_figures(connection: Database, day: Day | None = None) -> FiguresResourc
 
 
 class CityCount(BaseModel):
-    """What a city counted at a place in a month: visits, and satisfaction (0 to 100) of so many answers."""
+    """A city's counts at a place in a month: visits, and satisfaction (0 to 100) of so many answers."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -277,7 +277,7 @@ class CityCount(BaseModel):
 
 
 class CityCounts(BaseModel):
-    """Counts of places and months; a place and month told again replaces what was told before."""
+    """Counts of places and months; a place and month given again replaces the former."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from rotation.accounts.auth import Caller
 from rotation.accounts.permissions import Role
-from rotation.clock import InstantInFile
+from rotation.facts.clock import InstantInFile
 from rotation.facts.hand_work import HandWork
 from rotation.hands import door
 from rotation.hands.door import HandAnswer, HandScan, OtherScan, Refused

@@ -69,7 +69,7 @@ class Imbalance:
 
     @cached_property
     def flows(self) -> tuple[list[mending.NetFlow], list[mending.NetFlow]]:
-        """What tiers and owners gave and got in the last month."""
+        """Net flow of tiers and owners in the last month."""
         return mending.net_flows(self.connection, self.web.network, network_now(self.connection))
 
     @cached_property
@@ -114,7 +114,7 @@ def _short_line(
 
 @router.get("/imbalance/{place_id}/{cls}", include_in_schema=False)
 def cell(request: Request, web: Context, connection: Database, place_id: str, cls: str) -> Response:
-    """Show what mends a shelf, or why nothing does."""
+    """Show the moves that mend a shelf, or why there are none."""
     levels = web.balance.levels(connection, web.network)
     level = next((one for one in levels if (one.place_id, one.title_class) == (place_id, cls)), None)
     if level is None:

@@ -1,6 +1,6 @@
 """Signing in by the city's own accounts (OpenID Connect), beside local users.
 
-The provider says who somebody is, and we say what they may: a person must be a user here by the same name. Authlib checks state,
+The provider says who somebody is, and we decide on rights: a person must be a user here by the same name. Authlib checks state,
 nonce, PKCE, signature, issuer, audience and times.
 """
 

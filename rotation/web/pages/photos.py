@@ -1,4 +1,4 @@
-"""Photos of what is wrong at a stop: sent from the driver's page, seen by dispatchers."""
+"""Photos of faults at a stop: sent from the driver's page, seen by dispatchers."""
 
 from datetime import UTC, datetime
 from typing import Annotated

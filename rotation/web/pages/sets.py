@@ -7,9 +7,9 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BeforeValidator
 
-from rotation.clock import Day
 from rotation.dispatch import receipts
 from rotation.dispatch.receipts import Obstacle, ReceivableCrate
+from rotation.facts.clock import Day
 from rotation.language.catalogues import Language
 from rotation.language.labels import N_
 from rotation.night import requested_sets, visits

@@ -13,13 +13,14 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
 from rotation.accounts.permissions import OF_PLACES
-from rotation.clock import Day
 from rotation.dispatch.drafts import CHANGED
 from rotation.dispatch.review import Subject
+from rotation.facts.clock import Day
 from rotation.facts.lifecycle import IMBALANCES, NOT_DRIVEN, RunState, StopState
 from rotation.language.names import van_names
 from rotation.language.reasons import obstacle, sentence, worth
 from rotation.network import Network
+from rotation.store.networks import Version, touching
 from rotation.views import comparison, notices
 from rotation.views import day as days
 from rotation.web import chart, geography
@@ -86,6 +87,14 @@ class Today:
         return [plan for plan in days.hub_plans(self.connection, self.day) if self.hub in ("", plan.hub_id)]
 
     @cached_property
+    def network_changed(self) -> Version | None:
+        """The last change of the network since a day that is not over was planned, if it touches that day."""
+        if self.day < self.today or not self.plans:
+            return None
+        planned_at = min(plan.created_at for plan in self.plans)
+        return touching(self.connection, self.web.given, self.day, planned_at)
+
+    @cached_property
     def every_run(self) -> list[days.RunLine]:
         """The runs of all hubs, by hub and departure."""
         return days.runs_of(self.connection, self.day, self.now)
@@ -120,7 +129,7 @@ class Today:
 
     @cached_property
     def usual(self) -> comparison.UsualTotals | None:
-        """What the days before had."""
+        """Totals of the days before."""
         return comparison.usual_totals(self.connection, self.day, self.hub)
 
     @cached_property
@@ -291,7 +300,7 @@ def today(
         obstacle=partial(obstacle, language=language),
         of_day=partial(query, request, day=on),  # the parts of a page left open over midnight stay with its day
         kinds=NeedKind,
-        drivers={van.id: van.driver for van in web.network.vans},
+        drivers={van.id: " ".join(filter(None, (van.driver, van.phone))) for van in web.network.vans},
         most=MOST_NEEDS,
         tab="today",
     )

@@ -1,4 +1,4 @@
-"""Write-back: the library systems that take our orders and scans, what waits, what was refused, and what to do."""
+"""Write-back: the library systems that take our orders and scans, which write-backs wait or were refused, and the next step."""
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,7 +13,7 @@ MOST = 200
 
 @router.get("/write-back")
 def show(request: Request, connection: Database) -> Response:
-    """Show what is written back, and what is not done."""
+    """Show write-backs, done and not done."""
     systems, found = write_back.systems(connection), write_back.not_done(connection, MOST)
     return page(request, "write_back.html", systems=systems, found=found, most=MOST, tab="feeds")
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete, insert, select, text, update
 
-from rotation.kafka import identity
+from rotation.store import topic_identity as identity
 from rotation.store.tables import alerts, day_plans, runs, stops, topics_read
 from tests import web_city
 from tests.e2e.web.conftest import DESK, PHONE, Open, Served
@@ -16,6 +16,7 @@ from tests.web_city import DAY, demo
 
 AXE = Path("node_modules/axe-core/axe.min.js")
 PAGES = (*(page for page in web_city.PAGES if "?" not in page), "/what-if")
+UPKEEP = ("/closures", "/upkeep", "/upkeep/place", "/upkeep/place/gudu-library", "/upkeep/floors/all")
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
 HEADINGS = {"zh": ("今日", "馆藏", "预警", "指标", "系统"), "en": ("Today", "Stock", "Alerts", "Figures", "System")}
@@ -49,7 +50,7 @@ def test_each_page_is_readable_by_everyone(language: str, size: dict[str, int], 
     served.complaints.clear()
     page = open_as("administrator", language, size)
     assert tuple(page.locator("nav > a, nav > details > summary").all_inner_texts()) == HEADINGS[language]
-    for path in (*PAGES, "/users", f"/runs/{RUN}/sheet"):
+    for path in (*PAGES, *UPKEEP, "/users", f"/runs/{RUN}/sheet"):
         page.goto(path)
         assert (path, faults(page)) == (path, [])
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the screen"
@@ -240,6 +241,30 @@ def test_a_change_is_planned_beside_today_while_one_waits_and_drawn(open_as: Ope
     expect(page.locator("#answer")).to_contain_text("改变后")
     expect(page.locator("[name=moves]")).to_have_value("500")
     assert faults(page) == []
+
+
+def test_a_place_is_closed_for_snow_by_keyboard_and_a_mistake_keeps_the_input(open_as: Open):
+    page = open_as("administrator", "zh")
+    page.goto("/closures")
+    page.locator("[name=last]").focus()
+    page.fill("[name=last]", "2026-03-01")
+    page.locator("form.upkeep [name=places]").first.select_option("gudu-library")
+    page.fill("[name='why.zh']", "大雪")
+    page.keyboard.press("Enter")
+    wrong = page.locator("#wrong-exception, #wrong-last, .because")
+    expect(wrong.first).to_contain_text("早于首日")
+    expect(page.locator("[name=last]")).to_have_value("2026-03-01")
+    expect(page.locator("[name='why.zh']")).to_have_value("大雪")
+    assert faults(page) == []
+    page.fill("[name=last]", page.input_value("[name=first]"))
+    page.locator("[name=last]").press("Enter")
+    expect(page.locator("[data-table=closures]")).to_contain_text("大雪")
+    page.goto("/today")
+    expect(page.locator(".summary")).to_contain_text("排定于网络修改之前")
+    page.goto("/closures")
+    page.locator("form[action$='/remove'] button").press("Enter")
+    expect(page.locator(".because")).to_contain_text("已保存")
+    expect(page.locator("[data-table=closures]")).to_have_count(0)
 
 
 def test_a_question_that_cannot_be_answered_says_so_where_one_waits(open_as: Open):

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.feeds.carrying import EventDict, messages
 from rotation.feeds.destinations import Destinations, reject_in
 from rotation.kafka import admin

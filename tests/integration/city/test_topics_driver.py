@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from city import checkpoint, topics_driver
 from city.live import HOME, PlacementAnswer
 from city.model import START
-from rotation.clock import Clock, standing_at
+from rotation.facts.clock import Clock, standing_at
 from rotation.kafka import admin
 from rotation.kafka.topics import CIRCULATION_EVENTS, TRANSFER_ORDERS
 from rotation.store.clock import pause, set_clock

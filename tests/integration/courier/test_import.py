@@ -15,9 +15,9 @@ import pytest
 from kafka import KafkaProducer
 from sqlalchemy import Engine, text
 
-from rotation.clock import standing_at
 from rotation.courier.legs import Where
 from rotation.courier.store import open_transfers
+from rotation.facts.clock import standing_at
 from rotation.feeds.carrying import BATCH_EVENTS, in_batches
 from rotation.feeds.librarieswest import CopyLedger, TransitSnapshot, happened, network, read_snapshot, snapshot_files
 from rotation.kafka import admin

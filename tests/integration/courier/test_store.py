@@ -9,14 +9,15 @@ import pytest
 from sqlalchemy import Connection, insert, select, update
 
 from config import load
-from rotation.clock import standing_at
 from rotation.courier.day import CourierPlan, plan_days, solve_alone
 from rotation.courier.legs import OpenTransfer, Where
 from rotation.courier.store import open_transfers, write_days
-from rotation.night import historic_days
+from rotation.facts.clock import standing_at
 from rotation.night.loop import due_day
+from rotation.night.vans import to_carry
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine
+from rotation.store.planned import mark_standing
 from rotation.store.tables import copies, crates, day_plans, legs, runs, stops, transfers
 from tests.unit.courier.town import MONDAY, TUESDAY, calendar, morning_of, town, waiting
 
@@ -277,13 +278,13 @@ def test_of_days_that_stand_still_only_what_the_last_of_them_told_is_carried(con
     }
     connection.execute(insert(copies), row)
     set_clock(connection, standing_at(NOON))
-    assert {one.copy_id for one in historic_days.to_carry(connection, town(), TUESDAY)} == {"c1", "old"}
-    historic_days.mark(connection, "an import")
-    assert {one.copy_id for one in historic_days.to_carry(connection, town(), TUESDAY)} == {"c1"}
+    assert {one.copy_id for one in to_carry(connection, town(), TUESDAY)} == {"c1", "old"}
+    mark_standing(connection, "an import")
+    assert {one.copy_id for one in to_carry(connection, town(), TUESDAY)} == {"c1"}
 
 
 def test_no_night_comes_to_days_of_the_past(connection: Connection):
     set_clock(connection, standing_at(NOON))
     assert due_day(connection, town(), load()) == MONDAY
-    historic_days.mark(connection, "an import")
+    mark_standing(connection, "an import")
     assert due_day(connection, town(), load()) is None

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from config import Settings, load
-from rotation.clock import standing_at
 from rotation.courier.store import open_transfers
-from rotation.desk import Desk, UnknownCopy, UnknownPlace
+from rotation.facts.clock import standing_at
+from rotation.hands.desk import Desk, UnknownCopy, UnknownPlace
 from rotation.network import Network, Tier
 from rotation.night.run import plan_night
 from rotation.store.clock import set_clock

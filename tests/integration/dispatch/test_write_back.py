@@ -15,13 +15,13 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from rotation import desk
 from rotation.alerts.rules import Thresholds, sweep
 from rotation.dispatch import orders, write_back
 from rotation.dispatch.write_back import WriteBackCause
 from rotation.facts.write_back import WriteBackFault, WriteBackKind
 from rotation.feeds.write_back import folio, koha, sip2, writing
 from rotation.feeds.write_back.system import LibrarySystem
+from rotation.hands import desk
 from rotation.store.engine import connect, engine
 from rotation.store.tables import copies
 from tests import library_apis_simulated as simulated

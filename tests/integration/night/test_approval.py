@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, insert, select, update
 
 from config import Settings, load
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.night import approval
 from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import engine as engine_of

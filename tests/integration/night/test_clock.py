@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from rotation.clock import Clock
+from rotation.facts.clock import Clock
 from rotation.store.clock import clock_held, pause, read_clock, set_clock
 from rotation.store.engine import engine
 

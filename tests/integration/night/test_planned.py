@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Connection, Engine, func, insert, select, update
 
 from config import Settings, load
-from rotation.clock import standing_at
 from rotation.dispatch.review import NothingThere, answer_owner
+from rotation.facts.clock import standing_at
 from rotation.facts.movements import CopyState
 from rotation.network import Network, from_tables
 from rotation.night import kept_prices, loop, requested_sets, uplift

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, case, select, update
 
 from config import load
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.facts.movements import CopyState
 from rotation.network import Network
 from rotation.night import visits

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from config import load
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.night.coverage import Added, changed, reach
 from rotation.night.what_if import NewPlace, PlaceSite, WhatIf, additions, beside_todays, capacities
 from rotation.store.clock import set_clock

@@ -20,9 +20,10 @@ from kafka.errors import KafkaError
 from infra.kafka import Kafka, Security, embedded_kafka
 from infra.ports import HOST, new_port
 from rotation.facts.events import CopyAdded, cloud_event
-from rotation.kafka import acls, admin, identity
+from rotation.kafka import acls, admin
 from rotation.kafka.clients import consumer, producer
 from rotation.kafka.topics import TOPICS, Topic
+from rotation.store import topic_identity as identity
 from rotation.store.tables import metadata
 from rotation.system import roles
 from tests.integration.infra.certificates import self_signed

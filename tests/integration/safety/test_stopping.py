@@ -14,8 +14,8 @@ import pytest
 
 from config.kafka import client
 from config.settings import load
-from rotation.kafka import identity
 from rotation.kafka.topics import CIRCULATION_EVENTS
+from rotation.store import topic_identity as identity
 from rotation.store.engine import connect
 from rotation.system.processes import prepared
 from tests.web_city import demo

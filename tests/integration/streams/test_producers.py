@@ -13,11 +13,12 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from rotation.facts.events import CopyLoaned, CopyReturned, Rejection, RejectionReason
-from rotation.kafka import admin, identity
+from rotation.kafka import admin
 from rotation.kafka.clients import Deleted, gap_fetcher
 from rotation.kafka.recount import end_offsets, missing_events
 from rotation.kafka.topics import Topic
 from rotation.store import progress, rejections
+from rotation.store import topic_identity as identity
 from streams.rebuild import NotKept, rebuild
 from tests.streams_line import PARTITIONS, PATIENCE_S, Line
 from tests.streams_process import topics

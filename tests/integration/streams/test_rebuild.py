@@ -8,7 +8,7 @@ import orjson
 import psycopg
 import pytest
 
-from rotation.clock import standing_at
+from rotation.facts.clock import standing_at
 from rotation.facts.events import CopyReturned, TransferMissed
 from rotation.kafka import admin
 from rotation.kafka.clients import producer

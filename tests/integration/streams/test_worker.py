@@ -14,9 +14,10 @@ import psycopg
 
 from config.kafka import partitions as partitions_of
 from rotation.facts.events import CopyReturned
-from rotation.kafka import admin, identity
+from rotation.kafka import admin
 from rotation.kafka.clients import consumer, gap_fetcher
 from rotation.kafka.topics import TRANSFER_ORDERS, Topic
+from rotation.store import topic_identity as identity
 from rotation.store.audit import audit
 from rotation.store.dead_letters import dead_letters
 from rotation.store.engine import connect

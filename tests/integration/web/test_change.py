@@ -12,9 +12,9 @@ from sqlalchemy import Engine, select, update
 from config.settings import load
 from rotation.accounts import auth
 from rotation.accounts.permissions import Role
-from rotation.clock import Clock
 from rotation.courier.day import plan_days, solve_alone
 from rotation.courier.store import write_days
+from rotation.facts.clock import Clock
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import day_plans, decisions, users

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, delete, insert, select, update
 
 from rotation.accounts import auth
 from rotation.accounts.permissions import Role
-from rotation.clock import Clock
+from rotation.facts.clock import Clock
 from rotation.network import PlaceKind
 from rotation.store import tables as t
 from rotation.store.clock import read_clock, set_clock

@@ -12,13 +12,14 @@ from config.settings import KEPT_NETWORK, Settings, load
 from rotation import network
 from rotation.accounts import auth
 from rotation.accounts.permissions import Role
-from rotation.clock import standing_at
 from rotation.courier.day import solve_alone
-from rotation.night import historic_days, vans
+from rotation.facts.clock import standing_at
+from rotation.night import vans
+from rotation.night.historic_days import schedule_days
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
+from rotation.store.planned import mark_standing
 from rotation.store.tables import copies, day_plans, runs, transfers, users
-from rotation.system.historic_import import schedule_days
 from rotation.web.app import create_app
 from solver.problem import Problem
 from solver.solution import Solution
@@ -62,7 +63,7 @@ def engine(module_database: str) -> Iterator[Engine]:
     rows = [sent(copy, *lane) for copy, lane in LANES.items()]
     with made.begin() as connection:
         set_clock(connection, standing_at(SUNDAY_NIGHT))
-        historic_days.mark(connection, "an import")
+        mark_standing(connection, "an import")
         connection.execute(insert(copies), [row for row, _ in rows])
         connection.execute(insert(transfers), [shipment for _, shipment in rows])
         auth.add_user(connection, "dispatcher", PASSWORD, Role.DISPATCHER)

@@ -14,7 +14,7 @@ from config.settings import Settings
 from rotation.accounts.permissions import Role
 from rotation.facts.parts import Needed
 from rotation.feeds.staying import Outage
-from rotation.kafka import identity
+from rotation.store import topic_identity as identity
 from rotation.store.tables import day_plans, rejections, runs, topics_read
 from rotation.web.app import create_app
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn

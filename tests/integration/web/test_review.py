@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, Engine, select
 
-from rotation.clock import Clock
 from rotation.dispatch import review
 from rotation.dispatch.review import Action, DecidedMeanwhile, NothingThere, Subject, TooLate, WhyNeeded
+from rotation.facts.clock import Clock
 from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import day_plans, decisions, outbox, runs, transfers

@@ -12,6 +12,7 @@ from city.facts import copy_id
 from city.live import HOME, LiveCity, PlacementAnswer
 from city.model import DAY_S, START, midnight
 from rotation.facts.events import Edge, Event, parse
+from rotation.network import PlaceKind
 from tests.unit.city.conftest import NETWORK, WEEKS, days_orders, lived
 
 FIRST_DAY = WEEKS * 7
@@ -66,6 +67,15 @@ def test_every_fact_of_a_living_week_is_valid(week):
     parsed = list(parse(orjson.dumps(week[1]), edge))
     assert parsed
     assert [one for one in parsed if not isinstance(one, Event)] == []
+
+
+def test_machines_report_their_slots_and_bins_every_two_hours(week):
+    machines = {place.id: place.room for place in NETWORK.places if place.kind is PlaceKind.MACHINE}
+    reports = [fact["data"] for fact in week[1] if fact["type"] == "machine.reported"]
+    assert Counter(report["place"] for report in reports) == dict.fromkeys(machines, DAYS * 12)
+    assert all(0 <= report["free_slots"] <= machines[report["place"]] for report in reports)
+    assert len({report["free_slots"] for report in reports}) > 1
+    assert max(report["bin_copies"] for report in reports) > 0
 
 
 def test_facts_are_told_no_earlier_than_they_happen_and_soon_after(week):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rotation.courier.arrivals import arrivals
+from rotation.facts.arrivals import arrivals
 
 EIGHT = datetime(2026, 3, 2, 8, tzinfo=UTC)
 

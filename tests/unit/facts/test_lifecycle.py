@@ -183,7 +183,7 @@ OTHER_THINGS = {
     "rotation/feeds/librarieswest/snapshots.py": {"in_transit", "unknown"},
     "rotation/feeds/opening_hours.py": {"closed"},
     # The setting placement_default.
-    "rotation/desk.py": {"home"},
+    "rotation/hands/desk.py": {"home"},
     "rotation/rebalancing/placement.py": {"home"},
 }
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rotation.kafka.identity import Present, misfits
 from rotation.store.progress import TopicRead
+from rotation.store.topic_identity import Present, misfits
 
 READ = TopicRead("cluster", "topic", 1)
 

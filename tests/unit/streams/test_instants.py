@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from rotation.clock import Day, Instant, InstantInFile
+from rotation.facts.clock import Day, Instant, InstantInFile
 from rotation.facts.events import CopyReturned, Edge, Event, Rejection, RejectionReason, cloud_event, parse
 
 EDGE = Edge(frozenset({"p1"}), frozenset(), datetime(2030, 1, 1, tzinfo=UTC))

@@ -4,7 +4,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.views.forms import form_of_refused, message_without_values
+from rotation.views.forms import KNOWN_WORDS, form_of_refused, message_without_values
 
 EVENT = {
     "type": "copy.returned",
@@ -37,6 +37,10 @@ def test_a_message_keeps_its_words_and_loses_the_values_it_quotes() -> None:
     assert message_without_values('expected an id, found "李四 7"') == "expected an id, found '字字 9'"
 
 
-@given(st.text(min_size=3).filter(lambda text: any(sign.isalnum() and sign not in "aA9字" for sign in text)))
+def _says_something(text: str) -> bool:
+    return text not in KNOWN_WORDS and any(sign.isalnum() and sign not in "aA9字" for sign in text)
+
+
+@given(st.text(min_size=3).filter(_says_something))
 def test_no_text_comes_through(text: str) -> None:
     assert orjson.dumps(text).decode()[1:-1] not in form_of_refused(orjson.dumps({"x": text}))

@@ -1,4 +1,4 @@
-"""Scans of the pages for hands, what places say of themselves, and the places that users and tokens are bound to."""
+"""Scans of the pages for hands, places' notices of themselves, and the places that users and tokens are bound to."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Sessions that the server ends, names that no two users share, and a log of what was tried and allowed."""
+"""Sessions that the server ends, names that no two users share, and a log of tries and permissions."""
 
 from alembic import op
 from sqlalchemy import text

@@ -1,4 +1,4 @@
-"""Answers to requests that named themselves, so that what is sent twice happens once."""
+"""Answers to requests that named themselves, so that a request sent twice happens once."""
 
 from alembic import op
 

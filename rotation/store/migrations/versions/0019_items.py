@@ -1,4 +1,4 @@
-"""Items of library systems by their own numbers, and the holds that were told."""
+"""Items of library systems by their own numbers, and the holds that were sent."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""What people do about alerts: acknowledge, snooze, assign, comment."""
+"""People's steps with alerts: acknowledge, snooze, assign, comment."""
 
 from alembic import op
 

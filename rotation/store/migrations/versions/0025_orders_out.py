@@ -1,4 +1,4 @@
-"""Orders out besides Kafka: targets, what they are signed with, and deliveries."""
+"""Orders out besides Kafka: targets, their signing secrets, and deliveries."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Key figures of each day, and what cities count themselves."""
+"""Key figures of each day, and cities' own counts."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Photos of what was wrong at a stop."""
+"""Photos of faults at a stop."""
 
 from alembic import op
 

@@ -33,6 +33,7 @@ from rotation.store.clock import read_clock
 from rotation.store.engine import driver
 from rotation.store.facts import hold_subjects
 from rotation.store.locks import LockSpace
+from rotation.store.networks import in_force
 from rotation.store.tables import copies, holds, rates, transfers
 from rotation.store.transitions import move
 
@@ -66,6 +67,7 @@ class Desk:
 
     def __init__(self, engine: Engine, network: Network, settings: Settings) -> None:
         self._engine, self._network, self._settings = engine, network, settings
+        self._given = network
         self._planning = rebalancing_settings(settings)
         self._lock = threading.Lock()  # answers count copies, so they are given one after the other
         self._lock_of_refresh = threading.Lock()
@@ -80,6 +82,7 @@ class Desk:
         with self._engine.connect() as connection:
             clock = read_clock(connection)
             now = clock.now()
+            self._network = in_force(connection, self._given, self._given.day_of(now))
             weeks, everywhere = self._settings.history_weeks, self._network.place
             found = world(
                 driver(connection),
