@@ -240,7 +240,7 @@ def new_copies(bench: Bench, events: int) -> None:
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
     bench.say("one worker, new copies, batches of 100", events=events, **drained)
-    _end(workers)
+    end(workers)
 
 
 def noop(bench: Bench, events: int) -> None:
@@ -254,7 +254,7 @@ def noop(bench: Bench, events: int) -> None:
         events_per_s=round(bench.noop),
         worker_cpu_us=round(cpu_us, 1),
     )
-    _end([process])
+    end([process])
 
 
 def batches_of_100(bench: Bench, events: int, kind: Moves, begin: int) -> None:
@@ -265,7 +265,7 @@ def batches_of_100(bench: Bench, events: int, kind: Moves, begin: int) -> None:
     memory = psutil.Process(workers[0].pid).memory_info().rss >> 20
     name = "one worker, batches of 100" + (", copies anywhere" if kind is anywhere else "")
     bench.say(name, events=events, **drained, worker_mb=memory)
-    _end(workers)
+    end(workers)
 
 
 def two_workers(bench: Bench, events: int) -> None:
@@ -285,7 +285,7 @@ def two_workers(bench: Bench, events: int) -> None:
         drained = _drain(bench, workers, events - events // 100)
         sender.join()
         bench.say(f"two workers, batches of 100, sender beside, {case}", events=events, **drained)
-        _end(workers)
+        end(workers)
 
 
 def single_events(bench: Bench, events: int) -> None:
@@ -294,7 +294,7 @@ def single_events(bench: Bench, events: int) -> None:
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
     bench.say("one worker, single events", events=events, **drained)
-    _end(workers)
+    end(workers)
 
 
 def latency(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
@@ -328,7 +328,7 @@ def latency(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
         p50_ms=round(waits[len(waits) // 2], 1),
         p99_ms=round(waits[int(len(waits) * 0.99)], 1),
     )
-    _end(workers)
+    end(workers)
 
 
 def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
@@ -345,11 +345,11 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
     workers = [bench.worker("watch", prefix), bench.relay()]
     _until_ready(bench, prefix, batched(moves(100 * size, bench.copies, LATELY + rate), size))
     bench.send(prefix, batched(_watched(CopyAdded, rate // 10), 100))
-    _wait(
+    wait_until(
         lambda: bench.query("SELECT count(*) FROM copies WHERE class = 'watched' AND state = 'on_shelf'") == len(PLACES)
     )
     time.sleep(2)
-    _wait(lambda: bench.query("SELECT count(*) FROM alerts WHERE class = 'watched' AND closed_at IS NULL") == 0)
+    wait_until(lambda: bench.query("SELECT count(*) FROM alerts WHERE class = 'watched' AND closed_at IS NULL") == 0)
     sent = _send_among(bench, prefix, rate, size, seconds)
     time.sleep(5)
     with psycopg.connect(bench.url) as connection:
@@ -366,7 +366,7 @@ def alerts(bench: Bench, rate: int, size: int, seconds: int = 20) -> None:
         p50_ms=round(waits[len(waits) // 2], 1),
         p99_ms=round(waits[int(len(waits) * 0.99)], 1),
     )
-    _end(workers)
+    end(workers)
 
 
 def _watched(kind: Any, minute: int) -> Iterator[dict[str, Any]]:
@@ -408,10 +408,10 @@ def restart(bench: Bench, others: int) -> None:
         workers.append(bench.worker("apply", prefix))
     before = _positions(bench, prefix)
     bench.send(prefix, (next(messages) for _ in range(20)))
-    _wait(lambda: all(now > was for now, was in zip(_positions(bench, prefix), before, strict=True)))
+    wait_until(lambda: all(now > was for now, was in zip(_positions(bench, prefix), before, strict=True)))
     name = "first event after kill -9, second worker running" if others else "first event after kill -9 and restart"
     bench.say(name, seconds=round(time.monotonic() - begin, 1))
-    _end(workers)
+    end(workers)
 
 
 def rebuilt(bench: Bench, events: int) -> None:
@@ -422,7 +422,7 @@ def rebuilt(bench: Bench, events: int) -> None:
     workers = [bench.worker("apply", prefix)]
     drained = _drain(bench, workers, events)
     bench.say("one worker, all of it into an empty database", events=events, **drained)
-    _end(workers)
+    end(workers)
     topics, shown = Topics(f"{prefix}.events", f"{prefix}.touched", f"{prefix}.rejected"), set[int]()
     begin = time.monotonic()
     found = rebuild(bench.url, bench.client, network(), lambda done, total: shown.add(100 * done // total), topics)
@@ -464,10 +464,10 @@ def _drain(bench: Bench, workers: list[subprocess.Popen[bytes]], events: int) ->
     """
     counted = "SELECT coalesce(sum(value), 0) FROM counts"
     base = int(bench.query(counted))
-    _wait(lambda: int(bench.query(counted)) > base)
+    wait_until(lambda: int(bench.query(counted)) > base)
     begin, first = time.monotonic(), int(bench.query(counted)) - base
     before = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
-    _wait(lambda: int(bench.query(counted)) - base >= events, PATIENCE_S + events / LEAST_EVENTS_PER_S)
+    wait_until(lambda: int(bench.query(counted)) - base >= events, PATIENCE_S + events / LEAST_EVENTS_PER_S)
     after = _cpu_s([worker.pid for worker in workers]), _cpu_s(bench.backends())
     worker_us, postgres_us = [round(1e6 * (b - a) / (events - first), 1) for a, b in zip(before, after, strict=True)]
     rate = round((events - first) / (time.monotonic() - begin))
@@ -490,12 +490,13 @@ def _until_ready(bench: Bench, prefix: str, messages: Iterator[bytes]) -> None:
 
 
 def _noop_rate(file: Path) -> tuple[float, float]:
-    _wait(file.exists)
+    wait_until(file.exists)
     rate, cpu_us = json.loads(file.read_text())
     return float(rate), float(cpu_us)
 
 
-def _wait(done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+def wait_until(done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    """Wait until something is done; raises TimeoutError."""
     begin = time.monotonic()
     while not done():
         if time.monotonic() - begin > patience_s:
@@ -503,7 +504,8 @@ def _wait(done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         time.sleep(0.02)
 
 
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+def end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Stop processes in order."""
     for process in processes:
         process.terminate()
     for process in processes:
@@ -557,7 +559,7 @@ def main() -> None:
                 for case in wanted.only.split(",") if wanted.only else cases:
                     cases[case]()
             finally:
-                _end(bench.started)  # those that a case which failed left behind
+                end(bench.started)  # those that a case which failed left behind
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,9 @@ START_S = 60.0
 
 
 @contextmanager
-def mariadb(folder: Path) -> Iterator[Path]:
+def mariadb(folder: Path, options: Sequence[str] = ()) -> Iterator[Path]:
     """Run a MariaDB that keeps its files in `folder`; yield its socket."""
-    with installed(folder), running_in(folder) as socket:
+    with installed(folder), running_in(folder, options) as socket:
         yield socket
 
 
@@ -45,7 +45,7 @@ def _common(folder: Path) -> list[str]:
 
 
 @contextmanager
-def running_in(folder: Path) -> Iterator[Path]:
+def running_in(folder: Path, more: Sequence[str] = ()) -> Iterator[Path]:
     """Run the MariaDB whose files are in `folder` already; yield its socket."""
     server, common, socket = program("mariadbd", "mysqld", "/usr/sbin/mariadbd"), _common(folder), folder / "s"
     options = [
@@ -54,6 +54,7 @@ def running_in(folder: Path) -> Iterator[Path]:
         f"--pid-file={folder / 'pid'}",
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-flush-method=nosync",
+        *more,
     ]
     with (folder / "log").open("wb") as log:
         running = subprocess.Popen([server, *common, *options], stdout=log, stderr=log)

@@ -15,10 +15,19 @@ from kafka import KafkaProducer
 from sqlalchemy import Engine
 
 from config.settings import DEFAULTS
-from rotation.feeds import koha, librarieswest, runners, tables
+from rotation.feeds import (
+    destinations,
+    file_imports,
+    folio_feed,
+    folio_reconciliation,
+    koha,
+    koha_feed,
+    librarieswest,
+    tables,
+)
 from rotation.feeds.carrying import to_kafka
+from rotation.feeds.destinations import Destinations
 from rotation.feeds.event_lines import ingest_lines
-from rotation.feeds.runners import Destinations
 from rotation.kafka.clients import Client, MendingProducer, producer
 from rotation.store.engine import engine
 from tests.folio_simulated import MAP
@@ -41,30 +50,34 @@ def send(adapter: str, bootstrap: str, url: str, topic: str, where: str) -> None
         librarieswest.send(sender, topic, librarieswest.snapshots(Path(where)))
     else:
         ADAPTERS[adapter](
-            client, store, Destinations(to_kafka(MendingProducer(client), topic), runners.reject_in(store)), where, True
+            client,
+            store,
+            Destinations(to_kafka(MendingProducer(client), topic), destinations.reject_in(store)),
+            where,
+            True,
         )
     sender.close()
     store.dispose()
 
 
 def of_table(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
-    runners.import_table(store, city(), ends, Path(where), TABLE, MONDAY)
+    file_imports.import_table(store, city(), ends, Path(where), TABLE, MONDAY)
 
 
 def of_folio(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
     arguments = {**client, "session_timeout_ms": SESSION_MS, "heartbeat_interval_ms": SESSION_MS // 3}
-    reader = runners.folio_reader(arguments, where if keep else None)
-    runners.follow_folio(reader, MAP, ends, Event(), to_the_end=True, commit=keep)
+    reader = folio_feed.folio_reader(arguments, where if keep else None)
+    folio_feed.follow_folio(reader, MAP, ends, Event(), to_the_end=True, commit=keep)
     reader.close()
 
 
 def of_folios_api(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
-    runners.reconcile_by_api(store, where, ("rotation", "secret"), MAP, ends, keep=keep)
+    folio_reconciliation.reconcile_by_api(store, where, ("rotation", "secret"), MAP, ends, keep=keep)
 
 
 def of_koha(client: Client, store: Engine, ends: Destinations, where: str, keep: bool) -> None:
-    connection = runners.koha_connection(where)
-    runners.follow_koha(store, connection, KOHA, ends, Event(), once=True, keep=keep)
+    connection = koha_feed.koha_connection(where)
+    koha_feed.follow_koha(store, connection, KOHA, ends, Event(), once=True, keep=keep)
     connection.close()
 
 

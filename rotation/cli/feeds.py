@@ -51,15 +51,15 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Send events through Kafka and wait until they are applied. Lines that cannot be sent are recorded as rejections."""
-    from rotation.feeds import runners
+    from rotation.feeds import destinations, file_imports
     from rotation.feeds.event_lines import ingest_lines
 
     with one_sentence(), sys.stdin.buffer if str(file) == "-" else file.open("rb") as lines:
         if dry_run:
             with beside() as system:
                 with system.engine.connect() as connection:
-                    edge = runners.edge_of(system.network, connection)
-                answer(runners.show_lines(lines, file.name, edge, print).as_dict(), as_json, pairs)
+                    edge = destinations.edge_of(system.network, connection)
+                answer(file_imports.show_lines(lines, file.name, edge, print).as_dict(), as_json, pairs)
             return
         with import_into() as importing:
             sent, refused = ingest_lines(lines, file.name, importing.kafka(), importing.engine)
@@ -99,20 +99,22 @@ def import_table(
     from zoneinfo import ZoneInfo
 
     from rotation import network as networks
-    from rotation.feeds import runners
+    from rotation.feeds import destinations, file_imports
 
     with one_sentence():
-        chosen = runners.table_map(column_map, networks.read(load_settings().network_file()))
+        chosen = file_imports.table_map(column_map, networks.read(load_settings().network_file()))
         taken = at.replace(tzinfo=ZoneInfo(chosen.timezone)) if at else None
-        runners.check_table(file, chosen, taken)
+        file_imports.check_table(file, chosen, taken)
     if dry_run:
         with beside() as system:
-            report = runners.import_table(system.engine, system.network, runners.shown(print), file, chosen, taken)
+            report = file_imports.import_table(
+                system.engine, system.network, destinations.shown(print), file, chosen, taken
+            )
             answer(report.as_dict(), as_json, pairs)
         return
     with import_into() as importing:
-        with runners.destinations(importing.settings, importing.engine) as destinations:
-            report = runners.import_table(importing.engine, importing.network, destinations, file, chosen, taken)
+        with destinations.destinations(importing.settings, importing.engine) as ends:
+            report = file_imports.import_table(importing.engine, importing.network, ends, file, chosen, taken)
         answer(report.as_dict() | importing.applied(report.sent.total()), as_json, pairs)
 
 
@@ -131,7 +133,7 @@ def feed_folio(
     from zoneinfo import ZoneInfo
 
     from config.kafka import client
-    from rotation.feeds import runners
+    from rotation.feeds import destinations, folio_feed
     from rotation.feeds.folio import read_map
 
     with beside(kafka=not (dry_run and bootstrap)) as system:
@@ -139,16 +141,16 @@ def feed_folio(
         arguments = {"bootstrap_servers": bootstrap.split(",")} if bootstrap else client(system.settings)
         begin = begin and begin.replace(tzinfo=ZoneInfo(system.network.network.timezone))
         if not (once or dry_run):
-            attempt = runners.folio_follower(system.settings, system.engine, chosen, arguments, stop, say, begin)
+            attempt = folio_feed.folio_follower(system.settings, system.engine, chosen, arguments, stop, say, begin)
             _stay_up(system, chosen.source, attempt, stop, as_json)
             return
-        reader = runners.folio_reader(arguments, None if dry_run else runners.folio_group(chosen))
-        changed, offsets = ([], {}) if dry_run else runners.take_folio_map(system.engine, chosen)
+        reader = folio_feed.folio_reader(arguments, None if dry_run else folio_feed.folio_group(chosen))
+        changed, offsets = ([], {}) if dry_run else folio_feed.take_folio_map(system.engine, chosen)
         for sentence in changed:
             say(sentence)
-        with library_system(), runners.opened(system.settings, system.engine, dry_run, print) as ends:
-            rewind = runners.Rewind(offsets, begin, skip=dry_run)
-            report = runners.follow_folio(
+        with library_system(), destinations.opened(system.settings, system.engine, dry_run, print) as ends:
+            rewind = folio_feed.Rewind(offsets, begin, skip=dry_run)
+            report = folio_feed.follow_folio(
                 reader, chosen, ends, stop, to_the_end=True, commit=not dry_run, rewind=rewind
             )
         reader.close()
@@ -157,9 +159,9 @@ def feed_folio(
 
 def _stay_up(system: System, source: str, attempt: Any, stop: Event, as_json: bool) -> None:
     """Follow until a signal; a system that is away is waited for, and named here and on the page."""
-    from rotation.feeds import runners, staying
+    from rotation.feeds import destinations, staying
 
-    with runners.heard(system.settings, source) as turn:
+    with destinations.heard(system.settings, source) as turn:
         report = staying.stay_up(attempt, stop, staying.Outage(system.engine, source), say, turn)
     if report is not None:
         answer(report.as_dict(), as_json, pairs)
@@ -176,20 +178,20 @@ def feed_folio_reconcile(
     as_json: Json = False,
 ) -> None:
     """Compare FOLIO's items with the stock known here, and correct differences that FOLIO's events left."""
-    from rotation.feeds import runners
+    from rotation.feeds import destinations, folio_reconciliation
     from rotation.feeds.folio import read_map
 
     with beside(kafka=not dry_run) as system:
         chosen, stop = read_map(column_map), stop_on_signals()
-        reconcile = partial(runners.reconcile_by_api, system.engine, url, (user, password), chosen)
+        reconcile = partial(folio_reconciliation.reconcile_by_api, system.engine, url, (user, password), chosen)
         if every_hours is None or dry_run:
-            with library_system(), runners.opened(system.settings, system.engine, dry_run, print) as ends:
+            with library_system(), destinations.opened(system.settings, system.engine, dry_run, print) as ends:
                 answer(reconcile(ends, keep=not dry_run).as_dict(), as_json, pairs)
             return
 
         def attempt(well: Callable[[], None], turn: "Turned") -> "FeedReport":
             turn(within_s=HOUR_S)
-            with runners.destinations(system.settings, system.engine) as ends:
+            with destinations.destinations(system.settings, system.engine) as ends:
                 report = reconcile(ends)
             well()
             return report
@@ -209,23 +211,25 @@ def feed_koha(
     as_json: Json = False,
 ) -> None:
     """Follow Koha's statistics, transfers and items by reading its database."""
-    from rotation.feeds import runners
+    from rotation.feeds import destinations, koha_feed
     from rotation.feeds.koha import read_map
 
     with beside(kafka=not dry_run) as system:
         chosen, stop = read_map(column_map), stop_on_signals()
         if begin and not dry_run:
-            runners.read_koha_from(system.engine, chosen, begin)
+            koha_feed.read_koha_from(system.engine, chosen, begin)
         if not (once or dry_run):
-            attempt = runners.koha_follower(system.settings, system.engine, chosen, url, stop, say)
+            attempt = koha_feed.koha_follower(system.settings, system.engine, chosen, url, stop, say)
             _stay_up(system, chosen.source, attempt, stop, as_json)
             return
-        with library_system(), runners.opened(system.settings, system.engine, dry_run, print) as ends:
-            koha = runners.koha_connection(url)
-            changed = runners.map_changes(system.engine, chosen) if dry_run else runners.take_map(system.engine, chosen)
-            for sentence in (*runners.koha_inspected(koha), *changed):
+        with library_system(), destinations.opened(system.settings, system.engine, dry_run, print) as ends:
+            koha = koha_feed.koha_connection(url)
+            changed = (
+                koha_feed.map_changes(system.engine, chosen) if dry_run else koha_feed.take_map(system.engine, chosen)
+            )
+            for sentence in (*koha_feed.koha_inspected(koha), *changed):
                 say(sentence)
-            report = runners.follow_koha(system.engine, koha, chosen, ends, stop, once=True, keep=not dry_run)
+            report = koha_feed.follow_koha(system.engine, koha, chosen, ends, stop, once=True, keep=not dry_run)
         answer(report.as_dict(), as_json, pairs)
 
 
@@ -244,11 +248,11 @@ def check_koha(
     """Compare Koha's copies and holds with those known here; ends with 1 where any differs. Nothing is sent."""
     from contextlib import closing
 
-    from rotation.feeds import runners
+    from rotation.feeds import koha_feed
     from rotation.feeds.koha import read_map
 
-    with beside() as system, library_system(), closing(runners.koha_connection(url)) as koha:
-        found = [one._asdict() for one in runners.koha_differences(system.engine, koha, read_map(column_map))]
+    with beside() as system, library_system(), closing(koha_feed.koha_connection(url)) as koha:
+        found = [one._asdict() for one in koha_feed.koha_differences(system.engine, koha, read_map(column_map))]
     _end_with(found, as_json)
 
 
@@ -261,11 +265,11 @@ def check_folio(
     as_json: Json = False,
 ) -> None:
     """Compare FOLIO's items with the copies known here; ends with 1 where any differs. Nothing is sent."""
-    from rotation.feeds import runners
+    from rotation.feeds import folio_reconciliation
     from rotation.feeds.folio import read_map
 
     with beside() as system, library_system():
-        found = runners.folio_differences(system.engine, url, (user, password), read_map(column_map))
+        found = folio_reconciliation.folio_differences(system.engine, url, (user, password), read_map(column_map))
     _end_with(found, as_json)
 
 
@@ -291,7 +295,7 @@ def sip2_proxy(
     """Stand between sorters and the library system, and let placement direct the items that are checked in."""
     import asyncio
 
-    from rotation.feeds.runners import serve_sip2
+    from rotation.feeds.sip2.serving import serve_sip2
 
     with one_sentence(), library_system():
         show = partial(print, flush=True) if dry_run else None
@@ -311,8 +315,8 @@ def sip2_item(
     as_json: Json = False,
 ) -> None:
     """Ask the library system where an item is: the simplest test of SIP2."""
-    from rotation.feeds.runners import host_port
     from rotation.feeds.sip2 import Client
+    from rotation.feeds.sip2.serving import host_port
 
     with one_sentence(), library_system(), Client(*host_port(system), institution, encoding=encoding) as client:
         if user and not client.login(user, password):

@@ -26,7 +26,7 @@ Names = Annotated[
 def suggest(export: Export, column_map: Preset, names: Names = None) -> None:
     """Propose a map's [places] from an export: each code and location with its copies, and why it is read so."""
     from rotation.feeds import suggesting, tables
-    from rotation.feeds.runners import map_file
+    from rotation.feeds.file_imports import map_file
 
     with one_sentence():
         chosen = tables.read_map(map_file(column_map))
@@ -53,7 +53,7 @@ def new(
 ) -> None:
     """Make a network file and a map from a table of branches and an export of items; every guess is marked and counted."""
     from rotation.feeds import new_network, suggesting, tables
-    from rotation.feeds.runners import map_file
+    from rotation.feeds.file_imports import map_file
     from rotation.network import read
 
     with one_sentence():

@@ -18,7 +18,9 @@ import orjson
 
 from rotation.facts.events import Edge, Fact, Rejection, RejectionReason, cloud_event, parse
 
-BATCH_EVENTS = 100
+BATCH_EVENTS = 100  # of a message
+# Sent before the brokers' answers are waited for: a wait a message would be most of a large system's first load.
+WINDOW_EVENTS = 2_000
 ACK_S = 30.0
 # A word that a map lacks is named with its count; so many of them show what to mend.
 MOST_WORDS = 100
@@ -48,7 +50,7 @@ class RejectedRecord(NamedTuple):
 
 
 Translated = EventDict | RejectedRecord
-# Returns when the events are safe.
+# Returns when the events, at most WINDOW_EVENTS, are safe.
 Send = Callable[[Sequence[EventDict]], None]
 Reject = Callable[[Sequence[RejectedRecord]], None]
 
@@ -77,9 +79,9 @@ class FeedReport:
 
 
 def carry(translated: Iterable[Translated], send: Send, reject: Reject, report: FeedReport | None = None) -> FeedReport:
-    """Send translated records in order and in batches, and count them."""
+    """Send translated records in order and in windows, and count them."""
     report = report or FeedReport()
-    for some in in_batches(translated, BATCH_EVENTS):
+    for some in in_batches(translated, WINDOW_EVENTS):
         events = [record for record in some if isinstance(record, dict)]
         rejected = [record for record in some if isinstance(record, RejectedRecord)]
         if events:
@@ -142,15 +144,20 @@ def in_its_file(record: Translated) -> Translated:
 
 
 class Producer(Protocol):
-    """A sender of a message that waits until the brokers have it (`rotation.kafka.clients.Sender`)."""
+    """A sender of messages that waits until the brokers have them all (`rotation.kafka.clients.MendingProducer`)."""
 
-    def send(self, topic: str, value: bytes, within_s: float) -> None: ...
+    def send_all(self, topic: str, values: Iterable[bytes], within_s: float) -> None: ...
+
+
+def messages(events: Sequence[EventDict]) -> Iterator[bytes]:
+    """Yield events in their order as messages of BATCH_EVENTS."""
+    return (orjson.dumps(some) for some in in_batches(events, BATCH_EVENTS))
 
 
 def to_kafka(producer: Producer, topic: str) -> Send:
-    """Return a function that sends a batch as one message and waits until the broker has it."""
+    """Return a function that sends events as messages and waits until the brokers have them."""
 
     def send(events: Sequence[EventDict]) -> None:
-        producer.send(topic, orjson.dumps(list(events)), ACK_S)
+        producer.send_all(topic, messages(events), ACK_S)
 
     return send

@@ -56,6 +56,23 @@ def _kind_of_zip(path: Path) -> Kind:
     return Kind.WORKBOOK if "xl/workbook.bin" in names or "content.xml" in names else Kind.XLSX
 
 
+def names_in(path: Path) -> list[str]:
+    """Return the names of a workbook's sheets, in their order; raises ValueError where it cannot be read."""
+    from python_calamine import CalamineError
+
+    try:
+        return list(_workbook(path).sheet_names)
+    except CalamineError as error:
+        raise ValueError(f"{path.name}: no workbook that can be read: {str(error)[:200]}") from error
+
+
+def _workbook(path: Path) -> Any:
+    from python_calamine import CalamineWorkbook
+
+    # By content: of a path it would believe the name.
+    return CalamineWorkbook.from_filelike(BytesIO(path.read_bytes()))
+
+
 def of_workbook(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a .xls, .xlsb or .ods workbook, whatever its name.
 
@@ -64,11 +81,10 @@ def of_workbook(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
     ValueError
         When it cannot be read, or has no such sheet.
     """
-    from python_calamine import CalamineError, CalamineWorkbook
+    from python_calamine import CalamineError
 
     try:
-        # By content: of a path it would believe the name.
-        book = CalamineWorkbook.from_filelike(BytesIO(path.read_bytes()))
+        book = _workbook(path)
         if sheet and sheet not in book.sheet_names:
             raise ValueError(f"{path.name}: no sheet {sheet!r}; it has {', '.join(book.sheet_names)}")
         page = book.get_sheet_by_name(sheet) if sheet else book.get_sheet_by_index(0)

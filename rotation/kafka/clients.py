@@ -3,7 +3,7 @@
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -139,18 +139,23 @@ class MendingProducer:
         self._one_at_a_time = threading.Lock()
 
     def send(self, topic: str, value: bytes, within_s: float, **record: Any) -> None:
-        """Send a message (`record`: its key and headers) and wait until every broker in sync has it.
+        """Send a message (`record`: its key and headers) and wait until every broker in sync has it: see `send_all`."""
+        self.send_all(topic, [value], within_s, **record)
+
+    def send_all(self, topic: str, values: Iterable[bytes], within_s: float, **record: Any) -> None:
+        """Send messages in their order, and then wait until every broker in sync has them all.
 
         Raises
         ------
         RefusedByKafka
-            When the message can never pass; the words are the broker's.
+            When a message can never pass; the words are the broker's.
         KafkaError
             When Kafka does not answer in time: the same may be sent again.
         """
-        sender = self._open()
+        sender, end = self._open(), time.monotonic() + within_s
         try:
-            sender.send(topic, value, **record).get(timeout=within_s)
+            for sent in [sender.send(topic, value, **record) for value in values]:
+                sent.get(timeout=max(end - time.monotonic(), 0))
         except KafkaError as error:
             self._drop(sender)
             if isinstance(error, NEVER_PASS):

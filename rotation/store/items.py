@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from psycopg import Cursor
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
-from rotation.store.tables import item_copies, told_holds
+from rotation.store.engine import driver
+from rotation.store.tables import told_holds
 
 # By item number: its present barcode, None without one.
 Barcodes = Mapping[int, str | None]
@@ -18,35 +20,36 @@ def copies_of(connection: Connection, source: str, barcodes: Barcodes) -> dict[i
 
     A barcode that changes is noted and changes no copy.
     """
-    mine = item_copies.c.source == source
-    rows = connection.execute(select(item_copies).where(mine, item_copies.c.item.in_(barcodes))).all()
-    known = {row.item: row for row in rows}
-    new = {item: barcode for item, barcode in barcodes.items() if item not in known}
-    changed = {
-        item for item, barcode in barcodes.items() if barcode and item in known and known[item].barcode != barcode
+    cursor = driver(connection).cursor()
+    known = {
+        item: (copy, barcode) for item, copy, barcode in cursor.execute(_KNOWN, (source, list(barcodes)), prepare=False)
     }
-    copies = _given(connection, source, new) | {item: row.copy_id for item, row in known.items()}
-    written = [
-        {"source": source, "item": item, "copy_id": copies[item], "barcode": barcodes[item]}
-        for item in sorted({*new, *changed})
-    ]
-    if written:
-        rows_in = insert(item_copies)
-        connection.execute(
-            rows_in.on_conflict_do_update(
-                index_elements=["source", "item"], set_={"barcode": rows_in.excluded.barcode}
-            ),
-            written,
-        )
+    new = {item: barcode for item, barcode in barcodes.items() if item not in known}
+    changed = {item for item, barcode in barcodes.items() if barcode and item in known and known[item][1] != barcode}
+    copies = _given(cursor, source, new) | {item: copy for item, (copy, _) in known.items()}
+    if written := sorted({*new, *changed}):
+        rows = written, [copies[item] for item in written], [barcodes[item] for item in written]
+        cursor.execute(_WRITE, (source, *rows))
     return copies
 
 
-def _given(connection: Connection, source: str, new: Barcodes) -> dict[int, str]:
+# Arrays: thousands of parameters would be a statement of their own each time. Not prepared: a plan kept from the first page, when
+# the table was empty, would scan it whole for the last.
+_KNOWN = "SELECT item, copy_id, barcode FROM item_copies WHERE source = %s AND item = ANY(%s)"
+_TAKEN = "SELECT copy_id FROM item_copies WHERE source = %s AND copy_id = ANY(%s)"
+_WRITE = """
+INSERT INTO item_copies (source, item, copy_id, barcode)
+SELECT %s, new.* FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS new (item, copy_id, barcode)
+ON CONFLICT (source, item) DO UPDATE SET barcode = excluded.barcode
+"""
+
+
+def _given(cursor: Cursor[Any], source: str, new: Barcodes) -> dict[int, str]:
     wanted = {item: barcode or numbered(item) for item, barcode in new.items()}
-    query = select(item_copies.c.copy_id).where(
-        item_copies.c.source == source, item_copies.c.copy_id.in_(wanted.values())
-    )
-    taken, given = set(connection.scalars(query)), dict[int, str]()
+    if not wanted:
+        return {}
+    taken = {copy for (copy,) in cursor.execute(_TAKEN, (source, list(wanted.values())), prepare=False)}
+    given = dict[int, str]()
     for item, copy in sorted(wanted.items()):
         given[item] = numbered(item) if copy in taken else copy
         taken.add(given[item])

@@ -17,7 +17,7 @@ from rotation import network as networks
 from rotation.alerts.rules import Thresholds, sweep
 from rotation.facts.clock import standing_at
 from rotation.facts.events import Edge
-from rotation.feeds import carrying, librarieswest, runners
+from rotation.feeds import carrying, destinations, librarieswest
 from rotation.kafka import clients
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
@@ -80,7 +80,7 @@ def show_days(folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
     shown = list(librarieswest.snapshots(folder, until))
     edge = Edge.of(network, shown[-1].clock)
     told = librarieswest.happened(shown, librarieswest.CopyLedger(edge.places))
-    report = carrying.carry(carrying.checked(told, edge, librarieswest.SOURCE), *runners.shown(say))
+    report = carrying.carry(carrying.checked(told, edge, librarieswest.SOURCE), *destinations.shown(say))
     for snapshot in shown:
         for fault in snapshot.faults:
             say(str(fault))

@@ -4,17 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rotation.facts.movements import CopyState
-from rotation.feeds.koha.rows import (
-    FIRST,
-    ITEMS,
-    KohaCopy,
-    KohaMap,
-    Row,
-    UnmappedBranch,
-    page_after,
-    place_of,
-    standing_of,
-)
+from rotation.feeds.koha.items import ITEMS
+from rotation.feeds.koha.mapping import KohaMap, UnmappedBranch, place_of
+from rotation.feeds.koha.reading import FIRST, KohaCopy, Row, page_after
+from rotation.feeds.koha.standing import standing_of
 
 # States that Koha's items do not tell apart: a copy on its shelf there may be at one of these steps here.
 FINER_HERE = frozenset({CopyState.PICKED, CopyState.ON_HOLD_SHELF, CopyState.UNKNOWN})

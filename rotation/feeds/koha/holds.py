@@ -22,7 +22,8 @@ from rotation.facts.events import (
     RejectionReason,
 )
 from rotation.feeds.carrying import EventDict, Translated, event, id_of, in_batches, rejected_record
-from rotation.feeds.koha.rows import STANDS, KohaMap, Row, UnmappedBranch, place_of
+from rotation.feeds.koha.mapping import KohaMap, UnmappedBranch, place_of
+from rotation.feeds.koha.reading import STANDS, Row
 from rotation.store.items import Barcodes, ToldHold
 
 PAGE_ROWS = 5_000

@@ -12,23 +12,20 @@ from typing import Any
 from rotation.facts.events import Fact, TransferCancelled, TransferLost, TransferReceived, TransferSent
 from rotation.facts.movements import CopyState
 from rotation.feeds.carrying import EventDict, Translated, event, in_batches
-from rotation.feeds.koha.rows import (
+from rotation.feeds.koha.mapping import NO_BRANCH, KohaMap, instant_of, place_of
+from rotation.feeds.koha.reading import (
     CANCELLED,
-    NO_BRANCH,
     RETURNED,
     SENT,
-    SIGNS,
     STANDS,
     FollowedTable,
     KnownOf,
-    KohaMap,
     Row,
-    at_its_branch,
     each_row,
-    fact_of,
-    instant_of,
-    place_of,
+    packed,
+    rows_of,
 )
+from rotation.feeds.koha.standing import SIGNS, at_its_branch, fact_of
 
 # MariaDB turns a list of 1,000 values or more into a table of its own, and then scans the whole table of transfers for it
 # (in_predicate_conversion_threshold): pages and questions stay below.
@@ -57,10 +54,28 @@ Position = tuple[int, dict[str, str]]
 LAST_BEFORE_END = """(SELECT {what} FROM statistics l WHERE l.itemnumber = page.itemnumber AND page.datecancelled IS NOT NULL
         AND l.type IN ('issue', 'return', 'renew') AND l.datetime > page.datesent AND l.datetime <= page.datecancelled
         ORDER BY l.datetime DESC, l.type = 'return' LIMIT 1)"""
+OF_TRANSFERS = (
+    "at",
+    "row_key",
+    "branchtransfer_id",
+    "itemnumber",
+    "frombranch",
+    "tobranch",
+    "datesent",
+    "datearrived",
+    "datecancelled",
+    "reason",
+    "cancellation_reason",
+)
+COLUMNS = {name: f"page.{name}" for name in OF_TRANSFERS} | {
+    "barcode": "nullif(i.barcode, '')",
+    **SIGNS,
+    "item_at": "i.timestamp",
+    "last_seen": LAST_BEFORE_END.format(what="concat_ws('/', l.type, l.branch)"),
+    "seen_since": "IF(i.datelastseen > page.datesent + INTERVAL %(same_step)s SECOND, 1, NULL)",
+}
 TRANSFERS_SQL = f"""
-SELECT page.*, nullif(i.barcode, '') AS barcode, {SIGNS}, i.timestamp AS item_at,
-    {LAST_BEFORE_END.format(what="concat_ws('/', l.type, l.branch)")} AS last_seen,
-    i.datelastseen > page.datesent + INTERVAL %(same_step)s SECOND AS seen_since
+SELECT {packed(COLUMNS)}
 FROM (
     SELECT greatest(t.datesent, coalesce(t.datearrived, t.datesent), coalesce(t.datecancelled, t.datesent)) AS at,
         lpad(t.branchtransfer_id, 12, '0') AS row_key, t.branchtransfer_id, t.itemnumber, t.frombranch, t.tobranch, t.datesent,
@@ -142,7 +157,8 @@ def _whole(connection: Any, some: Iterable[tuple[str, str]]) -> list[Row]:
     sent = [int(number) for number, stage in some if stage != REQUESTED]
     if not sent:
         return []
-    return _rows(connection, TRANSFERS_SQL, numbers=sent, same_step=SAME_STEP.total_seconds())
+    values = {"numbers": sent, "same_step": SAME_STEP.total_seconds()}
+    return rows_of(connection, TRANSFERS_SQL, tuple(COLUMNS), values)
 
 
 def _rows(connection: Any, sql: str, **values: Any) -> list[Row]:
@@ -223,4 +239,4 @@ def _reason(word: object) -> str | None:
     return str(word) if word and REASONS.match(str(word)) else None
 
 
-TRANSFERS = FollowedTable("branchtransfers", TRANSFERS_SQL, of_transfers, pages=pages)
+TRANSFERS = FollowedTable("branchtransfers", TRANSFERS_SQL, tuple(COLUMNS), of_transfers, pages=pages)

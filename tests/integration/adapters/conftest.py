@@ -3,14 +3,13 @@
 import uuid
 from collections.abc import Callable, Iterator
 
-import orjson
 import psycopg
 import pytest
 from sqlalchemy import Engine
 
 from rotation.facts.clock import standing_at
-from rotation.feeds.carrying import EventDict
-from rotation.feeds.runners import Destinations, reject_in
+from rotation.feeds.carrying import EventDict, messages
+from rotation.feeds.destinations import Destinations, reject_in
 from rotation.kafka import admin
 from rotation.kafka.message import Message
 from rotation.kafka.topics import Topic
@@ -36,7 +35,7 @@ def applied(database: str, engine: Engine) -> Iterator[Destinations]:
     writer, numbers = Writer(database, city(), lambda *_: []), iter(range(10**6))
 
     def tell(events: list[EventDict]) -> None:
-        writer.write(writer.prepare([Message(0, next(numbers), orjson.dumps(events))]))
+        writer.write(writer.prepare([Message(0, next(numbers), value) for value in messages(events)]))
 
     yield Destinations(tell, reject_in(engine))
     writer.close()

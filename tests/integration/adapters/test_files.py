@@ -13,7 +13,7 @@ import pytest
 from kafka import TopicPartition
 
 from rotation.facts.events import MAX_BATCH_BYTES, CopyReturned
-from rotation.feeds import librarieswest, runners
+from rotation.feeds import file_imports, librarieswest
 from rotation.feeds.librarieswest import TransitRow
 from rotation.kafka import clients
 from rotation.kafka.message import Message
@@ -87,7 +87,7 @@ def test_no_reader_in_a_file_of_events_stands_in_any_topic_table_log_error_or_dr
     send("ingest", kafka, database, topic, file)
     messages = in_kafka(kafka, topic)
     apply(database, messages)
-    report = runners.show_lines(file.read_bytes().splitlines(), file.name, EDGE, shown.append)
+    report = file_imports.show_lines(file.read_bytes().splitlines(), file.name, EDGE, shown.append)
     assert counts(database) == {"applied": 1, "duplicates": 1, "rejected": 1, "refused_at_edge": 4}
     assert (report.sent.total(), report.rejected.total()) == (2, 5)
     assert named_in(messages, everything(), caplog.text, *shown) == []
@@ -117,7 +117,7 @@ def test_a_dry_run_of_a_file_shows_what_would_be_sent_and_refused_line_by_line(t
     file, _ = lines_of_events(tmp_path)
     shown: list[str] = []
     with file.open("rb") as lines:
-        report = runners.show_lines(lines, file.name, EDGE._replace(places=EDGE.places - {"p0"}), shown.append)
+        report = file_imports.show_lines(lines, file.name, EDGE._replace(places=EDGE.places - {"p0"}), shown.append)
     told_of = [json.loads(line) for line in shown]
     kept = [event for event in FACTS if "p0" not in (event["data"]["place"], event["data"].get("to"))]
     assert [one for one in told_of if "specversion" in one] == kept

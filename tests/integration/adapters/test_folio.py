@@ -16,8 +16,8 @@ from kafka import KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import Engine
 
-from rotation.feeds import runners
-from rotation.feeds.runners import Destinations
+from rotation.feeds import carrying, destinations, folio_feed, folio_reconciliation
+from rotation.feeds.destinations import Destinations
 from rotation.kafka import admin
 from rotation.kafka.clients import producer
 from rotation.kafka.topics import Topic
@@ -44,13 +44,13 @@ def publish(kafka: str) -> Iterator[Callable[[Folio], None]]:
 def reader(kafka: str) -> Callable[[], Any]:
     """Make consumers of one group of the test's own."""
     group = f"test-{uuid.uuid4().hex[:8]}"
-    return lambda: runners.folio_reader({"bootstrap_servers": kafka.split(",")}, group)
+    return lambda: folio_feed.folio_reader({"bootstrap_servers": kafka.split(",")}, group)
 
 
-def follow(reader: Callable[[], Any], ends: Destinations) -> runners.FeedReport:
+def follow(reader: Callable[[], Any], ends: Destinations) -> carrying.FeedReport:
     consumer = reader()
     try:
-        return runners.follow_folio(consumer, MAP, ends, Event(), to_the_end=True)
+        return folio_feed.follow_folio(consumer, MAP, ends, Event(), to_the_end=True)
     finally:
         consumer.close()
 
@@ -86,8 +86,8 @@ def test_what_fire_and_forget_lost_is_mended_by_the_rest_api_and_then_there_is_n
     follow(reader, applied)
     assert stands(database) != folio.truth(), "nothing was lost: this test would show nothing"
     with rest(folio) as url:
-        mended = runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
-        again = runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        mended = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        again = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     assert stands(database) == folio.truth()
     assert (mended.sent.total() > 0, again.sent.total()) == (True, 0)
 
@@ -97,13 +97,13 @@ def test_a_token_that_ends_in_the_middle_is_renewed_and_lost_deletions_are_found
 ) -> None:
     folio = Folio(4, items=30)
     with rest(folio) as url:
-        runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     gone = [sorted(folio.items)[at] for at in (0, 13, -1)]
     for number in gone:
         del folio.items[number]
     with rest(folio, answers_a_token=1) as url:
-        report = runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
-        again = runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        report = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        again = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     assert (report.sent, again.sent.total()) == ({"copy.withdrawn": 3}, 0)
     assert stands(database) == folio.truth()
 
@@ -113,11 +113,11 @@ def test_copies_of_another_tenants_feed_of_the_same_source_are_never_withdrawn(
 ) -> None:
     folio = Folio(5, items=10)
     with rest(folio) as url:
-        runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
-    runners._is_alone(engine, MAP.model_copy(update={"tenant": ("other",)}))
+        folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+    folio_reconciliation._is_alone(engine, MAP.model_copy(update={"tenant": ("other",)}))
     folio.items.clear()
     with rest(folio) as url:
-        report = runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        report = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     assert report.sent == {}
 
 
@@ -139,12 +139,14 @@ def test_two_tenants_on_one_topic_are_both_read_whole_by_their_feeds(
         value = orjson.dumps({"type": "CREATE", "tenant": tenant, "eventTs": 1_772_000_000_000, "new": new})
         sender.send(name, value, key=str(number).encode())
     sender.close()
-    started = [(MAP.model_copy(update={"tenant": (tenant,)}), Event(), runners.FeedReport()) for tenant in ("t0", "t1")]
-    groups = [runners.folio_group(chosen) for chosen, _, _ in started]
+    started = [
+        (MAP.model_copy(update={"tenant": (tenant,)}), Event(), carrying.FeedReport()) for tenant in ("t0", "t1")
+    ]
+    groups = [folio_feed.folio_group(chosen) for chosen, _, _ in started]
     assert len(set(groups)) == 2
     for chosen, stop, _ in started:
-        reader = runners.folio_reader(client, f"{runners.folio_group(chosen)}.{uuid.uuid4().hex[:6]}")
-        report = runners.follow_folio(reader, chosen, applied, stop, to_the_end=True)
+        reader = folio_feed.folio_reader(client, f"{folio_feed.folio_group(chosen)}.{uuid.uuid4().hex[:6]}")
+        report = folio_feed.follow_folio(reader, chosen, applied, stop, to_the_end=True)
         reader.close()
         assert report.sent["copy.added"] == 50
     remover = KafkaAdminClient(**client)
@@ -166,10 +168,10 @@ def test_what_a_map_refused_is_read_again_once_the_map_has_it(
     group = uuid.uuid4().hex
     mended = MAP.model_copy(update={"locations": {**MAP.locations, "loc-new": "p4"}})
     for chosen, stands_there in ((MAP, {"i0", "i2"}), (mended, {"i0", "i1", "i2"})):
-        changed, offsets = runners.take_folio_map(engine, chosen)
-        reader = runners.folio_reader(client, group)
-        rewind = runners.Rewind(offsets)
-        runners.follow_folio(reader, chosen, applied, Event(), to_the_end=True, rewind=rewind)
+        changed, offsets = folio_feed.take_folio_map(engine, chosen)
+        reader = folio_feed.folio_reader(client, group)
+        rewind = folio_feed.Rewind(offsets)
+        folio_feed.follow_folio(reader, chosen, applied, Event(), to_the_end=True, rewind=rewind)
         reader.close()
         assert set(stands(database)) == stands_there
     assert changed == ["the map has changed: locations.loc-new was not there, now 'p4'"]
@@ -193,9 +195,9 @@ def test_messages_are_read_again_from_a_day_on_and_have_no_effect_twice(
         sender.send(name, orjson.dumps(body), timestamp_ms=at_ms)
     sender.close()
     group, read = uuid.uuid4().hex, list[int]()
-    for rewind in (None, runners.Rewind(begin=datetime(2026, 3, 4, tzinfo=UTC)), None):
-        reader = runners.folio_reader(client, group)
-        read.append(runners.follow_folio(reader, MAP, applied, Event(), to_the_end=True, rewind=rewind).sent.total())
+    for rewind in (None, folio_feed.Rewind(begin=datetime(2026, 3, 4, tzinfo=UTC)), None):
+        reader = folio_feed.folio_reader(client, group)
+        read.append(folio_feed.follow_folio(reader, MAP, applied, Event(), to_the_end=True, rewind=rewind).sent.total())
         reader.close()
     assert (read, counts(database)["applied"]) == ([8, 4, 0], 8)
     remover = KafkaAdminClient(**client)
@@ -208,7 +210,7 @@ def test_a_first_reconciliation_lists_all_items_with_their_titles(
 ) -> None:
     folio = Folio(3, items=20)
     with rest(folio) as url:
-        runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
+        folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT copy_id, title_id FROM copies").fetchall()
     assert dict(rows) == {item["id"]: item["instanceId"] for item in folio.items.values()}
@@ -221,8 +223,10 @@ def test_a_dry_run_reads_to_the_end_shows_what_it_would_send_and_leaves_the_grou
     folio.days(30)
     publish(folio)
     shown: list[str] = []
-    consumer = runners.folio_reader({"bootstrap_servers": kafka.split(",")}, None)
-    report = runners.follow_folio(consumer, MAP, runners.shown(shown.append), Event(), to_the_end=True, commit=False)
+    consumer = folio_feed.folio_reader({"bootstrap_servers": kafka.split(",")}, None)
+    report = folio_feed.follow_folio(
+        consumer, MAP, destinations.shown(shown.append), Event(), to_the_end=True, commit=False
+    )
     consumer.close()
     assert sum("specversion" in line for line in shown) == report.sent.total() > 0
     assert named_in(*shown) == []
@@ -250,7 +254,8 @@ def test_no_reader_no_member_of_staff_and_no_token_stands_in_any_table_log_or_er
     shown: list[str] = []
     assert follow(reader, applied).rejected
     with rest(folio) as url:
-        runners.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, runners.shown(shown.append), keep=False)
+        user, screen = ("rotation", "secret"), destinations.shown(shown.append)
+        folio_reconciliation.reconcile_by_api(engine, url, user, MAP, screen, keep=False)
     assert named_in(everything(), caplog.text, *shown) == []
     assert TOKEN not in everything() + caplog.text
 
@@ -258,7 +263,7 @@ def test_no_reader_no_member_of_staff_and_no_token_stands_in_any_table_log_or_er
 def test_a_topic_made_anew_under_a_feed_is_read_from_its_beginning(kafka: str) -> None:
     name, client = f"t{uuid.uuid4().hex[:8]}.anew", {"bootstrap_servers": kafka.split(",")}
     contract = Topic(name, "", 1, -1, False, (), (), "")
-    consumer, ids = runners.folio_reader(client | {"metadata_max_age_ms": 1_000}, None), dict[str, object]()
+    consumer, ids = folio_feed.folio_reader(client | {"metadata_max_age_ms": 1_000}, None), dict[str, object]()
     admin.create(client, topics=[contract])
     send(client, name, 5)
     consumer.assign([TopicPartition(name, 0)])
@@ -285,6 +290,6 @@ def read(consumer: Any, ids: dict[str, object], messages: int) -> set[int]:
     """Read as a feed does until so many came, or 20 s are over; return their offsets."""
     come, until = set[int](), time.monotonic() + 20
     while len(come) < messages and time.monotonic() < until:
-        runners.begin_anew(consumer, ids)
+        folio_feed.begin_anew(consumer, ids)
         come |= {record.offset for records in consumer.poll(timeout_ms=200).values() for record in records}
     return come

@@ -14,8 +14,8 @@ import orjson
 import pytest
 from openpyxl import Workbook
 
-from rotation.feeds import librarieswest, runners
-from rotation.feeds.runners import Destinations
+from rotation.feeds import koha_feed, librarieswest
+from rotation.feeds.destinations import Destinations
 from rotation.store.audit import audit
 from rotation.store.engine import connect
 from rotation.store.engine import engine as engine_of
@@ -88,7 +88,7 @@ def a_koha(folder: Path, kafka: str) -> Iterator[str]:
     """An item a minute, every third of them lent since."""
     with tempfile.TemporaryDirectory(prefix="koha-") as short, mariadb(Path(short)) as socket:
         url = new_koha(socket, "koha")
-        connection = runners.koha_connection(url)
+        connection = koha_feed.koha_connection(url)
         with connection.cursor() as cursor:
             cursor.execute("INSERT INTO biblio (biblionumber, title) SELECT seq, 'Momo' FROM seq_1_to_10000")
             cursor.execute(KOHAS_ITEMS, (ROWS,))

@@ -16,9 +16,10 @@ import pytest
 from sqlalchemy import Engine
 
 from rotation.facts.parts import Part
-from rotation.feeds import runners
+from rotation.feeds import destinations, koha_feed
+from rotation.feeds.carrying import FeedReport
+from rotation.feeds.destinations import Destinations
 from rotation.feeds.koha import KohaMap
-from rotation.feeds.runners import Destinations, FeedReport
 from rotation.feeds.staying import Attempt, Outage, stay_up
 from rotation.store import migrate
 from rotation.store.audit import audit
@@ -46,7 +47,7 @@ def socket() -> Iterator[Path]:
 def koha(socket: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
     """A Koha with twelve items at BR1 that a reader knows; of 20.11 where the test's parameter says so."""
     oldest = getattr(request, "param", "newest") == "oldest"
-    connection = runners.koha_connection(new_koha(socket, f"koha_{abs(hash(request.node.name)) % 10**9}", oldest))
+    connection = koha_feed.koha_connection(new_koha(socket, f"koha_{abs(hash(request.node.name)) % 10**9}", oldest))
     run(connection, "INSERT INTO borrowers (cardnumber, surname, phone) VALUES (%s, %s, %s)", CARD, NAME, PHONE)
     run(connection, "SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO'")
     for number, barcode in enumerate(BARCODES):
@@ -122,7 +123,7 @@ def held(koha: Any, title: int, at: str, branch: str = "BR1", **columns: object)
 
 
 def follow(engine: Engine, koha: Any, ends: Destinations) -> FeedReport:
-    return runners.follow_koha(engine, koha, MAP, ends, Event(), once=True)
+    return koha_feed.follow_koha(engine, koha, MAP, ends, Event(), once=True)
 
 
 def stands(url: str) -> dict[str, tuple[str, str, str | None]]:
@@ -224,9 +225,9 @@ def test_a_deleted_item_has_left_the_stock(database: str, engine: Engine, koha: 
 def test_a_dry_run_shows_what_it_would_send_and_keeps_no_place(engine: Engine, koha: Any) -> None:
     a_week(koha)
     shown: list[str] = []
-    runners.follow_koha(engine, koha, MAP, runners.shown(shown.append), Event(), once=True, keep=False)
+    koha_feed.follow_koha(engine, koha, MAP, destinations.shown(shown.append), Event(), once=True, keep=False)
     assert any('"transfer.sent"' in line for line in shown)
-    assert runners.cursor_of(engine, "koha.koha.items") is None
+    assert destinations.cursor_of(engine, "koha.koha.items") is None
     assert named_in(*shown) == []
 
 
@@ -433,7 +434,7 @@ def test_a_position_on_the_servers_clock_is_read_on_from_before_it(
     database: str, engine: Engine, koha: Any, applied: Destinations
 ) -> None:
     follow(engine, koha, applied)
-    runners.keep_cursor(engine, "koha.koha.items", ["2026-03-05T16:00:00", "000000000012"])
+    destinations.keep_cursor(engine, "koha.koha.items", ["2026-03-05T16:00:00", "000000000012"])
     signed(koha, 1, "2026-03-05 08:30:00", withdrawn=1)
     follow(engine, koha, applied)
     assert stands(database)["b000"][0] == "withdrawn"
@@ -446,7 +447,7 @@ def test_both_passes_of_a_repeated_hour_are_read(
     database: str, engine: Engine, koha: Any, applied: Destinations
 ) -> None:
     def follow_in_london() -> None:
-        runners.follow_koha(engine, koha, LONDON, applied, Event(), once=True)
+        koha_feed.follow_koha(engine, koha, LONDON, applied, Event(), once=True)
 
     def lent(item: int, at: str) -> None:
         run(
@@ -566,14 +567,42 @@ def test_copies_that_the_map_calls_fixed_never_leave(
     signed(koha, 3, "2026-03-02 09:00:00", itype="MAP")
     fixed = MAP.fixed.model_copy(update={"types": ("MAP",), "locations": ("READ",), "collections": ("LOCAL",)})
     chosen = MAP.model_copy(update={"fixed": fixed})
-    runners.follow_koha(engine, koha, chosen, applied, Event(), once=True)
+    koha_feed.follow_koha(engine, koha, chosen, applied, Event(), once=True)
     signed(koha, 3, "2026-03-05 09:00:00", itype="BK")
-    runners.follow_koha(engine, koha, chosen, applied, Event(), once=True)
+    koha_feed.follow_koha(engine, koha, chosen, applied, Event(), once=True)
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT copy_id FROM copies WHERE fixed ORDER BY 1").fetchall() == [
             ("b000",),
             ("b001",),
         ]
+
+
+@pytest.mark.parametrize("day", ["0000-00-00", "0206-01-05", "2206-01-05", None])
+def test_a_copy_with_a_mistyped_first_day_is_listed_from_its_rows_time(
+    database: str, engine: Engine, koha: Any, applied: Destinations, day: str | None
+) -> None:
+    run(koha, "SET SESSION sql_mode = ''")
+    run(koha, "UPDATE items SET dateaccessioned = %s, timestamp = timestamp WHERE itemnumber = 1", day)
+    report = follow(engine, koha, applied)
+    assert (report.rejected.total(), stands(database)["b000"]) == (0, ("on_shelf", "p1", None))
+    assert title_of(database, "b000") == "0"
+
+
+def title_of(url: str, copy: str) -> str | None:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT title_id FROM copies WHERE copy_id = %s", (copy,)).fetchone()
+    return row[0] if row else None
+
+
+@pytest.mark.parametrize("call_number", ['I247.5/"H"123', "I\\247\t/1", "K892 .\n1 書𠮷", "{[0]}"])
+def test_a_call_number_comes_as_koha_has_it(
+    database: str, engine: Engine, koha: Any, applied: Destinations, call_number: str
+) -> None:
+    run(koha, "UPDATE items SET itemcallnumber = %s, timestamp = timestamp WHERE itemnumber = 1", call_number)
+    follow(engine, koha, applied)
+    with psycopg.connect(database) as connection:
+        row = connection.execute("SELECT call_number FROM shelvings WHERE copy_id = 'b000'").fetchone()
+    assert row == (call_number,)
 
 
 # --- Holds --------------------------------------------------------------------------------------------------------------------
@@ -659,7 +688,7 @@ def test_a_hold_at_an_unmapped_branch_is_told_once_the_map_has_it(
     number = held(koha, 0, "2026-03-02 09:00:00", branch="NEW")
     assert follow(engine, koha, applied).rejected == {"unknown_place": 1}
     mended = MAP.model_copy(update={"branches": {**MAP.branches, "NEW": "p5"}})
-    runners.follow_koha(engine, koha, mended, applied, Event(), once=True)
+    koha_feed.follow_koha(engine, koha, mended, applied, Event(), once=True)
     assert holds(database) == {f"koha-{number}": ("hold.placed", "p5", None)}
 
 
@@ -668,18 +697,18 @@ def test_a_hold_at_an_unmapped_branch_is_told_once_the_map_has_it(
 
 @pytest.mark.parametrize(("koha", "release"), [("oldest", "20.11"), ("newest", "25.11")], indirect=["koha"])
 def test_no_release_from_20_11_on_lacks_anything(koha: Any, release: str) -> None:
-    assert list(runners.koha_inspected(koha)) == [f"Koha {release}"]
+    assert list(koha_feed.koha_inspected(koha)) == [f"Koha {release}"]
 
 
 def test_a_koha_older_than_20_11_or_without_a_column_is_refused(koha: Any) -> None:
-    assert list(runners.koha_inspected(koha)) == ["Koha 25.11"]
+    assert list(koha_feed.koha_inspected(koha)) == ["Koha 25.11"]
     run(koha, "UPDATE systempreferences SET value = '20.0506000' WHERE variable = 'Version'")
     with pytest.raises(ValueError, match=r"this Koha is 20\.05; at least 20\.11 is needed"):
-        list(runners.koha_inspected(koha))
+        list(koha_feed.koha_inspected(koha))
     run(koha, "UPDATE systempreferences SET value = '20.1100000' WHERE variable = 'Version'")
     run(koha, "ALTER TABLE branchtransfers DROP COLUMN datecancelled")
     with pytest.raises(ValueError, match=r"lacks branchtransfers\.datecancelled"):
-        list(runners.koha_inspected(koha))
+        list(koha_feed.koha_inspected(koha))
 
 
 def test_what_moves_copies_in_koha_by_itself_is_named_at_the_start(koha: Any) -> None:
@@ -688,7 +717,7 @@ def test_what_moves_copies_in_koha_by_itself_is_named_at_the_start(koha: Any) ->
         "INSERT INTO systempreferences (variable, value) VALUES ('AutomaticItemReturn', '1'), ('StockRotation', '0')",
     )
     run(koha, "DELETE FROM circulation_rules")
-    said = " ".join(runners.koha_inspected(koha))
+    said = " ".join(koha_feed.koha_inspected(koha))
     assert "AutomaticItemReturn to 0" in said
     assert "homebranch: let them float" in said
     assert "StockRotation" not in said
@@ -696,7 +725,7 @@ def test_what_moves_copies_in_koha_by_itself_is_named_at_the_start(koha: Any) ->
 
 def test_without_the_right_to_read_the_version_a_sentence_says_so(koha: Any) -> None:
     run(koha, "DROP TABLE systempreferences")
-    assert "version is unknown" in next(runners.koha_inspected(koha))
+    assert "version is unknown" in next(koha_feed.koha_inspected(koha))
 
 
 # --- Mended maps, and what differs --------------------------------------------------------------------------------------------
@@ -705,7 +734,7 @@ def test_without_the_right_to_read_the_version_a_sentence_says_so(koha: Any) -> 
 def test_what_a_map_refused_is_told_when_the_map_is_mended_and_the_change_is_said(
     database: str, engine: Engine, koha: Any, applied: Destinations
 ) -> None:
-    assert runners.take_map(engine, MAP) == []
+    assert koha_feed.take_map(engine, MAP) == []
     happened(koha, "issue", 1, "BR1", "2026-03-02 10:00:00")
     follow(engine, koha, applied)
     run(
@@ -718,12 +747,12 @@ def test_what_a_map_refused_is_told_when_the_map_is_mended_and_the_change_is_sai
         happened(koha, "issue", 2, "BR1", f"2026-03-{day:02} 10:00:00")
         follow(engine, koha, applied)
     mended = MAP.model_copy(update={"branches": {**MAP.branches, "MPL": "p5"}})
-    said = runners.take_map(engine, mended)
+    said = koha_feed.take_map(engine, mended)
     assert said[0] == "the map has changed: branches.MPL was not there, now 'p5'"
     assert "statistics is read again from the first row that the map before refused" in said
-    runners.follow_koha(engine, koha, mended, applied, Event(), once=True)
+    koha_feed.follow_koha(engine, koha, mended, applied, Event(), once=True)
     assert stands(database)["b000"] == ("on_shelf", "p5", None)
-    assert runners.take_map(engine, mended) == []
+    assert koha_feed.take_map(engine, mended) == []
 
 
 def test_reading_again_from_a_day_has_no_effect_twice(
@@ -732,13 +761,13 @@ def test_reading_again_from_a_day_has_no_effect_twice(
     expected = a_week(koha)
     follow(engine, koha, applied)
     before = counts(database)["applied"]
-    runners.read_koha_from(engine, MAP, datetime(2026, 3, 4))  # noqa: DTZ001
+    koha_feed.read_koha_from(engine, MAP, datetime(2026, 3, 4))  # noqa: DTZ001
     assert follow(engine, koha, applied).sent.total() > 0
     assert (stands(database), counts(database)["applied"]) == (expected, before)
 
 
 def differing(engine: Engine, koha: Any) -> dict[str, tuple[str | None, str | None]]:
-    return {one.copy: (one.theirs, one.here) for one in runners.koha_differences(engine, koha, MAP)}
+    return {one.copy: (one.theirs, one.here) for one in koha_feed.koha_differences(engine, koha, MAP)}
 
 
 @both_ends
@@ -775,8 +804,10 @@ def test_a_feed_needs_no_more_than_its_own_role(
     with Pulse(url, Part.FEED, "koha") as pulse:
         pulse.turn()
         Outage(own, "koha").end()
-        assert follow(own, koha, Destinations(applied.send, runners.reject_in(own))).rejected == {"unknown_place": 2}
-        runners.take_map(own, MAP)
+        assert follow(own, koha, Destinations(applied.send, destinations.reject_in(own))).rejected == {
+            "unknown_place": 2
+        }
+        koha_feed.take_map(own, MAP)
     own.dispose()
     assert len(stands(database)) == len(BARCODES)
     assert counts(database)["refused_at_edge"] == 2
@@ -788,7 +819,7 @@ def test_a_feed_needs_no_more_than_its_own_role(
 def test_a_feed_outlives_a_restart_of_kohas_database_and_says_so_meanwhile(
     database: str, engine: Engine, applied: Destinations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "KOHA_POLL_S", 0.1)
+    monkeypatch.setattr(koha_feed, "KOHA_POLL_S", 0.1)
     stop, said = Event(), list[str]()
     with tempfile.TemporaryDirectory(prefix="koha-") as short, ExitStack() as first:
         folder = Path(short)
@@ -813,14 +844,14 @@ def test_a_feed_outlives_a_restart_of_kohas_database_and_says_so_meanwhile(
 
 def attempt(engine: Engine, url: str, ends: Destinations, stop: Event) -> Attempt[FeedReport]:
     def once(well: Callable[[], None], turn: Turned) -> FeedReport:
-        with closing(runners.koha_connection(url)) as connection:
-            return runners.follow_koha(engine, connection, MAP, ends, stop, well=well, turn=turn)
+        with closing(koha_feed.koha_connection(url)) as connection:
+            return koha_feed.follow_koha(engine, connection, MAP, ends, stop, well=well, turn=turn)
 
     return once
 
 
 def new_item(url: str, number: int, branch: str) -> None:
-    with closing(runners.koha_connection(url)) as connection:
+    with closing(koha_feed.koha_connection(url)) as connection:
         run(
             connection,
             "INSERT INTO items (itemnumber, biblionumber, barcode, homebranch, holdingbranch, itype, timestamp)"

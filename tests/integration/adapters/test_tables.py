@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import Engine
 
 from config.settings import DEFAULTS
-from rotation.feeds import runners
-from rotation.feeds.runners import Destinations
+from rotation.feeds import destinations, file_imports
+from rotation.feeds.destinations import Destinations
 from rotation.feeds.tables import TableMap, read_map
 from tests.streams_world import MONDAY, city, counts
 from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
@@ -44,7 +44,7 @@ def test_a_dry_run_shows_what_it_would_send_and_refuse_and_keeps_nothing(
     database: str, engine: Engine, holdings: Path, chosen: TableMap
 ) -> None:
     shown: list[str] = []
-    report = runners.import_table(engine, city(), runners.shown(shown.append), holdings, chosen, MONDAY)
+    report = file_imports.import_table(engine, city(), destinations.shown(shown.append), holdings, chosen, MONDAY)
     lines = [json.loads(line) for line in shown]
     assert sum("specversion" in line for line in lines) == report.sent.total() == 2 * COPIES
     assert [line["refused"] for line in lines if "refused" in line] == ["file:holdings.csv"]
@@ -56,7 +56,7 @@ def test_a_table_imported_twice_tells_each_copy_once_and_no_reader_comes_in(
     database: str, applied: Destinations, engine: Engine, holdings: Path, chosen: TableMap, everything: Any
 ) -> None:
     for _ in range(2):
-        runners.import_table(engine, city(), applied, holdings, chosen, MONDAY)
+        file_imports.import_table(engine, city(), applied, holdings, chosen, MONDAY)
     assert stands(database) == {f"{n:05}": [*PLACES.values()][n % 3] for n in range(COPIES)}
     told = counts(database)
     assert (told["applied"] + told["late"], told["refused_at_edge"]) == (2 * COPIES, 1)
@@ -69,5 +69,5 @@ def test_another_mistake_at_the_same_line_of_a_later_file_of_that_name_is_record
     text = holdings.read_text(encoding="utf-8")
     for word in ("吃了", "吃了", "卖了"):
         holdings.write_text(text.replace("吃了", word), encoding="utf-8")
-        runners.import_table(engine, city(), applied, holdings, chosen, MONDAY)
+        file_imports.import_table(engine, city(), applied, holdings, chosen, MONDAY)
     assert counts(database)["refused_at_edge"] == 2

@@ -14,9 +14,11 @@ from kafka.errors import KafkaTimeoutError
 from sqlalchemy import Engine
 
 from infra.kafka import Kafka, embedded_kafka
-from rotation.feeds import runners, staying
+from rotation.feeds import folio_feed, koha_feed, staying
+from rotation.feeds.carrying import FeedReport
+from rotation.feeds.destinations import Destinations
+from rotation.feeds.folio_reconciliation import folio_differences, reconcile_by_api
 from rotation.feeds.koha import KohaMap
-from rotation.feeds.runners import Destinations, FeedReport
 from rotation.feeds.staying import Outage, stay_up
 from rotation.store.audit import audit
 from rotation.store.engine import connect
@@ -42,9 +44,9 @@ def koha_folder() -> Iterator[Path]:
 
 def look(engine: Engine, url: str, ends: Destinations, chosen: KohaMap, keep: bool = True) -> FeedReport:
     """One look of a feed that has just been started, as after each restart."""
-    with closing(runners.koha_connection(url)) as connection:
-        runners.take_map(engine, chosen)
-        return runners.follow_koha(engine, connection, chosen, ends, Event(), once=True, keep=keep)
+    with closing(koha_feed.koha_connection(url)) as connection:
+        koha_feed.take_map(engine, chosen)
+        return koha_feed.follow_koha(engine, connection, chosen, ends, Event(), once=True, keep=keep)
 
 
 def failing_after(ends: Destinations, batches: int) -> Destinations:
@@ -64,13 +66,13 @@ def test_a_week_of_koha_with_all_its_faults_ends_without_a_difference(
 ) -> None:
     with running_in(koha_folder) as socket:
         url = new_koha(socket, "koha")
-        with closing(runners.koha_connection(url)) as connection:
+        with closing(koha_feed.koha_connection(url)) as connection:
             desk = KohaDesk(connection, ZONE, MONDAY, seed=23, copies=60)
         look(engine, url, applied, KOHA_MAP)
     refused = 0
     for day in range(7):
         # Koha's database restarts each night, the feed with it.
-        with running_in(koha_folder), closing(runners.koha_connection(url)) as connection:
+        with running_in(koha_folder), closing(koha_feed.koha_connection(url)) as connection:
             desk.connection, desk.at = connection, MONDAY + timedelta(days=day)
             the_day(desk, day)
             if day == 2:
@@ -83,9 +85,9 @@ def test_a_week_of_koha_with_all_its_faults_ends_without_a_difference(
                 the_clock_changes(desk, lambda: look(engine, url, applied, KOHA_MAP))
     assert refused > 0, "nothing was refused by the map: mending it would show nothing"
     mended = KOHA_MAP.model_copy(update={"branches": {**KOHA_MAP.branches, NEW_BRANCH: PLACES[0]}})
-    with running_in(koha_folder), closing(runners.koha_connection(url)) as connection:
+    with running_in(koha_folder), closing(koha_feed.koha_connection(url)) as connection:
         look(engine, url, applied, mended)
-        assert list(runners.koha_differences(engine, connection, mended)) == []
+        assert list(koha_feed.koha_differences(engine, connection, mended)) == []
     with connect(database) as check:
         assert audit(check.cursor()) == []
 
@@ -114,7 +116,8 @@ def the_clock_changes(desk: KohaDesk, look_once: Callable[[], object]) -> None:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Notice within a second what a feed notices within a minute."""
-    monkeypatch.setattr(runners, "ASK_POLLS", 2)
+    monkeypatch.setattr(folio_feed, "ASK_POLLS", 2)
+    monkeypatch.setattr(folio_feed, "ANSWER_MS", 1_000)
     monkeypatch.setattr(staying, "LONGEST_WAIT_S", 1.0)
 
 
@@ -132,8 +135,8 @@ def test_a_week_of_folio_with_all_its_faults_ends_without_a_difference(
     arguments = {"bootstrap_servers": folios_kafka.bootstrap.split(",")}
 
     def attempt(well: Callable[[], None], turn: Turned) -> FeedReport:
-        with closing(runners.folio_reader(arguments, group)) as reader:
-            return runners.follow_folio(reader, FOLIO_MAP, applied, stop, well=well, turn=turn)
+        with closing(folio_feed.folio_reader(arguments, group)) as reader:
+            return folio_feed.follow_folio(reader, FOLIO_MAP, applied, stop, well=well, turn=turn)
 
     feed = Thread(target=stay_up, args=(attempt, stop, Outage(engine, "folio"), said.append))
     with ExitStack() as running:
@@ -152,15 +155,15 @@ def test_a_week_of_folio_with_all_its_faults_ends_without_a_difference(
         publication.send(folio)
         until(lambda: away(engine) is None)
     feed.join(30)
-    with closing(runners.folio_reader(arguments, group)) as reader:
-        runners.follow_folio(reader, FOLIO_MAP, applied, Event(), to_the_end=True)
+    with closing(folio_feed.folio_reader(arguments, group)) as reader:
+        folio_feed.follow_folio(reader, FOLIO_MAP, applied, Event(), to_the_end=True)
     for lost in sorted(folio.items)[::17]:
         del folio.items[lost]
     with rest(folio, answers_a_token=2) as address:
         user = ("rotation", "secret")
-        assert runners.folio_differences(engine, address, user, FOLIO_MAP), "nothing was lost: this would show nothing"
-        runners.reconcile_by_api(engine, address, user, FOLIO_MAP, applied)
-        assert runners.folio_differences(engine, address, user, FOLIO_MAP) == []
+        assert folio_differences(engine, address, user, FOLIO_MAP), "nothing was lost: this would show nothing"
+        reconcile_by_api(engine, address, user, FOLIO_MAP, applied)
+        assert folio_differences(engine, address, user, FOLIO_MAP) == []
     assert stood(database) == folio.truth()
     assert any("cannot be reached" in sentence for sentence in said)
 

@@ -2,13 +2,15 @@
 
 import time
 import uuid
+from itertools import islice
 from typing import Any
 
 import pytest
+from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.errors import KafkaError
 
-from rotation.kafka.clients import MendingProducer, RefusedByKafka, producer
+from rotation.kafka.clients import MendingProducer, RefusedByKafka, consumer, producer
 from rotation.kafka.recount import end_offsets
 
 ACK_S = 10.0
@@ -39,6 +41,23 @@ def test_a_refused_record_is_named_and_the_next_goes_through(client: dict[str, A
         sender.send(topic, b"small again", ACK_S)
     sender.close(ACK_S)
     assert end_offsets(client, topic) == {0: 3}
+
+
+def test_messages_sent_together_are_there_in_their_order_and_a_refused_one_is_named(
+    client: dict[str, Any], topic: str
+) -> None:
+    sender, messages = MendingProducer(client), [b"%d" % number for number in range(50)]
+    with pytest.raises(RefusedByKafka, match="MessageSizeTooLarge"):
+        sender.send_all(topic, [b"x" * 5_000, b"behind it"], ACK_S)
+    (begin,) = end_offsets(client, topic).values()
+    sender.send_all(topic, messages, ACK_S)
+    assert end_offsets(client, topic) == {0: begin + 50}
+    sender.close(ACK_S)
+    reader = consumer(client)
+    reader.assign([TopicPartition(topic, 0)])
+    read = list(islice(reader, begin + 50))
+    reader.close()
+    assert [one.value for one in read[begin:]] == messages
 
 
 def test_a_broker_that_is_away_is_no_refusal(topic: str) -> None:

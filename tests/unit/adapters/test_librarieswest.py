@@ -267,3 +267,24 @@ def test_a_copy_for_a_place_that_is_in_no_list_is_not_on_the_senders_shelf():
     assert told_of[1]["data"]["now"] == "unknown"
     listed = list(events(CopyLedger(places=frozenset({"bath", "wells"})), shown))
     assert [event["type"] for event in listed] == ["copy.added", "transfer.sent"]
+
+
+def test_without_any_table_the_points_and_classes_are_those_of_the_snapshots(tmp_path: Path, real: Network) -> None:
+    (tmp_path / "in_transit").symlink_to((SAMPLE / "in_transit").absolute())
+    made = network(tmp_path, CHOICES)
+    rows = next(snapshots(SAMPLE)).rows
+    assert {slug(name) for row in rows for name in (row.from_library, row.to_library)} <= made.place.keys()
+    assert {class_of(row.item_type) for row in rows} <= {title_class.id for title_class in made.classes}
+    assert {place.id: (place.owner, made.hub_of(place.id)) for place in made.places}.items() <= {
+        place.id: (place.owner, real.hub_of(place.id)) for place in real.places
+    }.items()
+    assert not any(place.located for place in made.places)
+
+
+def test_an_authority_without_a_hub_is_named(tmp_path: Path) -> None:
+    (tmp_path / "branches.csv").write_text(
+        (SAMPLE / "branches.csv").read_text(encoding="utf-8-sig").replace(",Poole,", ",Poole & Bournemouth,", 1),
+        encoding="utf-8",
+    )
+    with pytest.raises(ValueError, match="Poole & Bournemouth"):
+        network(tmp_path, CHOICES)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rotation.feeds import sip2
 from rotation.feeds.sip2 import Broken, Client, Placed, Proxy, Sip2Message, encode, parse
+from rotation.feeds.sip2.proxy import _note_location
 from tests.unit.adapters import patron
 
 RESPONSE = b"101YNN20100623    165731AOBR1|AB1565921879|AQBR1|AJA Book|CTBR3|CV04|\r"
@@ -94,7 +95,7 @@ async def test_a_check_in_in_chinese_is_directed_in_the_same_coding_with_a_right
         return Placed("湖滨分馆", "12")
 
     proxy, locations = Proxy("", 0, ask, encoding=encoding), dict[str, str]()
-    sip2._note_location(in_words(encoding, "流通库"), locations, encoding)
+    _note_location(in_words(encoding, "流通库"), locations, encoding)
     response = encode(parse(RESPONSE)._replace(sequence="4"), encoding)
     changed = await proxy.answer(response, locations)
     assert asked == [("1565921879", "流通库")]
@@ -117,7 +118,7 @@ async def says(placed: Placed | None, line: bytes, request: bytes = REQUEST, **m
         return placed
 
     proxy, locations = Proxy("", 0, ask, **more), {}  # type: ignore[arg-type]
-    sip2._note_location(request, locations)
+    _note_location(request, locations)
     return await proxy.answer(line, locations)
 
 

@@ -140,10 +140,11 @@ OTHER_THINGS = {
     # Figures, by name, and fields of messages, files and arrays.
     "rotation/courier/routes.py": {"direct", "trunk", "deliver"},
     "rotation/dispatch/orders.py": {"collect", "deliver"},
-    "rotation/feeds/koha/rows.py": {"withdrawn", "damaged"},
+    "rotation/feeds/koha/circulation.py": {"withdrawn"},
+    "rotation/feeds/koha/standing.py": {"withdrawn", "damaged"},
     "rotation/feeds/koha/transfers.py": {"withdrawn"},
     "rotation/feeds/koha/version.py": {"withdrawn", "damaged"},
-    "rotation/feeds/tables.py": {"home"},
+    "rotation/feeds/tables/facts.py": {"home"},
     "rotation/feeds/suggesting.py": {"home"},
     "rotation/kafka/admin.py": {"missing"},
     "rotation/night/moves.py": {"held_back"},
@@ -178,7 +179,8 @@ OTHER_THINGS = {
     "rotation/cli/night.py": {"planned"},
     "rotation/cli/run.py": {"missing"},
     "rotation/cli/stock.py": {"received"},
-    "rotation/feeds/librarieswest.py": {"in_transit", "unknown", "closed"},
+    "rotation/feeds/librarieswest/points.py": {"closed"},
+    "rotation/feeds/librarieswest/snapshots.py": {"in_transit", "unknown"},
     "rotation/feeds/opening_hours.py": {"closed"},
     # The setting placement_default.
     "rotation/hands/desk.py": {"home"},

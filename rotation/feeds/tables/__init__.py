@@ -1,0 +1,23 @@
+"""Tables from any library system: CSV, XLSX and JSON lines, read by a column map.
+
+The map names the columns to read; all others, readers' data among them, never leave the file. A "stock" table says in each
+row where a copy is now, an "events" table its movements.
+"""
+
+from rotation.feeds.tables.facts import translate
+from rotation.feeds.tables.mapping import NO_PLACE, VIA, TableMap, TableRow, read_map, state_word, states_of
+from rotation.feeds.tables.reading import ANY_TIME, plain_rows, read
+
+__all__ = [
+    "ANY_TIME",
+    "NO_PLACE",
+    "VIA",
+    "TableMap",
+    "TableRow",
+    "plain_rows",
+    "read",
+    "read_map",
+    "state_word",
+    "states_of",
+    "translate",
+]

@@ -1,0 +1,186 @@
+"""The mapped columns out of rows: the header that names them, and each row's cells as text."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from rotation.facts.events import (
+    RejectionReason,
+)
+from rotation.feeds.carrying import RejectedRecord, rejected_record
+from rotation.feeds.tables.mapping import ColumnNames, TableMap, TableRow
+from rotation.feeds.tables.workbooks import UNCOMPUTED, NeverComputed
+
+# Beyond it a spreadsheet's number has lost digits: the barcode must be text.
+EXACT_NUMBER = 10**15
+# Titles, merged heads and empty lines above the names of columns.
+HEADER_ROWS = 10
+# A spreadsheet writes a long number so when it saves text.
+SCIENTIFIC = re.compile(r"^\d(?:[.,]\d+E\+?|E\+)\d+$", re.IGNORECASE)
+# Values that tell things apart, so that none of their digits may be lost.
+IDS = ("copy", "title", "volume_of", "transfer")
+# Without these a row says nothing; a rejection names anything else that a row lacks.
+NEEDED = ("copy", "place")
+
+
+def below_header(
+    found: Iterable[tuple[int, list[Any] | RejectedRecord]],
+    chosen: TableMap,
+    edge: str,
+    expect: Callable[[int], None] = lambda _: None,
+) -> Iterator[TableRow | RejectedRecord]:
+    """Yield the rows below the first row that names the map's columns; titles may stand above it."""
+    picker: Picker | None = None
+    wrong: ValueError | None = None
+    above = 0
+    for line, cells in found:
+        if isinstance(cells, RejectedRecord):
+            wrong = wrong or ValueError(f"{edge}: line {line}: {cells.rejection.message}")
+            yield cells
+        elif not any(str(cell or "").strip() for cell in cells):
+            continue
+        elif picker:
+            yield from picker.rows(line, cells)
+        else:
+            picker, error = picker_of(cells, chosen, edge)
+            wrong, above = wrong or error, above + 1
+            if picker:
+                expect(picker.width)
+            elif above == HEADER_ROWS:
+                break
+    if picker is None:
+        raise wrong or ValueError(f"{edge}: empty; the first line must name the columns")
+
+
+def picker_of(cells: list[Any], chosen: TableMap, edge: str) -> "tuple[Picker | None, ValueError | None]":
+    try:
+        return Picker(cells, chosen, edge), None
+    except ValueError as error:
+        return None, error
+
+
+def takes(value: object, chosen: TableMap) -> bool:
+    """Return whether the map's [only] takes this object."""
+    return not isinstance(value, dict) or all(
+        cell_text(value.get(column)) in wanted for column, wanted in chosen.only.items()
+    )
+
+
+def of_object(number: int, value: object, chosen: TableMap, edge: str) -> TableRow | RejectedRecord:
+    if not isinstance(value, dict):
+        return rejected_record(
+            edge, (0, number), RejectionReason.DATA, f"line {number}", "expected an object with the map's columns"
+        )
+    values = {}
+    for key, names in _wanted(chosen):
+        # JSON's whole numbers are exact, however long.
+        cells = (value.get(name) for name in names)
+        try:
+            texts = [str(cell) if type(cell) is int else cell_text(cell) for cell in cells]
+        except ValueError as error:
+            return rejected_record(edge, (0, number), RejectionReason.DATA, key, str(error))
+        values[key] = next((text for text in texts if text), "")
+        if lost := _lost_digits(key, values[key]):
+            return rejected_record(edge, (0, number), RejectionReason.DATA, key, lost)
+    return TableRow(number, values)
+
+
+def demand_time(edge: str, chosen: TableMap) -> None:
+    """Raise ValueError where neither a column nor `at` dates the rows: one mistake instead of one for each row."""
+    if chosen.as_of is None:
+        columns = (
+            f"no column {' or '.join(chosen.columns.time)}" if chosen.columns.time else "the map names no column for it"
+        )
+        raise ValueError(
+            f"{edge}: nothing says when this table was taken ({columns}): add --at, such as --at 2026-03-05"
+        )
+
+
+class Picker:
+    """Takes the mapped columns out of a row's cells."""
+
+    def __init__(self, header: list[Any], chosen: TableMap, edge: str) -> None:
+        names = [_column_name(str(cell or "")) for cell in header]
+        self.chosen, self.edge, self.width = chosen, edge, len(names)
+        self.at = [
+            (key, [names.index(name) for name in map(_column_name, wanted) if name in names])
+            for key, wanted in _wanted(chosen)
+        ]
+        missing = [" or ".join(wanted) for key, wanted in _wanted(chosen) if key in NEEDED and not dict(self.at)[key]]
+        if missing:
+            raise ValueError(f"{edge}: its first lines name no column {', nor '.join(missing)}")
+        if not dict(self.at)["time"]:
+            demand_time(edge, chosen)
+        self.only = [
+            (names.index(_column_name(column)), values)
+            for column, values in chosen.only.items()
+            if _column_name(column) in names
+        ]
+        if len(self.only) < len(chosen.only):
+            raise ValueError(f"{edge}: its first lines name no column {' nor '.join(chosen.only)} of the map's [only]")
+
+    def rows(self, line: int, cells: list[Any]) -> Iterator[TableRow | RejectedRecord]:
+        """Yield the row, or its rejection, where the map's [only] takes it."""
+        if self.takes(cells):
+            yield self.row(line, cells)
+
+    def takes(self, cells: list[Any]) -> bool:
+        """Return whether the map's [only] takes this row."""
+        return all(column < len(cells) and str(cells[column] or "").strip() in values for column, values in self.only)
+
+    def row(self, line: int, cells: list[Any]) -> TableRow | RejectedRecord:
+        """Return the row, or its rejection."""
+        if len(cells) > self.width and any(str(cell or "").strip() for cell in cells[self.width :]):
+            return rejected_record(
+                self.edge,
+                (0, line),
+                RejectionReason.DATA,
+                "line",
+                f"{len(cells)} cells; the first line names {self.width}",
+            )
+        values = {}
+        for key, columns in self.at:
+            try:
+                texts = [cell_text(cells[column]) for column in columns if column < len(cells)]
+            except ValueError as error:
+                return rejected_record(self.edge, (0, line), RejectionReason.DATA, key, str(error))
+            values[key] = next((text for text in texts if text), "")
+            if lost := _lost_digits(key, values[key]):
+                return rejected_record(self.edge, (0, line), RejectionReason.DATA, key, lost)
+        return TableRow(line, values)
+
+
+def _lost_digits(key: str, value: str) -> str | None:
+    """Return that a value that tells things apart has lost digits of it, None if it has not."""
+    if key not in IDS or not SCIENTIFIC.match(value):
+        return None
+    return f"{value} is in scientific notation and has lost digits: keep the column as text"
+
+
+def _column_name(word: str) -> str:
+    return word.strip().lstrip("\ufeff").casefold()
+
+
+def _wanted(chosen: TableMap) -> list[tuple[str, tuple[str, ...]]]:
+    return [(field.alias or name, getattr(chosen.columns, name)) for name, field in ColumnNames.model_fields.items()]
+
+
+def cell_text(value: Any) -> str:
+    """Return a cell as text; raises ValueError where a spreadsheet has lost digits of it."""
+    if value is UNCOMPUTED:
+        raise NeverComputed
+    if value is None or isinstance(value, bool | dict | list):
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, int | float):
+        return _number(value)
+    return str(value).strip()
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value) or abs(value) >= EXACT_NUMBER:
+        raise ValueError("a number of more than 15 digits has lost some: keep the column as text")
+    return str(int(value)) if value == int(value) else str(value)
