@@ -134,6 +134,8 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "POST /closures/{row_id}": DECIDES,
         "POST /closures/{row_id}/remove": DECIDES,
         "POST /holidays": DECIDES,
+        "GET /city-settings": ADMINISTERS,
+        "POST /city-settings/{name}": ADMINISTERS,
         "GET /upkeep": ADMINISTERS,
         "GET /upkeep/{table}": ADMINISTERS,
         "GET /upkeep/{table}/{row_id}": ADMINISTERS,

@@ -383,3 +383,18 @@ NUMBERS = {  # of reasons; rates are loans a week, the rest copies, weeks or exp
 def word(language: Language, words: Mapping[str, str], code: str) -> str:
     """Return the word for a code, or the code."""
     return language.say(words[code]) if code in words else code
+
+
+CITY_SETTINGS: Mapping[str, str] = {  # `rotation.store.city_settings.DECIDING`
+    "approval": N_("Approval of a day's plan"),
+    "policy_cost_share": N_("Policy: share above the usual cost that goes by itself"),
+    "policy_moves": N_("Policy: most copies moved in a day that goes by itself"),
+    "policy_until": N_("Policy: time until which an unusual day waits"),
+    "policy_then": N_("Policy: what happens then"),
+    "moves_per_day": N_("Shelf picks a day"),
+    "staff_minutes_per_day": N_("Staff minutes a day for picks"),
+    "van_hours_per_day": N_("Van hours a day for picks"),
+    "loan_cents": N_("Worth of a loan in cents"),
+    "loans_per_km": N_("A copy's share of a kilometre, in loans"),
+    "held_back_share": N_("Share of moves held back to measure their gain"),
+}

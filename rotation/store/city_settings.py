@@ -4,7 +4,6 @@ The planner's first start keeps its own values. From then on the database's hold
 says something else is named, and `rotation config set` or the page changes them.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -90,8 +89,8 @@ def _valid(settings: Settings, name: str, value: str | None) -> Any:
     return getattr(checked, name)
 
 
-def _kept(connection: Connection) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = kept(connection, NAME) or {}
+def _kept(connection: Connection) -> dict[str, Any]:
+    found: dict[str, Any] = kept(connection, NAME) or {}
     return {name: value for name, value in found.items() if name in DECIDING}
 
 

@@ -37,11 +37,12 @@ AT_ONCE = POOL  # requests that hold a connection: the others are for those who 
 class Web:
     """A web process."""
 
-    settings: Settings
+    own: Settings  # by environment and file
     engine: Engine
     given: Network  # the file's
     live: LiveChanges
     pulse: Pulse
+    settings: Settings = field(init=False)  # with the city's in place of our own
     network: Network = field(init=False)  # that holds today
     tries: Tries = field(default_factory=Tries)
     hashing: HashingPool = field(default_factory=HashingPool)
@@ -50,12 +51,13 @@ class Web:
     turns: MutableMapping[asyncio.AbstractEventLoop, asyncio.Semaphore] = field(default_factory=WeakKeyDictionary)
 
     def __post_init__(self) -> None:
-        """Begin with the file's network."""
+        """Begin with our own settings and the file's network."""
+        self.settings = self.own
         self.network = self.given
 
     def look(self, connection: Connection) -> None:
         """Take the network that holds today, and the city's settings."""
-        self.settings = city_settings.decided(connection, self.settings)
+        self.settings = city_settings.decided(connection, self.own)
         today = self.given.day_of(read_clock(connection).now())
         self.network = in_force(connection, self.given, today)
 
