@@ -11,6 +11,8 @@ import pytest
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
+from rotation.alerts.touched import PLACES_A_NOTICE
+from rotation.alerts.touched import notices as notices_of
 from rotation.network import Network, from_tables
 from rotation.store.engine import connect, engine
 from rotation.views import notices, status
@@ -186,10 +188,9 @@ def test_only_what_was_touched_is_counted_again(connection: Any) -> None:
 
 def test_a_batch_that_touches_all_places_of_a_province_is_few_messages_and_is_read_as_it_was_told() -> None:
     told = {
-        f"p{n}": Touched(frozenset({"fiction"}) if n % 2 else None, n % 3 == 0)
-        for n in range(2 * rules.PLACES_A_NOTICE + 1)
+        f"p{n}": Touched(frozenset({"fiction"}) if n % 2 else None, n % 3 == 0) for n in range(2 * PLACES_A_NOTICE + 1)
     }
-    messages = [orjson.dumps(said) for said in rules.notices(told)]
+    messages = [orjson.dumps(said) for said in notices_of(told)]
     assert len(messages) == 3
     assert touched(messages) == told
 
