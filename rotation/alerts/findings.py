@@ -6,25 +6,11 @@ from typing import Any, NamedTuple
 
 from psycopg import Cursor
 
-from config import Settings
 from rotation.alerts.levels import AlertVerdict
+from rotation.alerts.thresholds import AlertThresholds
 from rotation.alerts.touched import Touched
 from rotation.facts.lifecycle import AlertKind
 from rotation.network import Network
-
-
-class Thresholds(NamedTuple):
-    """Thresholds that a city may set."""
-
-    overdue_days: int = 21  # PINES searches for a copy after three weeks
-    silent_hours: int = 16  # two days of opening
-    plan_at: str = "04:00"
-    lost_days: tuple[int, int] = (21, 60)
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Thresholds":
-        """Return the thresholds in the settings."""
-        return cls(settings.overdue_days, settings.silent_hours, settings.plan_at, settings.lost_days)
 
 
 class AlertFinding(NamedTuple):
@@ -42,7 +28,12 @@ class Count(NamedTuple):
 
     cursor: Cursor[Any]
     network: Network
-    thresholds: Thresholds
+    thresholds: AlertThresholds
     now: datetime
     places: list[str] | None
     touched: Mapping[str, Touched]
+
+    def threshold(self, kind: AlertKind, place_id: str, cls: str = "") -> int:
+        """Return from which figure on an alert of that kind opens at a place."""
+        place = self.network.place.get(place_id)
+        return self.thresholds.of(kind, place.tier if place else "", cls)

@@ -10,8 +10,9 @@ from typing import Any
 from psycopg import Cursor
 
 from rotation.alerts import hands, machines, shelves, silence, under_way, upkeep, vans
-from rotation.alerts.findings import AlertFinding, Count, Thresholds
+from rotation.alerts.findings import AlertFinding, Count
 from rotation.alerts.settling import Changes, settle
+from rotation.alerts.thresholds import Thresholds, in_force
 from rotation.alerts.touched import Touched
 from rotation.network import Network
 from rotation.store.clock import clock_by
@@ -57,14 +58,14 @@ def _begin(
 ) -> Count:
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", (AdvisoryLock.ALERTS,))
     places = None if touched is None else sorted(touched)
-    return Count(cursor, network, thresholds, clock_by(cursor).now(), places, touched or {})
+    return Count(cursor, network, in_force(cursor, thresholds), clock_by(cursor).now(), places, touched or {})
 
 
 def _everything(count: Count) -> Iterator[AlertFinding]:
     """Yield the findings of all rules at all places."""
     on_shelves = shelves.count_shelves(count)
     yield from shelves.all_levels(count, on_shelves)
-    yield from shelves.stale(on_shelves)
+    yield from shelves.stale(count, on_shelves)
     yield from shelves.unfair(count, on_shelves)
     for rule in RULES:
         yield from rule(count)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rotation.alerts import levels
 from rotation.alerts.findings import AlertFinding, Count
-from rotation.facts.lifecycle import AlertKind, TransferState, listed
+from rotation.facts.lifecycle import IMBALANCES, AlertKind, TransferState, listed
 from rotation.facts.movements import ON_ITS_WAY, CopyState
 from rotation.network import Tier
 
@@ -46,8 +46,11 @@ def all_levels(count: Count, shelves: OnShelf) -> Iterator[AlertFinding]:
     """The shelf holds fewer or more copies of a class than its targets say."""
     targets = count.cursor.execute("SELECT place_id, class, low, high FROM targets").fetchall()
     yield from _judged(
-        (place, cls, low, high, shelves.of_class[place, cls], shelves.coming[place, cls])
-        for place, cls, low, high in targets
+        count,
+        (
+            (place, cls, low, high, shelves.of_class[place, cls], shelves.coming[place, cls])
+            for place, cls, low, high in targets
+        ),
     )
 
 
@@ -55,6 +58,7 @@ def touched_levels(count: Count) -> Iterator[AlertFinding]:
     """The same of the shelves that were touched, each counted by an index of its own."""
     shelves = [(place, cls) for place, one in count.touched.items() for cls in one.classes or ()]
     yield from _judged(
+        count,
         count.cursor.execute(
             "SELECT t.place_id, t.class, t.low, t.high, (SELECT count(*) FROM copies c"
             f" WHERE c.place_id = t.place_id AND c.class = t.class AND c.state = '{CopyState.ON_SHELF}'),"
@@ -66,23 +70,26 @@ def touched_levels(count: Count) -> Iterator[AlertFinding]:
                 [cls for _, cls in shelves],
                 [place for place, one in count.touched.items() if one.classes is None],
             ),
-        ).fetchall()
+        ).fetchall(),
     )
 
 
-def _judged(rows: Iterable[tuple[str, str, int, int, int, int]]) -> Iterator[AlertFinding]:
+def _judged(count: Count, rows: Iterable[tuple[str, str, int, int, int, int]]) -> Iterator[AlertFinding]:
     for place, cls, low, high, level, coming in rows:
         numbers = {"level": level, "coming": coming, "low": low, "high": high}
-        yield AlertFinding(AlertKind.SHORTAGE, place, cls, levels.shortage(level, coming, low, high), numbers)
-        yield AlertFinding(AlertKind.SURPLUS, place, cls, levels.surplus(level, low, high), numbers)
+        of_least, of_most = (count.threshold(kind, place, cls) for kind in IMBALANCES)
+        verdict = levels.shortage(level, coming, low, high, of_least)
+        yield AlertFinding(AlertKind.SHORTAGE, place, cls, verdict, numbers)
+        yield AlertFinding(AlertKind.SURPLUS, place, cls, levels.surplus(level, low, high, of_most), numbers)
 
 
-def stale(shelves: OnShelf) -> Iterator[AlertFinding]:
+def stale(count: Count, shelves: OnShelf) -> Iterator[AlertFinding]:
     """Most of a shelf has stood there unread."""
     for place, copies in shelves.copies.items():
         idle = shelves.idle[place]
         numbers = {"idle": idle, "on_shelf": copies, "days": levels.STALE_AFTER_DAYS}
-        yield AlertFinding(AlertKind.STALE, place, "", levels.stale(idle, copies), numbers)
+        verdict = levels.stale(idle, copies, count.threshold(AlertKind.STALE, place))
+        yield AlertFinding(AlertKind.STALE, place, "", verdict, numbers)
 
 
 def unfair(count: Count, shelves: OnShelf) -> Iterator[AlertFinding]:

@@ -19,14 +19,9 @@ def silent_places(count: Count) -> Iterator[AlertFinding]:
         place = count.network.place.get(place_id)
         if place and place.hours:
             hours = levels.open_hours(count.network, [place], last, count.now)
-            numbers = {
-                "open_hours": round(hours, 1),
-                "allowed_hours": count.thresholds.silent_hours,
-                "last": last.isoformat(),
-            }
-            yield AlertFinding(
-                AlertKind.SILENT, place_id, "", levels.silent(hours, count.thresholds.silent_hours), numbers
-            )
+            allowed = count.threshold(AlertKind.SILENT, place_id)
+            numbers = {"open_hours": round(hours, 1), "allowed_hours": allowed, "last": last.isoformat()}
+            yield AlertFinding(AlertKind.SILENT, place_id, "", levels.silent(hours, allowed), numbers)
 
 
 def heard_again(count: Count) -> Iterator[AlertFinding]:
@@ -42,11 +37,8 @@ def heard_again(count: Count) -> Iterator[AlertFinding]:
 def silent_feeds(count: Count) -> Iterator[AlertFinding]:
     """A library system has sent nothing while libraries were open; Rotation's own sources do not count."""
     rows = count.cursor.execute("SELECT source, last_event_at FROM feeds WHERE source NOT LIKE %s", (f"{OURS}%",))
+    allowed = count.thresholds.usual.silent_hours
     for source, last in rows.fetchall():
         hours = levels.open_hours(count.network, count.network.places, last, count.now)
-        numbers = {
-            "open_hours": round(hours, 1),
-            "allowed_hours": count.thresholds.silent_hours,
-            "last": last.isoformat(),
-        }
-        yield AlertFinding(AlertKind.FEED, source, "", levels.silent(hours, count.thresholds.silent_hours), numbers)
+        numbers = {"open_hours": round(hours, 1), "allowed_hours": allowed, "last": last.isoformat()}
+        yield AlertFinding(AlertKind.FEED, source, "", levels.silent(hours, allowed), numbers)

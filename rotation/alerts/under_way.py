@@ -12,25 +12,30 @@ from rotation.store.waiting import waiting
 YEAR_DAYS = 365
 
 
-# Copies awaited, by place: those overdue, those for more than a year, and since when the oldest. A lane of few journeys has no
-# time of its own: there the set number of days counts.
+# Copies awaited, by place: those overdue, those for more than a year, and since when the oldest. Days that people set for a place
+# count first, then its lane's own time; a lane of few journeys has none, and the usual number of days counts.
 LONG_UNDER_WAY = f"""
 SELECT to_place_id, count(*) FILTER (WHERE days > allowed), count(*) FILTER (WHERE days > %(year)s), min(occurred_at) FROM (
     SELECT c.to_place_id, c.occurred_at,
         (%(now)s AT TIME ZONE %(zone)s)::date - (c.occurred_at AT TIME ZONE %(zone)s)::date AS days,
-        CASE WHEN l.journeys IS NULL THEN %(limit)s
+        CASE WHEN chosen.days IS NOT NULL THEN chosen.days WHEN l.journeys IS NULL THEN %(limit)s
             ELSE greatest(%(least)s, ceil(%(times)s * l.nine_in_ten_s / 86400)) END AS allowed
     FROM copies c LEFT JOIN lanes l ON l.from_place_id = c.place_id AND l.to_place_id = c.to_place_id AND l.journeys >= %(enough)s
+    LEFT JOIN unnest(%(chosen)s::text[], %(chosen_days)s::int[]) chosen(place_id, days) ON chosen.place_id = c.to_place_id
     WHERE c.state = '{CopyState.IN_TRANSIT}' AND c.to_place_id IS NOT NULL
     AND (%(places)s::text[] IS NULL OR c.to_place_id = ANY(%(places)s))) travelling GROUP BY 1"""
 
 
 def overdue(count: Count) -> Iterator[AlertFinding]:
     """Copies on their way to a place for much longer than their lane takes; days are those of the network's calendar."""
+    chosen = {place.id: count.thresholds.chosen(AlertKind.OVERDUE, place.tier) for place in count.network.places}
+    chosen_days = {place: days for place, days in chosen.items() if days is not None}
     rows = count.cursor.execute(
         LONG_UNDER_WAY,
         {
-            "limit": count.thresholds.overdue_days,
+            "chosen": list(chosen_days),
+            "chosen_days": list(chosen_days.values()),
+            "limit": count.thresholds.usual.overdue_days,
             "times": levels.OVERDUE_TIMES,
             "least": levels.OVERDUE_LEAST_DAYS,
             "enough": levels.LANE_LEAST_JOURNEYS,
@@ -45,7 +50,7 @@ def overdue(count: Count) -> Iterator[AlertFinding]:
         over, over_year, oldest = found.get(place, (0, 0, None))
         numbers = {
             "count": over,
-            "days": count.thresholds.overdue_days,
+            "days": count.threshold(AlertKind.OVERDUE, place),
             "count_over_365_days": over_year,
             "oldest": oldest.isoformat() if oldest else None,
         }

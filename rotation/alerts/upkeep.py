@@ -24,5 +24,5 @@ def not_written(count: Count) -> Iterator[AlertFinding]:
 
 def standstill(count: Count) -> Iterator[AlertFinding]:
     """A part of Rotation, the outbox or the plan stands still; where the workers do, page and status alone can say so."""
-    for one in standing_still(count.cursor, count.network.timezone, count.thresholds.plan_at):
+    for one in standing_still(count.cursor, count.network.timezone, count.thresholds.usual.plan_at):
         yield AlertFinding(AlertKind.STANDSTILL, one.subject, "", AlertVerdict.OPEN, one.words())

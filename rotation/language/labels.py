@@ -196,6 +196,21 @@ ALERT_SENTENCES: Mapping[str, str] = {
         "It reports the fault %(fault)s since %(reported)s or earlier; nothing is brought there until it is mended"
     ),
 }
+# From which figure on an alert opens.
+THRESHOLDS: Mapping[str, str] = {
+    AlertKind.SHORTAGE: N_("below %(n)s%% of the least that should stand there"),
+    AlertKind.SURPLUS: N_("above %(n)s%% of the most that should stand there"),
+    AlertKind.STALE: N_("more than %(n)s%% of a shelf not borrowed for half a year"),
+    AlertKind.OVERDUE: N_("after %(n)s days in transit"),
+    AlertKind.SILENT: N_("after %(n)s open hours without an event"),
+}
+THRESHOLD_UNITS = {
+    AlertKind.SHORTAGE: "%",
+    AlertKind.SURPLUS: "%",
+    AlertKind.STALE: "%",
+    AlertKind.OVERDUE: N_("days"),
+    AlertKind.SILENT: N_("open hours"),
+}
 PLACE_NOTICES = {
     PlaceNoticeKind.TOO_FULL: N_("Too full"),
     PlaceNoticeKind.TOO_EMPTY: N_("Too empty"),

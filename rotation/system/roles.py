@@ -116,7 +116,7 @@ ROLES: Mapping[str, DatabaseRole] = {
             ),
             Grant(EDIT, ("tokens", "sessions", "security_log", "photos")),
             Grant(UPSERT, ("order_targets", "target_secrets", "deliveries", "write_backs", "city_counts")),
-            Grant(UPSERT, ("channels", "channel_secrets", "channel_messages")),
+            Grant(UPSERT, ("channels", "channel_secrets", "channel_messages", "alert_thresholds")),
             Grant(EDIT, ("day_plans", "runs", "stops", "legs", "answers")),
             BEAT,
         ),

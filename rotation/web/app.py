@@ -42,6 +42,7 @@ from rotation.web.head import Heads
 from rotation.web.live import LiveChanges
 from rotation.web.pages import (
     account,
+    alert_thresholds,
     branch,
     change,
     channels,
@@ -91,6 +92,7 @@ PAGES = (
     decide,
     deliveries,
     channels,
+    alert_thresholds,
     write_backs,
     sheet,
     account,

@@ -1,6 +1,8 @@
 """Alerts recounted from the copies: what opens them, what closes them, and that they are told of once."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,15 +10,18 @@ from zoneinfo import ZoneInfo
 import orjson
 import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
+from rotation.alerts.thresholds import ThresholdKey, set_threshold
 from rotation.alerts.touched import PLACES_A_NOTICE
 from rotation.alerts.touched import notices as notices_of
+from rotation.facts.lifecycle import AlertKind
 from rotation.network import Network, from_tables
 from rotation.store.engine import connect, engine
 from rotation.views import notices, status
-from streams.watch import touched
+from streams.watch import Watcher, touched
 from tests.streams_world import MONDAY, city
 
 NETWORK = city()
@@ -338,3 +343,70 @@ def test_a_machines_report_opens_and_closes_its_alerts_at_once(connection: psyco
             rules.recount(cursor, network, Thresholds(), {place.id: Touched(frozenset(), awaited=False)})
         rows = connection.execute("SELECT kind FROM alerts WHERE closed_at IS NULL AND place_id = %s", (place.id,))
         assert {kind for (kind,) in rows} & {"bin_full", "nearly_empty", "out_of_order"} == opened
+
+
+@contextmanager
+def deciding(url: str) -> Iterator[Connection]:
+    """A transaction as the page has it."""
+    made = engine(url)
+    with made.begin() as found:
+        yield found
+    made.dispose()
+
+
+def choose(url: str, value: int, kind: AlertKind, tier: str = "", cls: str = "") -> None:
+    with deciding(url) as found:
+        set_threshold(found, ThresholdKey(kind, tier, cls), value, "zhou", MONDAY)
+
+
+def test_the_narrowest_threshold_that_people_set_counts(connection: Any, database: str) -> None:
+    connection.execute(
+        "INSERT INTO targets VALUES ('p1', 'fiction', 10, 20), ('p1', 'children', 10, 20), ('p0', 'fiction', 10, 20)"
+    )
+    for number in range(27):
+        put(connection, number, ("p1", "p0", "p1")[number % 3], MONDAY)
+    connection.execute("UPDATE copies SET class = 'children' WHERE substr(copy_id, 2)::int % 3 = 2")
+    sweep(connection)
+    open_now = "SELECT place_id, class FROM alerts WHERE kind = 'shortage' AND closed_at IS NULL ORDER BY 1, 2"
+    assert connection.execute(open_now).fetchall() == [("p0", "fiction"), ("p1", "children"), ("p1", "fiction")]
+    connection.execute("DELETE FROM alerts")
+    tier = NETWORK.place["p1"].tier
+    choose(database, 50, AlertKind.SHORTAGE)
+    choose(database, 100, AlertKind.SHORTAGE, tier)
+    choose(database, 90, AlertKind.SHORTAGE, tier, "fiction")
+    sweep(connection)
+    assert connection.execute(open_now).fetchall() == [("p1", "children")]
+
+
+def test_days_that_people_set_count_before_the_lanes_own_time(connection: Any, database: str) -> None:
+    connection.execute("INSERT INTO lanes VALUES ('p1', 'p2', 50, 86400, 86400, 0, 0, %s)", (MONDAY,))
+    put(connection, 1, "p1", MONDAY, to="p2")
+    at(connection, MONDAY + timedelta(days=9))
+    sweep(connection)
+    assert set(numbers(connection, "overdue")) == {"p2"}
+    choose(database, 12, AlertKind.OVERDUE, NETWORK.place["p2"].tier)
+    sweep(connection)
+    assert numbers(connection, "overdue") == {}
+    at(connection, MONDAY + timedelta(days=13))
+    sweep(connection)
+    assert numbers(connection, "overdue")["p2"]["days"] == 12
+
+
+def test_the_watcher_heeds_a_threshold_before_its_next_sweep_is_due(connection: Any, database: str) -> None:
+    at(connection, MONDAY)
+    connection.execute("INSERT INTO targets VALUES ('p1', 'fiction', 10, 20)")
+    for number in range(9):
+        put(connection, number, "p1", MONDAY)
+    watcher = Watcher(database, NETWORK, Thresholds())
+
+    async def changes() -> tuple[set[str], set[str]]:
+        await watcher.sweep_if_due()
+        before = set(numbers(connection, "shortage"))
+        await watcher.sweep_if_due()
+        choose(database, 20, AlertKind.SHORTAGE)
+        await watcher.sweep_if_due()
+        between = set(numbers(connection, "shortage"))
+        await watcher.stop()
+        return before, between
+
+    assert asyncio.run(changes()) == ({"p1"}, set())
