@@ -37,6 +37,7 @@ RULES = (
     vans.infeasible,
     under_way.lost,
     upkeep.not_written,
+    upkeep.conservation,
     machines.reported,
 )
 

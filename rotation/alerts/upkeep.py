@@ -1,4 +1,4 @@
-"""Rules about Rotation itself: parts that stand still, write-backs that a library system does not take."""
+"""Rules about Rotation itself: parts that stand still, facts that do not add up, write-backs not taken."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ from rotation.alerts import levels
 from rotation.alerts.findings import AlertFinding, Count
 from rotation.alerts.levels import AlertVerdict
 from rotation.facts.lifecycle import AlertKind
+from rotation.store.conservation import broken
 from rotation.store.standstill import standing_still
 
 # By library system: write-backs that were refused, or wait for longer than they may, by the wall clock.
@@ -26,3 +27,10 @@ def standstill(count: Count) -> Iterator[AlertFinding]:
     """A part of Rotation, the outbox or the plan stands still; where the workers do, page and status alone can say so."""
     for one in standing_still(count.cursor, count.network.timezone, count.thresholds.usual.plan_at):
         yield AlertFinding(AlertKind.STANDSTILL, one.subject, "", AlertVerdict.OPEN, one.words())
+
+
+def conservation(count: Count) -> Iterator[AlertFinding]:
+    """The last night found that copies, crates or events do not add up; the alert lasts until a night finds that they do."""
+    for one in broken(count.cursor):
+        numbers = {"count": one.count, "first": ", ".join(one.first), "counted": one.at.isoformat()}
+        yield AlertFinding(AlertKind.CONSERVATION, one.subject, "", AlertVerdict.OPEN, numbers)

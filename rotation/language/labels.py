@@ -90,6 +90,7 @@ ALERTS = {
     AlertKind.NEARLY_EMPTY: N_("Machine nearly empty"),
     AlertKind.BIN_FULL: N_("Return bin full"),
     AlertKind.OUT_OF_ORDER: N_("Machine out of order"),
+    AlertKind.CONSERVATION: N_("Facts do not add up"),
 }
 TRANSFER_STATES = {
     TransferState.PROPOSED: N_("Proposed"),
@@ -158,6 +159,15 @@ STANDSTILLS = {
     OUTBOX: N_("Messages for Kafka"),
     PLAN: N_("The day's plan"),
 }
+# What does not add up.
+CONSERVED = {
+    "copies": N_("Copies"),
+    "holds": N_("Holds"),
+    "crates": N_("Crates"),
+    "machines": N_("Machines"),
+    "transfers": N_("Transfers"),
+    "events": N_("Events"),
+}
 # What an alert says, from the numbers that opened it.
 ALERT_SENTENCES: Mapping[str, str] = {
     AlertKind.SHORTAGE: N_("%(level)s on the shelf and %(coming)s on the way, %(low)s to %(high)s wanted"),
@@ -194,6 +204,9 @@ ALERT_SENTENCES: Mapping[str, str] = {
     AlertKind.BIN_FULL: N_("%(copies)s copies in the return bin, which holds %(holds)s; reported at %(reported)s"),
     AlertKind.OUT_OF_ORDER: N_(
         "It reports the fault %(fault)s since %(reported)s or earlier; nothing is brought there until it is mended"
+    ),
+    AlertKind.CONSERVATION: N_(
+        "%(count)s differ from the sum of their facts, counted at %(counted)s: %(first)s; `rotation audit` names all of them"
     ),
 }
 # From which figure on an alert opens.

@@ -19,6 +19,7 @@ from rotation.alerts.touched import PLACES_A_NOTICE
 from rotation.alerts.touched import notices as notices_of
 from rotation.facts.lifecycle import AlertKind
 from rotation.network import Network, from_tables
+from rotation.store import conservation
 from rotation.store.engine import connect, engine
 from rotation.views import notices, status
 from streams.watch import Watcher, touched
@@ -410,3 +411,22 @@ def test_the_watcher_heeds_a_threshold_before_its_next_sweep_is_due(connection: 
         return before, between
 
     assert asyncio.run(changes()) == ({"p1"}, set())
+
+
+def test_copies_that_no_movement_put_where_they_stand_are_an_alert_until_they_add_up(connection: Any) -> None:
+    at(connection, MONDAY)
+    for number in range(4):
+        put(connection, number, "p1", MONDAY)
+    with connection.cursor() as cursor:
+        assert [one[:3] for one in conservation.check(cursor, MONDAY)] == [("copies", 4, ("c0", "c1", "c2"))]
+    sweep(connection)
+    found = numbers(connection, "conservation")
+    assert found == {"copies": {"count": 4, "first": "c0, c1, c2", "counted": MONDAY.isoformat()}}
+    connection.execute(
+        "INSERT INTO movements SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id, to_place_id FROM copies"
+    )
+    connection.execute("INSERT INTO counts VALUES ('applied', 4)")
+    with connection.cursor() as cursor:
+        assert conservation.check(cursor, MONDAY) == []
+    sweep(connection)
+    assert numbers(connection, "conservation") == {}

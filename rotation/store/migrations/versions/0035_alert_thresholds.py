@@ -1,4 +1,4 @@
-"""Thresholds of alerts that people set by tier and class."""
+"""Thresholds of alerts that people set by tier and class, and alerts of facts that do not add up."""
 
 from alembic import op
 
@@ -9,7 +9,7 @@ down_revision = "0033"
 
 
 def upgrade() -> None:
-    """Add the table."""
+    """Add the table and the kind."""
     op.execute("""
         CREATE TABLE alert_thresholds (
             threshold_id bigserial PRIMARY KEY, kind text NOT NULL, tier text NOT NULL DEFAULT '',
@@ -20,7 +20,7 @@ def upgrade() -> None:
     )
     for subject, comment in COMMENTS.items():
         op.execute(f"COMMENT ON {subject} IS '{comment}'")
-    constrain(op.get_bind(), ("alert_thresholds",))
+    constrain(op.get_bind(), ("alert_thresholds", "alerts"))
 
 
 COMMENTS = {
