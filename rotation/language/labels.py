@@ -5,7 +5,7 @@ A code that is not here shows as itself: a page never fails over a word.
 
 from collections.abc import Mapping
 
-from rotation.accounts.permissions import Role
+from rotation.accounts.permissions import Role, Scope
 from rotation.accounts.security import SecurityEvent
 from rotation.facts.events import RejectionReason
 from rotation.facts.lifecycle import (
@@ -208,6 +208,13 @@ ALERT_SENTENCES: Mapping[str, str] = {
     AlertKind.CONSERVATION: N_(
         "%(count)s differ from the sum of their facts, counted at %(counted)s: %(first)s; `rotation audit` names all of them"
     ),
+}
+SCOPES = {
+    Scope.READ: N_("Read only"),
+    Scope.EVENTS: N_("Send events"),
+    Scope.COUNTS: N_("Send the city's counts"),
+    Scope.DECISIONS: N_("Decide, and ask for sets"),
+    Scope.DESK: N_("Desk: placement, crates received"),
 }
 # From which figure on an alert opens.
 THRESHOLDS: Mapping[str, str] = {

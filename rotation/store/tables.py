@@ -1002,6 +1002,7 @@ tokens = Table(
     Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the secret: random, so that it needs no salt"),
     Column("role", Text, nullable=False, comment="desk, viewer, dispatcher, administrator"),
     Column("places", JSONB, comment="the only places that the machine works at; null: everywhere"),
+    Column("scopes", JSONB, comment="what it may do of what its role may; null: all"),
     Column("about", Text, nullable=False, comment="which machine uses it"),
     Column("created_by", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default=text("now()")),
