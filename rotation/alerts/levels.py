@@ -7,7 +7,7 @@ level that swings about its limit is a single alert and not a new alert at every
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum
-from math import ceil, floor
+from math import ceil, floor, inf
 from statistics import median
 
 from rotation.network import Network, Place
@@ -42,6 +42,8 @@ COUNTS_DAYS = 14
 NEARLY_EMPTY_SHARE, FILLED_SHARE = 0.25, 0.5
 # Of its return bin: at 80 % a busy day's returns still fit until the van comes; emptied, it holds next to nothing.
 BIN_FULL_SHARE, BIN_EMPTIED_SHARE = 0.8, 0.5
+# With so many events expected in a silence, one in 1,100 silences of a working place is as long: under one a month anywhere.
+QUIET_EVENTS = 7
 LOOK_BACK_DAYS = 60  # open hours are counted no further back; by then a place is silent for certain
 
 
@@ -129,6 +131,11 @@ def out_of_order(fault: str | None) -> AlertVerdict:
 def silent(open_hours: float, allowed_hours: float) -> AlertVerdict:
     """Judge the open hours that went by without an event; the next event closes the alert."""
     return AlertVerdict.OPEN if open_hours > allowed_hours else AlertVerdict.CLOSE
+
+
+def usual_silence(events_a_day: float, hours_a_day: float) -> float:
+    """Return after how many open hours silence is no longer chance where so many events come a day; inf for none."""
+    return QUIET_EVENTS * hours_a_day / events_a_day if events_a_day else inf
 
 
 def open_hours(network: Network, places: Sequence[Place], since: datetime, until: datetime) -> float:

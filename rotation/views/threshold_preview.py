@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from rotation.alerts import levels
+from rotation.alerts import levels, silence
 from rotation.alerts.levels import AlertVerdict
 from rotation.alerts.thresholds import AlertThresholds, ThresholdKey
 from rotation.facts.lifecycle import AlertKind
 from rotation.facts.movements import CopyState
 from rotation.network import Network, Place
+from rotation.store.engine import driver
 
 MONTH_DAYS = 30
 YEAR_DAYS = 365
@@ -227,19 +228,26 @@ def _silent(past: Past) -> Spans:
             if following is None or following[0] != place_id:
                 gaps.append((place, newest, None))
         last = place_id, newest
-    return partial(_of_gaps, past, gaps)
+    with driver(past.connection).cursor() as cursor:
+        loans = silence.loans_a_year(cursor)
+    return partial(_of_gaps, past, gaps, loans)
 
 
 def _of_gaps(
-    past: Past, gaps: list[tuple[Place, datetime, datetime | None]], thresholds: AlertThresholds
+    past: Past,
+    gaps: list[tuple[Place, datetime, datetime | None]],
+    loans: Mapping[str, float],
+    thresholds: AlertThresholds,
 ) -> Iterator[Span]:
     for place, since, until in gaps:
-        allowed, end = thresholds.of(past.key.kind, place.tier), until or past.now
+        allowed, end = float(thresholds.of(past.key.kind, place.tier)), until or past.now
+        if end - since > timedelta(hours=allowed) and thresholds.chosen(past.key.kind, place.tier) is None:
+            allowed = max(allowed, silence.quiet_hours(past.network, place, loans, since))
         if end - since > timedelta(hours=allowed) and levels.open_hours(past.network, [place], since, end) > allowed:
             yield Span(_silent_from(past.network, place, since, end, allowed), until and past.network.day_of(until))
 
 
-def _silent_from(network: Network, place: Place, since: datetime, until: datetime, allowed: int) -> date:
+def _silent_from(network: Network, place: Place, since: datetime, until: datetime, allowed: float) -> date:
     """Return the day on which the open hours since then exceed what is allowed."""
     day = network.day_of(since)
     while day < network.day_of(until):

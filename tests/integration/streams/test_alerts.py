@@ -430,3 +430,34 @@ def test_copies_that_no_movement_put_where_they_stand_are_an_alert_until_they_ad
         assert conservation.check(cursor, MONDAY) == []
     sweep(connection)
     assert numbers(connection, "conservation") == {}
+
+
+def test_a_place_of_few_loans_is_silent_later_unless_people_set_the_hours(connection: Any, database: str) -> None:
+    hours = {"mon-sun": "09:00-17:00"}
+    room = {"name": "r", "tier": "room", "parent": "c", "hours": hours}
+    centre = {"id": "c", "name": "c", "tier": "central", "hub": {}}
+    network = from_tables(
+        {
+            "network": {"id": "n", "name": "n", "timezone": "UTC"},
+            "class": [{"id": "fiction", "name": "fiction"}],
+            "place": [centre, room | {"id": "busy"}, room | {"id": "quiet"}],
+            "van": [{"id": "v", "hub": "c", "crates": 9}],
+        },
+        "n.toml",
+    )
+    for place, loans in (("busy", 3650), ("quiet", 182.5)):  # ten a day, and one in two days
+        connection.execute("INSERT INTO places_heard VALUES (%s, %s)", (place, MONDAY))
+        connection.execute(
+            "INSERT INTO daily_figures VALUES (%s, 'turnover', 'place', %s, '', %s, 1)", (MONDAY, place, loans)
+        )
+    for days, silent in ((3, {"busy"}), (6, {"busy"}), (8, {"busy", "quiet"})):
+        at(connection, MONDAY + timedelta(days=days))
+        sweep(connection, network)
+        assert (days, set(numbers(connection, "silent"))) == (days, silent)
+    choose(database, 720, AlertKind.SILENT)
+    sweep(connection, network)
+    assert numbers(connection, "silent") == {}
+    choose(database, 16, AlertKind.SILENT)
+    at(connection, MONDAY + timedelta(days=3))
+    sweep(connection, network)
+    assert set(numbers(connection, "silent")) == {"busy", "quiet"}
