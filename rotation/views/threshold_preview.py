@@ -25,7 +25,7 @@ MONTH_DAYS = 30
 YEAR_DAYS = 365
 
 
-class Span(NamedTuple):
+class AlertSpan(NamedTuple):
     """From which day to which an alert would have been open; None: it still is."""
 
     begin: date
@@ -81,7 +81,7 @@ def preview(
     return ThresholdPreview(_count(spans(proposed), days), _count(spans(present), days), _did_open(past))
 
 
-def _count(spans: Iterable[Span], days: list[date]) -> ThresholdCount:
+def _count(spans: Iterable[AlertSpan], days: list[date]) -> ThresholdCount:
     """Count those that begin after the first day: what was open then had opened before."""
     some = [span for span in spans if span.end is None or span.end >= days[0]]
     open_on = [(day, sum(span.begin <= day and (span.end is None or day < span.end) for span in some)) for day in days]
@@ -103,7 +103,7 @@ def _did_open(past: Past) -> int:
 # --- Shelves, by the levels and shares of each day ----------------------------------------------------------------------
 
 Judged = Callable[[int], AlertVerdict]  # by a threshold
-Spans = Callable[[AlertThresholds], Iterator[Span]]
+Spans = Callable[[AlertThresholds], Iterator[AlertSpan]]
 KEPT_LEVELS = """
     SELECT f.subject, f.class, f.day, f.amount, t.low, t.high
     FROM daily_figures f JOIN targets t ON t.place_id = f.subject AND t.class = f.class
@@ -128,7 +128,7 @@ def _shelves(past: Past, statement: str, judged: Callable[..., Judged]) -> Spans
 
 def _of_courses(
     past: Past, days: list[date], courses: Mapping[tuple[str, str], Mapping[date, Judged]], thresholds: AlertThresholds
-) -> Iterator[Span]:
+) -> Iterator[AlertSpan]:
     for (place, cls), course in courses.items():
         threshold = thresholds.of(past.key.kind, past.network.place[place].tier, cls)
         begin = None
@@ -137,10 +137,10 @@ def _of_courses(
             if verdict is AlertVerdict.OPEN and begin is None:
                 begin = date.min if day == days[0] else day  # nobody counted before: it had opened earlier
             elif verdict is AlertVerdict.CLOSE and begin is not None:
-                yield Span(begin, day)
+                yield AlertSpan(begin, day)
                 begin = None
         if begin is not None:
-            yield Span(begin, None)
+            yield AlertSpan(begin, None)
 
 
 def _short(beyond: float, low: int, high: int) -> Judged:
@@ -181,22 +181,22 @@ def _overdue(past: Past) -> Spans:
 
 def _of_journeys(
     past: Past, own_days: Mapping[tuple[str, str], int], journeys: list[Any], thresholds: AlertThresholds
-) -> Iterator[Span]:
-    spans: dict[str, list[Span]] = defaultdict(list)
+) -> Iterator[AlertSpan]:
+    spans: dict[str, list[AlertSpan]] = defaultdict(list)
     today = past.network.day_of(past.now)
     for here, there, sent, ended in journeys:
         chosen = thresholds.chosen(past.key.kind, past.network.place[there].tier)
         allowed = own_days.get((here, there), thresholds.usual.overdue_days) if chosen is None else chosen
         begin, end = past.network.day_of(sent) + timedelta(days=allowed + 1), ended and past.network.day_of(ended)
         if begin <= (end or today):
-            spans[there].append(Span(begin, end))
+            spans[there].append(AlertSpan(begin, end))
     for of_place in spans.values():
         yield from _merged(sorted(of_place, key=lambda span: span.begin))
 
 
-def _merged(spans: Iterable[Span]) -> Iterator[Span]:
+def _merged(spans: Iterable[AlertSpan]) -> Iterator[AlertSpan]:
     """Unite spans that meet: a place has one alert for all its copies."""
-    last: Span | None = None
+    last: AlertSpan | None = None
     for span in spans:
         if last and (last.end is None or span.begin <= last.end):
             last = last._replace(end=None if last.end is None or span.end is None else max(last.end, span.end))
@@ -238,13 +238,15 @@ def _of_gaps(
     gaps: list[tuple[Place, datetime, datetime | None]],
     loans: Mapping[str, float],
     thresholds: AlertThresholds,
-) -> Iterator[Span]:
+) -> Iterator[AlertSpan]:
     for place, since, until in gaps:
         allowed, end = float(thresholds.of(past.key.kind, place.tier)), until or past.now
         if end - since > timedelta(hours=allowed) and thresholds.chosen(past.key.kind, place.tier) is None:
             allowed = max(allowed, silence.quiet_hours(past.network, place, loans, since))
         if end - since > timedelta(hours=allowed) and levels.open_hours(past.network, [place], since, end) > allowed:
-            yield Span(_silent_from(past.network, place, since, end, allowed), until and past.network.day_of(until))
+            yield AlertSpan(
+                _silent_from(past.network, place, since, end, allowed), until and past.network.day_of(until)
+            )
 
 
 def _silent_from(network: Network, place: Place, since: datetime, until: datetime, allowed: float) -> date:
