@@ -6,7 +6,7 @@ PYTHONS := $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3 p
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 ASSETS := $(if $(wildcard package.json),node_modules/.installed)
-BENCHES := demonstration roads streams world demand planner rounds routes solver solver_edits web sip2 twin
+BENCHES := demonstration roads streams world demand planner rounds routes solver solver_edits web sip2 alerts twin
 RUFF_PATHS := rotation streams solver city config infra tests setup.py $(wildcard bench)
 
 .DEFAULT_GOAL := help

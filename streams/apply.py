@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg import Cursor
 
-from rotation.alerts.rules import Touched, notices
+from rotation.alerts.touched import Touched, notices
 from rotation.dispatch.scans import follow_check_ins, follow_scans
 from rotation.facts.events import Edge, Event
 from rotation.kafka.clients import FetchGap

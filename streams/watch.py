@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from psycopg import Cursor
 
-from rotation.alerts import rules
+from rotation.alerts import rules, thresholds
 from rotation.alerts.rules import Changes, Thresholds, Touched
 from rotation.dispatch.lost import give_up
 from rotation.dispatch.scans import miss_overdue_stops
@@ -36,9 +36,9 @@ SWEEP_S = 60.0  # the net below the notices
 SWEEP_NETWORK_S = 3600.0  # simulated time passes faster: an hour of it is a sweep too, but no more often than LOOK_S
 
 
-def attach(app: RotationApp, database_url: str, network: Network, thresholds: Thresholds) -> None:
+def attach(app: RotationApp, database_url: str, network: Network, usual: Thresholds) -> None:
     """Attach the agent that watches levels, and its sweep, to the app."""
-    watcher = Watcher(database_url, network, thresholds, app.sought_topic)
+    watcher = Watcher(database_url, network, usual, app.sought_topic)
     topic = app.topic(app.writer.topics.touched, value_type=bytes, value_serializer="raw", key_serializer="raw")
 
     @app.agent(topic, name="watch")
@@ -57,13 +57,14 @@ class Watcher:
     """Counts on a thread of its own. A failure is logged and left to the next sweep, which counts everything."""
 
     def __init__(
-        self, database_url: str, network: Network, thresholds: Thresholds, events: str = CIRCULATION_EVENTS.name
+        self, database_url: str, network: Network, usual: Thresholds, events: str = CIRCULATION_EVENTS.name
     ) -> None:
         """Connect when there is something to count; `events` is the topic of events."""
-        self._events, self._network, self._thresholds = events, network, thresholds
+        self._events, self._network, self._usual = events, network, usual
         self._database = Reconnecting(database_url)
         self._thread = ThreadPoolExecutor(1, "watch")
         self._swept: tuple[float, float] | None = None
+        self._set = thresholds.AlertThresholds(usual)
 
     async def recount(self, places: Mapping[str, Touched]) -> None:
         """Count places again; resting afterwards as long as it took, so that counting never takes more than half the time."""
@@ -72,7 +73,7 @@ class Watcher:
         await asyncio.sleep(time.monotonic() - begin)
 
     async def sweep_if_due(self) -> None:
-        """Count everything again when a minute, or an hour of the network's time, has passed."""
+        """Count everything again when a minute or an hour of the network's time has passed, or somebody set a threshold."""
         await self._run(self._sweep_if_due)
 
     async def stop(self, *_: Any, **__: Any) -> None:
@@ -89,21 +90,21 @@ class Watcher:
             if progress.is_history(cursor, clock_by(cursor).now()):
                 self._swept = None  # half-read history is not judged; a sweep is due as soon as it is read
             else:
-                rules.recount(cursor, self._in_force(cursor), self._thresholds, places)
+                rules.recount(cursor, self._in_force(cursor), self._usual, places)
 
     def _sweep_if_due(self) -> None:
         with self._database.cursor() as cursor:
             now = clock_by(cursor).now()
-            at = time.monotonic(), now.timestamp()
-            if self._due(*at) and not progress.is_history(cursor, now):
+            at, chosen = (time.monotonic(), now.timestamp()), thresholds.in_force(cursor, self._usual)
+            if (self._due(*at) or chosen != self._set) and not progress.is_history(cursor, now):
                 miss_overdue_stops(cursor, now)
                 if sent := rejections.send_due(cursor, self._events, now + FUTURE_TOLERANCE):
                     log.warning("%d events that were refused as in the future are sent again", sent)
                 lanes.count_if_due(cursor, now, self._network.network.timezone)
-                if lost := give_up(cursor, now, self._thresholds.lost_days[1]):
+                if lost := give_up(cursor, now, self._usual.lost_days[1]):
                     log.info("%d copies are lost in transit", lost)
-                rules.sweep(cursor, self._in_force(cursor), self._thresholds)
-                self._swept = at
+                rules.sweep(cursor, self._in_force(cursor), self._usual)
+                self._swept, self._set = at, chosen
 
     def _in_force(self, cursor: Cursor[Any]) -> Network:
         return in_force_by(cursor, self._network, self._network.day_of(clock_by(cursor).now()))

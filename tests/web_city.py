@@ -27,6 +27,7 @@ PAGES = (  # that a person who signed in may open
     "/imbalance",
     "/alerts",
     "/alerts?state=closed",
+    "/alerts/thresholds",
     "/rejections",
     "/feeds",
     "/prices",

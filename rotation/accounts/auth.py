@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, Row, func, insert, null, or_, select,
 
 from rotation.accounts.names import key_of, tidy
 from rotation.accounts.passwords import hashed
-from rotation.accounts.permissions import DECIDES, Role
+from rotation.accounts.permissions import DECIDES, Role, Scope
 from rotation.store import outbox
 from rotation.store.engine import driver
 from rotation.store.locks import AdvisoryLock
@@ -40,6 +40,8 @@ class Caller:
     places: frozenset[str] | None = None
     # The only run that the caller may drive: of a link.
     run: str | None = None
+    # Of a token: the only scopes of its role that it has; None: all.
+    scopes: frozenset[Scope] | None = None
 
     @property
     def decides(self) -> bool:
@@ -187,8 +189,12 @@ def add_token(
     created_by: str,
     expires_at: datetime | None = None,
     places: Collection[str] | None = None,
+    scopes: Collection[Scope] | None = None,
 ) -> str:
-    """Make a bearer token and return it; it is shown once, the database keeps its hash. `places` bind it (None: everywhere)."""
+    """Make a bearer token and return it; it is shown once, the database keeps its hash.
+
+    `places` bind it (None: everywhere), `scopes` narrow what its role may do (None: all of it).
+    """
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     connection.execute(
         insert(tokens).values(
@@ -199,6 +205,7 @@ def add_token(
             created_by=created_by,
             expires_at=expires_at,
             places=_json(None if places is None else sorted(places)),
+            scopes=_json(None if scopes is None else sorted(scopes)),
         )
     )
     return f"rot_{token_id}_{secret}"
@@ -213,7 +220,8 @@ def of_token(connection: Connection, authorization: str, now: datetime) -> Calle
     row = connection.execute(select(tokens).where(tokens.c.token_id == parts[1], tokens.c.revoked_at.is_(None))).first()
     if row is None or not hmac.compare_digest(row.hash, _hash(parts[2])) or (row.expires_at and row.expires_at <= now):
         return None
-    return Caller(row.about, Role(row.role), is_machine=True, handle=f"token {row.token_id}", places=_places(row))
+    handle, scopes = f"token {row.token_id}", None if row.scopes is None else frozenset(map(Scope, row.scopes))
+    return Caller(row.about, Role(row.role), is_machine=True, handle=handle, places=_places(row), scopes=scopes)
 
 
 def end_token(connection: Connection, token_id: str) -> str | None:

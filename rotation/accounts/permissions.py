@@ -18,6 +18,16 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+class Scope(StrEnum):
+    """What a machine's token may do of what its role may; a token without scopes may do all of it."""
+
+    READ = "read"  # figures, plans, alerts: nothing that changes anything
+    EVENTS = "events"
+    COUNTS = "counts"  # of visits and satisfaction, by the city
+    DECISIONS = "decisions"  # approving, sending back, sets, questions that plan a night
+    DESK = "desk"  # where a returned copy goes, and crates received
+
+
 NOBODY_NEEDED = None  # open to whoever reaches the server
 ANY_PERSON = frozenset({Role.VIEWER, Role.DISPATCHER, Role.ADMINISTRATOR})
 DECIDES = frozenset({Role.DISPATCHER, Role.ADMINISTRATOR})
@@ -91,6 +101,10 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "POST /api/city-counts": DECIDES,
         "GET /alerts": ANY_PERSON,
         "POST /alerts/steps": DECIDES,
+        "GET /alerts/thresholds": ANY_PERSON,
+        "GET /alerts/thresholds/preview": ADMINISTERS,
+        "POST /alerts/thresholds": ADMINISTERS,
+        "POST /alerts/thresholds/end": ADMINISTERS,
         "GET /rejections": ANY_PERSON,
         "GET /feeds": ANY_PERSON,
         "GET /unplaced": ANY_PERSON,
@@ -179,6 +193,28 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "POST /events": TELLS_EVENTS,
     }
 )
+
+# Of routes beside those that only read: the scope that a token with scopes needs.
+SCOPES: Mapping[str, Scope] = MappingProxyType(
+    {
+        "POST /events": Scope.EVENTS,
+        "POST /api/city-counts": Scope.COUNTS,
+        "POST /api/decisions": Scope.DECISIONS,
+        "POST /api/sets": Scope.DECISIONS,
+        "POST /api/sets/{set_id}/cancel": Scope.DECISIONS,
+        "POST /api/what-if": Scope.DECISIONS,
+        "POST /placement": Scope.DESK,
+        "GET /api/crates/{crate_id}": Scope.DESK,
+        "POST /api/crates/{crate_id}/received": Scope.DESK,
+        "GET /metrics": Scope.READ,
+    }
+)
+
+
+def scope_of(method: str, path: str) -> Scope | None:
+    """Return the scope that a token with scopes needs for a route; None: no such token may, as for pages."""
+    route = f"{_as_get(method)} {path}"
+    return SCOPES.get(route, Scope.READ if route.startswith("GET /api/") else None)
 
 
 def allowed(method: str, path: str, role: Role | None) -> bool:

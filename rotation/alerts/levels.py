@@ -7,6 +7,7 @@ level that swings about its limit is a single alert and not a new alert at every
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum
+from math import ceil, floor, inf
 from statistics import median
 
 from rotation.network import Network, Place
@@ -16,7 +17,8 @@ BAND_SHARE = (
 )
 BAND_LEAST_COPIES = 2  # in small rooms one reader carries more than a tenth
 STALE_AFTER_DAYS = 180  # half a year on the shelf without a loan: the usual bound for moving stock on
-STALE_SHARE, STALE_OVER_SHARE = 0.5, 0.4  # of a shelf; collections with half their books unmoved lose readers
+STALE_PERCENT = 50  # of a shelf; collections with half their books unmoved lose readers
+STALE_OVER = 0.8  # of the share that opens it
 STALE_LEAST_COPIES = 50  # below it a share says nothing
 UNFAIR_SHARE, UNFAIR_OVER_SHARE = 0.5, 0.6  # of the median copies per head in the same tier
 UNFAIR_LEAST_PLACES = 4  # a median of fewer says nothing
@@ -40,6 +42,8 @@ COUNTS_DAYS = 14
 NEARLY_EMPTY_SHARE, FILLED_SHARE = 0.25, 0.5
 # Of its return bin: at 80 % a busy day's returns still fit until the van comes; emptied, it holds next to nothing.
 BIN_FULL_SHARE, BIN_EMPTIED_SHARE = 0.8, 0.5
+# With so many events expected in a silence, one in 1,100 silences of a working place is as long: under one a month anywhere.
+QUIET_EVENTS = 7
 LOOK_BACK_DAYS = 60  # open hours are counted no further back; by then a place is silent for certain
 
 
@@ -51,26 +55,27 @@ class AlertVerdict(Enum):
     CLOSE = "close"
 
 
-def shortage(level: int, coming: int, low: int, high: int) -> AlertVerdict:
-    """Judge the copies on a shelf, with those on their way to it, against the least that should stand there."""
-    expected = level + coming
+def shortage(level: int, coming: int, low: int, high: int, percent: int = 100) -> AlertVerdict:
+    """Judge the copies on a shelf, with those on their way to it, against so many percent of the least wanted there."""
+    expected, low = level + coming, ceil(low * percent / 100)
     if expected < low:
         return AlertVerdict.OPEN
     return AlertVerdict.KEEP if expected < low + _band(low, high) else AlertVerdict.CLOSE
 
 
-def surplus(level: int, low: int, high: int) -> AlertVerdict:
-    """Judge the copies on a shelf against the most that should stand there."""
+def surplus(level: int, low: int, high: int, percent: int = 100) -> AlertVerdict:
+    """Judge the copies on a shelf against so many percent of the most wanted there."""
+    high = floor(high * percent / 100)
     if level > high:
         return AlertVerdict.OPEN
     return AlertVerdict.KEEP if level > high - _band(low, high) else AlertVerdict.CLOSE
 
 
-def stale(idle: int, on_shelf: int) -> AlertVerdict:
-    """Judge how many of a shelf's copies nobody has borrowed for STALE_AFTER_DAYS."""
+def stale(idle: int, on_shelf: int, percent: int = STALE_PERCENT) -> AlertVerdict:
+    """Judge whether nobody has borrowed more than so many percent of a shelf's copies for STALE_AFTER_DAYS."""
     if on_shelf < STALE_LEAST_COPIES:
         return AlertVerdict.CLOSE
-    return _share(idle / on_shelf, STALE_SHARE, STALE_OVER_SHARE)
+    return _share(idle / on_shelf, percent / 100, percent / 100 * STALE_OVER)
 
 
 def unfair(copies_per_head: float, peers: Sequence[float]) -> AlertVerdict:
@@ -126,6 +131,11 @@ def out_of_order(fault: str | None) -> AlertVerdict:
 def silent(open_hours: float, allowed_hours: float) -> AlertVerdict:
     """Judge the open hours that went by without an event; the next event closes the alert."""
     return AlertVerdict.OPEN if open_hours > allowed_hours else AlertVerdict.CLOSE
+
+
+def usual_silence(events_a_day: float, hours_a_day: float) -> float:
+    """Return after how many open hours silence is no longer chance where so many events come a day; inf for none."""
+    return QUIET_EVENTS * hours_a_day / events_a_day if events_a_day else inf
 
 
 def open_hours(network: Network, places: Sequence[Place], since: datetime, until: datetime) -> float:

@@ -51,7 +51,10 @@ def city(as_json: Json = False) -> None:
 
 
 @group.command("set")
-def set_city(name: str, value: Annotated[str, typer.Argument(help="The value; '' for none.")]) -> None:
+def set_city(
+    name: Annotated[str, typer.Argument(help="The setting, as `rotation config city` lists it.")],
+    value: Annotated[str, typer.Argument(help="The value; '' for none.")],
+) -> None:
     """Set a setting that decides for people (approval, budgets) in the database, for all processes; recorded as a decision."""
     from rotation.store import city_settings
 

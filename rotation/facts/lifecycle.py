@@ -138,6 +138,8 @@ class AlertKind(StrEnum):
     NEARLY_EMPTY = "nearly_empty"
     BIN_FULL = "bin_full"
     OUT_OF_ORDER = "out_of_order"
+    # The database is not the sum of its facts.
+    CONSERVATION = "conservation"
 
 
 class ChannelKind(StrEnum):

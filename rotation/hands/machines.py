@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select, text
 
-from rotation.alerts.rules import MachineReport
+from rotation.alerts.machines import MachineReport
 from rotation.courier.machines import MachineVisit, visits_of
 from rotation.dispatch.scans import go_on
 from rotation.facts.events import CrateCollected, Fact, MachineReported, TransferReceived

@@ -5,7 +5,7 @@ A code that is not here shows as itself: a page never fails over a word.
 
 from collections.abc import Mapping
 
-from rotation.accounts.permissions import Role
+from rotation.accounts.permissions import Role, Scope
 from rotation.accounts.security import SecurityEvent
 from rotation.facts.events import RejectionReason
 from rotation.facts.lifecycle import (
@@ -89,6 +89,7 @@ ALERTS = {
     AlertKind.NEARLY_EMPTY: N_("Machine nearly empty"),
     AlertKind.BIN_FULL: N_("Return bin full"),
     AlertKind.OUT_OF_ORDER: N_("Machine out of order"),
+    AlertKind.CONSERVATION: N_("Facts do not add up"),
 }
 TRANSFER_STATES = {
     TransferState.PROPOSED: N_("Proposed"),
@@ -157,6 +158,15 @@ STANDSTILLS = {
     OUTBOX: N_("Messages for Kafka"),
     PLAN: N_("The day's plan"),
 }
+# What does not add up.
+CONSERVED = {
+    "copies": N_("Copies"),
+    "holds": N_("Holds"),
+    "crates": N_("Crates"),
+    "machines": N_("Machines"),
+    "transfers": N_("Transfers"),
+    "events": N_("Events"),
+}
 # What an alert says, from the numbers that opened it.
 ALERT_SENTENCES: Mapping[str, str] = {
     AlertKind.SHORTAGE: N_("%(level)s on the shelf and %(coming)s on the way, %(low)s to %(high)s wanted"),
@@ -194,6 +204,31 @@ ALERT_SENTENCES: Mapping[str, str] = {
     AlertKind.OUT_OF_ORDER: N_(
         "It reports the fault %(fault)s since %(reported)s or earlier; nothing is brought there until it is mended"
     ),
+    AlertKind.CONSERVATION: N_(
+        "%(count)s differ from the sum of their facts, counted at %(counted)s: %(first)s; `rotation audit` names all of them"
+    ),
+}
+SCOPES = {
+    Scope.READ: N_("Read only"),
+    Scope.EVENTS: N_("Send events"),
+    Scope.COUNTS: N_("Send the city's counts"),
+    Scope.DECISIONS: N_("Decide, and ask for sets"),
+    Scope.DESK: N_("Desk: placement, crates received"),
+}
+# From which figure on an alert opens.
+THRESHOLDS: Mapping[str, str] = {
+    AlertKind.SHORTAGE: N_("below %(n)s%% of the least that should stand there"),
+    AlertKind.SURPLUS: N_("above %(n)s%% of the most that should stand there"),
+    AlertKind.STALE: N_("more than %(n)s%% of a shelf not borrowed for half a year"),
+    AlertKind.OVERDUE: N_("after %(n)s days in transit"),
+    AlertKind.SILENT: N_("after %(n)s open hours without an event"),
+}
+THRESHOLD_UNITS = {
+    AlertKind.SHORTAGE: "%",
+    AlertKind.SURPLUS: "%",
+    AlertKind.STALE: "%",
+    AlertKind.OVERDUE: N_("days"),
+    AlertKind.SILENT: N_("open hours"),
 }
 PLACE_NOTICES = {
     PlaceNoticeKind.TOO_FULL: N_("Too full"),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from rotation.alerts.levels import AlertVerdict
-from rotation.alerts.rules import MachineReport, machine_findings
+from rotation.alerts.machines import MachineReport, machine_findings
 from rotation.courier.machines import MachineVisit
 from rotation.facts.lifecycle import WANTS_VISIT, AlertKind
 from rotation.network import Network

@@ -24,7 +24,7 @@ from rotation.night import approval, day_figures
 from rotation.night.moves import Memory, Night, decide_moves
 from rotation.night.place_notices import with_closures
 from rotation.night.vans import route
-from rotation.store import outbox
+from rotation.store import conservation, outbox
 from rotation.store.clock import read_clock
 from rotation.store.engine import driver
 from rotation.store.locks import AdvisoryLock
@@ -96,6 +96,9 @@ def plan_night(
         figures = _plan_figures(connection, day) | asdict(stock_seen(connection, night.now))
         # 6. The key figures of the evening; a plan stands without them.
         day_figures.keep(connection, network, night.now, settings.horizon_weeks)
+        connection.commit()
+        # 7. Whether copies, crates and events still add up: an alert where they do not.
+        conservation.check(driver(connection).cursor(), night.now)
         connection.commit()
     return NightReport(
         day=day, plan_s=moved - begin, routes_s=routed - moved, unserved=unserved, orders=orders, **figures

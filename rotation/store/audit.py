@@ -84,7 +84,15 @@ CHECKS: dict[str, str] = {
             OR a.kind = '{AlertKind.SURPLUS}' AND coalesce(level, 0) <= (t.low + t.high) / 2 - 1)""",
 }
 
-
+# Of these, by what they are about, those that say whether anything was lost or counted twice.
+CONSERVED = {
+    "copies": "copies that are not where their last movement put them",
+    "holds": "holds that are not as their last fact says",
+    "crates": "crates that are not where their last scan was",
+    "machines": "machines that are not as their last report says",
+    "transfers": "transfers that no scan's row stands for",
+    "events": "events counted otherwise than they stand in the sets",
+}
 WAITS = {
     "copies that a hub has not sorted by its time": AlertKind.UNSORTED,
     "copies that a trunk should have taken": AlertKind.UNSENT,

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from psycopg import Cursor
 
-from rotation.kafka.topics import CIRCULATION_EVENTS, STOCK_TARGETS, TRANSFER_ORDERS
+from rotation.kafka.topics import CIRCULATION_EVENTS, STOCK_ALERTS, STOCK_TARGETS, TRANSFER_ORDERS
 
 CHANNEL = "outbox"  # wakes the relay
 DELIVERIES = "deliveries"  # wakes the process that delivers orders out
@@ -45,6 +45,11 @@ def put_orders(cursor: Cursor[Any], messages: Messages) -> None:
 def put_targets(cursor: Cursor[Any], messages: Messages) -> None:
     """Put the places where lent copies are wanted into the outbox."""
     put(cursor, STOCK_TARGETS.name, messages)
+
+
+def put_alerts(cursor: Cursor[Any], messages: Messages) -> None:
+    """Put alerts that opened, changed or closed into the outbox."""
+    put(cursor, STOCK_ALERTS.name, messages)
 
 
 def put_back(cursor: Cursor[Any], ids: Sequence[int] | None) -> int:

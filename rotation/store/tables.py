@@ -563,6 +563,22 @@ alerts = Table(
     Index("alerts_by_time", "opened_at"),
 )
 
+alert_thresholds = Table(
+    "alert_thresholds",
+    metadata,
+    Column("threshold_id", BigInteger, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False, comment=listing(AlertKind)),
+    Column("tier", Text, nullable=False, server_default="", comment="empty: of all"),
+    Column("class", Text, nullable=False, server_default="", comment="empty: of all"),
+    Column("value", Integer, nullable=False, comment="percent, days or hours, by the kind"),
+    Column("who", Text, nullable=False),
+    Column("set_at", Instant, nullable=False, comment="the network's time"),
+    Column("ended_by", Text, comment="who set another, or went back to the usual"),
+    Column("ended_at", Instant, comment="the network's time"),
+    Index("alert_thresholds_one", "kind", "tier", "class", unique=True, postgresql_where=text("ended_at IS NULL")),
+    comment="From which figure on an alert opens, as people set it; what ended is history.",
+)
+
 alert_steps = Table(
     "alert_steps",
     metadata,
@@ -986,6 +1002,7 @@ tokens = Table(
     Column("hash", LargeBinary, nullable=False, comment="SHA-256 of the secret: random, so that it needs no salt"),
     Column("role", Text, nullable=False, comment="desk, viewer, dispatcher, administrator"),
     Column("places", JSONB, comment="the only places that the machine works at; null: everywhere"),
+    Column("scopes", JSONB, comment="what it may do of what its role may; null: all"),
     Column("about", Text, nullable=False, comment="which machine uses it"),
     Column("created_by", Text, nullable=False),
     Column("created_at", Instant, nullable=False, server_default=text("now()")),
@@ -1037,6 +1054,7 @@ WORDS: Mapping[Column[object], Iterable[StrEnum]] = {
     hub_orders.c.kind: HUB_WORK,
     crates.c.type: CrateState,
     alerts.c.kind: AlertKind,
+    alert_thresholds.c.kind: AlertKind,
     order_targets.c.kind: TargetKind,
     channels.c.kind: ChannelKind,
     alert_steps.c.step: AlertStep,

@@ -17,6 +17,7 @@ from rotation.kafka.topics import (
     TRANSFER_ORDERS,
     Topic,
 )
+from rotation.store.city_settings import NAME as CITY_SETTINGS
 from rotation.store.engine import connect
 from rotation.store.tables import metadata
 
@@ -116,7 +117,7 @@ ROLES: Mapping[str, DatabaseRole] = {
             ),
             Grant(EDIT, ("tokens", "sessions", "security_log", "photos")),
             Grant(UPSERT, ("order_targets", "target_secrets", "deliveries", "write_backs", "city_counts")),
-            Grant(UPSERT, ("channels", "channel_secrets", "channel_messages")),
+            Grant(UPSERT, ("channels", "channel_secrets", "channel_messages", "alert_thresholds", "settings")),
             Grant(EDIT, ("day_plans", "runs", "stops", "legs", "answers")),
             BEAT,
         ),
@@ -142,6 +143,7 @@ LIMITS = (
     Limit("worker", "runs", f"status IN ({listed(SCANNED_RUNS)})"),
     Limit("feed", "outbox", _only(CIRCULATION_REJECTED)),
     Limit("feed", "settings", "name ~ '^(koha|folio|outage)[.]'"),  # its places in the library systems
+    Limit("web", "settings", f"name = '{CITY_SETTINGS}'"),
     Limit("planner", "outbox", _only(TRANSFER_ORDERS, STOCK_TARGETS)),
     Limit("web", "outbox", _only(TRANSFER_ORDERS, CIRCULATION_REJECTED, CIRCULATION_EVENTS)),  # of hands
 )

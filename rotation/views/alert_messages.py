@@ -20,7 +20,7 @@ MOST_PLACES = 3  # named in a line
 def numbers(language: Language, instant: Callable[[datetime], str], alert: Alert) -> str:
     """Return the numbers behind an alert as a sentence; numbers without a sentence show as they are."""
     values = {"coming": 0, **alert.numbers}  # alerts opened by an earlier version counted the shelf alone
-    for moment in ("planned", "reported"):
+    for moment in ("planned", "reported", "counted"):
         if moment in values:
             values[moment] = instant(datetime.fromisoformat(values[moment]))
     if alert.kind == AlertKind.STANDSTILL:

@@ -42,6 +42,7 @@ from rotation.web.head import Heads
 from rotation.web.live import LiveChanges
 from rotation.web.pages import (
     account,
+    alert_thresholds,
     branch,
     change,
     channels,
@@ -99,6 +100,7 @@ PAGES = (
     closures,
     upkeep,
     network_file,
+    alert_thresholds,
     write_backs,
     sheet,
     account,

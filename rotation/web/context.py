@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, select
 from config.settings import Settings
 from rotation.accounts import auth, links, security
 from rotation.accounts.passwords import HashingPool
-from rotation.accounts.permissions import Role, allowed
+from rotation.accounts.permissions import Role, allowed, scope_of
 from rotation.accounts.security import SecurityEvent
 from rotation.accounts.tries import Tries
 from rotation.language.catalogues import Language, chosen
@@ -127,6 +127,9 @@ def _may_act(request: Request, path: str, caller: auth.Caller) -> None:
     if not allowed(request.method, path, caller.role):
         _note(request, SecurityEvent.NOT_ALLOWED, caller.name, f"{request.method} {path}")
         raise HTTPException(403, "role")
+    if caller.scopes is not None and scope_of(request.method, path) not in caller.scopes:
+        _note(request, SecurityEvent.NOT_ALLOWED, caller.name, f"{request.method} {path}")
+        raise HTTPException(403, "scope")
     if PLACE in request.path_params:
         at_place(caller, request.path_params[PLACE])
     if caller.role is Role.DRIVER:

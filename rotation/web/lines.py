@@ -35,3 +35,18 @@ def spark(points: Sequence[tuple[date, float]]) -> SparkLine | None:
 
     places = [at(*point) for point in some]
     return SparkLine("M" + "L".join(f"{x} {y}" for x, y in places), *places[-1])
+
+
+def together(courses: Sequence[Sequence[tuple[date, float]]]) -> list[str]:
+    """Return the paths of several courses over the same days, from zero up to the largest of them all."""
+    largest = max((value for course in courses for _, value in course), default=0.0) or 1.0
+    return [_path(course, largest) for course in courses]
+
+
+def _path(course: Sequence[tuple[date, float]], largest: float) -> str:
+    step = (WIDTH - 2 * EDGE) / max(len(course) - 1, 1)
+    places = [
+        (EDGE + step * number, HEIGHT - EDGE - (HEIGHT - 2 * EDGE) * value / largest)
+        for number, (_, value) in enumerate(course)
+    ]
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)

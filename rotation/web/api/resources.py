@@ -32,7 +32,7 @@ RETRY_S = 60  # as the words say: as long as the few who wait may take
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body cannot be read"},
     401: {"description": "No token, or one that is not valid (any more)"},
-    403: {"description": "The token's role may not do this"},
+    403: {"description": "The token's role or scopes do not allow this"},
     503: {"description": "The database is away; try again"},
 }
 router = APIRouter(prefix="/api", responses=ERRORS, route_class=OnceRoute)

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from rotation.accounts import auth, security
 from rotation.accounts.names import key_of, tidy
 from rotation.accounts.passwords import SHORTEST, fits, hashed, is_right
-from rotation.accounts.permissions import OF_PLACES, Role
+from rotation.accounts.permissions import OF_PLACES, Role, Scope
 from rotation.accounts.security import SecurityEvent
 from rotation.language.catalogues import CATALOGUES, COOKIE, Language
 from rotation.language.labels import N_
@@ -214,6 +214,7 @@ def _users(request: Request, connection: Connection, status: int = 200, *, messa
         tab="users",
         roles=PEOPLE,
         machine_roles=list(Role),
+        scopes=list(Scope),
     )
 
 
@@ -300,11 +301,12 @@ def add_token(
     about: Name,
     role: Annotated[Role, Form()],
     places: Places = (),
+    scopes: Annotated[tuple[Scope, ...], Form()] = (),
     days: Annotated[int, Form(ge=1, le=3650)] = 365,
 ) -> Response:
-    """Make a token for a machine; it is shown once."""
+    """Make a token for a machine; it is shown once. Without scopes it may do all that its role may."""
     expires_at = datetime.now(UTC) + timedelta(days=days)
-    token = auth.add_token(connection, role, about, caller.name, expires_at, _bound(web, role, places))
+    token = auth.add_token(connection, role, about, caller.name, expires_at, _bound(web, role, places), scopes or None)
     security.note(connection, SecurityEvent.TOKEN_MADE, caller.name, address_of(request), f"{about} {role}")
     return _done(request, language.say(N_("Token of %(name)s:"), name=about), token)
 

@@ -18,6 +18,7 @@ AXE = Path("node_modules/axe-core/axe.min.js")
 PAGES = (*(page for page in web_city.PAGES if "?" not in page), "/what-if")
 UPKEEP = ("/closures", "/upkeep", "/upkeep/place", "/upkeep/place/gudu-library", "/upkeep/floors/all")
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
+TRIED_THRESHOLD = "/alerts/thresholds/preview?kind=shortage&tier=room&value=60"
 HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
 HEADINGS = {"zh": ("今日", "馆藏", "预警", "指标", "系统"), "en": ("Today", "Stock", "Alerts", "Figures", "System")}
 
@@ -50,7 +51,7 @@ def test_each_page_is_readable_by_everyone(language: str, size: dict[str, int], 
     served.complaints.clear()
     page = open_as("administrator", language, size)
     assert tuple(page.locator("nav > a, nav > details > summary").all_inner_texts()) == HEADINGS[language]
-    for path in (*PAGES, *UPKEEP, "/users", f"/runs/{RUN}/sheet"):
+    for path in (*PAGES, *UPKEEP, "/users", "/channels", "/digest", TRIED_THRESHOLD, f"/runs/{RUN}/sheet"):
         page.goto(path)
         assert (path, faults(page)) == (path, [])
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} is wider than the screen"

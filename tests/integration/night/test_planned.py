@@ -21,7 +21,8 @@ from rotation.night.loop import plan_nights
 from rotation.night.run import NightReport, plan_night
 from rotation.night.settings import rebalancing_settings
 from rotation.store.clock import set_clock
-from rotation.store.engine import engine
+from rotation.store.conservation import broken
+from rotation.store.engine import driver, engine
 from rotation.store.tables import copies, daily_figures, day_plans, legs, movements, outbox, plans, transfers
 from rotation.views.explanations import NoNight, not_there
 from rotation.views.owner_balances import Balance, balances
@@ -106,6 +107,13 @@ def test_a_night_before_the_first_copy_came_keeps_no_figure_and_ends(database: s
     with at.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(daily_figures)) == 0
     at.dispose()
+
+
+def test_the_night_counts_whether_facts_add_up_for_the_alerts(city: Engine):
+    plan_night(city, NETWORK, settings(), TODAY)
+    with city.connect() as connection:
+        found = broken(driver(connection).cursor())
+    assert [one.subject for one in found] == ["events"]  # the fixture's facts came by no worker, which counts them
 
 
 def test_the_night_waits_for_the_routing_service_and_the_vans_drive_by_its_times(

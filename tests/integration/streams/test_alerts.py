@@ -1,6 +1,8 @@
 """Alerts recounted from the copies: what opens them, what closes them, and that they are told of once."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -8,13 +10,19 @@ from zoneinfo import ZoneInfo
 import orjson
 import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from rotation.alerts import rules
 from rotation.alerts.rules import Changes, Thresholds, Touched
+from rotation.alerts.thresholds import ThresholdKey, set_threshold
+from rotation.alerts.touched import PLACES_A_NOTICE
+from rotation.alerts.touched import notices as notices_of
+from rotation.facts.lifecycle import AlertKind
 from rotation.network import Network, from_tables
+from rotation.store import conservation
 from rotation.store.engine import connect, engine
 from rotation.views import notices, status
-from streams.watch import touched
+from streams.watch import Watcher, touched
 from tests.streams_world import MONDAY, city
 
 NETWORK = city()
@@ -186,10 +194,9 @@ def test_only_what_was_touched_is_counted_again(connection: Any) -> None:
 
 def test_a_batch_that_touches_all_places_of_a_province_is_few_messages_and_is_read_as_it_was_told() -> None:
     told = {
-        f"p{n}": Touched(frozenset({"fiction"}) if n % 2 else None, n % 3 == 0)
-        for n in range(2 * rules.PLACES_A_NOTICE + 1)
+        f"p{n}": Touched(frozenset({"fiction"}) if n % 2 else None, n % 3 == 0) for n in range(2 * PLACES_A_NOTICE + 1)
     }
-    messages = [orjson.dumps(said) for said in rules.notices(told)]
+    messages = [orjson.dumps(said) for said in notices_of(told)]
     assert len(messages) == 3
     assert touched(messages) == told
 
@@ -337,3 +344,120 @@ def test_a_machines_report_opens_and_closes_its_alerts_at_once(connection: psyco
             rules.recount(cursor, network, Thresholds(), {place.id: Touched(frozenset(), awaited=False)})
         rows = connection.execute("SELECT kind FROM alerts WHERE closed_at IS NULL AND place_id = %s", (place.id,))
         assert {kind for (kind,) in rows} & {"bin_full", "nearly_empty", "out_of_order"} == opened
+
+
+@contextmanager
+def deciding(url: str) -> Iterator[Connection]:
+    """A transaction as the page has it."""
+    made = engine(url)
+    with made.begin() as found:
+        yield found
+    made.dispose()
+
+
+def choose(url: str, value: int, kind: AlertKind, tier: str = "", cls: str = "") -> None:
+    with deciding(url) as found:
+        set_threshold(found, ThresholdKey(kind, tier, cls), value, "zhou", MONDAY)
+
+
+def test_the_narrowest_threshold_that_people_set_counts(connection: Any, database: str) -> None:
+    connection.execute(
+        "INSERT INTO targets VALUES ('p1', 'fiction', 10, 20), ('p1', 'children', 10, 20), ('p0', 'fiction', 10, 20)"
+    )
+    for number in range(27):
+        put(connection, number, ("p1", "p0", "p1")[number % 3], MONDAY)
+    connection.execute("UPDATE copies SET class = 'children' WHERE substr(copy_id, 2)::int % 3 = 2")
+    sweep(connection)
+    open_now = "SELECT place_id, class FROM alerts WHERE kind = 'shortage' AND closed_at IS NULL ORDER BY 1, 2"
+    assert connection.execute(open_now).fetchall() == [("p0", "fiction"), ("p1", "children"), ("p1", "fiction")]
+    connection.execute("DELETE FROM alerts")
+    tier = NETWORK.place["p1"].tier
+    choose(database, 50, AlertKind.SHORTAGE)
+    choose(database, 100, AlertKind.SHORTAGE, tier)
+    choose(database, 90, AlertKind.SHORTAGE, tier, "fiction")
+    sweep(connection)
+    assert connection.execute(open_now).fetchall() == [("p1", "children")]
+
+
+def test_days_that_people_set_count_before_the_lanes_own_time(connection: Any, database: str) -> None:
+    connection.execute("INSERT INTO lanes VALUES ('p1', 'p2', 50, 86400, 86400, 0, 0, %s)", (MONDAY,))
+    put(connection, 1, "p1", MONDAY, to="p2")
+    at(connection, MONDAY + timedelta(days=9))
+    sweep(connection)
+    assert set(numbers(connection, "overdue")) == {"p2"}
+    choose(database, 12, AlertKind.OVERDUE, NETWORK.place["p2"].tier)
+    sweep(connection)
+    assert numbers(connection, "overdue") == {}
+    at(connection, MONDAY + timedelta(days=13))
+    sweep(connection)
+    assert numbers(connection, "overdue")["p2"]["days"] == 12
+
+
+def test_the_watcher_heeds_a_threshold_before_its_next_sweep_is_due(connection: Any, database: str) -> None:
+    at(connection, MONDAY)
+    connection.execute("INSERT INTO targets VALUES ('p1', 'fiction', 10, 20)")
+    for number in range(9):
+        put(connection, number, "p1", MONDAY)
+    watcher = Watcher(database, NETWORK, Thresholds())
+
+    async def changes() -> tuple[set[str], set[str]]:
+        await watcher.sweep_if_due()
+        before = set(numbers(connection, "shortage"))
+        await watcher.sweep_if_due()
+        choose(database, 20, AlertKind.SHORTAGE)
+        await watcher.sweep_if_due()
+        between = set(numbers(connection, "shortage"))
+        await watcher.stop()
+        return before, between
+
+    assert asyncio.run(changes()) == ({"p1"}, set())
+
+
+def test_copies_that_no_movement_put_where_they_stand_are_an_alert_until_they_add_up(connection: Any) -> None:
+    at(connection, MONDAY)
+    for number in range(4):
+        put(connection, number, "p1", MONDAY)
+    with connection.cursor() as cursor:
+        assert [one[:3] for one in conservation.check(cursor, MONDAY)] == [("copies", 4, ("c0", "c1", "c2"))]
+    sweep(connection)
+    found = numbers(connection, "conservation")
+    assert found == {"copies": {"count": 4, "first": "c0, c1, c2", "counted": MONDAY.isoformat()}}
+    connection.execute(
+        "INSERT INTO movements SELECT copy_id, occurred_at, sequence, source, event_id, state, place_id, to_place_id FROM copies"
+    )
+    connection.execute("INSERT INTO counts VALUES ('applied', 4)")
+    with connection.cursor() as cursor:
+        assert conservation.check(cursor, MONDAY) == []
+    sweep(connection)
+    assert numbers(connection, "conservation") == {}
+
+
+def test_a_place_of_few_loans_is_silent_later_unless_people_set_the_hours(connection: Any, database: str) -> None:
+    hours = {"mon-sun": "09:00-17:00"}
+    room = {"name": "r", "tier": "room", "parent": "c", "hours": hours}
+    centre = {"id": "c", "name": "c", "tier": "central", "hub": {}}
+    network = from_tables(
+        {
+            "network": {"id": "n", "name": "n", "timezone": "UTC"},
+            "class": [{"id": "fiction", "name": "fiction"}],
+            "place": [centre, room | {"id": "busy"}, room | {"id": "quiet"}],
+            "van": [{"id": "v", "hub": "c", "crates": 9}],
+        },
+        "n.toml",
+    )
+    for place, loans in (("busy", 3650), ("quiet", 182.5)):  # ten a day, and one in two days
+        connection.execute("INSERT INTO places_heard VALUES (%s, %s)", (place, MONDAY))
+        connection.execute(
+            "INSERT INTO daily_figures VALUES (%s, 'turnover', 'place', %s, '', %s, 1)", (MONDAY, place, loans)
+        )
+    for days, silent in ((3, {"busy"}), (6, {"busy"}), (8, {"busy", "quiet"})):
+        at(connection, MONDAY + timedelta(days=days))
+        sweep(connection, network)
+        assert (days, set(numbers(connection, "silent"))) == (days, silent)
+    choose(database, 720, AlertKind.SILENT)
+    sweep(connection, network)
+    assert numbers(connection, "silent") == {}
+    choose(database, 16, AlertKind.SILENT)
+    at(connection, MONDAY + timedelta(days=3))
+    sweep(connection, network)
+    assert set(numbers(connection, "silent")) == {"busy", "quiet"}

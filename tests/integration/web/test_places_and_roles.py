@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, select, update
 
 from rotation.accounts import auth
-from rotation.accounts.permissions import PERMISSIONS, Role, allowed
+from rotation.accounts.permissions import PERMISSIONS, Role, Scope, allowed, scope_of
 from rotation.store import tables as t
 from tests import web_city
 from tests.integration.web.conftest import PASSWORD, SignedIn
@@ -93,3 +93,45 @@ def test_people_without_a_place_work_nowhere(engine: Engine, signed_in: SignedIn
     browser = signed_in("nowhere")
     assert browser.get(f"/branch/{OWN}").status_code == 403
     assert "Ask an administrator" in browser.get("/hands").text
+
+
+# Routes of machines; every other is of people's pages, and no token with scopes may open one.
+OF_MACHINES = [
+    route
+    for route in PERMISSIONS
+    if route.split(" ")[1].startswith("/api/") or route in ("POST /events", "POST /placement")
+] + ["GET /metrics"]
+VALUES = {"day": "2026-03-12", "run_id": "x", "set_id": "x", "crate_id": "x"}
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_a_token_opens_the_routes_of_its_scope_alone(engine: Engine, client: TestClient, scope: Scope):
+    with engine.begin() as connection:
+        made = auth.add_token(connection, Role.ADMINISTRATOR, "a machine", "tests", scopes=[scope])
+    headers = {"Authorization": f"Bearer {made}", "Accept": "application/json"}
+    for route in OF_MACHINES:
+        method, path = route.split(" ")
+        status = client.request(method, path.format(**VALUES), headers=headers).status_code
+        assert (route, status != 403) == (route, scope_of(method, path) is scope)
+
+
+def test_a_token_with_scopes_opens_no_page_and_has_no_more_than_its_role(engine: Engine, client: TestClient):
+    with engine.begin() as connection:
+        made = auth.add_token(connection, Role.VIEWER, "a machine", "tests", scopes=list(Scope))
+    headers = {"Authorization": f"Bearer {made}", "Accept": "application/json"}
+    assert client.get("/today", headers=headers).status_code == 403
+    assert client.post("/api/decisions", headers=headers).status_code == 403
+    assert client.get("/api/alerts", headers=headers).status_code == 200
+
+
+def test_every_route_that_a_token_may_call_has_a_scope():
+    assert [route for route in OF_MACHINES if scope_of(*route.split(" ")) is None] == []
+    assert {scope_of(*route.split(" ")) for route in OF_MACHINES} == set(Scope)
+
+
+def test_scopes_are_chosen_and_shown_where_tokens_are_made(signed_in: SignedIn):
+    browser = signed_in("administrator")
+    asked = {"about": "a report", "role": "viewer", "scopes": ["read", "counts"]}
+    assert browser.post("/tokens", data=asked).status_code == 303
+    assert "Send the city&#39;s counts · Read only" in browser.get("/users").text
+    assert browser.post("/tokens", data=asked | {"scopes": "all"}).status_code == 422

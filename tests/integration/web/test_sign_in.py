@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from itsdangerous import TimestampSigner
-from sqlalchemy import Engine, text, update
+from sqlalchemy import Engine, select, text, update
 
 from config.settings import Settings
 from rotation.accounts import auth, passwords
 from rotation.accounts.permissions import PERMISSIONS, Role, allowed
 from rotation.accounts.tries import NETWORK, STRANGERS
 from rotation.store.engine import engine as engine_of
-from rotation.store.tables import sessions
+from rotation.store.tables import sessions, tokens
 from rotation.web.app import create_app, secret_of
 from rotation.web.live import LiveChanges
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD, SignedIn
-from tests.web_city import PAGES
+from tests.web_city import PAGES, demo
 
 FILLED = {
     "{run_id}": "none",
@@ -401,6 +401,25 @@ def test_a_lost_password_is_made_anew_at_the_machine(
     assert client.post("/sign-in", data={"name": "dispatcher", "password": password}).headers["location"] == "/password"
     unknown = subprocess.run([*command, "nobody"], env=environment, capture_output=True, text=True, check=False)
     assert (unknown.returncode, unknown.stderr.strip()) == (2, "no user nobody")
+
+
+def test_a_token_is_made_at_the_machine_with_its_scopes(
+    settings: Settings, engine: Engine, client: TestClient, tmp_path: Path
+):
+    url, place = settings.database_url.get_secret_value(), demo().places[0].id
+    environment = os.environ | {
+        "DATABASE_URL": url,
+        "KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "ROTATION_DATA_DIR": str(tmp_path),
+    }
+    command = [sys.executable, "-m", "rotation", "users", "token", "a sorter", "--role", "hub"]
+    options = ["--place", place, "--scope", "desk"]
+    said = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, check=True)
+    headers = {"Authorization": f"Bearer {said.stderr.strip().splitlines()[-1]}"}
+    assert client.get(f"/api/crates/none?place={place}", headers=headers).status_code == 404
+    with engine.connect() as connection:
+        made = connection.execute(select(tokens).where(tokens.c.about == "a sorter")).one()
+    assert (made.role, made.places, made.scopes) == ("hub", [place], ["desk"])
 
 
 def test_a_user_whose_name_has_a_space_is_added_and_a_reload_adds_nobody_again(signed_in: SignedIn):

@@ -112,7 +112,9 @@ OTHER_THINGS = {
     "rotation/courier/edits.py": {"under_way"},  # a field of the solver's vans
     "rotation/web/pages/change.py": {"late"},  # a field of the map
     # Codes of answers to scans.
-    "rotation/alerts/rules.py": {"counts_differ", "planned", "on_shelf"},
+    "rotation/alerts/hands.py": {"counts_differ"},
+    "rotation/alerts/vans.py": {"planned"},
+    "rotation/alerts/shelves.py": {"on_shelf"},
     "rotation/hands/driving.py": {"counts_differ"},
     "rotation/language/hands.py": {"counts_differ"},
     # An option of the extraction.

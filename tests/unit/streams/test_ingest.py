@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rotation.alerts.rules import Touched
+from rotation.alerts.touched import Touched
 from rotation.facts.events import MAX_BATCH_BYTES, RejectionReason
 from rotation.feeds.carrying import RejectedRecord
 from rotation.feeds.event_lines import BATCH_BYTES, LineBatch, pieces
