@@ -32,7 +32,7 @@ from infra.postgres import Postgres, embedded_postgres
 from rotation import dispatch
 from rotation.kafka.clients import consumer
 from rotation.kafka.topics import STOCK_ALERTS, TRANSFER_ORDERS
-from rotation.store import migrate
+from rotation.store import migrate, outbox
 from rotation.store.audit import AuditDifference, audit
 from rotation.store.clock import clock_by
 from rotation.store.engine import connect, driver, engine
@@ -45,7 +45,7 @@ from tests.chaos.standstill import Watch
 from tests.chaos.table import table
 from tests.streams_line import PARTITIONS, Line
 from tests.streams_process import topics
-from tests.streams_world import batches, city, counts, disturbed, fold, history, standing
+from tests.streams_world import PLACES, batches, city, counts, disturbed, fold, history, standing
 from tests.worker_that_dies import POINTS
 
 EVENTS = int(os.environ.get("CHAOS_EVENTS", "20000"))
@@ -165,16 +165,15 @@ def outbox_committed_out_of_order(line: Line, kafka: Kafka, postgres: Postgres, 
         )
         assert written > PICKS
         (last,) = driver(connection).execute("SELECT max(id) FROM outbox").fetchone() or (0,)
-        with connect(line.url, autocommit=True) as looking:
-            line.until(lambda: bool(looking.execute(YOUNGER, (last,)).fetchone()), "younger messages in the outbox")
+        with connect(line.url) as another:  # whose message is younger, and committed first
+            notice = {"place": PLACES[0], "classes": None, "awaited": False}
+            outbox.put(another.cursor(), topics(line.prefix).touched, [(None, [notice])])
+            assert another.execute("SELECT FROM outbox WHERE id > %s LIMIT 1", (last,)).fetchone()
         patch.setattr(relay, "send", _then(relay.send, connection.commit))
         line.relay()
         line.until(lambda: not connection.in_transaction(), "a commit behind a send")
         line.end_relay()
     line.relay()
-
-
-YOUNGER = "SELECT FROM outbox WHERE id > %s LIMIT 1"
 
 
 def _then(step: Callable[..., None], once: Callable[[], None]) -> Callable[..., None]:
