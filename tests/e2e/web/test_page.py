@@ -16,7 +16,7 @@ from tests.web_city import DAY, demo
 
 AXE = Path("node_modules/axe-core/axe.min.js")
 PAGES = (*(page for page in web_city.PAGES if "?" not in page), "/what-if")
-UPKEEP = ("/closures", "/upkeep", "/upkeep/place", "/upkeep/place/gudu-library", "/upkeep/floors/all")
+UPKEEP = ("/city-settings", "/closures", "/upkeep", "/upkeep/place", "/upkeep/place/gudu-library", "/upkeep/floors/all")
 RUN = f"{DAY:%Y%m%d}-van-gudu-1"
 TRIED_THRESHOLD = "/alerts/thresholds/preview?kind=shortage&tier=room&value=60"
 HUB = next(van.hub for van in demo().vans if van.id == "van-yunling-1")
