@@ -54,7 +54,7 @@ MUTATIONS = (
         "new ids at each send",
         "streams/relay.py",
         "(ID_HEADER, str(row.id).encode())",
-        '(ID_HEADER, __import__("uuid").uuid4().bytes)',
+        '(ID_HEADER, __import__("uuid").uuid4().hex.encode())',
         "relay_killed_between_send_and_mark",
     ),
     Mutation(
