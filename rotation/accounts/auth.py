@@ -193,7 +193,7 @@ def add_token(
 ) -> str:
     """Make a bearer token and return it; it is shown once, the database keeps its hash.
 
-    `places` bind it (None: everywhere), `scopes` narrow what its role may do (None: all of it).
+    `places` bind it (None: everywhere), `scopes` narrow its role's rights (None: all of them).
     """
     token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     connection.execute(

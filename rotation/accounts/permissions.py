@@ -19,7 +19,7 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a machine's token may do of what its role may; a token without scopes may do all of it."""
+    """The part of its role's rights that a machine's token has; a token without scopes has all of them."""
 
     READ = "read"  # figures, plans, alerts: nothing that changes anything
     EVENTS = "events"

@@ -1,26 +1,15 @@
 """Rules about self-service machines: nearly empty, return bin full, out of order."""
 
 from collections.abc import Iterator
-from datetime import datetime
-from typing import NamedTuple
 
 from rotation.alerts import levels
 from rotation.alerts.findings import AlertFinding, Count
 from rotation.facts.lifecycle import AlertKind
+from rotation.store.machines import MachineReport
 
 REPORTS = """
 SELECT place_id, occurred_at, bin_copies, free_slots, fault FROM machines
 WHERE %(places)s::text[] IS NULL OR place_id = ANY(%(places)s)"""
-
-
-class MachineReport(NamedTuple):
-    """A self-service machine's last report."""
-
-    place_id: str
-    at: datetime
-    bin_copies: int
-    free_slots: int
-    fault: str | None
 
 
 def reported(count: Count) -> Iterator[AlertFinding]:

@@ -1,4 +1,4 @@
-"""Open alerts, and how findings change them: opened, updated, closed, and told of once."""
+"""Open alerts, and how findings change them: opened, updated, closed, and announced once."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -115,7 +115,7 @@ WHERE gave > coalesce(got, 0)"""
 
 
 def drained(count: Count) -> Iterator[AlertFinding]:
-    """A place gave others many more copies than it got: rotation takes from it what its readers have."""
+    """A place gave others many more copies than it got: rotation takes its readers' books from it."""
     since = count.now - timedelta(days=levels.DRAINED_DAYS)
     for place, gave, got, held in count.cursor.execute(GIVEN, (since,)).fetchall():
         if place in count.network.place:

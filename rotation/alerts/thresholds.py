@@ -1,4 +1,4 @@
-"""From which figure on an alert opens: the city's usual, and what people set for a tier or class, with who and when.
+"""From which figure on an alert opens: the city's usual, and people's own for a tier or class, with who and when.
 
 Of those set, the narrowest counts: for tier and class, for the tier, for the class, for all. Each change takes effect with the
 next count, since a count reads them anew; the next sweep is due with it.
@@ -72,7 +72,7 @@ class AlertThresholds:
     set: Mapping[ThresholdKey, int] = field(default_factory=dict)
 
     def chosen(self, kind: AlertKind, tier: str, cls: str = "") -> int | None:
-        """Return what people set that counts for places of a tier and a class; None: nothing."""
+        """Return the threshold set by people that counts for places of a tier and a class; None: nothing."""
         keys = ((tier, cls), (tier, ""), ("", cls), ("", ""))
         return next((self.set[key] for key in (ThresholdKey(kind, *one) for one in keys) if key in self.set), None)
 
@@ -110,7 +110,7 @@ def in_force_by(connection: Connection, usual: Thresholds) -> AlertThresholds:
 
 
 def set_threshold(connection: Connection, key: ThresholdKey, value: int, who: str, at: datetime) -> None:
-    """Set a threshold in place of what was set for the same, in the caller's transaction; `at` is the network's time.
+    """Set a threshold in place of the former, in the caller's transaction; `at` is the network's time.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def check(key: ThresholdKey, value: int) -> None:
 
 
 def end_threshold(connection: Connection, key: ThresholdKey, who: str, at: datetime) -> bool:
-    """Go back to what counts without a threshold; return whether it stood."""
+    """Go back to the usual threshold; return whether it stood."""
     table = alert_thresholds.c
     same = (table.kind == key.kind, table.tier == key.tier, table["class"] == key.cls, table.ended_at.is_(None))
     ended = update(alert_thresholds).where(*same).values(ended_by=who, ended_at=at)

@@ -1,4 +1,4 @@
-"""Which places and classes a batch of events touched: what `stock.touched` says."""
+"""Places and classes that a batch of events touched: the content of `stock.touched`."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -77,7 +77,7 @@ def import_librarieswest(
     as_json: Json = False,
 ) -> None:
     """Load LibrariesWest's real days of March 2020 through Kafka, and show the figures after them."""
-    from rotation.system.historic_import import import_days, show_days
+    from rotation.cli.historic_import import import_days, show_days
 
     with one_sentence():
         figures = show_days(folder, until, print) if dry_run else import_days(load_settings(), folder, until, say)

@@ -32,11 +32,12 @@ def run(
     stop = stop_on_signals()
     from rotation.system.demonstration import run as run_all
     from rotation.system.terminal import Terminal
+    from rotation.views.status import figures
 
     terminal = Terminal(quiet=as_json)
     with one_sentence():
-        figures = run_all(_on_the_lan() if lan else load_settings(), seconds, terminal, stop)
-    answer(figures, as_json, lambda f: terminal.step(f"Stopped; {f.get('missing', '?')} events missing / 已停止"))
+        at_the_end = run_all(_on_the_lan() if lan else load_settings(), seconds, terminal, stop, figures)
+    answer(at_the_end, as_json, lambda f: terminal.step(f"Stopped; {f.get('missing', '?')} events missing / 已停止"))
 
 
 def _on_the_lan() -> "Settings":

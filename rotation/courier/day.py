@@ -15,12 +15,13 @@ from threading import Event, Timer
 from rotation.courier.calendar import Calendar, Visits
 from rotation.courier.crates import Crate, crates, direct, in_runs
 from rotation.courier.legs import Itinerary, Now, OpenTransfer, itineraries
-from rotation.courier.machines import MachineVisit, bin_crates
+from rotation.courier.machines import bin_crates
 from rotation.courier.omissions import Omission, omissions
 from rotation.courier.problems import Worth, hub_problem
 from rotation.courier.runs import HubDay, read_back
 from rotation.facts.lifecycle import LegKind
 from rotation.network import Network, Place
+from rotation.store.machines import MachineVisit
 from solver.engines import Limits
 from solver.problem import Problem, Travel
 from solver.solution import Solution

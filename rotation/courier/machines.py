@@ -3,28 +3,18 @@
 A bin's copies have no transfer yet, so that its crates hold none; a van calls for them all the same. The hub sorts them.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
-from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 from sqlalchemy.dialects.postgresql import insert
 
 from rotation.courier.calendar import Calendar
 from rotation.courier.crates import Crate
-from rotation.facts.lifecycle import AlertKind, LegKind
+from rotation.facts.lifecycle import LegKind
 from rotation.network import Network
+from rotation.store.machines import MachineVisit, visits_of
 from rotation.store.tables import machine_visits
-
-
-class MachineVisit(NamedTuple):
-    """The reason for a van's call at a machine, the machine's figures, and the copies in its bin (0: it need not be emptied)."""
-
-    place_id: str
-    why: AlertKind
-    numbers: Mapping[str, Any]
-    bin_copies: int = 0
-    crates: tuple[str, ...] = ()
 
 
 def bin_crates(due: Iterable[MachineVisit], made: Sequence[Crate], calendar: Calendar, day: date) -> list[Crate]:
@@ -59,14 +49,6 @@ def keep(connection: Connection, day: date, due: Collection[MachineVisit], made:
         values = {"why": visit.why, "numbers": dict(visit.numbers), "crates": numbers}
         row = insert(machine_visits).values(day=day, place_id=visit.place_id, **values)
         connection.execute(row.on_conflict_do_update(index_elements=["day", "place_id"], set_=values))
-
-
-def visits_of(connection: Connection, day: date) -> list[MachineVisit]:
-    """Return a day's visits by place, with the numbers of their crates."""
-    rows = connection.execute(
-        select(machine_visits).where(machine_visits.c.day == day).order_by(machine_visits.c.place_id)
-    )
-    return [MachineVisit(row.place_id, AlertKind(row.why), row.numbers, 0, tuple(row.crates)) for row in rows]
 
 
 def crates_of(connection: Connection, network: Network, day: date, hub: str) -> list[Crate]:

@@ -1,4 +1,4 @@
-"""FOLIO's present beside ours, by its API: what was lost is sent, every difference named."""
+"""FOLIO's present beside ours, by its API: lost events are sent, every difference named."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 
 def _folio_copies_between(engine: Engine, source: str, after: str, last: str | None) -> dict[str, folio.FolioCopy]:
-    """Return copies with ids after `after` and up to `last` of which this source has told anything."""
+    """Return copies with ids after `after` and up to `last` of which this source has sent anything."""
     told = exists().where(movements.c.copy_id == copies.c.copy_id, movements.c.source == source)
     upto = copies.c.copy_id <= last if last is not None else true()
     query = select(copies).where(copies.c.copy_id > after, upto, copies.c.copy_id.regexp_match(UUID), told)
@@ -112,7 +112,7 @@ def reconcile_by_api(
 def folio_differences(
     engine: Engine, url: str, user: tuple[str, str], chosen: folio.FolioMap
 ) -> list[dict[str, str | None]]:
-    """Return every copy that stands otherwise in FOLIO than here: what a reconciliation would mend, and what it would reject."""
+    """Return every copy that stands otherwise in FOLIO than here, those included that a reconciliation would reject."""
     events, refused = list[EventDict](), list[RejectedRecord]()
     reconcile_by_api(engine, url, user, chosen, Destinations(events.extend, refused.extend), keep=False)
     told = {event["data"]["copy"]: event for event in events}

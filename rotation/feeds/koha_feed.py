@@ -1,4 +1,4 @@
-"""Koha's database into Kafka: its tables are followed, and compared with what is here."""
+"""Koha's database into Kafka: its tables are followed, and compared with ours."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -124,7 +124,7 @@ def map_changes(engine: Engine, chosen: koha.KohaMap) -> list[str]:
 def take_map(engine: Engine, chosen: koha.KohaMap) -> list[str]:
     """Return in what a map differs from the one that this source had last; then rows that the old one refused are read again.
 
-    What they say is dated as it was, and what was sent before has its ids, so nothing happens twice.
+    Their facts keep their dates, and those sent before their ids, so nothing happens twice.
     """
     name = f"koha.{chosen.source}.map"
     before, now = cursor_of(engine, name), maps.said(chosen)

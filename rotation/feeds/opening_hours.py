@@ -2,7 +2,7 @@
 
 Such as: 周一闭馆 周二至周五 14:00-20:00 周六、周日10:00-18:00; 上午8:30-11:30下午1:30-5:00; Mon-Fri 9am-5pm, closed Sunday.
 Nothing is guessed in silence: words that change the hours and cannot be read (a season, a notice on the door) leave the whole
-unread, and what is left out (holidays, brackets) is said in a note.
+unread, and omissions (holidays, brackets) are said in a note.
 """
 
 import re

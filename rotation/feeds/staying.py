@@ -39,7 +39,7 @@ class Outage:
         self.noted: str | None = ""
 
     def begin(self, sentence: str, needed: Needed) -> None:
-        """Note what is away, and the sentence, with the instant of the first."""
+        """Note the system that is away, and the sentence, with the instant of the first."""
         if self.noted == sentence:
             return
         now = datetime.now(UTC).isoformat()
@@ -48,7 +48,7 @@ class Outage:
             self.noted = sentence
 
     def end(self) -> None:
-        """Remove what was noted; does nothing where nothing was."""
+        """Remove the note; does nothing without one."""
         if self.noted is None:
             return
         with self.engine.begin() as connection:

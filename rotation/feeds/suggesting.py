@@ -15,7 +15,7 @@ from rotation.network import PlaceKind
 
 
 class Holdings(NamedTuple):
-    """What an export holds: copies by (code, location), by these and class, by state's word, and rows that cannot be read."""
+    """An export's content: copies by (code, location), by these and class, by state's word, and rows that cannot be read."""
 
     places: Counter[tuple[str, str]]
     classes: Counter[tuple[str, str, str]]

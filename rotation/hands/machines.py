@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, select, text
 
-from rotation.alerts.machines import MachineReport
-from rotation.courier.machines import MachineVisit, visits_of
 from rotation.dispatch.scans import go_on
 from rotation.facts.events import CrateCollected, Fact, MachineReported, TransferReceived
 from rotation.facts.lifecycle import StopState, TransferState
@@ -21,6 +19,7 @@ from rotation.hands.pick_list import PickLine, PickProgress, pick_list
 from rotation.hands.picking import Branch
 from rotation.network import Network, PlaceKind
 from rotation.store.engine import driver
+from rotation.store.machines import MachineReport, MachineVisit, visits_of
 from rotation.store.tables import crates, machines
 from rotation.store.transitions import move
 

@@ -1,22 +1,26 @@
-"""Days of the past that stand still, as an import leaves them: runs for the copies that the last of them mentions."""
+"""Days of the past that stand still, as an import leaves them: their clock and alerts, and runs for the copies of the last."""
 
 import time
 from contextlib import nullcontext
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from config import Settings
+from rotation.alerts.rules import Thresholds, sweep
 from rotation.courier.routes import DIRECT_FILL_COPIES, as_plan, planned, report, share_s
 from rotation.courier.store import write_days
 from rotation.courier.ways import ways
+from rotation.facts.clock import standing_at
 from rotation.network import Network
 from rotation.night.run import alone
 from rotation.night.vans import searching, to_carry
 from rotation.store import outbox
-from rotation.store.clock import read_clock
+from rotation.store.clock import read_clock, set_clock
 from rotation.store.engine import driver
+from rotation.store.planned import mark_standing
+from rotation.store.tables import clock
 
 
 def schedule_days(
@@ -44,3 +48,18 @@ def schedule_days(
             outbox.notify(driver(connection).cursor(), "runs")
             connection.commit()
     return report(found) | {"kept": keep, "seconds": round(time.perf_counter() - begin, 2)}
+
+
+def judge(settings: Settings, network: Network, engine: Engine) -> None:
+    """Open and close the alerts of the imported days: a worker waits a while before it judges days of the past."""
+    with engine.begin() as connection, driver(connection).cursor() as cursor:
+        sweep(cursor, network, Thresholds.of(settings))
+
+
+def advance_clock(engine: Engine, source: str, latest: datetime) -> None:
+    """Let the clock stand at the end of the last day shown, `latest`; a later day that was imported before stays."""
+    with engine.begin() as connection:
+        stood = connection.execute(select(clock.c.id)).first() is not None
+        now = read_clock(connection).now()
+        set_clock(connection, standing_at(max(latest, now) if stood else latest))
+        mark_standing(connection, source)

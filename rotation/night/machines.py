@@ -11,11 +11,11 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from rotation.alerts.levels import AlertVerdict
-from rotation.alerts.machines import MachineReport, machine_findings
-from rotation.courier.machines import MachineVisit
+from rotation.alerts.machines import machine_findings
 from rotation.facts.lifecycle import WANTS_VISIT, AlertKind
 from rotation.network import Network
 from rotation.night.world.world import NightWorld
+from rotation.store.machines import MachineReport, MachineVisit
 from rotation.store.tables import machines
 
 

@@ -14,7 +14,6 @@ from rotation.courier import store as courier
 from rotation.courier.day import CourierPlan as Routed
 from rotation.courier.day import Solve, plan_day, solve_alone
 from rotation.courier.legs import OpenTransfer
-from rotation.courier.machines import MachineVisit
 from rotation.courier.machines import keep as keep_visits
 from rotation.courier.problems import Worth
 from rotation.courier.worker import Workers
@@ -24,6 +23,7 @@ from rotation.night import machines, rounds, visits
 from rotation.night.moves import Decided, Night, keep, propose, tell_of_visits
 from rotation.rebalancing.plan import plan
 from rotation.store.clock import read_clock
+from rotation.store.machines import MachineVisit
 from rotation.store.planned import stands_still
 from rotation.store.tables import day_plans, transfers
 from solver.engines import Limits

@@ -1,6 +1,6 @@
 """Conservation: every copy, hold, crate and machine in the one state that its facts say, every event counted once.
 
-The night counts it and keeps what it found; alerts read that. `rotation audit` has these checks among others.
+The night counts it and keeps the result; alerts read that. `rotation audit` has these checks among others.
 """
 
 from datetime import datetime
@@ -16,7 +16,7 @@ KEPT = "conservation_check"  # in the table of settings
 
 
 class BrokenCheck(NamedTuple):
-    """A check that found differences: what it is about, how many, the first of them, and when it was counted."""
+    """A check that found differences: its subject, how many, the first of them, and when it was counted."""
 
     subject: str
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of it
@@ -40,7 +40,7 @@ def check(cursor: Cursor[Any], now: datetime) -> list[BrokenCheck]:
 
 
 def broken(cursor: Cursor[Any]) -> list[BrokenCheck]:
-    """Return what the last check found."""
+    """Return the last check's differences."""
     row = cursor.execute("SELECT value FROM settings WHERE name = %s", (KEPT,)).fetchone()
     return [
         BrokenCheck(one["subject"], one["count"], tuple(one["first"]), datetime.fromisoformat(one["at"]))

@@ -1,7 +1,7 @@
 """The network that holds on a day: ROTATION_NETWORK's file, and once a page has changed it the database's.
 
 Changes stand in order of the day from which they hold; of two for the same day the later made stands above. A whole network (the
-file at the first change, an import) takes the place of what held before it. Nothing is ever changed or removed. Once a page has
+file at the first change, an import) takes the place of the network before it. Nothing is ever changed or removed. Once a page has
 changed the network, a file that differs is offered on the page and taken only when somebody accepts it there.
 """
 

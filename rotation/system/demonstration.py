@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import partial
 from threading import Event, Thread
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, delete, func, select
 
@@ -37,7 +38,6 @@ from rotation.system.interrupt import grace, heeded
 from rotation.system.processes import CITY, RunningSystem, connected, prepared, running
 from rotation.system.serve import page_address, page_answers, tell_first_sign_in
 from rotation.system.terminal import Terminal
-from rotation.views.status import figures
 
 HISTORY_S = 600.0  # 26 weeks take some 30 s on two cores; on a loaded machine many times that
 FIRST_PLAN_S = 600.0  # seen: 6 s, and 100 s on a busy machine where the planner is compiled on the way
@@ -46,6 +46,8 @@ DRAIN_S = 2.0  # what is on its way when we stop is applied within a second; the
 LOOK_S = 0.25
 SHOW_S = 1.0
 DAY_S = 86_400
+
+Figures = Callable[[Engine, ZoneInfo, str], dict[str, Any]]  # `rotation.views.status.figures`
 
 
 class Interrupted(Exception):
@@ -56,10 +58,16 @@ class Demonstration:
     """A run of the whole system: the state that its steps share."""
 
     def __init__(
-        self, system: RunningSystem, settings: Settings, network: Network, terminal: Terminal, stop: Event
+        self,
+        system: RunningSystem,
+        settings: Settings,
+        network: Network,
+        terminal: Terminal,
+        stop: Event,
+        figures: Figures,
     ) -> None:
         self.system, self.settings, self.network, self.terminal = system, settings, network, terminal
-        self.stop = stop
+        self.stop, self.count = stop, figures
         self.connected = connected(system.environment)
         self.kafka = client(self.connected)
         self.address = page_address(settings, system)
@@ -133,7 +141,7 @@ class Demonstration:
     # --- What it looks at ---------------------------------------------------------------------------------------------
 
     def _figures(self) -> dict[str, Any]:
-        return figures(self.engine, self.network.timezone, self.settings.plan_at)
+        return self.count(self.engine, self.network.timezone, self.settings.plan_at)
 
     def _until(self, reached: Callable[[], bool], within_s: float, who: str, *, strict: bool = True) -> None:
         end = time.monotonic() + within_s
@@ -220,7 +228,9 @@ def _desk_token(connection: Connection) -> str:
     return add_token(connection, Role.DESK, DESKS, "rotation run")
 
 
-def run(settings: Settings, seconds: float | None, terminal: Terminal, stop: Event) -> Mapping[str, Any]:
+def run(
+    settings: Settings, seconds: float | None, terminal: Terminal, stop: Event, figures: Figures
+) -> Mapping[str, Any]:
     """Run until `stop` is set or `seconds` are over; return the figures at the end (few if it was set very early).
 
     Raises
@@ -232,7 +242,7 @@ def run(settings: Settings, seconds: float | None, terminal: Terminal, stop: Eve
     network = networks.read(settings.network_file())
     ready_s = None
     with suppress(Interrupted), running(settings, partial(_told, terminal, stop)) as system:
-        demonstration = Demonstration(system, settings, network, terminal, stop)
+        demonstration = Demonstration(system, settings, network, terminal, stop, figures)
         with suppress(Interrupted):
             demonstration.prepare()
             demonstration.bring_history()

@@ -1,6 +1,6 @@
 """The network's rows as forms show them: each field as text, and text as the network reader takes it.
 
-Nothing is judged here: input that is no number stays text, and the reader says what is wrong with it.
+Nothing is judged here: input that is no number stays text, and the reader names the mistake.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,7 +171,7 @@ class TypedField(NamedTuple):
 
 
 def changed(table: str, row: Mapping[str, Any], form: Form) -> dict[str, TypedField]:
-    """Return the fields whose inputs differ from what the row shows; fields that a form does not have stay."""
+    """Return the fields whose inputs differ from the row; fields that a form does not have stay."""
     found = {}
     for field in FIELDS[table]:
         before = shown(field, row)

@@ -1,4 +1,4 @@
-"""LibrariesWest's snapshots as facts: what was sent and received between two of them.
+"""LibrariesWest's snapshots as facts: the copies sent and received between two of them.
 
 A snapshot's row has no item number, so equal rows are interchangeable. For each row two numbers suffice: how many copies it has
 stood for, and how many of these have arrived; the first sent arrive first. All ids follow from a row and such a number,

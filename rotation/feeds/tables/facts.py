@@ -1,4 +1,4 @@
-"""Rows of a table as facts: a "stock" row says where a copy is, an "events" row what happened to it."""
+"""Rows of a table as facts: a "stock" row says where a copy is, an "events" row an event of it."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime

@@ -127,7 +127,7 @@ def states_of(city: str) -> dict[str, str]:
 
 
 def state_word(word: str, chosen: TableMap) -> str | None:
-    """Return what a word of a state or movement means by the map, None for an unknown word."""
+    """Return the map's meaning of a word of a state or movement, None for an unknown word."""
     own = word if word in STATES or word in MAPPED_FACTS else None
     return chosen.says.get(word, own) or by_pattern(word, chosen.says)
 

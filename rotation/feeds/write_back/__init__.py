@@ -1,1 +1,1 @@
-"""Writing back to library systems: check-ins, holds and homes, by what each really offers."""
+"""Writing back to library systems: check-ins, holds and homes, as far as each really offers it."""

@@ -53,7 +53,7 @@ class KohaSystem:
         return "-"
 
     def done(self, task: WriteBackTask) -> WriteBackDone | None:
-        """Return our hold where it is there, or was and has been cancelled since: what staff undid is not done once more."""
+        """Return our hold where it is there, or was and has been cancelled since: staff undid it, and it is not placed again."""
         if task.kind is not WriteBackKind.HOLD:
             return None
         ours = {"item_id": self._item(task)["item_id"], "patron_id": self.map.patron, "_per_page": MOST_HOLDS}

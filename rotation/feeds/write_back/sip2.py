@@ -1,7 +1,7 @@
 """Write-back by SIP2: the check-in is the receipt.
 
 SIP2 has neither holds of a copy for a place nor homes of copies, and gives no id. A check-in that got no answer is known to be
-done by what the item information says now and said before: status, place and destination.
+done by the item information now and before: status, place and destination.
 """
 
 from collections.abc import Callable, Collection, Mapping

@@ -1,6 +1,6 @@
 """A library system as the writing process sees it.
 
-Each write-back is begun by noting what the system said before. Where its answer was lost, `done` compares that with what it says
+Each write-back is begun by noting the system's answer before. Where its answer was lost, `done` compares that with its answer
 now, so that nothing is made twice.
 """
 
@@ -65,10 +65,10 @@ class LibrarySystem(Protocol):
         """The network's places that it knows, each with its own name for it."""
 
     def before(self, task: WriteBackTask) -> str:
-        """Return what the system says of the copy now, without any reader; raises NotWritten."""
+        """Return the system's answer on the copy now, without any reader; raises NotWritten."""
 
     def done(self, task: WriteBackTask) -> WriteBackDone | None:
-        """Return whether a task that was begun is done by what the system says beside `task.before`; raises NotWritten."""
+        """Return whether a task that was begun is done, by the system's answer beside `task.before`; raises NotWritten."""
 
     def write(self, task: WriteBackTask) -> WriteBackDone:
         """Do it; raises NotWritten."""

@@ -1,6 +1,6 @@
 """The process that writes back to one library system: each write-back once, in its copy's order, until it is done or refused.
 
-Begun is noted, with what the system said before, ahead of the request. Killed at any moment or without an answer, the
+Begun is noted, with the system's answer before, ahead of the request. Killed at any moment or without an answer, the
 system is asked whether it is done before it is asked to do it.
 """
 
@@ -70,14 +70,14 @@ def run(url: str, system: LibrarySystem, stop: threading.Event, turn: Turned = u
 
 
 def switch(connection: psycopg.Connection[Any], system: LibrarySystem) -> None:
-    """Say what is written back to a system from now on."""
+    """Choose the kinds that are written back to a system from now on."""
     kinds, places = [str(kind) for kind in system.kinds], list(system.places)
     connection.execute(_SWITCH, (system.name, kinds, places))
     connection.execute(_FORGET, (system.name, KEPT_DAYS))
 
 
 def write(connection: psycopg.Connection[Any], system: LibrarySystem, turn: Turned = unheard) -> int:
-    """Do what is due; return how many were done. One process writes to a system at a time; one that is away is left alone."""
+    """Do the due write-backs; return how many were done. One process at a time writes to a system; an absent system is left."""
     if not _mine(connection, system):
         return 0
     written = 0

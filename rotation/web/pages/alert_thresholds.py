@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request, Res
 from sqlalchemy import Connection, Row
 
 from rotation.alerts import thresholds
+from rotation.alerts.threshold_preview import MONTH_DAYS, ThresholdPreview, preview
 from rotation.alerts.thresholds import SETTABLE, AlertThresholds, ThresholdKey, Thresholds, UnknownThreshold
 from rotation.facts.lifecycle import AlertKind
 from rotation.language.labels import N_
 from rotation.network import Tier
-from rotation.views.threshold_preview import MONTH_DAYS, ThresholdPreview, preview
 from rotation.web import lines
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
 from rotation.web.flash import back, refused
@@ -26,7 +26,7 @@ ROWS = 200  # of what was ever set
 
 @dataclass
 class ThresholdsPage:
-    """The page: what counts, what was ever set, and what a proposed threshold would have done."""
+    """The page: thresholds in force, all that were ever set, and a proposal's effect."""
 
     connection: Connection
     web: Web
@@ -41,7 +41,7 @@ class ThresholdsPage:
 
     @cached_property
     def chosen(self) -> list[tuple[ThresholdKey, int]]:
-        """What people set, in the order of the kinds."""
+        """Thresholds set by people, in the order of the kinds."""
         order = list(SETTABLE)
         return sorted(self.in_force.set.items(), key=lambda one: (order.index(one[0].kind), one[0]))
 
@@ -52,7 +52,7 @@ class ThresholdsPage:
 
     @cached_property
     def preview(self) -> ThresholdPreview | None:
-        """What the proposed threshold would have done last month."""
+        """The proposed threshold's effect last month."""
         if self.key is None or self.value is None:
             return None
         now = network_now(self.connection)
@@ -105,7 +105,7 @@ def try_on_last_month(
     tier: Tier | str = "",
     cls: Cls = "",
 ) -> Response:
-    """Show what a threshold would have done last month, before it is set."""
+    """Show a threshold's effect last month, before it is set."""
     key = _key(web, kind, tier, cls)
     try:
         thresholds.check(key, value)
@@ -163,7 +163,7 @@ def set_threshold(
 def end_threshold(
     request: Request, connection: Database, caller: CalledBy, language: InLanguage, key: KeyOfForm
 ) -> Response:
-    """Go back to what counts without a threshold."""
+    """Go back to the usual threshold."""
     if not thresholds.end_threshold(connection, key, caller.name, network_now(connection)):
         raise HTTPException(404, "threshold")
     return back(request, PAGE, language.say(N_("The threshold is ended; the usual counts again.")), is_bad=False)

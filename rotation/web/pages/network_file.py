@@ -1,4 +1,4 @@
-"""The network as a TOML file: given out, and taken in after a look at what it would change."""
+"""The network as a TOML file: given out, and taken in after a look at the difference."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ def give(web: Context, connection: Database, on: Day | None = None) -> Response:
 def look(
     request: Request, web: Context, connection: Database, language: InLanguage, file: UploadFile | None = None
 ) -> Response:
-    """Show what a file would change; without one, what ROTATION_NETWORK's changed file would."""
+    """Show the changes that a file would make; without a file, those of ROTATION_NETWORK's changed file."""
     chosen, ours = (file if file and file.filename else None), web.settings.network_file()
     text = _text(chosen.file.read(LARGEST_BYTES + 1)) if chosen else networks.offered(connection, ours)
     if text is None:

@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/upkeep")
 def overview(request: Request, web: Context, connection: Database) -> Response:
-    """Show what can be edited, and the network's history."""
+    """Show the tables that can be edited, and the network's history."""
     file = web.settings.network_file()
     return page(
         request,

@@ -1,4 +1,4 @@
-"""Forms of the network's rows: shown with the day on which they hold, and saved or sent back with what is wrong."""
+"""Forms of the network's rows: shown with the day on which they hold, and saved or sent back with the mistakes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -63,7 +63,7 @@ def row_page(request: Request, web: Web, connection: Connection, table: str, row
 def form_values(
     web: Web, connection: Connection, language: Language, table: str, row_id: str, day: date
 ) -> dict[str, Any]:
-    """Return what a row's form shows on a day; 404 where there is no such row then."""
+    """Return the values of a row's form on a day; 404 where there is no such row then."""
     found = row_on(web, connection, table, row_id, day)
     if found is None:
         raise HTTPException(404, "row")
@@ -103,7 +103,7 @@ def clean(text: str) -> str:
 
 
 class Saving:
-    """A change that a form asks for, and the answer to it: back to the form with what is wrong and the input kept."""
+    """A change that a form asks for, and the answer to it: back to the form with the mistakes and the input kept."""
 
     def __init__(self, request: Request, web: Web, connection: Connection, language: Language, by: Author) -> None:
         self._request, self._web, self._connection, self._language, self._by = request, web, connection, language, by
@@ -119,7 +119,7 @@ class Saving:
         *,
         new_id: str,
     ) -> Response:
-        """Change the fields that differ from what the form showed: the row as of the day `on`, up to the version `seen`."""
+        """Change the fields that differ from the form as it was shown: the row as of the day `on`, up to the version `seen`."""
         found = row_on(self._web, self._connection, table, row_id, on, seen)
         if found is None:
             raise HTTPException(404, "row")
@@ -145,7 +145,7 @@ class Saving:
         typed: Mapping[str, TypedField] | None = None,
         new_id: str = "",
     ) -> Response:
-        """Write changes, and go to the page `to`, or back with what is wrong."""
+        """Write changes, and go to the page `to`, or back with the mistakes."""
         say, back_to = self._language.say, refused_to or to
         inputs = [("holds_from", str(holds_from)), ("why", self._by.why), ("new_id", new_id)]
         inputs += [pair for one in (typed or {}).values() for pair in one.inputs]

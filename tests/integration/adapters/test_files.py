@@ -12,12 +12,12 @@ import orjson
 import pytest
 from kafka import TopicPartition
 
+from rotation.cli import historic_import
 from rotation.facts.events import MAX_BATCH_BYTES, CopyReturned
 from rotation.feeds import file_imports, librarieswest
 from rotation.feeds.librarieswest import TransitRow
 from rotation.kafka import clients
 from rotation.kafka.message import Message
-from rotation.system import historic_import
 from streams.apply import Writer
 from tests.needs import SAMPLE
 from tests.sender_that_dies import send

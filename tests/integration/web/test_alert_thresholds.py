@@ -7,12 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, insert, select
 
+from rotation.alerts.threshold_preview import ThresholdPreview, preview
 from rotation.alerts.thresholds import AlertThresholds, ThresholdKey, Thresholds
 from rotation.facts.lifecycle import AlertKind
 from rotation.network import Network
 from rotation.store.clock import read_clock
 from rotation.store.tables import alert_thresholds, alerts, daily_figures, movements, targets
-from rotation.views.threshold_preview import ThresholdPreview, preview
 from tests import web_city
 
 SignedIn = Callable[[str], TestClient]

@@ -8,23 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
-
 from config import Settings, load
 from config.kafka import client
 from config.settings import DEFAULTS, KEPT_NETWORK
 from rotation import network as networks
-from rotation.alerts.rules import Thresholds, sweep
-from rotation.facts.clock import standing_at
 from rotation.facts.events import Edge
 from rotation.feeds import carrying, destinations, librarieswest
 from rotation.kafka import clients
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
-from rotation.store.clock import read_clock, set_clock
-from rotation.store.engine import driver
-from rotation.store.planned import mark_standing
-from rotation.store.tables import clock as clock_table
+from rotation.night.historic_days import advance_clock, judge
 from rotation.system.importing import listening, wait_until_applied
 from rotation.views.status import figures
 
@@ -55,7 +48,7 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
     shown = list(librarieswest.snapshots(folder, until))
     _keep_network(settings, network)
     with listening(load(), network, say) as (connected, engine):
-        _advance_clock(engine, shown)
+        advance_clock(engine, librarieswest.SOURCE, max(snapshot.clock for snapshot in shown))
         say(f"Sending {len(shown)} days through Kafka / 通过 Kafka 发送 {len(shown)} 天的数据")
         producer = clients.producer(client(connected), linger_ms=20)
         sent = librarieswest.send(producer, CIRCULATION_EVENTS.name, shown, frozenset(network.place))
@@ -64,7 +57,7 @@ def import_days(settings: Settings, folder: Path, until: str | None, say: Say) -
             say(str(fault))
         wait_until_applied(connected, engine)
         say("All of it is applied / 全部入库")
-        _judge(connected, network, engine)
+        judge(connected, network, engine)
         return figures(engine, network.timezone, settings.plan_at) | {"files": sent.files, "events_sent": sent.events}
 
 
@@ -87,12 +80,6 @@ def show_days(folder: Path, until: str | None, say: Say) -> Mapping[str, Any]:
     return report.as_dict() | {"files": len(shown), "bad_lines": sum(len(snapshot.faults) for snapshot in shown)}
 
 
-def _judge(settings: Settings, network: Network, engine: Engine) -> None:
-    """Open and close the alerts of the imported days: a worker waits a while before it judges days of the past."""
-    with engine.begin() as connection, driver(connection).cursor() as cursor:
-        sweep(cursor, network, Thresholds.of(settings))
-
-
 def _keep_network(settings: Settings, network: Network) -> None:
     kept, database = settings.data_dir / KEPT_NETWORK, settings.data_dir / "postgres"
     if database.exists() and not kept.exists():
@@ -102,13 +89,3 @@ def _keep_network(settings: Settings, network: Network) -> None:
         )
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     networks.write(network, kept)
-
-
-def _advance_clock(engine: Engine, shown: list[librarieswest.TransitSnapshot]) -> None:
-    """Let the clock stand at the end of the last day shown; a later day that was imported before stays."""
-    latest = max(snapshot.clock for snapshot in shown)
-    with engine.begin() as connection:
-        stood = connection.execute(select(clock_table.c.id)).first() is not None
-        now = read_clock(connection).now()
-        set_clock(connection, standing_at(max(latest, now) if stood else latest))
-        mark_standing(connection, librarieswest.SOURCE)

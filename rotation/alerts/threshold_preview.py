@@ -1,4 +1,4 @@
-"""What a threshold would have done last month: how many alerts it would have opened, counted on kept figures and movements.
+"""A threshold's effect last month: how many alerts it would have opened, counted on kept figures and movements.
 
 Shelves are judged by their levels of each day, as they were counted after the night: copies on their way are not among them.
 Transit and silence are judged by the movements. The present thresholds are judged in the same way, to compare.
@@ -82,7 +82,7 @@ def preview(
 
 
 def _count(spans: Iterable[AlertSpan], days: list[date]) -> ThresholdCount:
-    """Count those that begin after the first day: what was open then had opened before."""
+    """Count those that begin after the first day: those open then had opened before."""
     some = [span for span in spans if span.end is None or span.end >= days[0]]
     open_on = [(day, sum(span.begin <= day and (span.end is None or day < span.end) for span in some)) for day in days]
     return ThresholdCount(sum(span.begin > days[0] for span in some), open_on)
@@ -250,7 +250,7 @@ def _of_gaps(
 
 
 def _silent_from(network: Network, place: Place, since: datetime, until: datetime, allowed: float) -> date:
-    """Return the day on which the open hours since then exceed what is allowed."""
+    """Return the day on which the open hours since then exceed the allowed."""
     day = network.day_of(since)
     while day < network.day_of(until):
         midnight = network.instant(day + timedelta(days=1), 0)
