@@ -509,6 +509,9 @@ decisions = Table(
     Column("subject", Text, nullable=False, comment="run, hub and day, or day"),
     Column("why", Text),
     Column("details", JSONB),
+    Column("number", BigInteger, unique=True, comment="in the chain, without gaps, in the order of commits"),
+    Column("hash", Text, comment="SHA-256 over the hash before and this row"),
+    comment="Nothing is ever changed or removed: rotation audit checks the chain.",
 )
 
 sets = Table(
