@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from rotation.courier import edits
 from rotation.courier.edits import Edit, EditKind
-from rotation.courier.problems import place_of
 from rotation.dispatch import drafts, review
 from rotation.dispatch.drafts import Draft
 from rotation.facts.lifecycle import LegKind, StopState
 from rotation.language.catalogues import Language
+from rotation.language.edits import edit_said, place_named
 from rotation.language.labels import N_
 from rotation.language.names import van_names
 from rotation.network import Network
@@ -164,8 +164,7 @@ class PlanChange:
         return self.language.say(FRAME_WORDS[half]) if crate and half in FRAME_WORDS else ""
 
     def _named(self, place: str) -> str:
-        known = self.network.place.get(place_of(place))
-        return getattr(known.name, self.language.code) if known else place
+        return place_named(place, self.network, self.language)
 
     def says(self, violation: Violation) -> str:
         """Return a broken limit in words, with names of people's."""
@@ -215,24 +214,7 @@ class PlanChange:
 
     def edit_says(self, edit: Edit) -> str:
         """Return an edit in words."""
-        van, to = (self.van_names.get(one, one) for one in (edit.van, edit.to_van))
-        return self.language.say(
-            EDIT_WORDS[edit.kind], visit=self.place(edit.visit or (edit.stop.id if edit.stop else "")), van=van, to=to
-        )
-
-
-EDIT_WORDS = {
-    EditKind.MOVE: N_("%(visit)s → %(van)s"),
-    EditKind.REMOVE: N_("%(visit)s taken out"),
-    EditKind.SWAP_VANS: N_("%(van)s and %(to)s change runs"),
-    EditKind.START: N_("%(van)s starts at another time"),
-    EditKind.LOCK: N_("%(visit)s %(van)s locked"),
-    EditKind.UNLOCK: N_("%(visit)s %(van)s unlocked"),
-    EditKind.SEARCH: N_("Improved around the changes"),
-    EditKind.BROKEN: N_("%(van)s has broken down"),
-    EditKind.LATE: N_("%(van)s is late"),
-    EditKind.URGENT: N_("Urgent stop: %(visit)s"),
-}
+        return edit_said(edit, self.network, self.language, self.place)
 
 
 def _amount(amount: int | dict[str, int]) -> int:

@@ -13,16 +13,19 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
 from rotation.accounts.permissions import OF_PLACES
+from rotation.courier.edits import Edit
 from rotation.dispatch.drafts import CHANGED
 from rotation.dispatch.review import Subject
 from rotation.facts.clock import Day
 from rotation.facts.lifecycle import IMBALANCES, NOT_DRIVEN, RunState, StopState
+from rotation.language.edits import edit_said
 from rotation.language.names import van_names
 from rotation.language.reasons import obstacle, sentence, worth
 from rotation.network import Network
 from rotation.store.networks import Version, touching
 from rotation.views import comparison, notices
 from rotation.views import day as days
+from rotation.views.past_day import PastStop, past_stops
 from rotation.web import chart, geography
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
 from rotation.web.render import COLOURS, page, query
@@ -43,6 +46,7 @@ class NeedKind(StrEnum):
 
 # Filters of the list of runs.
 ONLY_LATE, ONLY_CHANGED = "only_late", "only_changed"
+DECISIONS_SHOWN = 20
 CHANGES_SEEN = 500  # decisions on a day's hubs that are looked through
 
 
@@ -167,7 +171,17 @@ class Today:
         """The decisions on the day, its hubs and runs."""
         subjects = [Subject(self.day), *(Subject(self.day, hub_id=plan.hub_id) for plan in self.plans)]
         subjects += [Subject(self.day, run_id=run.run_id) for run in self.runs]
-        return days.decisions_of(self.connection, list(map(str, subjects)), limit=20)
+        most = CHANGES_SEEN if self.day < self.today else DECISIONS_SHOWN
+        return days.decisions_of(self.connection, list(map(str, subjects)), limit=most)
+
+    @cached_property
+    def past_stops(self) -> list[PastStop]:
+        """The stops of a day that is over, as planned, as changed and as done; none of another day."""
+        return past_stops(self.runs, self.decisions) if self.day < self.today else []
+
+    def edits_of(self, decision: days.DecisionLine) -> list[Edit]:
+        """Return the changes that a decision made to a plan; none where it made none."""
+        return [Edit.model_validate(edit) for edit in (decision.details or {}).get("edits", ())]
 
     @cached_property
     def unserved(self) -> list[Mapping[str, Any]]:
@@ -299,6 +313,7 @@ def today(
         because=because,
         obstacle=partial(obstacle, language=language),
         of_day=partial(query, request, day=on),  # the parts of a page left open over midnight stay with its day
+        edit_said=partial(edit_said, network=web.network, language=language),
         kinds=NeedKind,
         drivers={van.id: " ".join(filter(None, (van.driver, van.phone))) for van in web.network.vans},
         most=MOST_NEEDS,

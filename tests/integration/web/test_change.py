@@ -1,5 +1,6 @@
 """Changing a plan on its page: each change a form, answered by a redirect, judged when the page is shown again."""
 
+import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -17,10 +18,10 @@ from rotation.courier.store import write_days
 from rotation.facts.clock import Clock
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
-from rotation.store.tables import day_plans, decisions, users
+from rotation.store.tables import day_plans, decisions, stops, users
 from rotation.web.app import create_app
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD
-from tests.unit.courier.town import MONDAY, RAW, calendar, morning_of, town, waiting
+from tests.unit.courier.town import MONDAY, RAW, TUESDAY, calendar, morning_of, town, waiting
 
 PLAN = "20260302-east"
 EARLY = town().instant(MONDAY, 5 * 3600)
@@ -104,3 +105,21 @@ def test_the_map_shows_each_run_with_its_numbers(dispatcher: TestClient):
     found = dispatcher.get(f"/plans/{PLAN}/map.json").json()
     assert {run["id"] for run in found["runs"]} >= {"e1"}
     assert all(stop["n"] for run in found["runs"] for stop in run["stops"])
+
+
+def test_the_day_after_shows_the_day_as_planned_as_changed_and_as_done(dispatcher: TestClient, engine: Engine):
+    assert 'id="past"' not in dispatcher.get(f"/today?day={MONDAY}").text
+    with engine.begin() as connection:
+        done_at = town().instant(MONDAY, 10 * 3600)
+        connection.execute(update(stops).where(stops.c.place_id == "quay").values(status="done", done_at=done_at))
+        set_clock(connection, Clock(town().instant(TUESDAY, 5 * 3600), datetime.now(UTC), 0.0))
+    rows = list(csv.reader(dispatcher.get(f"/today?day={MONDAY}&table=past&form=csv").text.splitlines()))[1:]
+    of = {row[1]: row[2:] for row in rows}
+    planned, changed, done, state = of["Mill"]
+    assert ":" in planned
+    assert (changed, done, state) == ("–", "", "taken out by people")
+    assert of["Quay"][0] not in ("", "–")
+    assert of["Quay"][2:] == ["10:00", "Done"]
+    decided = dispatcher.get(f"/today?day={MONDAY}&part=decided").text
+    assert "Mill taken out" in decided
+    assert ">dispatcher<" in decided
