@@ -13,6 +13,7 @@ EDIT_WORDS = {
     EditKind.MOVE: N_("%(visit)s → %(van)s"),
     EditKind.REMOVE: N_("%(visit)s taken out"),
     EditKind.SWAP_VANS: N_("%(van)s and %(to)s change runs"),
+    EditKind.SPLIT: N_("From %(visit)s on → %(van)s, a tour of its own"),
     EditKind.START: N_("%(van)s starts at another time"),
     EditKind.LOCK: N_("%(visit)s %(van)s locked"),
     EditKind.UNLOCK: N_("%(visit)s %(van)s unlocked"),

@@ -1,4 +1,4 @@
-"""Changing a hub's plan: move, reorder, remove, lock, another van, another start; each judged at once, and none refused."""
+"""Changing a hub's plan: move, remove, split, lock, another van, another start; each is judged at once, and none refused."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -370,12 +370,14 @@ def _must_be_known(draft: Draft, edit: Edit) -> None:
         f"{half}:{one.id}" for one in problem.shipments for half in edits.HALVES
     }
     known |= {visit for run in draft.plan.runs.values() for visit in run.visits}
-    needs_visit = edit.kind in (EditKind.MOVE, EditKind.REMOVE)
+    needs_visit = edit.kind in (EditKind.MOVE, EditKind.REMOVE, EditKind.SPLIT)
+    on_no_run = edit.kind is EditKind.SPLIT and not (edit.van and draft.plan.van_of(edit.visit))
     unknown_van = (edit.van and edit.van not in vans) or (edit.to_van and edit.to_van not in vans)
     if (
         unknown_van
         or (edit.visit and edit.visit not in known and edit.kind is not EditKind.URGENT)
         or (needs_visit and not edit.visit)
+        or on_no_run
     ):
         raise HTTPException(422, "visit or van")
     if edit.kind is EditKind.SEARCH or (edit.kind is EditKind.URGENT and edit.stop is None):

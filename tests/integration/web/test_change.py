@@ -15,6 +15,7 @@ from rotation.accounts import auth
 from rotation.accounts.permissions import Role
 from rotation.courier.day import plan_days, solve_alone
 from rotation.courier.store import write_days
+from rotation.dispatch import drafts
 from rotation.facts.clock import Clock
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
@@ -99,6 +100,22 @@ def test_a_visit_that_is_not_of_this_plan_is_refused(dispatcher: TestClient):
 
 def test_a_search_around_the_changes_is_one_change_more(dispatcher: TestClient):
     assert "Improved around the changes" in post(dispatcher, "improve", version=0)
+
+
+def test_a_run_is_split_from_a_stop_on_undone_and_done_again(dispatcher: TestClient, engine: Engine):
+    with engine.connect() as connection:
+        version = drafts.read(connection, town(), PLAN, EARLY).version
+        runs = drafts.read(connection, town(), PLAN, EARLY).plan.runs
+    van, last = next((van, run.visits[-1]) for van, run in runs.items() if len(run.visits) > 1)
+    assert 'id="split"' in dispatcher.get(f"/plans/{PLAN}/change", params={"visit": last}).text
+    assert "a tour of its own" in post(dispatcher, "edits", version=version, kind="split", visit=last, van=van)
+    with engine.connect() as connection:
+        assert drafts.read(connection, town(), PLAN, EARLY).plan.visits(van)[-2:] == ["reload:east", last]
+    assert "a tour of its own" not in post(dispatcher, "undo", version=version + 1)
+    assert "a tour of its own" in post(dispatcher, "redo", version=version + 2)
+    post(dispatcher, "undo", version=version + 3)
+    nowhere = {"version": version + 4, "kind": "split", "visit": last, "van": ""}
+    assert dispatcher.post(f"/plans/{PLAN}/edits", data=nowhere).status_code == 422
 
 
 def test_the_map_shows_each_run_with_its_numbers(dispatcher: TestClient):
