@@ -1,6 +1,7 @@
 """A person's changes to a hub's plan, in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rotation.courier.edits import Edit, EditKind
 from rotation.courier.problems import place_of
@@ -32,6 +33,11 @@ def edit_said(edit: Edit, network: Network, language: Language, named: Callable[
     return language.say(
         EDIT_WORDS[edit.kind], visit=place, van=vans.get(edit.van, edit.van), to=vans.get(edit.to_van, edit.to_van)
     )
+
+
+def changes_said(details: Mapping[str, Any] | None, network: Network, language: Language) -> list[str]:
+    """Return in words the changes to a plan that a decision's `details` hold; none where it changed none."""
+    return [edit_said(Edit.model_validate(edit), network, language) for edit in (details or {}).get("edits", ())]
 
 
 def place_named(stop: str, network: Network, language: Language) -> str:

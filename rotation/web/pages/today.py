@@ -13,12 +13,12 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
 from rotation.accounts.permissions import OF_PLACES
-from rotation.courier.edits import Edit
+from rotation.dispatch import marks
 from rotation.dispatch.drafts import CHANGED
+from rotation.dispatch.marks import TransferMark
 from rotation.dispatch.review import Subject
 from rotation.facts.clock import Day
 from rotation.facts.lifecycle import IMBALANCES, NOT_DRIVEN, RunState, StopState
-from rotation.language.edits import edit_said
 from rotation.language.names import van_names
 from rotation.language.reasons import obstacle, sentence, worth
 from rotation.network import Network
@@ -162,6 +162,16 @@ class Today:
         return days.count_transfers(self.connection, self.day, self.wanted)
 
     @cached_property
+    def marks(self) -> list[TransferMark]:
+        """The transfers that people pinned or kept back, of any day."""
+        return marks.standing(self.connection)
+
+    @cached_property
+    def mark_of(self) -> dict[str, TransferMark]:
+        """The same, by transfer."""
+        return {mark.transfer_id: mark for mark in self.marks}
+
+    @cached_property
     def by_status(self) -> dict[str, int]:
         """Transfers by status."""
         return days.transfers_by_status(self.connection, self.day)
@@ -178,10 +188,6 @@ class Today:
     def past_stops(self) -> list[PastStop]:
         """The stops of a day that is over, as planned, as changed and as done; none of another day."""
         return past_stops(self.runs, self.decisions) if self.day < self.today else []
-
-    def edits_of(self, decision: days.DecisionLine) -> list[Edit]:
-        """Return the changes that a decision made to a plan; none where it made none."""
-        return [Edit.model_validate(edit) for edit in (decision.details or {}).get("edits", ())]
 
     @cached_property
     def unserved(self) -> list[Mapping[str, Any]]:
@@ -313,7 +319,6 @@ def today(
         because=because,
         obstacle=partial(obstacle, language=language),
         of_day=partial(query, request, day=on),  # the parts of a page left open over midnight stay with its day
-        edit_said=partial(edit_said, network=web.network, language=language),
         kinds=NeedKind,
         drivers={van.id: " ".join(filter(None, (van.driver, van.phone))) for van in web.network.vans},
         most=MOST_NEEDS,
@@ -329,7 +334,10 @@ def transfer(request: Request, transfer_id: str, connection: Database, language:
         raise HTTPException(404, "transfer")
     one, way = found
     said = sentence(one.reason, language), worth(one.reason, one.gain_loans, language)
-    return page(request, "transfer.html", transfer=one, way=way, tab="today", reason=said[0], worth=said[1])
+    marked = next((mark for mark in marks.standing(connection) if mark.transfer_id == transfer_id), None)
+    return page(
+        request, "transfer.html", transfer=one, way=way, tab="today", reason=said[0], worth=said[1], marked=marked
+    )
 
 
 @router.get("/today/map.json", include_in_schema=False)

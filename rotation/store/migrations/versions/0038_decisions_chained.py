@@ -1,4 +1,4 @@
-"""Decisions in a chain: each has a number without gaps, and a hash over its content and over the hash before."""
+"""Decisions in a chain, each with a number without gaps and a hash over itself and the hash before; marks on transfers."""
 
 from alembic import op
 
@@ -39,6 +39,18 @@ def upgrade() -> None:
     op.execute("COMMENT ON TABLE decisions IS 'Nothing is ever changed or removed: rotation audit checks the chain.'")
     op.execute("COMMENT ON COLUMN decisions.number IS 'in the chain, without gaps, in the order of commits'")
     op.execute("COMMENT ON COLUMN decisions.hash IS 'SHA-256 over the hash before and this row'")
+    op.execute("""
+        CREATE TABLE transfer_marks (
+            mark_id bigserial PRIMARY KEY, transfer_id text NOT NULL, copy_id text NOT NULL, kind text NOT NULL,
+            who text NOT NULL, why text NOT NULL DEFAULT '', marked_at timestamptz NOT NULL, released_at timestamptz)""")
+    op.execute("CREATE UNIQUE INDEX transfer_marks_once ON transfer_marks (copy_id) WHERE released_at IS NULL")
+    for subject, comment in MARKS.items():
+        op.execute(f"COMMENT ON {subject} IS '{comment}'")
 
 
+MARKS = {
+    "TABLE transfer_marks": "Transfers that people pinned or kept back: one mark a copy at a time.",
+    "COLUMN transfer_marks.kind": "pinned, kept_back",
+    "COLUMN transfer_marks.marked_at": "the network''s time",
+}
 LOCK = 7_276_010  # AdvisoryLock.DECISIONS
