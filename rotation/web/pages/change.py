@@ -292,8 +292,9 @@ def _visits_before(draft: Draft, van: str) -> list[Visit]:
 
 def _lines(web: Web, draft: Draft, visits: list[Visit]) -> list[geography.Point]:
     hub = _at(web, draft.hub_id)
-    line = [hub, *(_at(web, one.place or "") for one in visits if edits.is_stop(one.visit)), hub] if visits else []
-    return [at for at in line if at]
+    calls = [one for one in visits if edits.is_stop(one.visit) or one.visit.startswith(edits.RELOAD)]
+    way = (_at(web, one.place or "") if edits.is_stop(one.visit) else hub for one in calls)
+    return [at for at in (hub, *way, hub) if at] if visits else []
 
 
 def _at(web: Web, place_id: str) -> geography.Point | None:

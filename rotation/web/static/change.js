@@ -47,6 +47,7 @@
     else if (row && event.key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
     else if (["a", "z", "Z"].includes(event.key)) document.querySelector(`[data-key="${event.key}"]:not(:disabled)`)?.click();
   });
-  if (location.hash === "#split") document.getElementById("split")?.focus();
+  const split = location.hash === "#split" && document.getElementById("split");
+  if (split) { split.focus(); split.scrollIntoView({ block: "center" }); } // not under the header
   rows().forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
 })();

@@ -111,6 +111,8 @@ def test_a_run_is_split_from_a_stop_on_undone_and_done_again(dispatcher: TestCli
     assert "a tour of its own" in post(dispatcher, "edits", version=version, kind="split", visit=last, van=van)
     with engine.connect() as connection:
         assert drafts.read(connection, town(), PLAN, EARLY).plan.visits(van)[-2:] == ["reload:east", last]
+    drawn = {run["id"]: run["line"] for run in dispatcher.get(f"/plans/{PLAN}/map.json").json()["runs"]}
+    assert drawn[van].count(drawn[van][0]) == 3  # from the hub, past it, and back to it
     assert "a tour of its own" not in post(dispatcher, "undo", version=version + 1)
     assert "a tour of its own" in post(dispatcher, "redo", version=version + 2)
     post(dispatcher, "undo", version=version + 3)
