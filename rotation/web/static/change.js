@@ -47,7 +47,6 @@
     else if (row && event.key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
     else if (["a", "z", "Z"].includes(event.key)) document.querySelector(`[data-key="${event.key}"]:not(:disabled)`)?.click();
   });
-  const split = location.hash === "#split" && document.getElementById("split");
-  if (split) { split.focus(); split.scrollIntoView({ block: "center" }); } // not under the header
+  if (location.hash === "#split") document.getElementById("split")?.focus();
   rows().forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
 })();
