@@ -15,7 +15,7 @@ class AdvisoryLock(IntEnum):
     DELIVERIES = 7_276_007  # one process delivers orders out
     CHANNELS = 7_276_008  # one process writes to channels
     NETWORK = 7_276_009  # one change of the network is judged and written at a time
-    DECISIONS = 7_276_010  # one decision is chained to the last at a time (by the database, as its transaction commits)
+    DECISIONS = 7_276_012  # one decision is chained to the last at a time (by the database, as its transaction commits)
 
 
 class LockSpace(IntEnum):

@@ -53,4 +53,4 @@ MARKS = {
     "COLUMN transfer_marks.kind": "pinned, kept_back",
     "COLUMN transfer_marks.marked_at": "the network''s time",
 }
-LOCK = 7_276_010  # AdvisoryLock.DECISIONS
+LOCK = 7_276_012  # AdvisoryLock.DECISIONS
