@@ -116,6 +116,8 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "POST /sets/{set_id}/cancel": DECIDES,
         "POST /receipts": DECIDES,
         "POST /transfers/{transfer_id}/owner": DECIDES,
+        "POST /transfers/{transfer_id}/mark": DECIDES,
+        "POST /transfers/{transfer_id}/release": DECIDES,
         "GET /outline.json": ANY_PERSON,
         "GET /live": ANY_PERSON,
         "GET /shell": ANY_PERSON,

@@ -31,15 +31,19 @@ def roles() -> None:
 
 @app.command()
 def audit() -> None:
-    """Recount everything from the facts, and list the differences."""
+    """Recount everything from the facts, check the chain of decisions, and list the differences."""
     from rotation.store.audit import audit as differences_in
+    from rotation.store.audit import last_decision
     from rotation.store.engine import driver
 
     with beside() as system, system.engine.connect() as connection:
-        differences = differences_in(driver(connection).cursor(), system.network.network.timezone)
+        cursor = driver(connection).cursor()
+        differences = differences_in(cursor, system.network.network.timezone)
         if differences:
             end("\n".join(map(str, differences)), FAILED)
         say("everything agrees with the facts")
+        if last := last_decision(cursor):
+            say(f"the last of {last.number} decisions has the hash {last.hash}")
 
 
 @app.command()

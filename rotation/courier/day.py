@@ -6,7 +6,7 @@ anyone sees it.
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -61,13 +61,14 @@ def plan_day(
     machines: Sequence[MachineVisit] = (),
     known: Iterable[HubDay] = (),
     travel: Travel | None = None,
+    pinned: Set[str] = frozenset(),
 ) -> CourierPlan:
     """Plan a day's runs for all that is open at `now`, the network's time.
 
     `search` solves a hub's problem: `solve_alone`, or the solver workers. Places by appointment are visited on `announced` days
     only; None: on any that their calendar allows. Lanes of at least `direct_fill_copies` go direct; None: all go through a hub.
     A stop only for transfers that have a `worth` (cents) is served where they are worth the way; every other must be, and so must
-    the bins of `machines`. A hub's
+    the bins of `machines`; where not all fit, stops of `pinned` transfers come first. A hub's
     day that is `known` with the same crates is not solved again. `travel`: the ways between all located places; None: straight
     lines.
 
@@ -77,7 +78,9 @@ def plan_day(
         When an engine answered with a plan that breaks a rule other than leaving a stop out.
     """
     calendar = Calendar(network, announced, travel)
-    return plan_days(calendar, [day], open_transfers, Now(day, now), search, direct_fill_copies, worth, known, machines)
+    return plan_days(
+        calendar, [day], open_transfers, Now(day, now), search, direct_fill_copies, worth, known, machines, pinned
+    )
 
 
 def plan_days(
@@ -90,16 +93,17 @@ def plan_days(
     worth: Worth | None = None,
     known: Iterable[HubDay] = (),
     machines: Sequence[MachineVisit] = (),
+    pinned: Set[str] = frozenset(),
 ) -> CourierPlan:
     """Plan some consecutive days as `plan_day` does; direct crates that no run has room for go through their hub after all."""
     through = list(itineraries(open_transfers, calendar, now))
     found = through if direct_fill_copies is None else direct(through, calendar, direct_fill_copies)
     made = _made(found, calendar, days[0], machines)
-    hubs = plan_hubs(calendar, days, made, search, known, worth)
+    hubs = plan_hubs(calendar, days, made, search, known, worth, pinned)
     if left := _direct_left_out(made, hubs):
         found = [one if new.transfer.transfer_id in left else new for one, new in zip(through, found, strict=True)]
         made = _made(found, calendar, days[0], machines)
-        hubs = plan_hubs(calendar, days, made, search, hubs, worth)
+        hubs = plan_hubs(calendar, days, made, search, hubs, worth, pinned)
     return CourierPlan(tuple(days), tuple(found), tuple(made), tuple(hubs), omissions(found, calendar, days))
 
 
@@ -138,6 +142,7 @@ def plan_hubs(
     search: Solve,
     known: Iterable[HubDay] = (),
     worth: Worth | None = None,
+    pinned: Set[str] = frozenset(),
 ) -> list[HubDay]:
     """Plan the runs of every hub on each of some days, wherever it has crates to bring or fetch; all side by side.
 
@@ -153,7 +158,7 @@ def plan_hubs(
     def planned(day: date, hub: Place, own: tuple[Crate, ...]) -> HubDay:
         if (day, hub.id, own) in solved:
             return solved[day, hub.id, own]
-        problem = hub_problem(calendar, hub, day, own, worth)
+        problem = hub_problem(calendar, hub, day, own, worth, pinned)
         return read_back(calendar, day, hub.id, own, problem, search(problem))
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as threads:

@@ -19,7 +19,8 @@ from solver.problem import Lock, Problem, Run, Stop
 from solver.solution import Evaluation, Solution, Violation
 
 # Visits that are no stop of anyone's: a break, another loading.
-FRAMES = ("break:", "reload:")
+RELOAD = "reload:"
+FRAMES = ("break:", RELOAD)
 # Of a direct crate, as the solver names its two visits.
 HALVES = (LegKind.COLLECT.value, LegKind.DELIVER.value)
 
@@ -30,6 +31,8 @@ class EditKind(StrEnum):
     MOVE = "move"
     REMOVE = "remove"
     SWAP_VANS = "swap_vans"
+    # From a stop on, to another van, or as another tour of the same van.
+    SPLIT = "split"
     START = "start"
     LOCK = "lock"
     UNLOCK = "unlock"
@@ -124,6 +127,43 @@ def _swap_vans(plan: ChangedPlan, edit: Edit) -> ChangedPlan:
     return replace(swapped, touched=plan.touched | {visit for visit in (*ours, *theirs) if is_stop(visit)})
 
 
+def _split(plan: ChangedPlan, edit: Edit) -> ChangedPlan:
+    """Give a run from a stop on to another van, or let its own van load again first; breaks stay with their van."""
+    own = plan.van_of(edit.visit)
+    if own is None:
+        return plan
+    visits = plan.visits(own)
+    at = visits.index(edit.visit)
+    if own == edit.van:
+        return _loads_again(plan, own, at) if any(map(is_stop, visits[:at])) else plan
+    tail = dict.fromkeys(half for visit in visits[at:] if is_stop(visit) for half in _both_halves(visit))
+    moving = [visit for visit in visits if visit in tail]
+    kept = [one for n, one in enumerate(visits) if one not in tail and (n < at or not one.startswith(RELOAD))]
+    split = plan.with_visits({own: kept, edit.van: [*plan.visits(edit.van), *moving]})
+    return replace(split, touched=plan.touched | set(moving))
+
+
+def _loads_again(plan: ChangedPlan, own: str, at: int) -> ChangedPlan:
+    """Let a van load at its depot before the visit at `at`: the night allows that on full days alone, a person on any."""
+    visits = plan.visits(own)
+    depot = next(van.start for van in plan.problem.vans if van.id == own) or plan.problem.depots[0].id
+    toured = [*visits[:at], f"{RELOAD}{depot}", *visits[at:]]
+    loads = sum(visit.startswith(RELOAD) for visit in toured)
+    vans = [
+        van.model_copy(
+            update={
+                "max_reloads": max(van.max_reloads, loads),
+                "reload_depots": [*dict.fromkeys([*van.reload_depots, depot])],
+            }
+        )
+        if van.id == own
+        else van
+        for van in plan.problem.vans
+    ]
+    split = replace(plan, problem=plan.problem.model_copy(update={"vans": vans})).with_visits({own: toured})
+    return replace(split, touched=plan.touched | {visit for visit in visits[at:] if is_stop(visit)})
+
+
 def _start(plan: ChangedPlan, edit: Edit) -> ChangedPlan:
     run = plan.runs.get(edit.van, Run(van=edit.van))
     return replace(plan, runs={**plan.runs, edit.van: run.model_copy(update={"not_before_s": edit.seconds})})
@@ -176,6 +216,7 @@ EDITS: Mapping[EditKind, Callable[[ChangedPlan, Edit], ChangedPlan]] = {
     EditKind.MOVE: _move,
     EditKind.REMOVE: _remove,
     EditKind.SWAP_VANS: _swap_vans,
+    EditKind.SPLIT: _split,
     EditKind.START: _start,
     EditKind.LOCK: _lock,
     EditKind.UNLOCK: _unlock,

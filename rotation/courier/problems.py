@@ -5,9 +5,10 @@ holds; every stop's id begins with the place's, so that an answer is read back w
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from rotation.courier.calendar import LOADING_S, SERVICE_PER_CRATE_S, SERVICE_S, UNLOADING_S, Calendar
 from rotation.courier.crates import Crate
@@ -36,17 +37,42 @@ class Errand:
 
 
 Worth = Mapping[str, int]  # the value that leaving a transfer for another day would forgo, in cents, by its id
+HIGHEST_PRIORITY = 100  # that the solver knows; a visit counts one more than its priority
 VISITS_OF_A_COPY = 2  # a visit fetches it and another brings it: each is worth half of the value of carrying it
 
 
+class _Priorities(NamedTuple):
+    """Weights of stops where not all fit: their copies, at most `most`; a stop of a pinned transfer outweighs all others."""
+
+    pinned: Set[str]
+    most: int
+
+    @classmethod
+    def of(cls, crates: Iterable[Crate], pinned: Set[str], visits: int) -> "_Priorities":
+        """Return the weights of a hub's day of so many visits."""
+        here = {one for crate in crates for one in crate.transfers} & pinned
+        return cls(here, max(HIGHEST_PRIORITY // visits - 1, 0) if here else HIGHEST_PRIORITY)
+
+    def priority(self, crates: Iterable[Crate]) -> int:
+        """Return the weight of a visit for these crates."""
+        transfers = [transfer for crate in crates for transfer in crate.transfers]
+        return HIGHEST_PRIORITY if not self.pinned.isdisjoint(transfers) else min(self.most, len(transfers))
+
+
 def hub_problem(
-    calendar: Calendar, hub: Place, day: date, crates: Sequence[Crate], worth: Worth | None = None
+    calendar: Calendar,
+    hub: Place,
+    day: date,
+    crates: Sequence[Crate],
+    worth: Worth | None = None,
+    pinned: Set[str] = frozenset(),
 ) -> Problem:
     """Return the routing problem of a hub's vans on a day; crates of other hubs or days, and of trunks, are left aside.
 
     Loads are counted in bags, `bags_per_crate` to a crate: crates themselves, where the network has no bags.
 
-    Every stop must be served but those whose crates hold only transfers that have a `worth`: where they are worth the way.
+    Every stop must be served but those whose crates hold only transfers that have a `worth`: where they are worth the way. Where
+    not all fit, stops of `pinned` transfers come first.
 
     Raises
     ------
@@ -58,8 +84,9 @@ def hub_problem(
     own = [crate for crate in crates if crate.day == day and calendar.hub(crate.from_place) == hub.id]
     bags = calendar.network.network.bags_per_crate
     capacity = max(van.crates for van in calendar.vans[hub.id])
-    stops = [_stop(calendar, errand, number, day, worth) for errand, number in _errands(own, capacity)]
-    lone = [crate for crate in own if crate.kind is LegKind.DIRECT]
+    errands, lone = list(_errands(own, capacity)), [crate for crate in own if crate.kind is LegKind.DIRECT]
+    rank = _Priorities.of(own, pinned, len(errands) + len(lone))
+    stops = [_stop(calendar, errand, number, day, worth, rank) for errand, number in errands]
     ends = [place for crate in lone for place in (crate.from_place, crate.to_place)]
     return Problem(
         name=f"{hub.id} {day}",
@@ -67,7 +94,7 @@ def hub_problem(
         depots=[_depot(hub)],
         vans=[_van(van, _reloads(calendar, hub, own), bags) for van in calendar.vans[hub.id]],
         stops=stops,
-        shipments=[_shipment(calendar, crate, day) for crate in lone],
+        shipments=[_shipment(calendar, crate, day, rank) for crate in lone],
         travel=calendar.travel_between([hub.id, *(place_of(stop.id) for stop in stops), *ends]),
     )
 
@@ -132,10 +159,10 @@ def _van(van: NetworkVan, reloads: int, bags_per_crate: int) -> Van:
     )
 
 
-def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Worth | None) -> Stop:
+def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Worth | None, rank: _Priorities) -> Stop:
     place, bag_s = calendar.network.place[errand.place], _service_per_bag_s(calendar.network)
     deliver, collect = (sum(crate.room_bags for crate in some) for some in (errand.deliver, errand.collect))
-    copies = sum(len(crate.transfers) for crate in [*errand.deliver, *errand.collect])
+    crates = [*errand.deliver, *errand.collect]
     return Stop(
         id=_stop_id(errand, number),
         place=place.id,
@@ -147,8 +174,8 @@ def _stop(calendar: Calendar, errand: Errand, number: int, day: date, worth: Wor
         deliver=deliver,
         collect=collect,
         due_s=_due_s(calendar, place.id, day) if errand.collect else None,
-        prize_cents=_prize([*errand.deliver, *errand.collect], worth or {}),
-        priority=min(100, copies),
+        prize_cents=_prize(crates, worth or {}),
+        priority=rank.priority(crates),
     )
 
 
@@ -179,7 +206,7 @@ def _windows(place: Place, day: date, handling_s: int) -> list[Window]:
     return [Window(from_s=span.begin_s, until_s=max(span.begin_s, span.end_s - length_s)) for span in spans]
 
 
-def _shipment(calendar: Calendar, crate: Crate, day: date) -> Shipment:
+def _shipment(calendar: Calendar, crate: Crate, day: date, rank: _Priorities) -> Shipment:
     """Return a direct crate; it must be served, and goes through the hub where no run has room for it."""
     ends = [calendar.network.place[place] for place in (crate.from_place, crate.to_place)]
     bag_s = _service_per_bag_s(calendar.network)
@@ -193,4 +220,5 @@ def _shipment(calendar: Calendar, crate: Crate, day: date) -> Shipment:
         )
         for place in ends
     )
-    return Shipment(id=crate.id, amount=crate.room_bags, collect=collect, deliver=deliver)
+    priority = rank.priority([crate]) if rank.pinned else 0
+    return Shipment(id=crate.id, amount=crate.room_bags, collect=collect, deliver=deliver, priority=priority)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -34,7 +34,7 @@ from rotation.facts.lifecycle import OUT, DayPlanState, RunState
 from rotation.network import Network
 from rotation.store import outbox
 from rotation.store.engine import driver
-from rotation.store.tables import day_plans, decisions, plan_drafts, runs
+from rotation.store.tables import day_plans, decisions, plan_drafts, runs, stops
 from rotation.store.transitions import move
 from solver.problem import Problem
 from solver.solution import Solution
@@ -258,8 +258,9 @@ def accept(
     if draft.day < network.day_of(at):
         raise review.TooLate
     hub_day, touched = as_hub_day(connection, network, draft), {_run_id(draft, van) for van in draft.changed_vans}
+    was = _visits_of(connection, touched)
     rewrite_day(connection, hub_day, touched)
-    _record(connection, draft, who, why)
+    _record(connection, draft, who, why, was)
     _forget(connection, draft)
     ordered = _order(connection, network, draft, touched)
     if order or ordered:
@@ -298,7 +299,29 @@ def _approve(connection: Connection, network: Network, draft: Draft, *, who: str
         review.decide(connection, network, review.Action.APPROVE, subject, who=who, why="", at=at)
 
 
-def _record(connection: Connection, draft: Draft, who: str, why: str) -> None:
+class PlannedVisit(NamedTuple):
+    """A stop of a run as it was planned: its place, and when its service was to begin."""
+
+    place_id: str
+    begins_at: datetime
+
+
+def visits_before(details: Mapping[str, Any] | None) -> dict[str, list[PlannedVisit]]:
+    """Return by run the visits before a change, from its decision's `details`; a new run has none."""
+    was = (details or {}).get("was", {})
+    return {run: [PlannedVisit(at, datetime.fromisoformat(begins)) for at, begins in rows] for run, rows in was.items()}
+
+
+def _visits_of(connection: Connection, run_ids: Set[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the runs' visits as `visits_before` reads them."""
+    found: dict[str, list[tuple[str, str]]] = {run: [] for run in sorted(run_ids)}
+    query = select(stops.c.run_id, stops.c.place_id, stops.c.begins_at).where(stops.c.run_id.in_(run_ids))
+    for run, place, begins_at in connection.execute(query.order_by(stops.c.run_id, stops.c.position)):
+        found[run].append((place, begins_at.isoformat()))
+    return found
+
+
+def _record(connection: Connection, draft: Draft, who: str, why: str, was: Mapping[str, list[tuple[str, str]]]) -> None:
     before, after = draft.figures
     details: dict[str, Any] = {
         "edits": [edit.model_dump(mode="json", exclude_defaults=True) for edit in draft.edits[: draft.applied]],
@@ -306,6 +329,7 @@ def _record(connection: Connection, draft: Draft, who: str, why: str) -> None:
         "work_s": [before.work_s, after.work_s],
         "cost_cents": [before.cost_cents, after.cost_cents],
         "co2_g": [before.co2_g, after.co2_g],
+        "was": was,
     }
     subject = str(review.Subject(draft.day, hub_id=draft.hub_id))
     connection.execute(

@@ -173,6 +173,15 @@ class AlertStep(StrEnum):
     COMMENTED = "commented"
 
 
+class TransferMarkKind(StrEnum):
+    """A dispatcher's own will about a transfer that the night chose."""
+
+    # Served on its day if at all possible, and carried over to the next while it is not.
+    PINNED = "pinned"
+    # Left out, and its copy out of every plan, until it is released.
+    KEPT_BACK = "kept_back"
+
+
 class ReturnRuleKind(StrEnum):
     """Kinds of a librarian's rules for returned copies."""
 

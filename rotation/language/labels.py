@@ -23,6 +23,7 @@ from rotation.facts.lifecycle import (
     StopState,
     TargetKind,
     TransferKind,
+    TransferMarkKind,
     TransferState,
 )
 from rotation.facts.movements import CopyState
@@ -347,6 +348,9 @@ DECISIONS = {
     "decline": N_("The owner declined"),
     "receive": N_("Received a crate"),
     "upkeep": N_("Network changed"),
+    TransferMarkKind.PINNED: N_("Pinned"),
+    TransferMarkKind.KEPT_BACK: N_("Kept back"),
+    "release": N_("Released"),
 }
 LEGS = {
     LegKind.COLLECT: N_("Collect"),

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, func, select, text
 from config import Settings
 from rotation import dispatch
 from rotation.courier.ways import ways
+from rotation.dispatch import marks
 from rotation.dispatch.review import Action, DecidedMeanwhile, NothingThere, Subject, TooLate, decide
 from rotation.dispatch.scans import close_days_before
 from rotation.facts.lifecycle import OURS, PLANNED, TransferState
@@ -147,6 +148,7 @@ def alone(connection: Connection) -> Iterator[None]:
 def _close_days_before(night: Night) -> None:
     """Call off transfers that nobody approved, picked or sent, and close the runs of days that are over."""
     over_before = min(night.day, night.network.day_of(night.now))  # planning tomorrow at noon leaves today open
+    marks.carry_over(night.connection, over_before, night.day)
     _call_off(night.connection, over_before, night.now)
     close_days_before(driver(night.connection).cursor(), over_before, night.now)
 

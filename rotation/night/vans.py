@@ -17,6 +17,7 @@ from rotation.courier.legs import OpenTransfer
 from rotation.courier.machines import keep as keep_visits
 from rotation.courier.problems import Worth
 from rotation.courier.worker import Workers
+from rotation.dispatch.marks import pinned
 from rotation.facts.lifecycle import PLANNED, AlertKind, DayPlanState, TransferKind
 from rotation.network import Network
 from rotation.night import machines, rounds, visits
@@ -82,6 +83,7 @@ class _Vans:
             search=self.search,
             announced=visits.announced(night.connection, night.day),
             worth=self.worth,
+            pinned=pinned(night.connection),
             machines=self.due,
             known=known,
             travel=self.travel,
@@ -97,6 +99,7 @@ class _Vans:
             (transfers.c.day == self.night.day)
             & (transfers.c.kind == TransferKind.PICK)
             & transfers.c.status.in_(PLANNED)
+            & transfers.c.transfer_id.not_in(pinned(self.night.connection))
             # A nearly empty machine is to be filled, whatever the way costs.
             & transfers.c.to_place_id.not_in([one.place_id for one in self.due if one.why is AlertKind.NEARLY_EMPTY])
         )

@@ -36,6 +36,13 @@ class AuditDifference(NamedTuple):
         return f"{self.check}: {', '.join(self.subjects)}{more}"
 
 
+class LastDecision(NamedTuple):
+    """The end of the chain of decisions: whoever keeps it elsewhere sees later whether decisions at the end are missing."""
+
+    number: int
+    hash: str
+
+
 def _newest(facts: str, subject: str) -> str:
     return f"SELECT DISTINCT ON ({subject}) * FROM {facts} {LAST.format(subject=subject)}"
 
@@ -73,6 +80,13 @@ CHECKS: dict[str, str] = {
         SELECT t.transfer_id FROM transfers t, clock k WHERE t.status IN ({listed(ON_ITS_WAY)})
         AND t.reason ->> 'code' IS DISTINCT FROM 'system'
         AND t.changed_at < k.network_at - make_interval(days => {ENDLESS_DAYS})""",
+    "decisions changed, removed or put between: the first whose hash or number does not follow from the decision before": """
+        SELECT format('%s (%s, %s)', id, who, decided_at) FROM (
+            SELECT *, row_number() OVER own AS place, lag(hash, 1, '') OVER own AS before
+            FROM decisions WINDOW own AS (ORDER BY number)) d
+        WHERE number IS DISTINCT FROM place OR hash IS DISTINCT FROM encode(sha256(convert_to(before || jsonb_build_array(
+            number, id, decided_at AT TIME ZONE 'UTC', who, what, subject, why, details)::text, 'UTF8')), 'hex')
+        ORDER BY place LIMIT 1""",
     "alerts open for a level that is in balance": f"""
         SELECT format('%s %s %s', a.kind, a.place_id, a.class) FROM alerts a JOIN targets t USING (place_id, class)
         LEFT JOIN (SELECT place_id, class, count(*) AS level FROM copies WHERE state = '{CopyState.ON_SHELF}' GROUP BY 1, 2) c
@@ -105,6 +119,12 @@ WAITS = {
 def audit(cursor: Cursor[Any], zone: str = "UTC") -> list[AuditDifference]:
     """Return every difference; there should be none. `zone` is the network's time zone, in which days begin and end."""
     return list(_differences(cursor, zone))
+
+
+def last_decision(cursor: Cursor[Any]) -> LastDecision | None:
+    """Return the end of the chain of decisions; None where nobody decided anything."""
+    row = cursor.execute("SELECT number, hash FROM decisions ORDER BY number DESC LIMIT 1").fetchone()
+    return LastDecision(*row) if row else None
 
 
 def _differences(cursor: Cursor[Any], zone: str) -> Iterator[AuditDifference]:

@@ -16,6 +16,7 @@ class AdvisoryLock(IntEnum):
     CHANNELS = 7_276_008  # one process writes to channels
     NETWORK = 7_276_009  # one change of the network is judged and written at a time
     SETTINGS = 7_276_010  # one change of the city's settings is written at a time
+    DECISIONS = 7_276_012  # one decision is chained to the last at a time (by the database, as its transaction commits)
 
 
 class LockSpace(IntEnum):

@@ -45,6 +45,7 @@ from rotation.facts.lifecycle import (
     StopState,
     TargetKind,
     TransferKind,
+    TransferMarkKind,
     TransferState,
     listed,
 )
@@ -509,6 +510,9 @@ decisions = Table(
     Column("subject", Text, nullable=False, comment="run, hub and day, or day"),
     Column("why", Text),
     Column("details", JSONB),
+    Column("number", BigInteger, unique=True, comment="in the chain, without gaps, in the order of commits"),
+    Column("hash", Text, comment="SHA-256 over the hash before and this row"),
+    comment="Nothing is ever changed or removed: rotation audit checks the chain.",
 )
 
 sets = Table(
@@ -917,6 +921,21 @@ place_notices = Table(
     Column("withdrawn_at", Instant),
     Index("place_notices_standing", "last_day", postgresql_where=text("withdrawn_at IS NULL")),
     comment="What places said of themselves, which the next night heeds: too full, too empty, closed.",
+)
+
+transfer_marks = Table(
+    "transfer_marks",
+    metadata,
+    Column("mark_id", BigInteger, primary_key=True, autoincrement=True),
+    Column("transfer_id", Text, nullable=False),
+    Column("copy_id", Text, nullable=False),
+    Column("kind", Text, nullable=False, comment=listing(TransferMarkKind)),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("marked_at", Instant, nullable=False, comment="the network's time"),
+    Column("released_at", Instant),
+    Index("transfer_marks_once", "copy_id", unique=True, postgresql_where=text("released_at IS NULL")),
+    comment="Transfers that people pinned or kept back: one mark a copy at a time.",
 )
 
 return_rules = Table(

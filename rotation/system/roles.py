@@ -115,6 +115,7 @@ ROLES: Mapping[str, DatabaseRole] = {
             Grant(
                 UPSERT, ("users", "transfers", "counts", "sets", "scans", "place_notices", "return_rules", "run_links")
             ),
+            Grant(UPSERT, ("transfer_marks",)),
             Grant(EDIT, ("tokens", "sessions", "security_log", "photos")),
             Grant(UPSERT, ("order_targets", "target_secrets", "deliveries", "write_backs", "city_counts")),
             Grant(UPSERT, ("channels", "channel_secrets", "channel_messages", "alert_thresholds", "settings")),

@@ -96,6 +96,7 @@ class DecisionLine:
     what: str
     subject: str
     why: str | None
+    details: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +198,17 @@ def _expected(status: str, its_stops: Sequence[StopLine], now: datetime) -> tupl
 def decisions_of(connection: Connection, subjects: Sequence[str], limit: int = 50) -> list[DecisionLine]:
     """Return the last decisions on these subjects, the newest first."""
     wanted = select(decisions).where(decisions.c.subject.in_(subjects)).order_by(decisions.c.id.desc()).limit(limit)
-    return [DecisionLine(row.decided_at, row.who, row.what, row.subject, row.why) for row in connection.execute(wanted)]
+    return [_decision(row) for row in connection.execute(wanted)]
 
 
 def all_decisions(connection: Connection, limit: int = 200) -> list[DecisionLine]:
     """Return everyone's last decisions, the newest first."""
     query = select(decisions).order_by(decisions.c.id.desc()).limit(limit)
-    return [DecisionLine(row.decided_at, row.who, row.what, row.subject, row.why) for row in connection.execute(query)]
+    return [_decision(row) for row in connection.execute(query)]
+
+
+def _decision(row: Row[Any]) -> DecisionLine:
+    return DecisionLine(row.decided_at, row.who, row.what, row.subject, row.why, row.details)
 
 
 # --- Transfers ---------------------------------------------------------------

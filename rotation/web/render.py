@@ -23,6 +23,7 @@ from rotation.facts import lifecycle
 from rotation.facts.hand_work import HandWork
 from rotation.language import labels
 from rotation.language.catalogues import CHINESE, ENGLISH, Language, language
+from rotation.language.edits import changes_said
 from rotation.language.names import subject_named, van_names
 from rotation.network import Network
 from rotation.web import flash, spreadsheets
@@ -33,6 +34,8 @@ HERE = Path(__file__).parent
 ASSETS = next((at for at in (HERE / "assets", HERE.parents[1] / "node_modules") if at.is_dir()), HERE / "assets")
 DAY_HOUR_MINUTE = {CHINESE: "y年M月d日 HH:mm", ENGLISH: "d MMM y HH:mm"}
 MACROS = (
+    "mark_forms",
+    "mark_said",
     "live",
     "tab_link",
     "tab_group",
@@ -135,6 +138,7 @@ def local(network: Network, spoken: Language) -> dict[str, Any]:
         "class_name": class_name,
     }
     words_of |= {"van_name": van_name, "subject_name": subject_name}
+    words_of["changes_said"] = partial(changes_said, network=network, language=spoken)
     return {**words_of, "network_name": getattr(network.network.name, spoken.code)}
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import Connection
 
-from rotation.facts.lifecycle import MAY_BE_CANCELLED, OURS, TransferKind, TransferState, listed
+from rotation.facts.lifecycle import MAY_BE_CANCELLED, OURS, TransferKind, TransferMarkKind, TransferState, listed
 from rotation.facts.movements import CopyState
 from rotation.network import Network
 from rotation.night import floors, requested_sets
@@ -183,12 +183,13 @@ _MOVED = f"""
     ORDER BY t.copy_id, t.changed_at DESC"""
 _MOVED_ROW: Fields = [("copy", "<i4"), ("from", "<i4"), ("at_s", "<f8")]
 
-# A place refused these or did not find them, and nothing has been heard of the copy since.
+# A place refused these or did not find them, and nothing has been heard of the copy since; or a person keeps them back.
 _REFUSED = f"""
     SELECT DISTINCT t.copy_id FROM transfers t JOIN copies c USING (copy_id)
     WHERE t.kind = '{TransferKind.PICK}' AND t.status = '{TransferState.DECLINED}'
       AND t.changed_at > to_timestamp(%s) AND c.occurred_at <= t.changed_at
-    UNION SELECT copy_id FROM ({TRACES}) traces"""
+    UNION SELECT copy_id FROM ({TRACES}) traces
+    UNION SELECT copy_id FROM transfer_marks WHERE kind = '{TransferMarkKind.KEPT_BACK}' AND released_at IS NULL"""
 
 _HOLDS = """
     SELECT t.row, p.row, count(*)::int4, (count(*) FILTER (WHERE h.occurred_at > to_timestamp(%s)))::int4

@@ -1,4 +1,4 @@
-"""Changing a hub's plan: move, reorder, remove, lock, another van, another start; each judged at once, and none refused."""
+"""Changing a hub's plan: move, remove, split, lock, another van, another start; each is judged at once, and none refused."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ from sqlalchemy import Connection
 
 from rotation.courier import edits
 from rotation.courier.edits import Edit, EditKind
-from rotation.courier.problems import place_of
 from rotation.dispatch import drafts, review
 from rotation.dispatch.drafts import Draft
 from rotation.facts.lifecycle import LegKind, StopState
 from rotation.language.catalogues import Language
+from rotation.language.edits import edit_said, place_named
 from rotation.language.labels import N_
 from rotation.language.names import van_names
 from rotation.network import Network
@@ -164,8 +164,7 @@ class PlanChange:
         return self.language.say(FRAME_WORDS[half]) if crate and half in FRAME_WORDS else ""
 
     def _named(self, place: str) -> str:
-        known = self.network.place.get(place_of(place))
-        return getattr(known.name, self.language.code) if known else place
+        return place_named(place, self.network, self.language)
 
     def says(self, violation: Violation) -> str:
         """Return a broken limit in words, with names of people's."""
@@ -215,24 +214,7 @@ class PlanChange:
 
     def edit_says(self, edit: Edit) -> str:
         """Return an edit in words."""
-        van, to = (self.van_names.get(one, one) for one in (edit.van, edit.to_van))
-        return self.language.say(
-            EDIT_WORDS[edit.kind], visit=self.place(edit.visit or (edit.stop.id if edit.stop else "")), van=van, to=to
-        )
-
-
-EDIT_WORDS = {
-    EditKind.MOVE: N_("%(visit)s → %(van)s"),
-    EditKind.REMOVE: N_("%(visit)s taken out"),
-    EditKind.SWAP_VANS: N_("%(van)s and %(to)s change runs"),
-    EditKind.START: N_("%(van)s starts at another time"),
-    EditKind.LOCK: N_("%(visit)s %(van)s locked"),
-    EditKind.UNLOCK: N_("%(visit)s %(van)s unlocked"),
-    EditKind.SEARCH: N_("Improved around the changes"),
-    EditKind.BROKEN: N_("%(van)s has broken down"),
-    EditKind.LATE: N_("%(van)s is late"),
-    EditKind.URGENT: N_("Urgent stop: %(visit)s"),
-}
+        return edit_said(edit, self.network, self.language, self.place)
 
 
 def _amount(amount: int | dict[str, int]) -> int:
@@ -310,8 +292,9 @@ def _visits_before(draft: Draft, van: str) -> list[Visit]:
 
 def _lines(web: Web, draft: Draft, visits: list[Visit]) -> list[geography.Point]:
     hub = _at(web, draft.hub_id)
-    line = [hub, *(_at(web, one.place or "") for one in visits if edits.is_stop(one.visit)), hub] if visits else []
-    return [at for at in line if at]
+    calls = [one for one in visits if edits.is_stop(one.visit) or one.visit.startswith(edits.RELOAD)]
+    way = (_at(web, one.place or "") if edits.is_stop(one.visit) else hub for one in calls)
+    return [at for at in (hub, *way, hub) if at] if visits else []
 
 
 def _at(web: Web, place_id: str) -> geography.Point | None:
@@ -388,12 +371,14 @@ def _must_be_known(draft: Draft, edit: Edit) -> None:
         f"{half}:{one.id}" for one in problem.shipments for half in edits.HALVES
     }
     known |= {visit for run in draft.plan.runs.values() for visit in run.visits}
-    needs_visit = edit.kind in (EditKind.MOVE, EditKind.REMOVE)
+    needs_visit = edit.kind in (EditKind.MOVE, EditKind.REMOVE, EditKind.SPLIT)
+    on_no_run = edit.kind is EditKind.SPLIT and not (edit.van and draft.plan.van_of(edit.visit))
     unknown_van = (edit.van and edit.van not in vans) or (edit.to_van and edit.to_van not in vans)
     if (
         unknown_van
         or (edit.visit and edit.visit not in known and edit.kind is not EditKind.URGENT)
         or (needs_visit and not edit.visit)
+        or on_no_run
     ):
         raise HTTPException(422, "visit or van")
     if edit.kind is EditKind.SEARCH or (edit.kind is EditKind.URGENT and edit.stop is None):

@@ -1,20 +1,22 @@
 """Approve, or send back: the dispatcher's buttons, and the messages when a decision is not possible."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy import Connection
 
-from rotation.dispatch import review
+from rotation.dispatch import marks, review
 from rotation.facts.clock import Day
+from rotation.facts.lifecycle import TransferMarkKind
 from rotation.language.catalogues import Language
 from rotation.language.labels import N_
 from rotation.network import Network
 from rotation.web.context import CalledBy, Context, Database, InLanguage, network_now
-from rotation.web.flash import refused
+from rotation.web.flash import back, came_from, refused
 from rotation.web.once import OnceRoute
 from rotation.web.render import local, page
 
@@ -72,6 +74,60 @@ def owner_answered(
         connection.rollback()
         return _refused(request, error, language, web.network, f"/transfers/{quote(transfer_id, safe='')}")
     return RedirectResponse(f"/transfers/{quote(transfer_id, safe='')}", 303)
+
+
+@router.post("/transfers/{transfer_id}/mark", include_in_schema=False)
+def mark_transfer(
+    request: Request,
+    connection: Database,
+    caller: CalledBy,
+    language: InLanguage,
+    transfer_id: str,
+    kind: Annotated[TransferMarkKind, Form()],
+    why: Annotated[str, Form(max_length=LONGEST_WHY)] = "",
+) -> Response:
+    """Pin a transfer, or keep it back."""
+
+    def act() -> None:
+        at = network_now(connection)
+        marks.mark(connection, transfer_id, kind, who=caller.name, why=why.replace("\0", "").strip(), at=at)
+
+    return _marked(request, connection, language, transfer_id, act, MARKED[kind])
+
+
+@router.post("/transfers/{transfer_id}/release", include_in_schema=False)
+def release_transfer(
+    request: Request, connection: Database, caller: CalledBy, language: InLanguage, transfer_id: str
+) -> Response:
+    """Leave a transfer that was pinned or kept back to the next plan again."""
+
+    def act() -> None:
+        marks.release(connection, transfer_id, who=caller.name, at=network_now(connection))
+
+    return _marked(request, connection, language, transfer_id, act, RELEASED)
+
+
+RELEASED = N_("Released: the next plan decides on the copy again.")
+MARKED: Mapping[TransferMarkKind, str] = {
+    TransferMarkKind.PINNED: N_(
+        "Pinned: its visits must be made. Where no run makes them yet, improve the plan on its page of changes."
+    ),
+    TransferMarkKind.KEPT_BACK: N_("Kept back: it is called off, and its copy is in no plan until it is released."),
+}
+
+
+def _marked(
+    request: Request, connection: Connection, language: Language, transfer_id: str, act: Callable[[], None], done: str
+) -> Response:
+    here = came_from(request) or f"/transfers/{quote(transfer_id, safe='')}"
+    try:
+        act()
+    except marks.NotMarked:
+        connection.rollback()
+        return back(
+            request, here, language.say(N_("This transfer has gone its way or has ended. Nothing was changed."))
+        )
+    return back(request, here, language.say(done), is_bad=False)
 
 
 def _refused(request: Request, error: Exception, language: Language, network: Network, to: str) -> Response:

@@ -13,7 +13,9 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import Connection
 
 from rotation.accounts.permissions import OF_PLACES
+from rotation.dispatch import marks
 from rotation.dispatch.drafts import CHANGED
+from rotation.dispatch.marks import TransferMark
 from rotation.dispatch.review import Subject
 from rotation.facts.clock import Day
 from rotation.facts.lifecycle import IMBALANCES, NOT_DRIVEN, RunState, StopState
@@ -23,6 +25,7 @@ from rotation.network import Network
 from rotation.store.networks import Version, touching
 from rotation.views import comparison, notices
 from rotation.views import day as days
+from rotation.views.past_day import PastStop, past_stops
 from rotation.web import chart, geography
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
 from rotation.web.render import COLOURS, page, query
@@ -43,6 +46,7 @@ class NeedKind(StrEnum):
 
 # Filters of the list of runs.
 ONLY_LATE, ONLY_CHANGED = "only_late", "only_changed"
+DECISIONS_SHOWN = 20
 CHANGES_SEEN = 500  # decisions on a day's hubs that are looked through
 
 
@@ -158,6 +162,16 @@ class Today:
         return days.count_transfers(self.connection, self.day, self.wanted)
 
     @cached_property
+    def marks(self) -> list[TransferMark]:
+        """The transfers that people pinned or kept back, of any day."""
+        return marks.standing(self.connection)
+
+    @cached_property
+    def mark_of(self) -> dict[str, TransferMark]:
+        """The same, by transfer."""
+        return {mark.transfer_id: mark for mark in self.marks}
+
+    @cached_property
     def by_status(self) -> dict[str, int]:
         """Transfers by status."""
         return days.transfers_by_status(self.connection, self.day)
@@ -167,7 +181,13 @@ class Today:
         """The decisions on the day, its hubs and runs."""
         subjects = [Subject(self.day), *(Subject(self.day, hub_id=plan.hub_id) for plan in self.plans)]
         subjects += [Subject(self.day, run_id=run.run_id) for run in self.runs]
-        return days.decisions_of(self.connection, list(map(str, subjects)), limit=20)
+        most = CHANGES_SEEN if self.day < self.today else DECISIONS_SHOWN
+        return days.decisions_of(self.connection, list(map(str, subjects)), limit=most)
+
+    @cached_property
+    def past_stops(self) -> list[PastStop]:
+        """The stops of a day that is over, as planned, as changed and as done; none of another day."""
+        return past_stops(self.runs, self.decisions) if self.day < self.today else []
 
     @cached_property
     def unserved(self) -> list[Mapping[str, Any]]:
@@ -314,7 +334,10 @@ def transfer(request: Request, transfer_id: str, connection: Database, language:
         raise HTTPException(404, "transfer")
     one, way = found
     said = sentence(one.reason, language), worth(one.reason, one.gain_loans, language)
-    return page(request, "transfer.html", transfer=one, way=way, tab="today", reason=said[0], worth=said[1])
+    marked = next((mark for mark in marks.standing(connection) if mark.transfer_id == transfer_id), None)
+    return page(
+        request, "transfer.html", transfer=one, way=way, tab="today", reason=said[0], worth=said[1], marked=marked
+    )
 
 
 @router.get("/today/map.json", include_in_schema=False)

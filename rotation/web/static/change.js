@@ -42,9 +42,11 @@
     else if (row && event.key === "Home") { event.preventDefault(); focus(all[0]); }
     else if (row && event.key === "End") { event.preventDefault(); focus(all.at(-1)); }
     else if (row && (event.key === "m" || event.key === "Enter") && event.target === row) row.querySelector("a").click();
+    else if (row && event.key === "s") location.href = row.querySelector("a").href.replace("#move", "#split");
     else if (row && event.key === "l") send({ kind: row.dataset.locked === "1" ? "unlock" : "lock", visit: row.dataset.visit, van: "", before: "" });
     else if (row && event.key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
     else if (["a", "z", "Z"].includes(event.key)) document.querySelector(`[data-key="${event.key}"]:not(:disabled)`)?.click();
   });
+  if (location.hash === "#split") document.getElementById("split")?.focus();
   rows().forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
 })();

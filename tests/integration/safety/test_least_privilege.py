@@ -132,6 +132,7 @@ REFUSED = {
         A_MESSAGE.format(topic="stock.alerts"),
         "UPDATE progress SET next_offset = 0",
         "SELECT password_hash FROM users",
+        "UPDATE decisions SET hash = ''",
         A_USER.format(id="planner"),
     ],
     "web": [
@@ -144,6 +145,8 @@ REFUSED = {
         "UPDATE alerts SET closed_at = now()",
         A_MESSAGE.format(topic="stock.alerts"),
         "DELETE FROM decisions",
+        "UPDATE decisions SET why = ''",
+        "SELECT decisions_chain(1)",
         "DELETE FROM users",
     ],
 }

@@ -1,5 +1,6 @@
 """Changing a plan on its page: each change a form, answered by a redirect, judged when the page is shown again."""
 
+import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -14,13 +15,14 @@ from rotation.accounts import auth
 from rotation.accounts.permissions import Role
 from rotation.courier.day import plan_days, solve_alone
 from rotation.courier.store import write_days
+from rotation.dispatch import drafts
 from rotation.facts.clock import Clock
 from rotation.store.clock import set_clock
 from rotation.store.engine import engine as engine_of
-from rotation.store.tables import day_plans, decisions, users
+from rotation.store.tables import day_plans, decisions, stops, users
 from rotation.web.app import create_app
 from tests.integration.web.conftest import AS_A_PAGE, PASSWORD
-from tests.unit.courier.town import MONDAY, RAW, calendar, morning_of, town, waiting
+from tests.unit.courier.town import MONDAY, RAW, TUESDAY, calendar, morning_of, town, waiting
 
 PLAN = "20260302-east"
 EARLY = town().instant(MONDAY, 5 * 3600)
@@ -100,7 +102,43 @@ def test_a_search_around_the_changes_is_one_change_more(dispatcher: TestClient):
     assert "Improved around the changes" in post(dispatcher, "improve", version=0)
 
 
+def test_a_run_is_split_from_a_stop_on_undone_and_done_again(dispatcher: TestClient, engine: Engine):
+    with engine.connect() as connection:
+        version = drafts.read(connection, town(), PLAN, EARLY).version
+        runs = drafts.read(connection, town(), PLAN, EARLY).plan.runs
+    van, last = next((van, run.visits[-1]) for van, run in runs.items() if len(run.visits) > 1)
+    assert 'id="split"' in dispatcher.get(f"/plans/{PLAN}/change", params={"visit": last}).text
+    assert "a tour of its own" in post(dispatcher, "edits", version=version, kind="split", visit=last, van=van)
+    with engine.connect() as connection:
+        assert drafts.read(connection, town(), PLAN, EARLY).plan.visits(van)[-2:] == ["reload:east", last]
+    drawn = {run["id"]: run["line"] for run in dispatcher.get(f"/plans/{PLAN}/map.json").json()["runs"]}
+    assert drawn[van].count(drawn[van][0]) == 3  # from the hub, past it, and back to it
+    assert "a tour of its own" not in post(dispatcher, "undo", version=version + 1)
+    assert "a tour of its own" in post(dispatcher, "redo", version=version + 2)
+    post(dispatcher, "undo", version=version + 3)
+    nowhere = {"version": version + 4, "kind": "split", "visit": last, "van": ""}
+    assert dispatcher.post(f"/plans/{PLAN}/edits", data=nowhere).status_code == 422
+
+
 def test_the_map_shows_each_run_with_its_numbers(dispatcher: TestClient):
     found = dispatcher.get(f"/plans/{PLAN}/map.json").json()
     assert {run["id"] for run in found["runs"]} >= {"e1"}
     assert all(stop["n"] for run in found["runs"] for stop in run["stops"])
+
+
+def test_the_day_after_shows_the_day_as_planned_as_changed_and_as_done(dispatcher: TestClient, engine: Engine):
+    assert 'id="past"' not in dispatcher.get(f"/today?day={MONDAY}").text
+    with engine.begin() as connection:
+        done_at = town().instant(MONDAY, 10 * 3600)
+        connection.execute(update(stops).where(stops.c.place_id == "quay").values(status="done", done_at=done_at))
+        set_clock(connection, Clock(town().instant(TUESDAY, 5 * 3600), datetime.now(UTC), 0.0))
+    rows = list(csv.reader(dispatcher.get(f"/today?day={MONDAY}&table=past&form=csv").text.splitlines()))[1:]
+    of = {row[1]: row[2:] for row in rows}
+    planned, changed, done, state = of["Mill"]
+    assert ":" in planned
+    assert (changed, done, state) == ("–", "", "taken out by people")
+    assert of["Quay"][0] not in ("", "–")
+    assert of["Quay"][2:] == ["10:00", "Done"]
+    decided = dispatcher.get(f"/today?day={MONDAY}&part=decided").text
+    assert "Mill taken out" in decided
+    assert ">dispatcher<" in decided

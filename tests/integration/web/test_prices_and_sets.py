@@ -181,3 +181,37 @@ def test_a_crate_is_received_whole_and_an_unknown_one_is_told_so(
     unknown = dispatcher.post("/receipts", data={"crate": "nobodys"}, headers=CHINESE)
     assert (unknown.status_code, "没有为任何服务点封装过周转箱 nobodys。" in unknown.text) == (404, True)
     assert signed_in("viewer").post("/receipts", data={"crate": "whole"}).status_code == 403
+
+
+# --- Pins ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_transfer_is_pinned_kept_back_and_released_from_the_list_with_who_and_why(
+    dispatcher: TestClient, signed_in: SignedIn, engine: Engine
+):
+    number, viewer = f"plan-{DAY:%Y%m%d}-c0", signed_in("viewer")
+    forms = {
+        "pinned": {"kind": "pinned", "why": "opening on Friday"},
+        "kept_back": {"kind": "kept_back", "why": "torn"},
+    }
+    for address, data in ((f"/transfers/{number}/mark", forms["pinned"]), (f"/transfers/{number}/release", {})):
+        assert viewer.post(address, data=data).status_code == 403
+    with engine.begin() as connection:
+        which = transfers.c.transfer_id == number
+        connection.execute(update(transfers).where(which).values(status="proposed", kind="pick"))
+    assert "Pin or keep back…" in dispatcher.get(f"/today?day={DAY}&text={number}&part=transfers").text
+    assert "Pin or keep back…" not in viewer.get(f"/today?day={DAY}&text={number}&part=transfers").text
+    assert (
+        "must be made" in dispatcher.post(f"/transfers/{number}/mark", data=forms["pinned"], follow_redirects=True).text
+    )
+    rows = dispatcher.get(f"/today?day={DAY}&table=marked&form=csv").text
+    assert "Pinned" in rows
+    assert "opening on Friday" in rows
+    dispatcher.post(f"/transfers/{number}/mark", data=forms["kept_back"])
+    kept = viewer.get(f"/transfers/{number}").text
+    assert all(word in kept for word in ("Kept back", "dispatcher", "torn", "Cancelled"))
+    assert dispatcher.post(f"/transfers/{number}/release").status_code == 303
+    again = dispatcher.post(f"/transfers/{number}/release", follow_redirects=True, headers=CHINESE).text
+    assert "未作任何更改" in again
+    decided = viewer.get("/decisions?table=decisions&form=csv").text
+    assert all(word in decided for word in ("Pinned", "Kept back", "Released"))

@@ -1,7 +1,7 @@
 """A person's edits of a plan: each does what it says, is judged at once, and none is refused for what it breaks."""
 
 from rotation.courier.edits import Edit, EditKind, begun, changed, choices, figures, judged, searched
-from solver.problem import Depot, Problem, Run, Stop, Van, Window
+from solver.problem import Call, Depot, Problem, Run, Shipment, Stop, Van, Window
 from solver.solution import Cause, Solution
 
 # Four stops east of the hub on a line, two vans of ten crates, places of a few km.
@@ -42,6 +42,39 @@ def test_a_stop_taken_out_is_served_by_nobody():
 
 def test_two_vans_change_runs():
     assert visits(Edit(kind=EditKind.SWAP_VANS, van="v1", to_van="v2")) == {"v1": ["c"], "v2": ["a", "b"]}
+
+
+def test_a_run_is_split_from_a_stop_on_to_another_van_and_its_break_stays():
+    rested = begun(PROBLEM, Solution(runs=[Run(van="v1", visits=["a", "b", "break:noon", "c"])]))
+    plan = changed(rested, [Edit(kind=EditKind.SPLIT, visit="b", van="v2")])
+    assert (plan.visits("v1"), plan.visits("v2")) == (["a", "break:noon"], ["b", "c"])
+    assert plan.touched == {"b", "c"}
+
+
+def test_a_split_takes_a_crates_first_half_along():
+    crate = Shipment(
+        id="x", collect=Call(place="a", lat=31.0, lon=121.02), deliver=Call(place="b", lat=31.0, lon=121.04)
+    )
+    both = begun(
+        PROBLEM.model_copy(update={"shipments": [crate]}),
+        Solution(runs=[Run(van="v1", visits=["collect:x", "a", "deliver:x", "b"])]),
+    )
+    plan = changed(both, [Edit(kind=EditKind.SPLIT, visit="deliver:x", van="v2")])
+    assert (plan.visits("v1"), plan.visits("v2")) == (["a"], ["collect:x", "deliver:x", "b"])
+
+
+def test_a_second_tour_of_the_same_van_lets_it_carry_more_than_it_holds():
+    full = begun(PROBLEM, Solution(runs=[Run(van="v1", visits=["a", "b", "c"])]))
+    plan = changed(full, [Edit(kind=EditKind.SPLIT, visit="c", van="v1")])
+    assert plan.visits("v1") == ["a", "b", "reload:hub", "c"]
+    found = judged(full, plan)
+    assert [one.cause for one in found.solved] == [Cause.LOAD]
+    assert found.broken == []
+    assert found.after.totals.metres > found.before.totals.metres
+
+
+def test_a_second_tour_from_the_first_stop_on_changes_nothing():
+    assert changed(PLAN, [Edit(kind=EditKind.SPLIT, visit="a", van="v1")]) == PLAN
 
 
 def test_another_start_moves_the_run_in_time():

@@ -26,6 +26,7 @@ from rotation.facts.lifecycle import (
     RunState,
     TargetKind,
     TransferKind,
+    TransferMarkKind,
     TransferState,
     before,
 )
@@ -47,6 +48,7 @@ LABELS: dict[type[StrEnum], Mapping[Any, str]] = {
     AlertStep: labels.ALERT_STEPS,
     PlaceNoticeKind: labels.PLACE_NOTICES,
     ReturnRuleKind: labels.RETURN_RULES,
+    TransferMarkKind: labels.DECISIONS,
     TargetKind: labels.TARGETS,
     ChannelKind: labels.CHANNELS,
     CopyState: labels.STATES,
