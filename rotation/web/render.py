@@ -23,11 +23,11 @@ from rotation.facts import lifecycle
 from rotation.facts.hand_work import HandWork
 from rotation.language import labels
 from rotation.language.catalogues import CHINESE, ENGLISH, Language, language
-from rotation.language.edits import changes_said
 from rotation.language.names import subject_named, van_names
 from rotation.network import Network
 from rotation.web import flash, spreadsheets
 from rotation.web.context import language_of, web_of
+from rotation.web.edits import changes_said
 
 HERE = Path(__file__).parent
 # In a wheel the page's assets are part of the package (setup.py); in a checkout `make assets` fetches them.

@@ -17,12 +17,12 @@ from rotation.dispatch import drafts, review
 from rotation.dispatch.drafts import Draft
 from rotation.facts.lifecycle import LegKind, StopState
 from rotation.language.catalogues import Language
-from rotation.language.edits import edit_said, place_named
 from rotation.language.labels import N_
 from rotation.language.names import van_names
 from rotation.network import Network
 from rotation.web import geography
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
+from rotation.web.edits import edit_said, place_named
 from rotation.web.flash import back
 from rotation.web.pages.decide import LONGEST_WHY, refusal
 from rotation.web.render import COLOURS, local, page

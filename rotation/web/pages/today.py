@@ -25,9 +25,9 @@ from rotation.network import Network
 from rotation.store.networks import Version, touching
 from rotation.views import comparison, notices
 from rotation.views import day as days
-from rotation.views.past_day import PastStop, past_stops
 from rotation.web import chart, geography
 from rotation.web.context import CalledBy, Context, Database, InLanguage, Web, network_now
+from rotation.web.past_day import PastStop, past_stops
 from rotation.web.render import COLOURS, page, query
 from rotation.web.spreadsheets import rows_shown
 
