@@ -57,7 +57,7 @@ def cache_folder() -> Path:
     """Return where the jars lie: $ROTATION_CACHE, else rotation/ in the user's cache; a new list is a new folder."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     base = Path(os.environ.get("ROTATION_CACHE") or Path(home) / "rotation")
-    return base / f"kafka-{hashlib.sha256(LIST.read_bytes()).hexdigest()[:12]}"
+    return base / f"{LIST.stem.removesuffix('-jars')}-{hashlib.sha256(LIST.read_bytes()).hexdigest()[:12]}"
 
 
 def fetch(jars: list[Jar], folder: Path, tell: Tell) -> None:

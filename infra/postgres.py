@@ -35,6 +35,7 @@ from infra.ports import HOST, choose
 from infra.server_user import Identity, give_way, hand_over, own_name, readable, server_user, with_a_name
 
 VERSION = 18
+LOCALE = ("--locale", "C", "--locale-provider", "builtin", "--builtin-locale", "C.UTF-8")
 SUPERUSER, DATABASE = "postgres", "rotation"
 # The map of users that may come over the socket.
 PEERS = "rotation"
@@ -199,9 +200,8 @@ def create(folder: Path, user: Identity | None, tell: Tell) -> None:
     new.mkdir(mode=0o700)
     if maker:
         hand_over(new, maker)
-    options = ["--username", SUPERUSER, "--auth", "peer", "--encoding", "UTF8", "--locale", "C"]
-    locale = ["--locale-provider", "builtin", "--builtin-locale", "C.UTF-8"]
-    child = program(folder, "initdb", new, "initdb.log", maker, *options, *locale)
+    options = ["--username", SUPERUSER, "--auth", "peer", "--encoding", "UTF8", *LOCALE]
+    child = program(folder, "initdb", new, "initdb.log", maker, *options)
     child.start()
     child.wait_for_end(START_S)
     if not (new / "global" / "pg_control").exists():

@@ -16,6 +16,7 @@ from psycopg.copy import FileWriter
 from rotation.facts.events import FACTS, TransferFact
 from rotation.facts.lifecycle import CrateState, TransferKind
 from rotation.store.locks import LockSpace
+from rotation.store.old_values import locked_first, statement_for
 
 Row = tuple[Any, ...]
 SqlCursor = Cursor[tuple[Any, ...]]
@@ -189,13 +190,19 @@ def add_movements(
     raised, and without `trusting` all are looked for.
     """
     older = _add_older_movements(cursor, behind) if several else NOTHING_NEW
-    rows = [ClassMove(*row) for row in cursor.execute(MOVE_COPIES if trusting else MOVE_COPIES_PUT_BACK)]
+    move = statement_for(cursor, MOVE_COPIES, MOVE_COPIES_BEFORE_18)
+    rows = [ClassMove(*row) for row in cursor.execute(move if trusting else _looking_for_all(move))]
     moved = [row for row in rows if row.copies]
     new, others = _copies(moved), [row.from_place for row in rows if not row.copies]
     if others:  # older than what is known, or known, or of copies never heard of
         new += cursor.execute(INSERT_OTHER_MOVEMENTS, (others,)).rowcount
-        moved += [ClassMove(*row) for row in cursor.execute(INSERT_COPIES, (others,))]
+        steps = statement_for(cursor, INSERT_COPIES, ADD_OTHER_COPIES), statement_for(cursor, "", MOVE_OTHER_COPIES)
+        moved += [ClassMove(*row) for step in steps if step for row in cursor.execute(step, (others,))]
     return NewFacts(new + older.counted, new - _copies(moved) + older.late, set()), moved
+
+
+def _looking_for_all(move: str) -> str:
+    return move.replace("FROM moved)", "FROM moved ON CONFLICT DO NOTHING)")
 
 
 def _copies(moved: Sequence[ClassMove]) -> int:
@@ -222,7 +229,7 @@ SELECT from_place, place_id, was_awaited, to_place_id, class, count(*) FROM move
 UNION ALL SELECT copy_id, '', NULL, NULL, NULL, 0 FROM (
     SELECT copy_id FROM batch_movements WHERE newest EXCEPT SELECT copy_id FROM moved m) others
 """
-MOVE_COPIES_PUT_BACK = MOVE_COPIES.replace("FROM moved)", "FROM moved ON CONFLICT DO NOTHING)")
+MOVE_COPIES_BEFORE_18 = locked_first(MOVE_COPIES, "batch_movements", "WHERE newest")
 OTHERS = "newest AND (copy_id IN (SELECT unnest(%s::text[]))) IS TRUE"  # hashed once; without IS TRUE a loop in a loop
 INSERT_OTHER_MOVEMENTS = f"""
 INSERT INTO movements ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements WHERE {OTHERS}
@@ -240,12 +247,35 @@ WITH new AS (
     RETURNING old.place_id AS from_place, t.place_id, old.to_place_id AS was_awaited, t.to_place_id, t.class)
 SELECT *, count(*) FROM new GROUP BY 1, 2, 3, 4, 5
 """
+# The same in two steps: those never heard of, and then those that came meanwhile.
+ADD_OTHER_COPIES = f"""
+WITH new AS (
+    INSERT INTO copies AS t ({MOVEMENTS.columns}) SELECT {MOVEMENTS.columns} FROM batch_movements b WHERE {OTHERS}
+    ON CONFLICT DO NOTHING
+    RETURNING NULL AS from_place, t.place_id, NULL AS was_awaited, t.to_place_id, t.class)
+SELECT *, count(*) FROM new GROUP BY 1, 2, 3, 4, 5
+"""
+MOVE_OTHER_COPIES = locked_first(
+    f"""
+WITH moved AS (
+    UPDATE copies t SET
+        occurred_at = b.occurred_at, sequence = b.sequence, source = b.source, event_id = b.event_id,
+        state = b.state, place_id = b.place_id, to_place_id = b.to_place_id
+    FROM (SELECT * FROM batch_movements WHERE {OTHERS} ORDER BY copy_id) b
+    WHERE t.copy_id = b.copy_id AND {NEWER.replace("excluded.", "b.")}
+    RETURNING old.place_id AS from_place, t.place_id, old.to_place_id AS was_awaited, t.to_place_id, t.class)
+SELECT *, count(*) FROM moved GROUP BY 1, 2, 3, 4, 5
+""",
+    "batch_movements",
+    f"WHERE {OTHERS}",
+)
 
 
 def list_copies(cursor: SqlCursor) -> set[tuple[str, str]]:
     """Give the copies of the staged listings their title, class, owner and home; return the places and classes that changed."""
     cursor.execute(UPSERT_TITLES)
-    return {(place, cls) for place, *classes in cursor.execute(UPDATE_LISTINGS) for cls in classes if cls}
+    listed = cursor.execute(statement_for(cursor, UPDATE_LISTINGS, UPDATE_LISTINGS_BEFORE_18))
+    return {(place, cls) for place, *classes in listed for cls in classes if cls}
 
 
 UPSERT_TITLES = """
@@ -265,6 +295,7 @@ WITH listed AS (
     RETURNING t.place_id, old.class AS was, t.class)
 SELECT DISTINCT * FROM listed
 """
+UPDATE_LISTINGS_BEFORE_18 = locked_first(UPDATE_LISTINGS, "batch_listings")
 
 
 def shelve_copies(cursor: SqlCursor) -> None:

@@ -29,6 +29,7 @@ SECRETS = frozenset(
 VERSION_TABLE = "alembic_version"
 ALL_TABLES = frozenset(metadata.tables)
 ANALYZED = ("movements", "copies", "titles", "holds", "transfers", "crates")  # by the night, after a flood of history
+MAINTAIN = "MAINTAIN"  # PostgreSQL 17's; before, autovacuum alone keeps the statistics, a minute or so later
 APPEND, UPSERT, EDIT = "INSERT", "INSERT, UPDATE", "INSERT, UPDATE, DELETE"
 
 
@@ -100,11 +101,14 @@ ROLES: Mapping[str, DatabaseRole] = {
         (
             Grant(APPEND, ("plans", "decisions", "outbox")),
             Grant(UPSERT, ("transfers", "shelf_prices", "settings", "clock")),
-            Grant(EDIT, ("rates", "day_plans", "runs", "stops", "legs", "wanted_places", "machine_visits")),
+            Grant(EDIT, ("rates", "day_plans", "runs", "stops", "legs", "wanted_places", "visits", "machine_visits")),
             Grant(APPEND, ("hub_orders", "deliveries", "write_backs")),
             Grant(EDIT, ("daily_figures", "targets")),
-            Grant("MAINTAIN", ANALYZED),
-            Grant("DELETE", ("alerts", "hub_orders", "rejections", "transfers", "transfer_facts", "machine_facts")),
+            Grant(MAINTAIN, ANALYZED),
+            Grant(
+                "DELETE",
+                ("alerts", "hub_orders", "plans", "rejections", "transfers", "transfer_facts", "machine_facts"),
+            ),
             BEAT,
         ),
     ),
@@ -180,7 +184,14 @@ def _grants(name: str, role: DatabaseRole) -> Iterable[str]:
     # Commands look whether the tables are of their version.
     yield f"GRANT SELECT ON {', '.join((*sorted(role.reads), VERSION_TABLE))} TO {name}"
     for privileges, tables in role.writes:
-        yield f"GRANT {privileges} ON {', '.join(tables)} TO {name}"
+        grant = f"GRANT {privileges} ON {', '.join(tables)} TO {name}"
+        yield _where_known(grant) if privileges == MAINTAIN else grant
+
+
+def _where_known(grant: str) -> str:
+    """Return a statement that grants only where the server knows MAINTAIN."""
+    known = "current_setting('server_version_num')::int >= 170000"
+    return f"DO $$ BEGIN IF {known} THEN EXECUTE '{grant}'; END IF; END $$"
 
 
 def _policies(name: str, table: str) -> Iterable[str]:

@@ -27,7 +27,7 @@ def apply(cursor: Any, partition: int, event: dict[str, Any]) -> None:
 def test_a_copy_that_another_worker_adds_between_two_statements_has_its_last_movement(database: str) -> None:
     class Interrupted(psycopg.Cursor[Any]):
         def execute(self, query: Any, *arguments: Any, **more: Any) -> Any:
-            if query == facts.INSERT_COPIES:
+            if query in (facts.INSERT_COPIES, facts.ADD_OTHER_COPIES):
                 with connect(database) as other:
                     facts.prepare_session(other.cursor())
                     apply(other.cursor(), 1, FIRST)
