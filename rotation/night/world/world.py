@@ -118,9 +118,8 @@ def world(
         copies = _copies(rows, stays, arrived, _moved(connection, names), now_s)
         copies.fixed[_refused(connection, names, now_s)] = True
         resting = _measured(connection, names, now_s - horizon_weeks * WEEK_S)
-        copies.fixed[resting] |= (
-            copies.state[resting] == arrays.StockState.ON_SHELF
-        )  # lent ones keep their wanted places
+        # Lent copies keep their wanted places.
+        copies.fixed[resting] |= copies.state[resting] == arrays.StockState.ON_SHELF
         holds, local = _holds(connection, now_s - local_first_days * DAY_S)
         snapshot = arrays.Snapshot(
             titles=_titles(network, names, titles),
