@@ -175,7 +175,8 @@ class Settings(BaseSettings):
         description="Policy: what is done at that time with what nobody decided on."
     )
     placement_default: Literal["stay", "home"] = Field(
-        description="Where a returned copy goes while no night's prices are known."
+        description="Where a returned copy goes while no night's prices are known, and where the desk's rule is held back or "
+        "only watched."
     )
 
     # The plan
@@ -211,6 +212,16 @@ class Settings(BaseSettings):
     )
     held_back_share: float = Field(
         ge=0, lt=1, description="Share of proposed moves left undone at random, to measure what moves bring."
+    )
+    desk_held_back_share: float = Field(
+        ge=0,
+        lt=1,
+        description="Share of places and weeks in which, at random, the desk answers by the library system's own rule "
+        "(placement_default), to measure what its own brings; copies placed meanwhile are not picked for horizon_weeks.",
+    )
+    desk_mode: Literal["acts", "shadow"] = Field(
+        description="Whether the desk's answers by the night's prices are given, or only kept while it answers by the library "
+        "system's own rule (placement_default)."
     )
     publish_targets: bool = Field(
         description="Publish each lent copy's wanted place on stock.targets, for library systems that cannot ask."

@@ -8,34 +8,33 @@ passes through goes on where it was going, or to a reader who has asked for its 
 import logging
 import threading
 import time
-from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from config import Settings
-from rotation.dispatch import return_rules, write_back
+from rotation.dispatch import return_rules
 from rotation.dispatch.return_rules import RuleCode
-from rotation.dispatch.write_back import WriteBackCause
 from rotation.facts.lifecycle import MAY_BE_CANCELLED, ON_ITS_WAY, OURS, TransferKind, TransferState, listed
 from rotation.facts.movements import CopyState
-from rotation.facts.write_back import WriteBackKind
+from rotation.hands.directions import Direction, ordered
 from rotation.network import Network
 from rotation.night import kept_prices, machines, place_notices
 from rotation.night.settings import rebalancing_settings
 from rotation.night.world.world import NightWorld, world
 from rotation.rebalancing.placement import Placer
+from rotation.store import desk_answers
+from rotation.store.city_settings import decided
 from rotation.store.clock import read_clock
+from rotation.store.desk_answers import AnsweredBy, DeskAnswer
 from rotation.store.engine import driver
 from rotation.store.facts import hold_subjects
 from rotation.store.locks import LockSpace
 from rotation.store.networks import in_force
 from rotation.store.tables import copies, holds, rates, transfers
-from rotation.store.transitions import move
 
 log = logging.getLogger(__name__)
 LOOK_S = 5.0  # how often a new night is looked for; at a simulated day of half a minute still within the first hour
@@ -50,16 +49,6 @@ class UnknownCopy(LookupError):
 
 class UnknownPlace(LookupError):
     """No place of that id is in the network."""
-
-
-@dataclass(frozen=True, slots=True)
-class Direction:
-    """Where a copy goes, by which transfer (None: it stays), and why."""
-
-    to: str
-    transfer: str | None
-    reason: Mapping[str, Any]
-    gain_loans: float
 
 
 class Desk:
@@ -153,7 +142,7 @@ class Desk:
         if given is not None:
             return given
         waited = self._waited_for(connection, copy, place_id, now)
-        direction = waited or self._ruled(connection, copy, place_id)
+        direction = waited or self._ruled(connection, copy, place_id, now)
         return direction if direction.to == place_id else ordered(connection, copy, place_id, direction, now)
 
     def _waited_for(self, connection: Connection, copy: Row[Any], place_id: str, now: datetime) -> Direction | None:
@@ -192,12 +181,12 @@ class Desk:
         connection.execute(update(transfers).where(transfers.c.transfer_id == sent.transfer_id).values(new))
         return Direction(waited.to, sent.transfer_id, reason, sent.gain_loans or 0.0)
 
-    def _ruled(self, connection: Connection, copy: Row[Any], place_id: str) -> Direction:
+    def _ruled(self, connection: Connection, copy: Row[Any], place_id: str, now: datetime) -> Direction:
         """Ask the librarians' rules, and where they leave it open the prices."""
         rules, home = return_rules.standing(connection), copy.home_place_id or place_id
         if return_rules.stays_home(rules, copy, place_id):
             return Direction(home, None, {"code": str(RuleCode.HOME)}, 0.0)
-        direction = self._placed(copy, place_id)
+        direction = self._placed(connection, copy, place_id, now)
         places = list(dict.fromkeys((direction.to, place_id, home)))
         to, at_most = return_rules.within_limits(connection, rules, copy, places)
         return (
@@ -206,16 +195,35 @@ class Desk:
             else Direction(to, None, {"code": str(RuleCode.AT_MOST), "copies": at_most}, 0.0)
         )
 
-    def _placed(self, copy: Row[Any], place_id: str) -> Direction:
-        """Ask the night's prices; where they say nothing of the copy it goes home or stays, as set."""
+    def _placed(self, connection: Connection, copy: Row[Any], place_id: str, now: datetime) -> Direction:
+        """Ask the night's prices; where they say nothing of the copy, or are measured, it goes home or stays, as set."""
         title = self._world.names.title_row.get(copy.title_id, -1) if self._world else -1
+        plain = self._plain(copy, place_id)
         if copy.fixed or title < 0 or not (self._priced and self._placer and self._world):
-            return self._plain(copy, place_id)
-        names = self._world.names
-        counted = self._world.counted_at(copy.copy_id, otherwise=names.place_row.get(copy.place_id, -1))
-        owner = self._world.owner_of(copy.owner_id)
-        came_from = self._world.moved_from(copy.copy_id, self._planning.ping_pong_weeks)
-        answer = self._placer.place(title, names.place_row[place_id], home=counted, owner=owner, came_from=came_from)
+            return plain
+        ruled = self._priced_direction(self._placer, self._world, copy, title, place_id)
+        day = self._network.day_of(now)
+        by = desk_answers.answered_by(decided(connection, self._settings), place_id, day)
+        if by is None:
+            return ruled
+        code = str(ruled.reason["code"])
+        answer = DeskAnswer(copy.copy_id, copy.title_id, place_id, day, now, by, ruled.to, plain.to, code)
+        desk_answers.keep(connection, answer)
+        if by is AnsweredBy.DESK_RULE:
+            return ruled
+        row = self._world.names.place_row  # the copy counts where it really goes
+        self._placer.moved(title, row.get(ruled.to, -1), row.get(plain.to, -1))
+        return plain
+
+    def _priced_direction(
+        self, placer: Placer, found: NightWorld, copy: Row[Any], title: int, place_id: str
+    ) -> Direction:
+        """Return the place worth most at the night's prices, and count the copy there."""
+        names = found.names
+        counted = found.counted_at(copy.copy_id, otherwise=names.place_row.get(copy.place_id, -1))
+        owner = found.owner_of(copy.owner_id)
+        came_from = found.moved_from(copy.copy_id, self._planning.ping_pong_weeks)
+        answer = placer.place(title, names.place_row[place_id], home=counted, owner=owner, came_from=came_from)
         numbers = {key: round(float(number), 4) for key, number in answer.reason.numbers.items()}
         return Direction(names.places[answer.place], None, {"code": str(answer.reason.code), **numbers}, answer.value)
 
@@ -263,42 +271,3 @@ def _given_before(connection: Connection, copy_id: str, place_id: str) -> Direct
         )
     ).first()
     return Direction(row.to_place_id, row.transfer_id, row.reason, row.gain_loans or 0.0) if row else None
-
-
-def ordered(connection: Connection, copy: Row[Any], place_id: str, direction: Direction, now: datetime) -> Direction:
-    """Write the answer as a transfer; an open transfer of the copy from elsewhere is superseded.
-
-    Library systems hold the copy for its place, unless they do so for a reader already.
-    """
-    transfer_id = f"desk-{now:%Y%m%d%H%M%S}-{copy.copy_id}"
-    of_copy = "own.copy_id = %(copy)s"
-    cancelled = {"copy": copy.copy_id, "at": now}
-    superseded = move(connection, TransferState.CANCELLED, of_copy, values="changed_at = %(at)s", **cancelled)
-    row = {
-        "transfer_id": transfer_id,
-        "copy_id": copy.copy_id,
-        "title_id": copy.title_id,
-        "from_place_id": place_id,
-        "to_place_id": direction.to,
-        "kind": TransferKind.PLACEMENT,
-        "status": TransferState.ORDERED,
-        "day": now.date(),
-        "gain_loans": direction.gain_loans,
-        "reason": dict(direction.reason),
-        "created_at": now,
-        "changed_at": now,
-    }
-    connection.execute(insert(transfers), row)
-    _write_back(connection, superseded, Direction(direction.to, transfer_id, direction.reason, 0.0), copy.copy_id, now)
-    return Direction(direction.to, transfer_id, direction.reason, direction.gain_loans)
-
-
-def _write_back(connection: Connection, superseded: list[str], placed: Direction, copy_id: str, now: datetime) -> None:
-    cursor = driver(connection).cursor()
-    if superseded:
-        mine = select(transfers.c.transfer_id, transfers.c.to_place_id).where(transfers.c.transfer_id.in_(superseded))
-        dropped = [WriteBackCause(one, copy_id, to, one, now) for one, to in connection.execute(mine)]
-        write_back.ask(cursor, [WriteBackKind.DROP_HOLD], dropped)
-    if "hold" not in placed.reason and placed.transfer:
-        held = WriteBackCause(placed.transfer, copy_id, placed.to, placed.transfer, now)
-        write_back.ask(cursor, [WriteBackKind.HOLD], [held])

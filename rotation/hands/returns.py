@@ -15,7 +15,8 @@ from rotation.facts.lifecycle import MAY_BE_CANCELLED, TransferKind, TransferSta
 from rotation.facts.movements import CopyState
 from rotation.hands import receiving
 from rotation.hands.copies import about, copy_of
-from rotation.hands.desk import Desk, Direction
+from rotation.hands.desk import Desk
+from rotation.hands.directions import Direction
 from rotation.hands.door import HandAnswer, HandScan, Refused, Tone
 from rotation.network import Network
 from rotation.store.engine import driver

@@ -436,4 +436,6 @@ CITY_SETTINGS: Mapping[str, str] = {  # `rotation.store.city_settings.DECIDING`
     "loan_cents": N_("Worth of a loan in cents"),
     "loans_per_km": N_("A copy's share of a kilometre, in loans"),
     "held_back_share": N_("Share of moves held back to measure their gain"),
+    "desk_held_back_share": N_("Share of places and weeks without the desk's rule, to measure its gain"),
+    "desk_mode": N_("Whether the desk's rule acts, or is only watched (shadow)"),
 }

@@ -26,6 +26,8 @@ DECIDING = (
     "loan_cents",
     "loans_per_km",
     "held_back_share",
+    "desk_held_back_share",
+    "desk_mode",
 )
 NAME = "city_settings"
 SUBJECT = "settings"  # of decisions on them

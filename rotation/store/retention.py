@@ -29,6 +29,7 @@ OF_THE_NIGHT: Mapping[str, str] = {
     # A set that stays counts its copies for ever; those of scans alone go with their scans.
     "transfers": f"changed_at < :before AND set_id IS NULL AND (status IN ({listed(ENDED)}) OR reason ->> 'code' = 'system')"
     " AND NOT EXISTS (SELECT FROM transfer_facts f WHERE f.transfer_id = transfers.transfer_id)",
+    "desk_answers": "at < :before",
     "rejections": "rejected_at < :wall AND (topic = 'http' OR topic ~ '^(file|folio|koha):')",
 }
 OF_THE_PAGE: Mapping[str, str] = {

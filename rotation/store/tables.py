@@ -1060,6 +1060,22 @@ network_changes = Table(
     comment="The network as pages changed it: no row, and the file holds; nothing is ever changed or removed.",
 )
 
+desk_answers = Table(
+    "desk_answers",
+    metadata,
+    Column("copy_id", Key, primary_key=True),
+    Column("place_id", Key, primary_key=True, comment="where the copy was returned"),
+    Column("day", Date, primary_key=True, comment="the network's"),
+    Column("title_id", Text, nullable=False),
+    Column("at", Instant, nullable=False, comment="the network's time"),
+    Column("answered_by", Text, nullable=False, comment="desk_rule, own_rule (held back at random), shadow"),
+    Column("desk_to", Text, nullable=False, comment="where the desk's rule sends it"),
+    Column("own_to", Text, nullable=False, comment="where the library system's own rule sends it"),
+    Column("code", Text, nullable=False, comment="the desk rule's reason"),
+    Index("desk_answers_by_time", "at"),
+    comment="The desk's answers while its rule is measured or only watched.",
+)
+
 # --- Which words a column may hold -------------------------------------------------------------------------------------------
 
 WORDS: Mapping[Column[object], Iterable[StrEnum]] = {

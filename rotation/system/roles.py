@@ -109,13 +109,14 @@ ROLES: Mapping[str, DatabaseRole] = {
                 "DELETE",
                 ("alerts", "hub_orders", "plans", "rejections", "transfers", "transfer_facts", "machine_facts"),
             ),
+            Grant("DELETE", ("desk_answers",)),
             BEAT,
         ),
     ),
     "web": DatabaseRole(
         ALL_TABLES,
         (
-            Grant(APPEND, ("decisions", "outbox", "rejections", "network_changes")),
+            Grant(APPEND, ("decisions", "outbox", "rejections", "network_changes", "desk_answers")),
             Grant(
                 UPSERT, ("users", "transfers", "counts", "sets", "scans", "place_notices", "return_rules", "run_links")
             ),

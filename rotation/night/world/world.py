@@ -32,6 +32,7 @@ from rotation.night.world.spells import (
 from rotation.night.world.touched_rows import STATES, Fields, Names, Read, Rows, fetched, read
 from rotation.rebalancing import snapshot as arrays
 from rotation.rebalancing.demand import season_of_week
+from rotation.store.desk_answers import AnsweredBy
 from rotation.store.traces import TRACES
 
 DAY_S = 86_400.0
@@ -116,6 +117,9 @@ def world(
         rows["owner"] = rows["owner"] + 1 if allowed is not None else NOBODY
         copies = _copies(rows, stays, arrived, _moved(connection, names), now_s)
         copies.fixed[_refused(connection, names, now_s)] = True
+        resting = _measured(connection, names, now_s - horizon_weeks * WEEK_S)
+        # Lent copies keep their wanted places.
+        copies.fixed[resting] |= copies.state[resting] == arrays.StockState.ON_SHELF
         holds, local = _holds(connection, now_s - local_first_days * DAY_S)
         snapshot = arrays.Snapshot(
             titles=_titles(network, names, titles),
@@ -191,6 +195,9 @@ _REFUSED = f"""
     UNION SELECT copy_id FROM ({TRACES}) traces
     UNION SELECT copy_id FROM transfer_marks WHERE kind = '{TransferMarkKind.KEPT_BACK}' AND released_at IS NULL"""
 
+# A pick after an answer that is measured would be part of what is measured; copies of both rules rest alike.
+_MEASURED = "SELECT DISTINCT copy_id FROM desk_answers WHERE answered_by <> %s AND at > to_timestamp(%s)"
+
 _HOLDS = """
     SELECT t.row, p.row, count(*)::int4, (count(*) FILTER (WHERE h.occurred_at > to_timestamp(%s)))::int4
     FROM holds h JOIN rows_titles t ON t.id = h.title_id JOIN rows_places p ON p.id = h.place_id
@@ -241,6 +248,12 @@ def _refused(connection: Connection[Any], names: Names, now_s: float) -> list[in
     """Return the rows of copies that rest because a place refused them or did not find them."""
     refused = connection.execute(_REFUSED, (now_s - REFUSED_REST_DAYS * DAY_S,)).fetchall()
     return [names.copy_row[copy] for (copy,) in refused if copy in names.copy_row]
+
+
+def _measured(connection: Connection[Any], names: Names, since_s: float) -> list[int]:
+    """Return the rows of copies whose last placement is still being measured."""
+    measured = connection.execute(_MEASURED, (AnsweredBy.SHADOW, since_s)).fetchall()
+    return [names.copy_row[copy] for (copy,) in measured if copy in names.copy_row]
 
 
 def _copies(rows: Rows, stays: Stays, arrived: Arrivals, moved: Rows, now_s: float) -> arrays.Copies:

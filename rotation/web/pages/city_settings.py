@@ -13,7 +13,7 @@ from rotation.web.flash import back
 from rotation.web.render import page
 
 router = APIRouter(include_in_schema=False)
-CHOICES = {name: get_args(Settings.model_fields[name].annotation) for name in ("approval", "policy_then")}
+CHOICES = {name: get_args(Settings.model_fields[name].annotation) for name in ("approval", "policy_then", "desk_mode")}
 
 
 @router.get("/city-settings")

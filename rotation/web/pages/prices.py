@@ -1,9 +1,10 @@
-"""Floors and prices: the night's limits and their prices, the cost of promises, debts between owners, the effect of moves."""
+"""Floors and prices: the night's limits and their prices, the cost of promises, owners' debts, what moves and desk bring."""
 
 from fastapi import APIRouter, Request, Response
 
-from rotation.night import uplift
-from rotation.views import last_night, owner_balances
+from rotation.language.reasons import SHORT
+from rotation.night import placement_uplift, uplift
+from rotation.views import desk_shadow, last_night, owner_balances
 from rotation.web.context import Context, Database, InLanguage, network_now
 from rotation.web.render import page
 
@@ -14,6 +15,7 @@ router = APIRouter()
 def prices(request: Request, web: Context, connection: Database, language: InLanguage, place: str = "") -> Response:
     """Show the last night's prices."""
     names = {owner.id: getattr(owner.name, language.code) for owner in web.network.owners}
+    weeks, now = web.settings.horizon_weeks, network_now(connection)
     return page(
         request,
         "prices.html",
@@ -21,6 +23,10 @@ def prices(request: Request, web: Context, connection: Database, language: InLan
         place=place,
         night=last_night.last(connection, place),
         balances=owner_balances.balances(connection, web.network),
-        uplift=uplift.measured(connection, weeks=web.settings.horizon_weeks, now=network_now(connection)),
+        uplift=uplift.measured(connection, weeks=weeks, now=now),
+        placement=placement_uplift.measured(connection, weeks=weeks, now=now),
+        watched=desk_shadow.watched(connection, weeks=weeks, now=now),
+        weeks=weeks,
+        because=SHORT,
         owner_name=lambda owner: names.get(owner, owner),
     )

@@ -21,7 +21,7 @@ from rotation.dispatch.write_back import WriteBackCause
 from rotation.facts.write_back import WriteBackFault, WriteBackKind
 from rotation.feeds.write_back import folio, koha, sip2, writing
 from rotation.feeds.write_back.system import LibrarySystem
-from rotation.hands import desk
+from rotation.hands import directions
 from rotation.store.engine import connect, engine
 from rotation.store.tables import copies
 from tests import library_apis_simulated as simulated
@@ -273,9 +273,11 @@ def test_the_desks_order_is_held_and_what_it_supersedes_is_dropped(
     )
     with engine(database).begin() as other:
         copy = other.execute(select(copies).where(copies.c.copy_id == "c1")).one()
-        placed = desk.ordered(other, copy, "p1", desk.Direction("p2", None, {"code": "needed"}, 0.5), AT)
+        placed = directions.ordered(other, copy, "p1", directions.Direction("p2", None, {"code": "needed"}, 0.5), AT)
         for_reader = {"code": "readers_wait", "hold": "h1"}
-        desk.ordered(other, copy, "p1", desk.Direction("p2", None, for_reader, 0.0), AT + timedelta(minutes=1))
+        directions.ordered(
+            other, copy, "p1", directions.Direction("p2", None, for_reader, 0.0), AT + timedelta(minutes=1)
+        )
     rows = connection.execute("SELECT kind, transfer_id FROM write_backs ORDER BY write_back_id").fetchall()
     assert rows == [(HOLD, "t1"), (DROP_HOLD, "t1"), (HOLD, placed.transfer), (DROP_HOLD, placed.transfer)]
 

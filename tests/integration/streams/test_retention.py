@@ -18,6 +18,7 @@ ROWS = (
     "INSERT INTO alerts (kind, place_id, class, numbers, opened_at, changed_at, closed_at)"
     " VALUES ('stale', 'a', '', '{{}}', {at}, {at}, {at})",
     "INSERT INTO hub_orders VALUES ('sort', 'h', '', {at}, ({at})::date)",
+    "INSERT INTO desk_answers VALUES ('c', 'p', ({at})::date, 't', {at}, 'shadow', 'p', 'q', 'stays')",
     'INSERT INTO rejections (topic, partition, "offset", index, reason, field, message, original, rejected_at)'
     " VALUES ('http', 0, extract(epoch FROM {at})::bigint, 0, 'data', '', '', '', {at})",
     "INSERT INTO sessions VALUES (md5(random()::text), 'n', {at}, 'a')",
@@ -52,7 +53,7 @@ def test_old_rows_go_and_new_open_and_kept_ones_stay(database: str) -> None:
         }
     at.dispose()
     assert forgotten == [
-        {"alerts": 1, "hub_orders": 1, "rejections": 1},
+        {"alerts": 1, "hub_orders": 1, "desk_answers": 1, "rejections": 1},
         {"sessions": 1, "security_log": 1, "tokens": 1},
     ]
     assert again == {}

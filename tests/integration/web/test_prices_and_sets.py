@@ -7,7 +7,19 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, insert, select, update
 
-from rotation.store.tables import crates, decisions, plans, sets, shelf_prices, transfers, visits
+from rotation.store.clock import read_clock
+from rotation.store.tables import (
+    copies,
+    crates,
+    decisions,
+    desk_answers,
+    movements,
+    plans,
+    sets,
+    shelf_prices,
+    transfers,
+    visits,
+)
 from tests.integration.web.conftest import SignedIn
 from tests.web_city import DAY, demo
 
@@ -28,6 +40,50 @@ DETAILS = {
     "weeding": [{"copy": "old-copy", "title": "old-title", "place": ROOM, "worth": 0.01}],
 }
 LATER = DAY + timedelta(days=9)
+
+
+def test_the_desk_s_measured_and_watched_answers_stand_on_the_page_in_both_languages(
+    signed_in: SignedIn, engine: Engine
+):
+    viewer, rows = signed_in("viewer"), []
+    assert "desk_held_back_share" in viewer.get("/prices").text
+    with engine.begin() as connection:
+        now = read_clock(connection).now()
+        for week in range(30):
+            at = now - timedelta(weeks=9 + week)
+            for rule, copies_lent in (("desk_rule", 3), ("own_rule", 1)):
+                rows += [_answered(f"{rule}-{week}-{nth}", rule, at, nth < copies_lent) for nth in range(4)]
+        rows.append(_answered("watched", "shadow", now - timedelta(days=1), False))
+        connection.execute(insert(desk_answers), [answer for answer, _ in rows])
+        connection.execute(insert(movements), [loan for _, loan in rows if loan])
+        stock = {"occurred_at": now, "source": "measured", "event_id": "e", "state": "on_shelf", "place_id": ROOM}
+        connection.execute(
+            insert(copies), [stock | {"copy_id": c["copy_id"], "title_id": c["title_id"]} for c, _ in rows]
+        )
+    english, chinese = viewer.get("/prices").text, viewer.get("/prices", headers=CHINESE).text
+    with engine.begin() as connection:
+        connection.execute(delete(desk_answers))
+        for table in (movements, copies):
+            connection.execute(delete(table).where(table.c.source == "measured"))
+    brought = english.partition("What the desk's rule brought")[2].partition("What the desk would have said")[0]
+    assert "0.0625 loans a copy and week (±0.0000, 95 %): 0.0938 by the desk's rule, 0.0312 by" in brought, brought
+    assert "每册每周多借出 0.0625 次" in chinese
+    for said in ("It is borrowed more there.", "Not lent yet", "30 places"):
+        assert said in english, said
+    assert "还书台本会给出的答复" in chinese
+
+
+def _answered(copy: str, rule: str, at: datetime, is_lent: bool) -> tuple[dict[str, object], dict[str, object] | None]:
+    answer = {"copy_id": copy, "title_id": copy, "place_id": ROOM, "day": at.date(), "at": at, "answered_by": rule}
+    loan = {
+        "copy_id": copy,
+        "occurred_at": at + timedelta(days=1),
+        "sequence": 0,
+        "source": "measured",
+        "event_id": copy,
+    }
+    said = answer | {"desk_to": ROOM, "own_to": "central", "code": "borrowed_more"}
+    return said, loan | {"state": "on_loan", "place_id": ROOM} if is_lent else None
 
 
 @pytest.fixture
