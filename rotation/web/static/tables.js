@@ -100,8 +100,15 @@ function tools(name, tables) {
   return { field, said };
 }
 
+/* The filter that somebody types in: the swap takes it away, and the focus with it. */
+let typing;
+function noteTyping() {
+  const at = document.activeElement;
+  if (at && at !== document.body) typing = at.closest("[data-tools-of]")?.dataset.toolsOf;
+}
+
 function equip() {
-  const typing = document.activeElement?.closest?.("[data-tools-of]")?.dataset.toolsOf;
+  noteTyping();
   for (const [name, tables] of named()) {
     let bar = document.querySelector(`[data-tools-of="${CSS.escape(name)}"]`);
     const count = tables.reduce((sum, table) => sum + [...table.tBodies].reduce((rows, body) => rows + body.rows.length, 0), 0);
@@ -136,4 +143,5 @@ function equip() {
 }
 equip();
 /* Live updates bring the rows as the server has them. */
+document.body.addEventListener("htmx:before:swap", noteTyping);
 document.body.addEventListener("htmx:after:swap", equip);
