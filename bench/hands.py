@@ -1,6 +1,6 @@
 """Desks, drivers and hubs scanning at once, over a page that is killed in the middle: a JSON line.
 
-    python -m bench.hands [--seconds 60 (0: only what a scan costs)] [--desks 50] [--drivers 100] [--hubs 20]
+    python -m bench.hands [--seconds 60 (0: only what a scan costs)] [--desks 50] [--drivers 100] [--hubs 20] [--alive]
 
 Every sender is a bounded task over loopback that scans, thinks and scans again. At half time the page is killed (SIGKILL) and
 started again; a scan that got no answer is sent again with its id until it has one, as the phone's queue does. Afterwards every
@@ -243,8 +243,10 @@ async def person(client: httpx.AsyncClient, kind: str, scan: Callable[[], Scan],
         await asyncio.sleep(random.uniform(0, 2 * THINKS_S[kind]))
 
 
-async def scanning(page: Served, filled: Town, token: str, people: dict[str, int], seconds: float) -> Tally:
-    """Let everyone scan for so long; kill the page and start it again at half time."""
+async def scanning(
+    page: Served, filled: Town, token: str, people: dict[str, int], seconds: float, is_killed: bool
+) -> Tally:
+    """Let everyone scan for so long; where `is_killed`, kill the page and start it again at half time."""
     tally, everyone = Tally(), sum(people.values())
     await page.ready()
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
@@ -256,9 +258,10 @@ async def scanning(page: Served, filled: Town, token: str, people: dict[str, int
             for kind, many in people.items()
             for number in range(many)
         ]
-        await asyncio.sleep(seconds / 2)
-        page.kill()
-        page.start()
+        if is_killed:
+            await asyncio.sleep(seconds / 2)
+            page.kill()
+            page.start()
         await asyncio.gather(*tasks)
     return tally
 
@@ -275,6 +278,7 @@ def figures(engine: Engine, tally: Tally) -> dict[str, Any]:
         "p50_ms": round(statistics.median(every) * 1000),
         "p95_ms": p95(every),
         **{f"p95_{kind}_ms": p95(some) for kind, some in tally.seconds.items()},
+        "p99_desk_ms": percentile(tally.seconds["desk"], 0.99),
         "sent_again": tally.again,
         "no_answer": dict(tally.silences),
         "errors": len(tally.errors),
@@ -288,8 +292,13 @@ def figures(engine: Engine, tally: Tally) -> dict[str, Any]:
 
 def p95(seconds: list[float]) -> int:
     """Return the 95th percentile in milliseconds."""
+    return percentile(seconds, 0.95)
+
+
+def percentile(seconds: list[float], share: float) -> int:
+    """Return a percentile in milliseconds."""
     ordered = sorted(seconds)
-    return round(ordered[int(0.95 * (len(ordered) - 1))] * 1000) if ordered else 0
+    return round(ordered[int(share * (len(ordered) - 1))] * 1000) if ordered else 0
 
 
 def main() -> None:
@@ -298,12 +307,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     for kind, many in (("desks", 50), ("drivers", 100), ("hubs", 20)):
         parser.add_argument(f"--{kind}", type=int, default=many)
+    parser.add_argument("--alive", action="store_true", help="do not kill the page")
     asked = parser.parse_args()
     people = {"desk": asked.desks, "driver": asked.drivers, "hub": asked.hubs}
     with TemporaryDirectory() as folder, served(Path(folder)) as (page, engine, filled, token):
         cost = asyncio.run(costs(page, filled, token, engine))
         load = psutil.getloadavg()[0]
-        tally = asyncio.run(scanning(page, filled, token, people, asked.seconds)) if asked.seconds else Tally()
+        tally = (
+            asyncio.run(scanning(page, filled, token, people, asked.seconds, not asked.alive))
+            if asked.seconds
+            else Tally()
+        )
         seen = {**cost, "load": load, **(figures(engine, tally) if asked.seconds else {})}
     case = {"bench": "hands", "seconds": asked.seconds, **{f"{kind}s": many for kind, many in people.items()}}
     print(json.dumps({**case, **seen}), flush=True)

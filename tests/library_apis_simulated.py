@@ -18,9 +18,17 @@ from urllib.parse import parse_qs, urlsplit
 from rotation.feeds import sip2
 
 KOHA_HOLD = {
-    "patron_id": int, "biblio_id": int, "item_group_id": int, "hold_date": str, "item_id": int, "pickup_library_id": str,
-    "expiration_date": str, "notes": str, "item_type": str, "non_priority": bool,
-}  # fmt: skip
+    "patron_id": int,
+    "biblio_id": int,
+    "item_group_id": int,
+    "hold_date": str,
+    "item_id": int,
+    "pickup_library_id": str,
+    "expiration_date": str,
+    "notes": str,
+    "item_type": str,
+    "non_priority": bool,
+}
 KOHA_ITEM = frozenset(
     {"item_id", "biblio_id", "external_id", "home_library_id", "holding_library_id", "extended_subfields"}
 )
