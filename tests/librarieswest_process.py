@@ -25,6 +25,7 @@ def app(bootstrap: str, url: str, prefix: str, folder: str, data: str) -> Rotati
 
 
 if __name__ == "__main__":
+    watch.SWEEP_S = 5.0  # a test waits for a sweep
     configure_logging()
     asyncio.run(run(lambda: app(*sys.argv[1:])))
     end(0)
