@@ -113,7 +113,7 @@ def _listed(row: Row, before: KohaCopy | None, chosen: KohaMap) -> Iterator[Even
 def _first_day(row: Row) -> date:
     """Return the day on which a copy entered the stock; its row's time where that day is no day, or a mistyped one."""
     day = row["dateaccessioned"]
-    possible = isinstance(day, date) and EARLIEST.date() <= day <= row["at"].date() + timedelta(days=1)
+    possible = type(day) is date and EARLIEST.date() <= day <= row["at"].date() + timedelta(days=1)
     return day if possible else row["at"]  # type: ignore[no-any-return]
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 
 import orjson
 import pytest
@@ -24,6 +25,7 @@ from tests.unit.city.conftest import NETWORK, SMALL, days_orders
 WEEKS = 2
 DAY_LASTS_S = 4.0
 SEED = 11
+QUIET_S = 1.5
 
 
 @pytest.fixture
@@ -54,12 +56,27 @@ def consumer(broker: dict) -> Iterator[KafkaConsumer]:
 
 
 @pytest.fixture
-def told(consumer: KafkaConsumer) -> Callable[[], list[dict]]:
-    """What this city tells from now on; others may use the topic too."""
+def heard(consumer: KafkaConsumer) -> Callable[[], list[dict]]:
+    """What this city told since it was last asked, or soon tells; others may use the topic too."""
 
     def read() -> list[dict]:
-        events = [event for message in consumer for event in orjson.loads(message.value)]
+        messages = chain.from_iterable(consumer.poll(timeout_ms=200).values())
+        events = chain.from_iterable(orjson.loads(message.value) for message in messages)
         return [event for event in events if event["id"].startswith(f"{SEED}-")]
+
+    return read
+
+
+@pytest.fixture
+def told(heard: Callable[[], list[dict]]) -> Callable[[], list[dict]]:
+    """What this city tells until it is quiet."""
+
+    def read() -> list[dict]:
+        facts, last = [], time.monotonic()
+        while time.monotonic() < last + QUIET_S:
+            if more := heard():
+                facts, last = facts + more, time.monotonic()
+        return facts
 
     return read
 
@@ -96,12 +113,12 @@ def living(broker: dict, store: Engine, ask=lambda copy, place: HOME) -> Iterato
 
 
 def gathered(
-    told: Callable[[], list[dict]], enough: Callable[[list[dict]], bool], within_s: float = 30.0
+    heard: Callable[[], list[dict]], enough: Callable[[list[dict]], bool], within_s: float = 30.0
 ) -> list[dict]:
     """Read on until it is enough, or far too late."""
-    facts, end = told(), time.monotonic() + within_s
+    facts, end = heard(), time.monotonic() + within_s
     while not enough(facts) and time.monotonic() < end:
-        facts += told()
+        facts += heard()
     return facts
 
 
@@ -164,7 +181,7 @@ def test_a_city_that_lives_tells_each_fact_when_its_time_has_come(broker, store,
     assert min(fact["time"] for fact in facts) >= END.isoformat()
 
 
-def test_orders_on_the_topic_become_scans(broker, store, told):
+def test_orders_on_the_topic_become_scans(broker, store, told, heard):
     send_history(broker, store)
     told()
     set_time(store, END + timedelta(hours=4), 86_400 / DAY_LASTS_S)
@@ -172,24 +189,24 @@ def test_orders_on_the_topic_become_scans(broker, store, told):
     with living(broker, store):
         order(broker, [one for day in days for one in days_orders(day)])
         expected = {"crate.closed", "crate.collected", "crate.at_hub", "crate.delivered", "transfer.received"}
-        scans = gathered(told, lambda facts: expected <= {fact["type"] for fact in facts})
+        scans = gathered(heard, lambda facts: expected <= {fact["type"] for fact in facts})
     assert expected <= {fact["type"] for fact in scans}
 
 
-def test_a_city_that_was_stopped_goes_on_without_a_gap_or_a_double(broker, store, told):
+def test_a_city_that_was_stopped_goes_on_without_a_gap_or_a_double(broker, store, told, heard):
     send_history(broker, store)
     told()
     facts = []
     for hours in (6, 12, 18):
         set_time(store, END + timedelta(hours=hours), 0)
         with living(broker, store):
-            facts += gathered(told, bool)
+            facts += gathered(heard, bool)
         facts += told()
     numbers = [int(fact["id"].split("-")[1]) for fact in facts]
     assert sorted(numbers) == list(range(min(numbers), min(numbers) + len(numbers)))
 
 
-def test_a_city_killed_between_checkpoints_tells_the_same_facts_again(broker, store, told, monkeypatch):
+def test_a_city_killed_between_checkpoints_tells_the_same_facts_again(broker, store, told, heard, monkeypatch):
     """The answers of placement differ the second time: what was told must not."""
     send_history(broker, store)
     told()
@@ -197,11 +214,11 @@ def test_a_city_killed_between_checkpoints_tells_the_same_facts_again(broker, st
     with monkeypatch.context() as patched:
         patched.setattr(topics_driver.Runner, "keep", lambda self: None)  # as kill -9: nothing is kept at the end
         with living(broker, store, lambda copy, place: PlacementAnswer("hubin", f"first-{copy}")):
-            facts = gathered(told, lambda facts: any("transfer" in fact["data"] for fact in facts))
+            facts = gathered(heard, lambda facts: any("transfer" in fact["data"] for fact in facts))
     before = by_id(facts + told())
     assert any(fact["data"].get("transfer", "").startswith("first-") for fact in before.values())
     with living(broker, store, lambda copy, place: PlacementAnswer("kechuang", f"second-{copy}")):
-        again = by_id(gathered(told, lambda facts: by_id(facts).keys() >= before.keys()))
+        again = by_id(gathered(heard, lambda facts: by_id(facts).keys() >= before.keys()))
     assert {number: again[number] for number in before} == before
 
 

@@ -171,7 +171,7 @@ def test_on_each_kafka_topics_are_as_their_contracts_say_and_a_worker_applies_wh
     sender.close()
     reader = consumer(client)
     reader.subscribe([CIRCULATION_EVENTS.name])
-    assert next(reader).value == b"[]"
+    assert any(message.value == b"[]" for message in reader)  # others of this run use the topic too
     reader.close()
     applied(any_kafka, database, tmp_path)
 
