@@ -40,7 +40,7 @@ def message(network: Network, language: Language, alerts: Sequence[Alert]) -> tu
     ordered = sorted(causes.items(), key=lambda cause: (-len(cause[1]), cause[0]))
     lines = [_line(network, language, area, some) for (_, area), some in ordered[:MOST_LINES]]
     if len(ordered) > MOST_LINES:
-        lines.append(language.say(N_("and %(n)s causes more: see the page of alerts"), n=len(ordered) - MOST_LINES))
+        lines.append(language.say(N_("further causes: %(n)s; see the page of alerts"), n=len(ordered) - MOST_LINES))
     subject = language.say(
         N_("%(network)s: new alerts: %(n)s"), network=_name(network.network.name, language), n=len(alerts)
     )

@@ -88,7 +88,7 @@ def _alerts(connection: Connection, now: datetime) -> Iterator[DigestLine]:
         " GROUP BY 1 ORDER BY 3 DESC, 2 DESC LIMIT 3"
     )
     for kind, count, new in connection.execute(opened, {"since": now - timedelta(days=1)}):
-        said = N_("%(word_kind)s: %(n)s open alerts, %(new)s of them new since yesterday")
+        said = N_("%(word_kind)s: %(n)s open, %(new)s of them new since yesterday")
         values = {"word_kind": labels.ALERTS.get(kind, kind), "n": count, "new": new}
         yield DigestLine(said, values, f"/alerts?kind={kind}", needs=bool(new))
 
@@ -104,14 +104,14 @@ def _yesterday(connection: Connection, day: date) -> Iterator[DigestLine]:
         {"day": before},
     ).one()
     if done or missed:
-        said = N_("Yesterday %(served)s stops were served and %(passed)s missed.")
+        said = N_("Stops of yesterday: %(served)s served, %(passed)s missed.")
         yield DigestLine(said, {"served": done, "passed": missed}, f"/today?day={before}")
     arrived = connection.scalar(
         text(f"SELECT count(*) FROM transfers WHERE status = '{TransferState.RECEIVED}' AND changed_at::date = :day"),
         {"day": before},
     )
     if arrived:
-        yield DigestLine(N_("Yesterday %(n)s copies arrived."), {"n": arrived}, f"/today?day={before}")
+        yield DigestLine(N_("Copies that arrived yesterday: %(n)s."), {"n": arrived}, f"/today?day={before}")
 
 
 def _figures(connection: Connection, day: date) -> Iterator[DigestLine]:

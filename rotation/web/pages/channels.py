@@ -74,7 +74,7 @@ def try_channel(
 def again(request: Request, connection: Database, language: InLanguage, channel_id: str) -> Response:
     """Send again the messages that were given up."""
     count = channels.send_again(connection, channel_id)
-    return back(request, "/channels", language.say(N_("%(n)s messages are sent again."), n=count), is_bad=False)
+    return back(request, "/channels", language.say(N_("Messages that are sent again: %(n)s."), n=count), is_bad=False)
 
 
 @router.post("/channels/{channel_id}/end")

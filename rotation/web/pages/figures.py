@@ -318,7 +318,7 @@ def import_counts(
     except BadCounts as error:
         return back(request, "/figures", str(error))
     told = kept_figures.tell_counts(connection, map(_row, rows), caller.name)
-    done = N_("%(n)s rows are taken over; the figures of tonight have them.")
+    done = N_("Rows taken over: %(n)s. The figures of tonight have them.")
     return back(request, "/figures", language.say(done, n=told), is_bad=False)
 
 

@@ -148,7 +148,7 @@ def take_step(
         comment=comment.replace("\0", "").strip(),
     )
     message = (
-        language.say(N_("%(n)s alerts: done."), n=done)
+        language.say(N_("Alerts changed: %(n)s."), n=done)
         if done
         else language.say(N_("These alerts have closed meanwhile."))
     )

@@ -135,7 +135,7 @@ def test_the_api_gives_the_same_and_takes_the_citys_counts(
         ("place,month,visits\n{place},2026-02,many\n", "Line 2: visits is not as it should be"),
         ("place,month,visits\n{place},2026-02,3,4\n", "Line 2"),
         ("", "The file has no rows"),
-        ("place,month,visits\n{place},2026-02,30\n", "1 rows are taken over"),
+        ("place,month,visits\n{place},2026-02,30\n", "Rows taken over: 1."),
     ],
 )
 def test_a_file_of_counts_is_taken_whole_or_refused_with_its_line(
