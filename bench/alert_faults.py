@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from bench.alert_city import WatchedDays
+from rotation.alerts import levels, silence
 from rotation.facts.events import Fact, MachineReported
 from rotation.facts.lifecycle import AlertKind as Kind
 from rotation.network import PlaceKind
@@ -41,10 +42,26 @@ def rooms_of(days: WatchedDays, kinds: Iterable[Kind]) -> list[str]:
     return [room for room in rooms if room not in known]
 
 
+def judged_rooms(days: WatchedDays, rooms: Iterable[str]) -> list[str]:
+    """Return the rooms of so many loans that half of the days astray without an event are no chance."""
+    with days.engine.begin() as connection:
+        loans = silence.loans_a_year(driver(connection).cursor())
+    now, places = days.now(), [days.network.place[room] for room in rooms]
+    begin = now - timedelta(days=ASTRAY_DAYS / 2)
+    return [
+        place.id
+        for place in places
+        if silence.quiet_hours(days.network, place, loans, now) < levels.open_hours(days.network, [place], begin, now)
+    ]
+
+
 def astray(days: WatchedDays, draw: random.Random) -> Iterator[dict[str, Any]]:
     """Three rooms check nothing in, two vans stay where they are, a hub sorts nothing, three rooms fall silent; for days."""
-    chosen = draw.sample(rooms_of(days, (Kind.SILENT, *OF_CHECK_IN)), 6)
-    unreceived, silent = frozenset(chosen[:3]), frozenset(chosen[3:])
+    rooms = rooms_of(days, (Kind.SILENT, *OF_CHECK_IN))
+    judged = judged_rooms(days, rooms)
+    yield {"figure": "rooms whose silence is no chance within days", "rooms": len(rooms), "judged": len(judged)}
+    silent = frozenset(draw.sample(judged, min(3, len(judged))))
+    unreceived = frozenset(draw.sample([room for room in rooms if room not in silent], 3))
     vans, hub = frozenset(draw.sample([van.id for van in days.network.vans], 2)), draw.choice(days.network.hubs).id
     begun, made = days.now(), dict[str, Fault]()
 
