@@ -10,13 +10,15 @@ from rotation.night import day_figures
 from rotation.store.tables import decisions
 from tests import web_city
 from tests.e2e.web.conftest import Served
+from tests.e2e.web.test_page import faults
 from tests.scenarios import dispatcher
 
 Open = Callable[..., Page]
 
 
-def no_picture(page: Page, name: str) -> None:
-    """Take none."""
+def readable(page: Page, name: str) -> None:
+    """Look at a step as those do who cannot see it."""
+    assert (name, faults(page)) == (name, [])
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,9 @@ def planned(served: Served) -> Served:
 
 def test_a_dispatchers_morning_an_alerts_life_and_a_months_report(planned: Served, open_as: Open):
     page = open_as("dispatcher", "zh")
-    dispatcher.morning(page, no_picture)
-    dispatcher.alert(page, no_picture)
-    assert dispatcher.month(page, no_picture).startswith(b"%PDF")
+    dispatcher.morning(page, readable)
+    dispatcher.alert(page, readable)
+    assert dispatcher.month(page, readable).startswith(b"%PDF")
     with planned.engine.connect() as connection:
         made = connection.scalars(select(decisions.c.what).order_by(decisions.c.number.desc()).limit(4)).all()
     assert made == ["approve", "change", "release", "pinned"]
