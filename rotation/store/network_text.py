@@ -1,8 +1,9 @@
 """A network file's text with changes made in it: comments, order and all that nobody changed stay as they were."""
 
 import json
+import re
 import tomllib
-from collections.abc import Iterable, Mapping, MutableMapping, MutableSequence
+from collections.abc import Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ from rotation.network import Network, from_tables, parsed
 
 # Tables that stand once; all others are lists of rows with ids.
 SINGLE = ("network", "floors")
+# A line that begins a table or a row of one.
+HEADER = re.compile(r"(\[\[?[^\[\]]+\]\]?)\s*(?:#.*)?$")
 # Fields whose values are days: written as TOML's own.
 DAYS = ("first", "last")
 
@@ -41,7 +44,13 @@ def edited(text: str, changes: Iterable[NetworkChange]) -> str:
         return text
     document = tomlkit.parse(text)
     for change in some:
+        at = _place_of(document, change) if change.values is None else None
+        shorter = None if at is None else _without_row(tomlkit.dumps(document), change.table, at)
         _apply(document, change, _written)
+        if shorter is not None and tomllib.loads(shorter) == {
+            name: rows for name, rows in document.unwrap().items() if rows
+        }:
+            document = tomlkit.parse(shorter)
     return tomlkit.dumps(document).rstrip("\n") + "\n"
 
 
@@ -85,6 +94,32 @@ def _apply(document: MutableMapping[str, Any], change: NetworkChange, written: A
         row.add(tomlkit.nl())  # an empty line between rows
 
 
+def _place_of(document: MutableMapping[str, Any], change: NetworkChange) -> int | None:
+    return next((n for n, row in enumerate(document.get(change.table, ())) if row.get("id") == change.id), None)
+
+
+def _without_row(text: str, table: str, at: int) -> str | None:
+    """Return a text without a table's row and the comment directly above it; None where the rows have no headers of their own.
+
+    tomlkit 0.15 gives the lines above a header to the row before: removed with it goes the next row's comment.
+    """
+    lines = text.splitlines(keepends=True)
+    headers = [(n, header[1]) for n, line in enumerate(lines) if (header := HEADER.match(line))]
+    begins = [n for n, header in headers if header == f"[[{table}]]"]
+    if at >= len(begins):
+        return None
+    own = (f"[{table}.", f"[[{table}.")
+    end = next((n for n, header in headers if n > begins[at] and not header.startswith(own)), len(lines))
+    return "".join(lines[: _with_comment(lines, begins[at])] + lines[_with_comment(lines, end) :])
+
+
+def _with_comment(lines: Sequence[str], header: int) -> int:
+    """Return the first line of the comment directly above a header, or the header's own."""
+    while header and header < len(lines) and lines[header - 1].startswith("#"):
+        header -= 1
+    return header
+
+
 def _row(document: MutableMapping[str, Any], change: NetworkChange) -> Any:
     """Return the row to change: found, or new where the change names its id; None where it was removed."""
     is_text = isinstance(document, tomlkit.TOMLDocument)
@@ -93,7 +128,7 @@ def _row(document: MutableMapping[str, Any], change: NetworkChange) -> Any:
             document.add(tomlkit.nl())  # type: ignore[attr-defined]
         document[change.table] = tomlkit.aot() if is_text else []
     rows: MutableSequence[Any] = document[change.table]
-    at = next((n for n, row in enumerate(rows) if row.get("id") == change.id), None)
+    at = _place_of(document, change)
     if change.values is None:
         if at is None:
             raise NoSuchRow(f"no {change.table} {change.id!r}")

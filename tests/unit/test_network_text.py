@@ -71,6 +71,37 @@ def test_rows_are_added_with_empty_lines_around_and_removed_whole():
     ]
 
 
+COMMENTED = """# the town
+
+# closed on Mondays
+[[place]]
+id = "north"
+[place.hours]
+tue = "9-17"
+
+# rented until 2030
+# from the parish
+[[place]]
+id = "south"
+
+# bought in 2024
+[[van]]
+id = "v"
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "gone"),
+    [
+        ("place", "north", '# closed on Mondays\n[[place]]\nid = "north"\n[place.hours]\ntue = "9-17"\n\n'),
+        ("place", "south", '# rented until 2030\n# from the parish\n[[place]]\nid = "south"\n\n'),
+        ("van", "v", '\n# bought in 2024\n[[van]]\nid = "v"\n'),
+    ],
+)
+def test_a_row_goes_with_the_comment_above_it_and_no_other(table: str, row: str, gone: str):
+    assert edited(COMMENTED, [NetworkChange(table, row, None)]) == COMMENTED.replace(gone, "")
+
+
 def test_an_import_in_json_becomes_a_file_that_reads_the_same():
     text = as_toml(NETWORK.model_dump_json(by_alias=True), "kept.json")
     assert network_of(text, [], "a.toml").model_dump() == NETWORK.model_dump()
