@@ -1,5 +1,6 @@
 """Koha's database into Kafka: its tables are followed, and compared with ours."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ from rotation.store.items import Barcodes
 from rotation.store.tables import copies, holds, item_copies
 
 KOHA_POLL_S = 30.0
+KEEP_S = (
+    1.0  # between two cursors kept while many pages are read: with 30,000 open transfers one takes as long as a page
+)
 
 
 def koha_follower(
@@ -94,7 +98,7 @@ def _follow_table(
     turn: Turned,
 ) -> None:
     name, known_of = f"koha.{chosen.source}.{source.name}", partial(_known_to_koha, engine)
-    before = cursor_of(engine, name)
+    before, unkept, kept_at = cursor_of(engine, name), None, time.monotonic()
     for position, rows in koha.pages(connection, source, before, chosen.timezone, look):
         copies_of = _koha_copies(engine, chosen, {row["itemnumber"]: row["barcode"] for row in rows}, keep=keep)
         for row in rows:
@@ -105,10 +109,15 @@ def _follow_table(
         if keep and report.rejected.total() > refused and cursor_of(engine, name + REFUSED) is None:
             keep_cursor(engine, name + REFUSED, [before])
         if keep and list(position) != before:
-            keep_cursor(engine, name, position)
+            unkept = position
+        if unkept is not None and time.monotonic() > kept_at + KEEP_S:
+            keep_cursor(engine, name, unkept)
+            unkept, kept_at = None, time.monotonic()
         before = list(position)
         if stop.is_set():
-            return
+            break
+    if unkept is not None:
+        keep_cursor(engine, name, unkept)
 
 
 # Behind a cursor's name: where its table was before the first row that the present map refused.

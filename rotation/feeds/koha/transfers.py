@@ -103,16 +103,18 @@ def pages(connection: Any, begin: Any, look: int = 0) -> Iterator[tuple[Position
     `look` counts a feed's looks: the first asks for all open transfers, the others for recent ones and some of the old.
     """
     last, stages = _position(begin)
+    ended = {number for number, stage in stages.items() if stage == ENDED}
     for changed in in_batches(_changed(connection, stages, look), PAGE_ROWS):
-        stages = stages | dict(changed)
-        yield _at(last, stages), _whole(connection, changed)
+        _advance(stages, ended, changed, last)
+        yield (last, stages.copy()), _whole(connection, changed)
     after = max(last - LATE_NUMBERS, 0)
     while found := _asked(connection, NEW_SQL, after=after):
         new = [(number, stage) for number, stage in found if stages.get(number) != stage]
         after = int(found[-1][0])
-        last, stages = max(last, after), stages | dict(new)
+        last = max(last, after)
+        _advance(stages, ended, new, last)
         if new:
-            yield _at(last, stages), _whole(connection, new)
+            yield (last, stages.copy()), _whole(connection, new)
 
 
 def _position(begin: Any) -> Position:
@@ -122,9 +124,16 @@ def _position(begin: Any) -> Position:
     return 0, {}
 
 
-def _at(last: int, stages: Mapping[str, str]) -> Position:
-    recent = last - LATE_NUMBERS
-    return last, {number: stage for number, stage in stages.items() if stage != ENDED or int(number) > recent}
+def _advance(stages: dict[str, str], ended: set[str], changed: Iterable[tuple[str, str]], last: int) -> None:
+    """Take new stages in; forget transfers that ended and are no longer recent, without a pass over all that are open."""
+    for number, stage in changed:
+        stages[number] = stage
+        if stage == ENDED:
+            ended.add(number)
+    for number in [number for number in ended if int(number) <= last - LATE_NUMBERS]:
+        ended.remove(number)
+        if stages[number] == ENDED:
+            del stages[number]
 
 
 def _changed(connection: Any, stages: Mapping[str, str], look: int) -> list[tuple[str, str]]:
