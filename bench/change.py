@@ -137,16 +137,14 @@ def shown_ms(page: Page, path: str) -> float:
 
 
 MOVE = """([visit, van, before]) => {
-  window.sent = true;
+  delete document.getElementById("map").dataset.drawn;
   const form = document.getElementById("moved");
   Object.assign(form.elements.kind, {value: "move"}); form.elements.visit.value = visit;
   form.elements.van.value = van; form.elements.before.value = before; form.requestSubmit();
 }"""
 PLACES_IN_RUNS = """() => [...document.querySelectorAll("#runs tr[data-visit][draggable]")]
   .map((row) => [row.dataset.visit, row.closest("table").dataset.van])"""
-BACK = (
-    f"() => !window.sent && document.querySelector({json.dumps(USABLE)}) && document.querySelector({json.dumps(DRAWN)})"
-)
+BACK = f"() => document.querySelector({json.dumps(USABLE)}) && document.querySelector({json.dumps(DRAWN)})"
 
 
 def moved_ms(page: Page, draw: random.Random) -> float:

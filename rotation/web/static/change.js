@@ -47,6 +47,22 @@
     else if (row && event.key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
     else if (["a", "z", "Z"].includes(event.key)) document.querySelector(`[data-key="${event.key}"]:not(:disabled)`)?.click();
   });
+  /* After a change in place: the same stop keeps the focus, the dialog about a stop takes it, and the map follows. */
+  let focused = null;
+  document.addEventListener("htmx:before:swap", () => { focused = document.activeElement?.closest("[data-visit][draggable]")?.dataset.visit; });
+  document.addEventListener("htmx:after:swap", () => {
+    const all = rows();
+    all.forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
+    const dialog = document.querySelector("#move [autofocus]");
+    if (dialog) { dialog.focus(); document.getElementById("move").scrollIntoView({ block: "nearest" }); }
+    else focus(all.find((row) => row.dataset.visit === focused));
+    document.getElementById("map")?.dispatchEvent(new Event("redraw"));
+  });
+  /* A refused form is sent once more as browsers do: its answer is a page that says why. */
+  document.addEventListener("htmx:after:request", (event) => {
+    const form = event.target, status = event.detail?.ctx?.response?.raw?.status;
+    if (form instanceof HTMLFormElement && form.closest("main") && status >= 400 && status !== 401) form.submit();
+  });
   if (location.hash === "#split") document.getElementById("split")?.focus();
   rows().forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
 })();

@@ -118,6 +118,7 @@
 
   if (!tiles) fetch(outline).then((answer) => answer.json()).then((found) => found.features.forEach(area)).catch(() => {});
   draw().catch(() => { box.dataset.drawn = "0"; });
+  box.addEventListener("redraw", () => draw().catch(() => {}));
   let waiting = false;
   document.body.addEventListener(`changed-${changes}`, () => {
     if (waiting) return;
