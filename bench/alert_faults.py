@@ -199,6 +199,10 @@ MOVED = """
 INSERT INTO transfers (transfer_id, copy_id, from_place_id, to_place_id, kind, status, reason, created_at, changed_at)
 SELECT '{name}' || n, 'bench-' || n, '{here}', '{there}', 'pick', '{status}', jsonb_build_object(), :then, :then
 FROM generate_series(1, {many}) n"""
+# Twice the copies, and a hundred more, at the first night of the month.
+HELD_MORE = """
+UPDATE daily_figures SET base = 2 * base + 100 WHERE figure = 'turnover' AND by = 'place' AND subject = '{here}'
+AND day = (SELECT min(day) FROM daily_figures WHERE day > (SELECT max(day) - 28 FROM daily_figures))"""
 NOT_FOUND = """
 INSERT INTO transfer_facts (transfer_id, occurred_at, sequence, source, event_id, type, copy_id, place_id, reason)
 SELECT transfer_id, :then, 0, 's', transfer_id, 'transfer.declined', copy_id, from_place_id, 'not_found'
@@ -224,7 +228,7 @@ def row_faults(rooms: list[str], hub: str) -> list[RowFault]:
     drained, lost, unfound, differing = rooms[:4]
     many = {"hub": hub, "many": 400}
     return [
-        RowFault(Kind.DRAINED, drained, (MOVED.format(name="d", here=drained, there=hub, status="received", **many),)),
+        RowFault(Kind.DRAINED, drained, (HELD_MORE.format(here=drained),)),
         RowFault(Kind.LOST, lost, (MOVED.format(name="l", here=hub, there=lost, status="lost", **many),)),
         RowFault(
             Kind.UNFOUND,

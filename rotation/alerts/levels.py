@@ -30,7 +30,7 @@ NOT_FOUND_LEAST_PICKS = 10
 # Twice the time of nine in ten journeys: their visit was missed, and the next one too. A week at least: a visit a week is usual.
 OVERDUE_TIMES, OVERDUE_LEAST_DAYS = 2, 7
 LANE_LEAST_JOURNEYS = 20  # with fewer, one late copy would be the lane's time
-# What a place gave beyond what it got in four weeks, of its copies: with a seventh gone, readers see the gaps.
+# What a place lost in four weeks, of its copies: with a seventh gone, readers see the gaps.
 DRAINED_DAYS = 28
 DRAINED_SHARE, DRAINED_OVER_SHARE = 0.15, 0.10
 DRAINED_LEAST_COPIES = 50  # below it a share says nothing
@@ -100,12 +100,11 @@ def not_found(copies: int, picks: int) -> AlertVerdict:
     return _share(copies / picks, NOT_FOUND_SHARE, NOT_FOUND_OVER_SHARE)
 
 
-def drained(given: int, received: int, held: int) -> AlertVerdict:
-    """Judge the copies that a place gave beyond those it got against those it holds and gave."""
-    before = held + given - received
+def drained(before: int, held: int) -> AlertVerdict:
+    """Judge the copies that a place holds against those that it held some weeks ago."""
     if before < DRAINED_LEAST_COPIES:
         return AlertVerdict.CLOSE
-    return _share((given - received) / before, DRAINED_SHARE, DRAINED_OVER_SHARE)
+    return _share((before - held) / before, DRAINED_SHARE, DRAINED_OVER_SHARE)
 
 
 def nearly_empty(filled: int, slots: int) -> AlertVerdict:

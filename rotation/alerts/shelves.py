@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from rotation.alerts import levels
 from rotation.alerts.findings import AlertFinding, Count
-from rotation.facts.lifecycle import IMBALANCES, AlertKind, TransferState, listed
+from rotation.facts.lifecycle import IMBALANCES, AlertKind, listed
 from rotation.facts.movements import ON_ITS_WAY, CopyState
-from rotation.network import Tier
+from rotation.network import PlaceKind, Tier
 
 
 class OnShelf(NamedTuple):
@@ -103,21 +103,20 @@ def unfair(count: Count, shelves: OnShelf) -> Iterator[AlertFinding]:
         yield AlertFinding(AlertKind.UNFAIR, place.id, "", levels.unfair(mine, peers[place.tier]), numbers)
 
 
-# Copies that each place gave to and got from others since, and holds.
-GIVEN = f"""
-WITH moved AS (SELECT from_place_id, to_place_id FROM transfers
-    WHERE status = '{TransferState.RECEIVED}' AND changed_at > %s AND from_place_id <> to_place_id)
-SELECT place_id, coalesce(gave, 0), coalesce(got, 0), held FROM
-    (SELECT place_id, count(*) AS held FROM copies WHERE state = '{CopyState.ON_SHELF}' GROUP BY 1) stock
-    LEFT JOIN (SELECT from_place_id AS place_id, count(*) AS gave FROM moved GROUP BY 1) gave USING (place_id)
-    LEFT JOIN (SELECT to_place_id AS place_id, count(*) AS got FROM moved GROUP BY 1) got USING (place_id)
-WHERE gave > coalesce(got, 0)"""
+# Copies that each place held, on the shelf and on loan, at the first and the last night of some weeks, and the days between.
+HELD = """
+WITH nights AS (SELECT min(day) AS first, max(day) AS last FROM daily_figures WHERE figure = 'turnover' AND day > %s)
+SELECT subject, coalesce(sum(base) FILTER (WHERE day = first), 0)::int, coalesce(sum(base) FILTER (WHERE day = last), 0)::int,
+    last - first
+FROM nights JOIN daily_figures ON day IN (first, last)
+WHERE figure = 'turnover' AND by = 'place' AND first < last GROUP BY 1, 4"""
 
 
 def drained(count: Count) -> Iterator[AlertFinding]:
-    """A place gave others many more copies than it got: rotation takes its readers' books from it."""
-    since = count.now - timedelta(days=levels.DRAINED_DAYS)
-    for place, gave, got, held in count.cursor.execute(GIVEN, (since,)).fetchall():
-        if place in count.network.place:
-            numbers = {"gave": gave, "got": got, "held": held, "days": levels.DRAINED_DAYS}
-            yield AlertFinding(AlertKind.DRAINED, place, "", levels.drained(gave, got, held), numbers)
+    """A place holds many fewer copies than some weeks ago, whether moves or its readers' returns elsewhere took them."""
+    since = count.network.day_of(count.now) - timedelta(days=levels.DRAINED_DAYS)
+    for place_id, before, held, days in count.cursor.execute(HELD, (since,)).fetchall():
+        place = count.network.place.get(place_id)
+        if place and place.kind is not PlaceKind.STORE:
+            numbers = {"before": before, "held": held, "days": days}
+            yield AlertFinding(AlertKind.DRAINED, place_id, "", levels.drained(before, held), numbers)

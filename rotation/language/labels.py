@@ -197,7 +197,7 @@ ALERT_SENTENCES: Mapping[str, str] = {
     AlertKind.UNWRITTEN: N_(
         "Orders and scans that this library system has not taken: %(waiting)s wait, %(refused)s were refused; see Write-back"
     ),
-    AlertKind.DRAINED: N_("gave %(gave)s and got %(got)s copies in %(days)s days; it holds %(held)s"),
+    AlertKind.DRAINED: N_("copies held: %(held)s; %(before)s %(days)s days before"),
     AlertKind.INFEASIBLE: N_("The plan of %(day)s breaks limits: %(violations)s; stops not served: %(unserved)s"),
     AlertKind.LOST: N_("Copies on their way here that were given up in %(days)s days: %(count)s"),
     AlertKind.NEARLY_EMPTY: N_("%(filled)s of %(slots)s slots hold a copy; reported at %(reported)s"),

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -285,18 +285,27 @@ def _moved(connection: psycopg.Connection[Any], number: int, here: str, there: s
     )
 
 
-def test_a_place_is_drained_that_gave_a_seventh_more_than_it_got(connection: psycopg.Connection[Any]) -> None:
-    at(connection, MONDAY + timedelta(days=1))
-    for number in range(80):
-        put(connection, number, "p1", MONDAY)
-    for number in range(100, 115):
-        _moved(connection, number, "p1", "p2")
+def _held(connection: psycopg.Connection[Any], day: date, copies: dict[str, int]) -> None:
+    """Let a night have counted copies by place."""
+    for place, held in copies.items():
+        connection.execute(
+            "INSERT INTO daily_figures VALUES (%s, 'turnover', 'place', %s, '', 0, %s)", (day, place, held)
+        )
+
+
+def test_a_place_is_drained_that_lost_more_than_a_seventh_in_four_weeks(connection: psycopg.Connection[Any]) -> None:
+    at(connection, MONDAY)
+    today = MONDAY.date()
+    _held(connection, today - timedelta(days=40), {"p1": 500, "p2": 500})  # too long ago
+    _held(connection, today - timedelta(days=27), {"p1": 100, "p2": 100})
     sweep(connection)
-    assert numbers(connection, "drained") == {"p1": {"gave": 15, "got": 0, "held": 80, "days": 28}}
-    for number in range(200, 207):
-        _moved(connection, number, "p2", "p1")
+    assert numbers(connection, "drained") == {}  # one night says nothing
+    _held(connection, today - timedelta(days=1), {"p1": 84, "p2": 86})
     sweep(connection)
-    assert numbers(connection, "drained") == {}
+    assert numbers(connection, "drained") == {"p1": {"before": 100, "held": 84, "days": 26}}
+    _held(connection, today, {"p1": 91, "p2": 80})
+    sweep(connection)
+    assert numbers(connection, "drained") == {"p2": {"before": 100, "held": 80, "days": 27}}
 
 
 def test_copies_that_were_given_up_are_an_alert_of_where_they_should_have_come_for_two_weeks(connection: Any) -> None:
