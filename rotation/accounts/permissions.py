@@ -78,7 +78,6 @@ PERMISSIONS: Mapping[str, frozenset[Role] | None] = MappingProxyType(
         "GET /today": ANY_PERSON,
         "GET /today/map.json": ANY_PERSON,
         "GET /plans/{plan_id}/change": ANY_PERSON,
-        "GET /plans/{plan_id}/map.json": ANY_PERSON,
         "POST /plans/{plan_id}/edits": DECIDES,
         "POST /plans/{plan_id}/undo": DECIDES,
         "POST /plans/{plan_id}/redo": DECIDES,

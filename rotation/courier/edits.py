@@ -282,8 +282,10 @@ class JudgedChange:
 
 
 def judged(before: ChangedPlan, after: ChangedPlan) -> JudgedChange:
-    """Judge a plan before and after its edits, each by its own problem."""
-    return JudgedChange(evaluate(before.problem, before.solution), evaluate(after.problem, after.solution))
+    """Judge a plan before and after its edits, each by its own problem; most edits leave the problem as it is."""
+    was = compiled(before.problem)
+    now = was if after.problem is before.problem else compiled(after.problem)
+    return JudgedChange(evaluate(was, before.solution), evaluate(now, after.solution))
 
 
 def figures(of: Evaluation, co2_g_per_km: Mapping[str, int]) -> PlanFigures:

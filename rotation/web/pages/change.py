@@ -239,6 +239,7 @@ def show(
         draft=view.draft,
         chosen=visit,
         clock_s=clock_s,
+        map_now=_map(web, view),
         tab="today",
         past=_past(web, connection, view.draft.day),
     )
@@ -255,10 +256,8 @@ def _draft(connection: Connection, web: Web, plan_id: str, *, lock: bool = False
         raise HTTPException(404, "plan") from none
 
 
-@router.get("/plans/{plan_id}/map.json")
-def change_map(web: Context, connection: Database, language: InLanguage, plan_id: str) -> dict[str, Any]:
-    """Return the runs of a draft and, dashed beside those that changed, as they were."""
-    view = PlanChange(web.network, language, _draft(connection, web, plan_id))
+def _map(web: Web, view: PlanChange) -> dict[str, Any]:
+    """Return the places and runs of a draft and, dashed beside those that changed, as they were."""
     lines = partial(_lines, web, view.draft)
     return {
         "places": list(_places(web, view.draft.hub_id)),

@@ -13,7 +13,7 @@
   map.setView([0, 0], 2);
   if (tiles) L.tileLayer(tiles, { attribution, maxZoom: 19 }).addTo(map);
   map.createPane("areas").style.zIndex = 250;  /* below everything that is drawn on it, whichever comes first */
-  const drawn = L.layerGroup().addTo(map);
+  const drawn = new Map();  /* by run, and of the places: its layer, and the data that it was drawn from */
   let placed = false;
 
   const area = (feature) => {
@@ -22,12 +22,12 @@
     if (kind === "district") shape.bindTooltip(text(named(feature.properties)), { permanent: true, direction: "top", className: "area-name", offset: [0, 0] }).openTooltip(L.latLng(shape.getBounds().getNorth(), shape.getBounds().getCenter().lng));
   };
 
-  const place = (one) => {
+  const place = (one, layer) => {
     const short = one.short || 0;
     const surplus = one.surplus || 0;
     const kind = short > surplus ? "short" : surplus ? "surplus" : "short" in one ? "even" : "";
     const size = "short" in one ? 4 + Math.min(12, Math.sqrt(Math.max(short, surplus)) * 1.1) : one.hub ? 7 : one.tier === "room" ? 2.5 : 4;
-    const dot = L.circleMarker(back(one.at), { radius: size, className: `dot ${kind} ${one.hub ? "hub" : ""}`, stroke: true, fillOpacity: 0.9 }).addTo(drawn);
+    const dot = L.circleMarker(back(one.at), { radius: size, className: `dot ${kind} ${one.hub ? "hub" : ""}`, stroke: true, fillOpacity: 0.9 }).addTo(layer);
     const more = "short" in one ? ` ▼${short} ${box.dataset.short} ▲${surplus} ${box.dataset.surplus}` : "";
     dot.bindTooltip(text(named(one) + more));
     if ("short" in one) says(dot, named(one) + more);
@@ -51,14 +51,14 @@
   };
   map.on("zoomend", point);
 
-  const run = (one, names) => {
-    const line = L.polyline(one.line.map(back), { className: `route c${one.colour}`, fill: false }).addTo(drawn);
+  const run = (one, names, layer) => {
+    const line = L.polyline(one.line.map(back), { className: `route c${one.colour}`, fill: false }).addTo(layer);
     line.bindTooltip(text(one.van), { sticky: true });
-    if (one.was?.length) L.polyline(one.was.map(back), { className: "was", fill: false, interactive: false }).addTo(drawn);
+    if (one.was?.length) L.polyline(one.was.map(back), { className: "was", fill: false, interactive: false }).addTo(layer);
     line.on("click", () => open(one.id));
     for (const stop of one.stops) {
       const kind = `visit pin c${one.colour} ${stop.status} ${stop.late ? "late" : ""}`;
-      const visit = L.marker(back(stop.at), { icon: L.divIcon({ className: kind, html: String(stop.n), iconSize: [19, 19] }), keyboard: false }).addTo(drawn);
+      const visit = L.marker(back(stop.at), { icon: L.divIcon({ className: kind, html: String(stop.n), iconSize: [19, 19] }), keyboard: false }).addTo(layer);
       const words = `${one.van} · ${stop.n} ${names.get(stop.place) || stop.place}`;
       visit.bindTooltip(text(words));
       says(visit, words);
@@ -98,15 +98,30 @@
     if (list) { list.open = true; list.scrollIntoView({ behavior: "smooth", block: "nearest" }); }
   };
 
+  /* Draw anew what is other than it was; 300 stops take a tenth of a second. */
+  const redraw = (id, data, how) => {
+    const text = JSON.stringify(data), before = drawn.get(id);
+    if (before?.text === text) return;
+    before?.layer.remove();
+    const layer = L.layerGroup().addTo(map);
+    drawn.set(id, { layer, text });
+    how(layer);
+  };
+
+  /* The data stand in the page, or are fetched. */
+  const current = async () => {
+    const here = document.getElementById("map-now");
+    return here ? JSON.parse(here.textContent) : fetch(source).then((answer) => (answer.ok ? answer.json() : null));
+  };
+
   async function draw() {
-    const answer = await fetch(source);
-    if (!answer.ok) return;
-    const found = await answer.json();
-    drawn.clearLayers();
-    const names = new Map(found.places.map((one) => [one.id, named(one)]));
-    found.places.forEach(place);
-    (found.runs || []).forEach((one) => run(one, names));
-    ways = found.runs || [];
+    const found = await current();
+    if (!found) return;
+    const runs = found.runs || [], names = new Map(found.places.map((one) => [one.id, named(one)]));
+    redraw("", found.places, (layer) => found.places.forEach((one) => place(one, layer)));
+    for (const id of drawn.keys()) if (id && !runs.some((one) => one.id === id)) { drawn.get(id).layer.remove(); drawn.delete(id); }
+    runs.forEach((one) => redraw(one.id, one, (layer) => run(one, names, layer)));
+    ways = runs;
     if (!placed && found.places.length) {
       map.fitBounds(L.latLngBounds(found.places.map((one) => back(one.at))), { padding: [18, 18] });
       placed = true;

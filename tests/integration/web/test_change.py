@@ -1,10 +1,12 @@
 """Changing a plan on its page: each change a form, answered by a redirect, judged when the page is shown again."""
 
 import csv
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -63,6 +65,12 @@ def post(browser: TestClient, act: str, **fields: object) -> str:
     return browser.get(answer.headers["location"]).text
 
 
+def map_of(browser: TestClient) -> dict[str, Any]:
+    """Return the data that the page's map is drawn from."""
+    page = browser.get(f"/plans/{PLAN}/change").text
+    return json.loads(page.partition('id="map-now">')[2].partition("</script>")[0])
+
+
 def test_a_stop_is_taken_out_undone_and_the_plan_accepted(dispatcher: TestClient, engine: Engine):
     first = dispatcher.get(f"/plans/{PLAN}/change").text
     assert "Draft: 0 changes" in first
@@ -111,7 +119,7 @@ def test_a_run_is_split_from_a_stop_on_undone_and_done_again(dispatcher: TestCli
     assert "a tour of its own" in post(dispatcher, "edits", version=version, kind="split", visit=last, van=van)
     with engine.connect() as connection:
         assert drafts.read(connection, town(), PLAN, EARLY).plan.visits(van)[-2:] == ["reload:east", last]
-    drawn = {run["id"]: run["line"] for run in dispatcher.get(f"/plans/{PLAN}/map.json").json()["runs"]}
+    drawn = {run["id"]: run["line"] for run in map_of(dispatcher)["runs"]}
     assert drawn[van].count(drawn[van][0]) == 3  # from the hub, past it, and back to it
     assert "a tour of its own" not in post(dispatcher, "undo", version=version + 1)
     assert "a tour of its own" in post(dispatcher, "redo", version=version + 2)
@@ -121,7 +129,7 @@ def test_a_run_is_split_from_a_stop_on_undone_and_done_again(dispatcher: TestCli
 
 
 def test_the_map_shows_each_run_with_its_numbers(dispatcher: TestClient):
-    found = dispatcher.get(f"/plans/{PLAN}/map.json").json()
+    found = map_of(dispatcher)
     assert {run["id"] for run in found["runs"]} >= {"e1"}
     assert all(stop["n"] for run in found["runs"] for stop in run["stops"])
 
