@@ -7,7 +7,7 @@ copies of the placed titles, everywhere, count those that were only taken from o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,8 +15,10 @@ from sqlalchemy import Connection, text
 
 from rotation.facts.movements import CopyState
 from rotation.night.uplift import CERTAIN
+from rotation.store import kept
 from rotation.store.desk_answers import AnsweredBy
 
+KEPT = "placement_uplift"
 FEWEST_WEEKS = 30  # place-weeks a side: the normal interval of a ratio needs about as many
 FEWEST_LOANS = 30  # a side
 
@@ -79,6 +81,21 @@ def measured(connection: Connection, *, weeks: int, now: datetime) -> PlacementU
     if of_copies is None or of_titles is None:
         return None
     return PlacementUplift(of_copies, of_titles, len(by_rule[0]), len(by_rule[1]))
+
+
+def keep(connection: Connection, *, weeks: int, now: datetime) -> None:
+    """Measure and keep the effect: a night does so, since a year of answers takes seconds."""
+    found = measured(connection, weeks=weeks, now=now)
+    kept.keep(connection, KEPT, asdict(found) if found else None)
+
+
+def last(connection: Connection) -> PlacementUplift | None:
+    """Return the effect as the last night measured it; None while there was too little evidence."""
+    found = kept.kept(connection, KEPT)
+    if not found:
+        return None
+    effects = {name: Effect(**found[name]) for name in ("of_copies", "of_titles")}
+    return PlacementUplift(**found | effects)
 
 
 def effect(desk_rule: Sequence[PlaceWeek], own_rule: Sequence[PlaceWeek], *, weeks: int) -> Effect | None:

@@ -21,7 +21,7 @@ from rotation.dispatch.review import Action, DecidedMeanwhile, NothingThere, Sub
 from rotation.dispatch.scans import close_days_before
 from rotation.facts.lifecycle import OURS, PLANNED, TransferState
 from rotation.network import Network
-from rotation.night import approval, day_figures
+from rotation.night import approval, day_figures, placement_uplift
 from rotation.night.moves import Memory, Night, decide_moves
 from rotation.night.place_notices import with_closures
 from rotation.night.vans import route
@@ -97,6 +97,7 @@ def plan_night(
         figures = _plan_figures(connection, day) | asdict(stock_seen(connection, night.now))
         # 6. The key figures of the evening; a plan stands without them.
         day_figures.keep(connection, network, night.now, settings.horizon_weeks)
+        placement_uplift.keep(connection, weeks=settings.horizon_weeks, now=night.now)
         connection.commit()
         # 7. Whether copies, crates and events still add up: an alert where they do not.
         conservation.check(driver(connection).cursor(), night.now)

@@ -24,7 +24,7 @@ def prices(request: Request, web: Context, connection: Database, language: InLan
         night=last_night.last(connection, place),
         balances=owner_balances.balances(connection, web.network),
         uplift=uplift.measured(connection, weeks=weeks, now=now),
-        placement=placement_uplift.measured(connection, weeks=weeks, now=now),
+        placement=placement_uplift.last(connection),
         watched=desk_shadow.watched(connection, weeks=weeks, now=now),
         weeks=weeks,
         because=SHORT,

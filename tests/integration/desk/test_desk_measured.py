@@ -176,6 +176,8 @@ def test_the_effect_counts_copies_of_place_weeks_and_with_all_copies_of_their_ti
         write_measured(connection, answers, loans)
         connection.execute(insert(desk_answers), answer("c2", "shadow", answers[0]["at"]))
         found = placement_uplift.measured(connection, weeks=8, now=MONDAY)
+        placement_uplift.keep(connection, weeks=8, now=MONDAY)
+        assert placement_uplift.last(connection) == found
     assert found is not None
     assert (found.place_weeks, found.held_back) == (30, 30)
     assert (found.of_copies.desk_rule, found.of_copies.own_rule) == (1.5 / 8, 0.5 / 8)
