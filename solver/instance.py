@@ -542,9 +542,14 @@ class _Compiler:
         """For each reason that does not depend on the rest of the run: which van may not make which visit."""
         causes = (*OF_VAN_AND_VISIT, Cause.RELOAD, Cause.BREAK)
         barred = {cause: np.zeros((len(self.vans), self.size), dtype=bool) for cause in causes}
+        tasks = [(self._work(node), self.calls[node][1]) for node in range(self.start_at)]
         for index, van in enumerate(self.vans):
-            for node in range(self.start_at):
-                self._bar_task(barred, index, van, node)
+            skills, own = set(van.skills), np.s_[index, : self.start_at]
+            barred[Cause.SKILL][own] = [bool(work.skills) and not skills.issuperset(work.skills) for work, _ in tasks]
+            barred[Cause.VAN][own] = [bool(work.vans) and van.id not in work.vans for work, _ in tasks]
+            barred[Cause.SIZE][own] = [
+                any(van.sizes.get(name, 0) > most for name, most in call.sizes.items()) for _, call in tasks
+            ]
             barred[Cause.RELOAD][index, self.reload_at : self.break_at] = [
                 van.max_reloads == 0 or depot.id not in (van.reload_depots or [self._start(van)])
                 for depot in self.problem.depots
@@ -565,12 +570,6 @@ class _Compiler:
             for node, (_, call) in enumerate(self.calls):
                 shut[number, node] = bool(call.zone) and self._node_windows(node, one, services) == [(NEVER_S, NEVER_S)]
         return shut
-
-    def _bar_task(self, barred: dict[Cause, Bools], index: int, van: Van, node: int) -> None:
-        work, call = self._work(node), self.calls[node][1]
-        barred[Cause.SKILL][index, node] = not set(work.skills) <= set(van.skills)
-        barred[Cause.VAN][index, node] = bool(work.vans) and van.id not in work.vans
-        barred[Cause.SIZE][index, node] = any(van.sizes.get(name, 0) > most for name, most in call.sizes.items())
 
     def _bar_by_locks(self, barred: Bools) -> None:
         number = {key: node for node, (key, _) in enumerate(self.calls)}
