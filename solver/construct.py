@@ -18,7 +18,7 @@ from solver.insertion import insertions, may_come
 from solver.instance import MANDATORY, Instance, NodeKind
 from solver.rules import keeps_all
 from solver.schedule import drive, table
-from solver.timing_kernels import Bools, Ints, through_slots
+from solver.timing_kernels import NEVER_S, Bools, Ints, through_slots
 
 # Rows tried for items that fit at the end of no run: under half a second, and the same on any machine.
 INSERTED_ROWS = 20_000
@@ -100,7 +100,7 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
     candidates = candidates[
         ~instance.out_of_reach[van, instance.partner[candidates]] | (instance.partner[candidates] < 0)
     ]
-    while len(candidates):
+    while len(candidates) and len(nodes) + instance.past_visits[van] < instance.max_visits[van]:
         after = _appended(instance, van, state, candidates)
         fits = _fits(instance, van, state, after)
         if not fits.any():
@@ -140,7 +140,17 @@ def _fits(instance: Instance, van: int, state: _State, after: _Appended) -> Bool
     in_time = after.leave + way_home_s + instance.service_s[end] <= latest
     fits = ~after.late & in_time & (after.peak <= instance.capacity[van]).all(axis=1)
     way_m = instance.metres[state.place, instance.place[after.nodes]]
+    if min(instance.max_leg_metres[van], instance.max_leg_s[van]) < NEVER_S:
+        here = instance.place[after.nodes]
+        fits &= _near(instance, van, state.place, here) & _near(instance, van, here, instance.place[after.last])
     return np.asarray(fits & _worth_it(instance, van, after.nodes, after.leave - state.clock, way_m))
+
+
+def _near(instance: Instance, van: int, here: int | Ints, there: Ints) -> Bools:
+    """Return whether each leg is one that the van may drive, outside rush hours."""
+    own_s = -(-instance.seconds[here, there] * instance.time_percent[van] // 100)
+    near = instance.metres[here, there] <= instance.max_leg_metres[van]
+    return np.asarray(near & (own_s <= instance.max_leg_s[van]))
 
 
 def _appended(instance: Instance, van: int, state: _State, nodes: Ints) -> _Appended:

@@ -84,6 +84,10 @@ class Instance:
     time_percent: Ints  # V
     max_duration_s: Ints  # V
     max_metres: Ints  # V
+    max_visits: Ints  # V
+    max_leg_metres: Ints  # V
+    max_leg_s: Ints  # V
+    max_wait_s: Ints  # V
     barred: dict[Cause, Bools]  # V, N: this van may never make this visit, and why
     not_preferred: Bools  # V, N
     done: list[list[int]]  # per van: nodes of the executed part
@@ -92,6 +96,8 @@ class Instance:
     carried: Ints  # V, D: shipments on the van under way
     past_s: Ints  # V: seconds of the run before `begin_s`, of a van under way
     past_m: Ints  # V
+    past_visits: Ints  # V
+    past_wait_s: Ints  # V
     under_way: Bools  # V
     cut_off_s: Ints  # per depot
 
@@ -215,6 +221,10 @@ class Instance:
             Cause.START: self.latest_begin_s < NEVER_S,
             Cause.DURATION: self.max_duration_s < NEVER_S,
             Cause.DISTANCE: self.max_metres < NEVER_S,
+            Cause.VISITS: self.max_visits < NEVER_S,
+            Cause.LEG_DISTANCE: self.max_leg_metres < NEVER_S,
+            Cause.LEG_TIME: self.max_leg_s < NEVER_S,
+            Cause.WAIT: self.max_wait_s < NEVER_S,
             Cause.DEPOT: (self.wanted_depot >= 0) & (len(self.problem.depots) > 1),
             Cause.READY: self.under_way,
             Cause.CUTOFF: np.append(self.due_s, self.cut_off_s) < NEVER_S,
@@ -531,6 +541,10 @@ class _Compiler:
             "time_percent": column(van.time_percent for van in vans),
             "max_duration_s": column(van.max_duration_s for van in vans),
             "max_metres": column(van.max_metres for van in vans),
+            "max_visits": column(van.max_visits for van in vans),
+            "max_leg_metres": column(van.max_leg_metres for van in vans),
+            "max_leg_s": column(van.max_leg_s for van in vans),
+            "max_wait_s": column(van.max_wait_s for van in vans),
         }
 
     def _work(self, node: int) -> Stop | Shipment:
@@ -599,11 +613,15 @@ class _Compiler:
         vans, dimensions = len(self.vans), len(self.problem.dimensions)
         base, carried = (np.zeros((vans, dimensions), dtype=np.int64) for _ in range(2))
         aboard = np.zeros((vans, self.size), dtype=bool)
-        past_s, past_m = (np.zeros(vans, dtype=np.int64) for _ in range(2))
+        past_s, past_m, past_visits, past_wait_s = (np.zeros(vans, dtype=np.int64) for _ in range(4))
         for index, (van, done) in enumerate(zip(self.vans, self._done(), strict=True)):
             if not van.under_way:
                 continue
             past_s[index], past_m[index] = van.under_way.now_s - van.under_way.started_s, van.under_way.metres
+            past_visits[index] = len(done)
+            past_wait_s[index] = sum(
+                one.begin_s - one.arrive_s for one in van.under_way.done if not one.visit.startswith("break:")
+            )
             base[index] = self._vector(van.under_way.load)
             self._load_under_way(van.under_way.on_board, done, base[index], carried[index], aboard[index])
         flags = np.array([van.under_way is not None for van in self.vans])
@@ -613,6 +631,8 @@ class _Compiler:
             "carried": carried,
             "past_s": past_s,
             "past_m": past_m,
+            "past_visits": past_visits,
+            "past_wait_s": past_wait_s,
             "under_way": flags,
         }
 

@@ -33,6 +33,16 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     },
     Cause.DURATION: {"en": "{van} is out {minutes} min too long", "zh": "{van} 出车时间超限 {minutes} 分钟"},
     Cause.DISTANCE: {"en": "{van} drives {km} km too far", "zh": "{van} 行驶超限 {km} 公里"},
+    Cause.VISITS: {"en": "{van} makes {amount} visit(s) too many", "zh": "{van} 超出停靠次数上限 {amount} 次"},
+    Cause.LEG_DISTANCE: {
+        "en": "{van} drives {km} km too far in one go to {visit}",
+        "zh": "{van} 到 {visit} 的单程距离超限 {km} 公里",
+    },
+    Cause.LEG_TIME: {
+        "en": "{van} drives {minutes} min too long in one go to {visit}",
+        "zh": "{van} 到 {visit} 的单程时间超限 {minutes} 分钟",
+    },
+    Cause.WAIT: {"en": "{van} waits {minutes} min too long", "zh": "{van} 等候时间超限 {minutes} 分钟"},
     Cause.SKILL: {"en": "{van} lacks a skill that {visit} needs", "zh": "{van} 不具备 {visit} 所需技能"},
     Cause.SIZE: {"en": "{van} is too large for the yard of {visit}", "zh": "{van} 车身过大，进不了 {visit}"},
     Cause.ZONE: {"en": "{van} may not enter the zone of {visit} today", "zh": "{visit} 所在区域今日对 {van} 限行"},

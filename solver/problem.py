@@ -318,6 +318,14 @@ class Van(Model):
     """From start to end at most."""
     max_metres: Count | None = None
     """Distance at most."""
+    max_visits: Count | None = None
+    """Stops and halves of shipments on a run at most."""
+    max_leg_metres: Count | None = None
+    """From a place to the next at most."""
+    max_leg_s: Count | None = None
+    """Driving from a place to the next at most."""
+    max_wait_s: Count | None = None
+    """Waiting on a run at most, in all: from each arrival to the beginning of service; for a break's hours none counts."""
     time_percent: Percent = 100
     """Its driving times, as a percentage of the matrix (a slow van: 110)."""
     skills: list[Name] = []

@@ -61,6 +61,34 @@ def near_enough(runs: Schedule) -> Ints:
     return _at_end(runs, runs.way_m - runs.instance.max_metres[runs.van])
 
 
+def few_enough(runs: Schedule) -> Ints:
+    """No more stops and halves of shipments than the van makes on a run."""
+    visits = runs.instance.past_visits[runs.van] + (runs.kinds <= NodeKind.DELIVER).sum(axis=1)
+    return _at_end(runs, visits - runs.instance.max_visits[runs.van])
+
+
+def legs_are_near(runs: Schedule) -> Ints:
+    """From a place to the next no farther than the van's longest leg."""
+    return _over_each(runs, runs.metres, runs.instance.max_leg_metres)
+
+
+def legs_are_short(runs: Schedule) -> Ints:
+    """From a place to the next no longer than the van's longest leg."""
+    return _over_each(runs, runs.drive_s, runs.instance.max_leg_s)
+
+
+def _over_each(runs: Schedule, legs: Ints, most: Ints) -> Ints:
+    over = np.maximum(0, legs - most[runs.van][:, None])
+    return np.asarray(over * (runs.real & runs.used[:, None]))
+
+
+def waits_little(runs: Schedule) -> Ints:
+    """On its run the van waits no longer than it may."""
+    waits = (runs.begin_s - runs.arrive_s) * (runs.real & (runs.kinds != NodeKind.BREAK))
+    waited_s = runs.instance.past_wait_s[runs.van] + waits[:, 1:].sum(axis=1)
+    return _at_end(runs, waited_s - runs.instance.max_wait_s[runs.van])
+
+
 def _at_end(runs: Schedule, over: Ints) -> Ints:
     amounts = np.zeros(runs.rows.shape, dtype=np.int64)
     amounts[np.arange(len(over)), runs.last] = np.maximum(0, over) * runs.used
@@ -220,6 +248,10 @@ RULES: tuple[Rule, ...] = (
     Rule(Cause.START, "s", starts_in_time),
     Rule(Cause.DURATION, "s", short_enough),
     Rule(Cause.DISTANCE, "m", near_enough),
+    Rule(Cause.VISITS, "visits", few_enough),
+    Rule(Cause.LEG_DISTANCE, "m", legs_are_near),
+    Rule(Cause.LEG_TIME, "s", legs_are_short),
+    Rule(Cause.WAIT, "s", waits_little),
     Rule(Cause.SKILL, "visits", driver_is_able),
     Rule(Cause.SIZE, "visits", van_fits_the_yard),
     Rule(Cause.ZONE, "visits", zone_is_open),

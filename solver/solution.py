@@ -26,6 +26,10 @@ class Cause(StrEnum):
     START = "start"  # seconds past the latest start
     DURATION = "duration"  # seconds over the van's longest run
     DISTANCE = "distance"  # metres over the van's longest way
+    VISITS = "visits"  # visits more than the van makes on a run
+    LEG_DISTANCE = "leg_distance"  # metres over the van's longest leg
+    LEG_TIME = "leg_time"  # seconds of driving over the van's longest leg
+    WAIT = "wait"  # seconds over the van's longest waiting
     SKILL = "skill"  # visits: the van lacks a skill
     SIZE = "size"  # visits: the van is too large for the yard
     ZONE = "zone"  # visits: the zone is barred to the van all day

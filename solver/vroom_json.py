@@ -1,6 +1,6 @@
 """VROOM's JSON, in and out: a problem written for VROOM is solved here, and the plan is answered in VROOM's form.
 
-The idea: fields that this format cannot say the same way are refused by name, never dropped (`setup`, `max_tasks`,
+The idea: fields that this format cannot say the same way are refused by name, never dropped (`setup`,
 `max_travel_time`, `costs` matrices, several profiles, groups of vehicles by `type`). Ids of jobs stay, as text; a shipment is
 called `PICKUP-DELIVERY`. Two things differ and are said in docs/solver-format.md: VROOM prices the hours on the road alone, we
 price those from start to end; and without a matrix distances are straight lines stretched to roads.
@@ -116,6 +116,7 @@ class Vehicle(VroomPart):
     time_window: TimeWindow | None = None
     breaks: list[Rest] = []
     speed_factor: Annotated[float, Field(gt=0, le=5)] = 1.0
+    max_tasks: Whole | None = None
     max_distance: Whole | None = None
     costs: VehicleCosts = VehicleCosts()
     steps: list[PlannedStep] = []
@@ -230,6 +231,7 @@ class Translation:
             hour_cents=one.costs.per_hour,
             km_cents=one.costs.per_km,
             max_metres=one.max_distance,
+            max_visits=one.max_tasks,
             time_percent=max(1, round(100 / one.speed_factor)),
             skills=list(map(str, one.skills)),
             breaks=[

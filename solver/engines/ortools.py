@@ -89,6 +89,11 @@ class RoutingModel:
     def metres(self) -> Ints:
         return np.asarray(self.instance.metres[np.ix_(self.place, self.place)])
 
+    @cached_property
+    def slowest(self) -> Ints:
+        """The worst percentage of each drive."""
+        return _slowest(self)
+
     def vector(self, values: Ints) -> list[int]:
         """Values by instance node as values by OR node."""
         return [int(value) for value in values[self.nodes]]
@@ -166,13 +171,17 @@ def _leaving(model: RoutingModel) -> list[int]:
 
 def _time_evaluators(model: RoutingModel) -> list[int]:
     """Driving times at the worst hour of a drive: a plan that holds then always holds (the judge has the true times)."""
-    instance, slowest = model.instance, _slowest(model)
+    instance = model.instance
     evaluators = dict[int, int]()
     for percent in set(instance.time_percent.tolist()):
-        own = -(-instance.seconds[np.ix_(model.place, model.place)] * percent // 100)
-        times = -(-own * slowest // 100) + model.service_s[:, None]
+        times = _driving_s(model, percent) + model.service_s[:, None]
         evaluators[percent] = model.routing.RegisterTransitMatrix(times.tolist())
     return [evaluators[int(percent)] for percent in instance.time_percent]
+
+
+def _driving_s(model: RoutingModel, percent: int) -> Ints:
+    own = -(-model.instance.seconds[np.ix_(model.place, model.place)] * percent // 100)
+    return np.asarray(-(-own * model.slowest // 100))
 
 
 def _slowest(model: RoutingModel) -> Ints:
@@ -265,6 +274,50 @@ def way_is_bounded(model: RoutingModel) -> None:
         evaluator = model.routing.RegisterTransitMatrix(model.metres.tolist())
         left = [int(max(0, metres)) for metres in most - model.instance.past_m]
         model.routing.AddDimensionWithVehicleCapacity(evaluator, 0, left, True, "way")
+
+
+def visits_are_counted(model: RoutingModel) -> None:
+    """No van makes more visits than it may."""
+    instance = model.instance
+    if (instance.max_visits < NEVER_S).any():
+        tasks = model.vector((instance.kind <= NodeKind.DELIVER).astype(np.int64))
+        evaluator = model.routing.RegisterUnaryTransitVector(tasks)
+        left = [int(max(0, visits)) for visits in instance.max_visits - instance.past_visits]
+        model.routing.AddDimensionWithVehicleCapacity(evaluator, 0, left, True, "visits")
+
+
+def legs_are_bounded(model: RoutingModel) -> None:
+    """No van drives farther or longer in one go than it may: a van may make none of its `legs`, those that are too long."""
+    instance = model.instance
+    bounds = [tuple(int(one[van]) for one in (instance.max_leg_metres, instance.max_leg_s)) for van in model.vans]
+    if min(map(min, bounds)) < NEVER_S:
+        evaluators = dict[tuple[int, ...], int]()
+        for van, bound in enumerate(bounds):
+            key = (*bound, int(instance.time_percent[van]))
+            if key not in evaluators:
+                far = (model.metres > bound[0]) | (_driving_s(model, key[-1]) > bound[1])
+                evaluators[key] = model.routing.RegisterTransitMatrix(far.astype(int).tolist())
+            bounds[van] = key
+        transits = [evaluators[key] for key in bounds]
+        model.routing.AddDimensionWithVehicleTransits(transits, 0, 0, True, "legs")
+
+
+def waiting_is_bounded(model: RoutingModel) -> None:
+    """No van waits longer on its run than it may: its time from start to end is spent driving, serving and resting."""
+    instance, time = model.instance, model.dimensions["time"]
+    limited = np.flatnonzero(instance.max_wait_s < NEVER_S).tolist()
+    if not limited:
+        return
+    horizon = int(instance.finish_s.max())
+    model.routing.AddDimensionWithVehicleTransits(_time_evaluators(model), 0, horizon, True, "busy")
+    busy = model.routing.GetDimensionOrDie("busy")
+    for van in limited:
+        rests_s = sum(int(instance.service_s[rest]) for rest in instance.breaks[van])
+        most_s = int(instance.max_wait_s[van] - instance.past_wait_s[van]) + rests_s
+        start, end = model.routing.Start(van), model.routing.End(van)
+        idle = 1 - model.routing.ActiveVehicleVar(van)
+        out_s = time.CumulVar(end) - time.CumulVar(start)
+        model.solver.Add(out_s - busy.CumulVar(end) <= max(0, most_s) + idle * NEVER_S)
 
 
 def loads_fit(model: RoutingModel) -> None:
@@ -555,6 +608,9 @@ CONSTRAINTS: tuple[Callable[[RoutingModel], None], ...] = (
     shift_bounds_the_run,
     pay_for_hours,
     way_is_bounded,
+    visits_are_counted,
+    legs_are_bounded,
+    waiting_is_bounded,
     loads_fit,
     halves_go_together,
     only_vans_that_may,

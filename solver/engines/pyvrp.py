@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyvrp
@@ -37,6 +37,15 @@ NO_HOURS: Hours = (NEVER_S, NEVER_S)  # no van is at work then
 MOST_PROFILES = 12
 
 
+class Profile(NamedTuple):
+    """What distinguishes the ways of vans: those of one profile share a matrix."""
+
+    time_percent: int
+    max_leg_metres: int
+    max_leg_s: int
+    barred: tuple[int, ...]  # tasks that they may not do
+
+
 def left_out(instance: Instance) -> list[str]:
     """Return the parts of the problem that PyVRP does not know: its plans may break or ignore them, and are judged for it."""
     problem = instance.problem
@@ -54,6 +63,9 @@ def left_out(instance: Instance) -> list[str]:
         "least change": problem.costs.change_cents > 0 and bool(problem.baseline),
         "priorities": bool(instance.priority.any()),
         "several windows of a shipment": _shipments_choose(instance),
+        "most visits, with shipments or reloads": bool((instance.max_visits < NEVER_S).any())
+        and (bool(problem.shipments) or any(van.max_reloads for van in problem.vans)),
+        "longest waiting": bool((instance.max_wait_s < NEVER_S).any()),
         "shipments over a reload": bool(problem.shipments) and any(van.max_reloads for van in problem.vans),
     }
     return [name for name, found in tests.items() if found]
@@ -106,6 +118,8 @@ class PyvrpModel:
         self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
         self.location, self.node_place, self.depot_at = self._locate()
         self.units = _cost_units(instance, part)
+        # Visits of stops are counted as a dimension of what is collected, where any van's are.
+        self.counts = int((instance.max_visits < NEVER_S).any())
         self.soft_cents = SOFT_CENTS + max(instance.problem.vans[van].fixed_cents for van in part.vans)
         self.client_node: list[int] = []
         self.shipment_item: list[int] = []
@@ -149,7 +163,7 @@ class PyvrpModel:
 
     def _data(self) -> pyvrp.ProblemData:
         clients, groups = self._clients()
-        matrices = [self._matrices(percent, set(barred)) for percent, barred in self.profiles]
+        matrices = [self._matrices(profile) for profile in self.profiles]
         return pyvrp.ProblemData(
             [pyvrp.Location(0, 0) for _ in self.node_place],
             clients,
@@ -161,15 +175,17 @@ class PyvrpModel:
             self._shipments(),
         )
 
-    def _matrices(self, percent: int, barred: set[int]) -> tuple[Ints, Ints]:
+    def _matrices(self, profile: Profile) -> tuple[Ints, Ints]:
         """Return metres and seconds between the locations for vans of a kind."""
         instance, places = self.instance, self.node_place
         metres = instance.metres[np.ix_(places, places)].copy()
-        seconds = -(-instance.seconds[np.ix_(places, places)] * percent // 100)
+        seconds = -(-instance.seconds[np.ix_(places, places)] * profile.time_percent // 100)
+        too_long = (metres > profile.max_leg_metres) | (seconds > profile.max_leg_s)
+        metres[too_long], seconds[too_long] = FAR, FAR
         for (_, depot), at in self.depot_at.items():
             if depot >= 0:
                 seconds[:, at] += instance.problem.depots[depot].unload_s
-        far = [self.location[node] for node in barred if node in self.location]
+        far = [self.location[node] for node in profile.barred if node in self.location]
         metres[:, far], seconds[:, far] = FAR, FAR
         np.fill_diagonal(metres, 0)
         np.fill_diagonal(seconds, 0)
@@ -205,8 +221,8 @@ class PyvrpModel:
         instance = self.instance
         return pyvrp.Client(
             self.location[node],
-            instance.deliver[node].tolist(),
-            instance.collect[node].tolist(),
+            [*instance.deliver[node].tolist(), *[0] * self.counts],
+            [*instance.collect[node].tolist(), *[1] * self.counts],
             int(instance.service_s[node]),
             *window,
             release_time=int(instance.ready_s[node]),
@@ -230,7 +246,7 @@ class PyvrpModel:
             service_s[0],
             *windows[1],
             service_s[1],
-            instance.change[first].tolist(),
+            [*instance.change[first].tolist(), *[0] * self.counts],
             self._prize(item),
             self._required(item),
         )
@@ -279,7 +295,7 @@ class PyvrpModel:
         per_second, per_metre, per_overtime = (value * self.units // COST_UNITS for value in _rates(instance, number))
         return pyvrp.VehicleType(
             len(vans),
-            instance.capacity[number].tolist(),
+            [*instance.capacity[number].tolist(), *[int(instance.max_visits[number])] * self.counts],
             self._depot(int(instance.start[number])),
             self._depot(int(instance.end[number])),
             van.fixed_cents * self.units,
@@ -386,8 +402,11 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     if not whole.items:
         return
     stop, model = _Stop(limits), PyvrpModel(instance, whole)
-    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=_Watch(model, report)))
-    pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
+    watch = _Watch(model, report)
+    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=watch))
+    found = pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
+    if found.is_feasible():  # where the first plan is the best, the callback never hears of it
+        watch.on_best(found.best)
 
 
 class _Watch(pyvrp.IteratedLocalSearchCallbacks):
@@ -436,9 +455,10 @@ def _cost_units(instance: Instance, part: SubProblem) -> int:
     return COST_UNITS // math.gcd(COST_UNITS, *rates)
 
 
-def _profile(instance: Instance, van: int) -> tuple[int, tuple[int, ...]]:
+def _profile(instance: Instance, van: int) -> Profile:
     tasks = np.flatnonzero(instance.out_of_reach[van, : instance.tasks])
-    return int(instance.time_percent[van]), tuple(tasks.tolist())
+    percent, leg_metres, leg_s = instance.time_percent[van], instance.max_leg_metres[van], instance.max_leg_s[van]
+    return Profile(int(percent), int(leg_metres), int(leg_s), tuple(tasks.tolist()))
 
 
 def alike(instance: Instance) -> list[int]:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import vroom
 
 from solver.breaks import with_breaks
@@ -33,6 +34,8 @@ def left_out(instance: Instance) -> list[str]:
         "pay for waiting and service": any(van.hour_cents for van in problem.vans),
         "reloads": any(van.max_reloads for van in problem.vans),
         "longest run": bool((instance.max_duration_s < NEVER_S).any()),
+        "longest leg": bool((np.minimum(instance.max_leg_metres, instance.max_leg_s) < NEVER_S).any()),
+        "longest waiting": bool((instance.max_wait_s < NEVER_S).any()),
         "overtime": any(van.normal_s is not None for van in problem.vans),
         "slots": bool(problem.slots),
         "docks": any(depot.docks for depot in problem.depots),
@@ -87,6 +90,7 @@ def _vehicle(instance: Instance, van: int) -> vroom.Vehicle:
         breaks=[rest for node in instance.breaks[van] if (rest := _rest(instance, node, begins_s, ends_s))],
         costs=vroom.VehicleCosts(one.fixed_cents, one.hour_cents, one.km_cents),
         speed_factor=100 / one.time_percent,
+        max_tasks=one.max_visits,
         max_distance=int(min(instance.max_metres[van], WHOLE_DAY_S)),
     )
 

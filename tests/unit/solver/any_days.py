@@ -1,6 +1,7 @@
 """Random days with everything that the format can say, small enough that a second is a long search."""
 
 import random
+from contextlib import suppress
 from typing import Any
 
 from solver.check import ProblemError, read
@@ -20,6 +21,24 @@ def any_day(seed: int) -> Problem:
             return read(_day(dice))
         except ProblemError:
             continue
+
+
+def limited_day(seed: int) -> Problem:
+    """Return a day of this seed's with limits that others ask for, on its runs and legs."""
+    dice = random.Random(seed)
+    while True:
+        day = _day(dice)
+        for van in day["vans"]:
+            van |= _some(
+                dice,
+                0.4,
+                max_visits=dice.randint(1, 5),
+                max_leg_metres=dice.randint(4000, 12_000),
+                max_leg_s=dice.randint(500, 2000),
+                max_wait_s=dice.randint(0, 7200),
+            )
+        with suppress(ProblemError):
+            return read(day)
 
 
 def _day(dice: Dice) -> Fields:

@@ -59,6 +59,25 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         day(stop(3), stop(6), vans=[van(max_metres=8000), van(id="w", km_cents=9000)]),
         Cause.DISTANCE,
     ),
+    "visits are counted": (
+        ortools.visits_are_counted,
+        day(stop(1), stop(2), vans=[van(max_visits=1), van(id="w", km_cents=9000)]),
+        Cause.VISITS,
+    ),
+    "no leg is too far": (
+        ortools.legs_are_bounded,
+        day(stop(3), stop(5), stop(9), vans=[van(max_leg_metres=5000), van(id="w", km_cents=9000)]),
+        Cause.LEG_DISTANCE,
+    ),
+    "no van waits too long": (
+        ortools.waiting_is_bounded,
+        day(
+            stop(1, windows=[[0, 600]]),
+            stop(2, windows=[[3600, 7200]]),
+            vans=[van(max_wait_s=2000), van(id="w", fixed_cents=9000)],
+        ),
+        Cause.WAIT,
+    ),
     "loads fit": (
         ortools.loads_fit,
         day(

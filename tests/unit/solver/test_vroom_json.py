@@ -94,7 +94,6 @@ def test_our_answer_is_read_back_as_a_plan_and_serves_what_vroom_serves(seed: in
     ("change", "place"),
     [
         (lambda data: data["jobs"][0].update(setup=60), "jobs[0].setup"),
-        (lambda data: data["vehicles"][1].update(max_tasks=3), "vehicles[1].max_tasks"),
         (lambda data: data["vehicles"][0].update(max_travel_time=3), "vehicles[0].max_travel_time"),
         (lambda data: data["matrices"].update(truck=data["matrices"]["car"]), "matrices"),
         (lambda data: data["matrices"]["car"].update(costs=[[0]]), "matrices.car.costs"),
@@ -109,6 +108,16 @@ def test_what_cannot_be_said_the_same_way_is_refused_by_name(change, place: str)
     with pytest.raises(ProblemError) as error:
         read_vroom(data)
     assert place in {one.at for one in error.value.complaints}
+
+
+def test_the_most_tasks_of_a_vehicle_are_its_most_visits(tmp_path: Path):
+    data = problem(1)
+    for vehicle in data["vehicles"]:
+        vehicle["max_tasks"] = 4
+    theirs, translation = by_vroom(data, tmp_path), read_vroom(data)
+    found = evaluate(translation.problem, solve(translation.problem, Limits(iterations=500), engine="ortools"))
+    assert found.totals.vans == len(theirs["routes"]) == 2
+    assert len(translation.answer(found)["unassigned"]) == len(theirs["unassigned"]) == 10 - 2 * 4
 
 
 def test_a_misspelt_field_of_vrooms_is_answered_with_vrooms_field():

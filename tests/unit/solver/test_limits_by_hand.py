@@ -1,0 +1,206 @@
+"""The judge beside an independent search of every schedule, and the race beside every plan, where runs are limited."""
+
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import pairwise, permutations, product
+from typing import NamedTuple
+
+import pytest
+
+from solver.check import ProblemError
+from solver.engines import Limits
+from solver.evaluate import evaluate
+from solver.instance import Instance, compiled
+from solver.problem import Call, Problem, Run, Van
+from solver.solution import Cause, Solution
+from solver.solve import solve
+from tests.unit.solver.days import day, judged, stop, under_way, van, wrong
+
+PLACES, HORIZON_S = 4, 14
+LINE = {
+    "places": [str(place) for place in range(PLACES)],
+    "metres": [[abs(a - b) for b in range(PLACES)] for a in range(PLACES)],
+    "seconds": [[abs(a - b) for b in range(PLACES)] for a in range(PLACES)],
+}
+
+
+class Schedule(NamedTuple):
+    start_s: int
+    begins_s: list[int]
+    end_s: int
+
+
+def hours_of(dice: random.Random) -> list[list[int]]:
+    bounds = sorted(dice.sample(range(HORIZON_S), 2 * dice.choice([0, 1, 1, 2])))
+    return [list(pair) for pair in zip(bounds[::2], bounds[1::2], strict=True)]
+
+
+def _some(dice: random.Random, **fields: int) -> dict[str, int]:
+    return {name: value for name, value in fields.items() if dice.random() < 0.5}
+
+
+def drawn(dice: random.Random, fleet: int = 1) -> Problem:
+    places = dice.sample(range(1, PLACES), dice.randint(1, 2))
+    stops = [
+        stop(place, windows=hours_of(dice), service_s=dice.randint(0, 1), prize_cents=dice.randint(1, 40))
+        for place in places
+    ]
+    call = lambda: {"place": str(dice.randrange(PLACES)), "windows": hours_of(dice)}  # noqa: E731
+    shipments = [{"id": "d", "collect": call(), "deliver": call(), "prize_cents": dice.randint(1, 40)}]
+    vans = [
+        van(
+            id=f"v{number}",
+            shift=[dice.randint(0, 4), dice.randint(4, HORIZON_S)],
+            hour_cents=3600,
+            **_some(
+                dice,
+                max_visits=dice.randint(1, 3),
+                max_leg_metres=dice.randint(1, 3),
+                max_leg_s=dice.randint(1, 3),
+                max_wait_s=dice.randint(0, 5),
+                max_duration_s=dice.randint(3, 12),
+            ),
+        )
+        for number in range(fleet)
+    ]
+    return day(*stops, vans=vans, shipments=shipments[: dice.randint(0, 1)], travel=LINE)
+
+
+def days(dice: random.Random, count: int, fleet: int = 1) -> Iterator[Problem]:
+    while count:
+        with suppress(ProblemError):
+            yield drawn(dice, fleet)
+            count -= 1
+
+
+def calls_of(problem: Problem) -> dict[str, Call]:
+    calls: dict[str, Call] = {one.id: one for one in problem.stops}
+    for one in problem.shipments:
+        calls |= {f"collect:{one.id}": one.collect, f"deliver:{one.id}": one.deliver}
+    return calls
+
+
+def schedules(problem: Problem, mine: Van, visits: Sequence[str]) -> Iterator[Schedule]:
+    """Yield every schedule of whole seconds that meets windows and shift: a van may also wait before it serves."""
+    calls = [calls_of(problem)[visit] for visit in visits]
+
+    def rest(at: int, here: int, clock: int) -> Iterator[list[int]]:
+        if at == len(calls):
+            if clock + here <= mine.shift.until_s:
+                yield []
+            return
+        call, place = calls[at], int(calls[at].place or 0)
+        for begin in range(clock + abs(place - here), mine.shift.until_s + 1):
+            if not call.windows or any(one.from_s <= begin <= one.until_s for one in call.windows):
+                yield from ([begin, *others] for others in rest(at + 1, place, begin + call.service_s))
+
+    for start_s in range(mine.shift.from_s, mine.shift.until_s + 1):
+        for begins_s in rest(0, 0, start_s):
+            last = calls[-1]
+            yield Schedule(start_s, begins_s, begins_s[-1] + last.service_s + int(last.place or 0))
+
+
+def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
+    """Return the schedules that keep every limit."""
+    calls = [calls_of(problem)[visit] for visit in visits]
+    legs = [abs(a - b) for a, b in pairwise([0, *(int(call.place or 0) for call in calls), 0])]
+    longest = min(HORIZON_S if one is None else one for one in (mine.max_leg_metres, mine.max_leg_s))
+    if max(legs) > longest or len(visits) > (mine.max_visits or len(visits)) or not whole(problem, visits):
+        return []
+    worked_s = sum(legs) + sum(call.service_s for call in calls)
+    return [
+        one
+        for one in schedules(problem, mine, visits)
+        if within(one.end_s - one.start_s, mine.max_duration_s)
+        and within(one.end_s - one.start_s - worked_s, mine.max_wait_s)
+    ]
+
+
+def within(value: int, most: int | None) -> bool:
+    return most is None or value <= most
+
+
+def whole(problem: Problem, visits: Sequence[str]) -> bool:
+    """Whether each shipment is collected before it is delivered, or not at all."""
+    halves = [[visit for visit in visits if visit.endswith(f":{one.id}")] for one in problem.shipments]
+    return all(
+        one in ([], [f"collect:{name.id}", f"deliver:{name.id}"])
+        for one, name in zip(halves, problem.shipments, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_judge_finds_the_shortest_right_schedule_where_there_is_one(seed: int):
+    dice = random.Random(seed)
+    for problem in days(dice, 40):
+        instance, mine = compiled(problem), problem.vans[0]
+        for visits in runs_of(problem, dice, 6):
+            report = evaluate(instance, Solution(runs=[Run(van=mine.id, visits=visits)])).runs[0]
+            found = right(problem, mine, visits)
+            about = (problem.model_dump_json(exclude={"travel", "energies"}, exclude_defaults=True), visits)
+            assert bool(found) == (not report.violations), about
+            assert not found or report.work_s == min(one.end_s - one.start_s for one in found), about
+
+
+def runs_of(problem: Problem, dice: random.Random, count: int) -> Iterator[list[str]]:
+    visits = list(calls_of(problem))
+    for _ in range(count):
+        yield dice.sample(visits, dice.randint(1, len(visits)))
+
+
+def best_of_all(instance: Instance) -> tuple[int, int]:
+    """Return the rank of the best plan that breaks no rule, of two vans, by trying every plan."""
+    problem, visits = instance.problem, list(calls_of(instance.problem))
+    best = evaluate(instance, Solution()).rank
+    for owners in product((None, 0, 1), repeat=len(visits)):
+        own = [[visit for visit, owner in zip(visits, owners, strict=True) if owner == van] for van in (0, 1)]
+        for both in product(permutations(own[0]), permutations(own[1])):
+            runs = [Run(van=one.id, visits=list(run)) for one, run in zip(problem.vans, both, strict=True) if run]
+            judgement = evaluate(instance, Solution(runs=runs))
+            if judgement.keeps_rules:
+                best = min(best, judgement.rank)
+    return best
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_race_finds_the_best_of_all_plans(seed: int):
+    (problem,) = days(random.Random(100 + seed), 1, fleet=2)
+    instance = compiled(problem)
+    found = evaluate(instance, solve(instance, Limits(time_s=1.0)))
+    assert found.keeps_rules
+    assert found.rank == best_of_all(instance)
+
+
+@pytest.mark.parametrize(
+    ("limit", "vans", "engines"),
+    [({"max_visits": 2}, ["v", "w"], ("pyvrp", "vroom")), ({"max_leg_s": 200}, ["w"], ("pyvrp",))],
+)
+def test_engines_that_can_say_a_limit_keep_it(limit: dict[str, int], vans: list[str], engines: tuple[str, ...]):
+    problem = day(stop(1), stop(2), stop(4, deliver=1), vans=[van(**limit), van(id="w", km_cents=1500)])
+    for engine in engines:
+        found = solve(problem, Limits(iterations=50), engine=engine)
+        assert (evaluate(problem, found).feasible, found.engine, [run.van for run in found.runs]) == (
+            True,
+            engine,
+            vans,
+        )
+
+
+def test_each_limit_says_by_how_much_and_where():
+    far = day(stop(1), stop(5), vans=[van(max_leg_metres=3500, max_leg_s=400, max_visits=1)])
+    judgement = judged(far, "s1", "s5")
+    assert wrong(judgement) == {Cause.VISITS: 1, Cause.LEG_DISTANCE: 500 + 1500, Cause.LEG_TIME: 80 + 200}
+    assert [one.visit for one in judgement.violations if one.cause is Cause.LEG_TIME] == ["s5", "end:hub"]
+
+
+def test_waiting_is_counted_after_the_start_has_been_put_off():
+    late = day(stop(1, windows=[[0, 600]]), stop(2, windows=[[3600, 7200]]), vans=[van(max_wait_s=2000)])
+    assert wrong(judged(late, "s1", "s2")) == {Cause.WAIT: 3600 - 720 - 2000}
+    assert wrong(judged(late, "s2")) == {Cause.UNSERVED: 1}
+
+
+def test_a_van_under_way_has_made_visits_and_waited_already():
+    done = [{"visit": "s1", "arrive_s": 600, "begin_s": 900, "leave_s": 900}]
+    out = under_way(done=done) | {"max_visits": 1, "max_wait_s": 200}
+    assert wrong(judged(day(stop(1), stop(3), vans=[out]), "s1", "s3")) == {Cause.VISITS: 1, Cause.WAIT: 100}
