@@ -66,6 +66,8 @@ class Instance:
     collect: Ints  # N, D
     change: Ints  # N, D: change of the load by a shipment's half
     partner: Ints  # N: the other half, or -1
+    max_on_board_s: Ints  # N: of shipments' deliveries
+    collected_s: Ints  # N: of deliveries of shipments on a van under way: when it left the collection
     item: Ints  # N: number of the stop or shipment, or -1
     ready_s: Ints  # N
     due_s: Ints  # N
@@ -229,6 +231,7 @@ class Instance:
             Cause.READY: self.under_way,
             Cause.CUTOFF: np.append(self.due_s, self.cut_off_s) < NEVER_S,
             Cause.SPLIT: self.partner >= 0,
+            Cause.LONG_ON_BOARD: self.max_on_board_s < NEVER_S,
             Cause.BREAK: self.kind == NodeKind.BREAK,
             Cause.BREAK_LATE: self.kind == NodeKind.BREAK,
             Cause.LOCK_ORDER: np.array([lock.order != "free" for lock in self.problem.locks]),
@@ -270,6 +273,7 @@ class Instance:
             np.where(self.kind == NodeKind.RELOAD, loading_s, 0),
         ]
         vans = [self.van_class, self.time_percent, self.latest_begin_s, self.finish_s, self.under_way]
+        limited, size = (self.max_on_board_s < NEVER_S).any(), len(self.kind)
         slots = [(slot.from_s, slot.until_s, slot.percent) for slot in self.problem.slots]
         return TimingTables(
             nodes=np.array(nodes, dtype=np.int64),
@@ -281,6 +285,7 @@ class Instance:
             metres=self.metres,
             seconds=self.seconds,
             slots=np.array(slots, dtype=np.int64).reshape(-1, 3),
+            on_board=np.array([self.partner, self.max_on_board_s] if limited else [], dtype=np.int64).reshape(-1, size),
         )
 
     def node(self, van: int, key: str) -> int | None:
@@ -497,7 +502,7 @@ class _Compiler:
         shape = (self.size, len(self.problem.dimensions))
         deliver, collect, change = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         partner, item, wanted = self._filled(-1), self._filled(-1), self._filled(-1)
-        ready, due = self._filled(0), self._filled(NEVER_S)
+        ready, due, on_board = self._filled(0), self._filled(NEVER_S), self._filled(NEVER_S)
         for node, stop in enumerate(stops):
             deliver[node], collect[node], item[node] = self._vector(stop.deliver), self._vector(stop.collect), node
             wanted[node] = self.depots[stop.depot] if stop.depot else -1
@@ -508,6 +513,7 @@ class _Compiler:
             change[first], partner[first], partner[last] = self._vector(shipment.amount), last, first
             change[last] = -change[first]
             item[[first, last]] = len(stops) + index
+            on_board[last] = NEVER_S if shipment.max_on_board_s is None else shipment.max_on_board_s
         work = [*stops, *shipments]
         prizes = [MANDATORY if one.prize_cents is None else one.prize_cents for one in work]
         return {
@@ -515,6 +521,7 @@ class _Compiler:
             "collect": collect,
             "change": change,
             "partner": partner,
+            "max_on_board_s": on_board,
             "item": item,
             "ready_s": ready,
             "due_s": due,
@@ -627,6 +634,7 @@ class _Compiler:
         flags = np.array([van.under_way is not None for van in self.vans])
         return {
             "aboard": aboard,
+            "collected_s": self._collected_s(),
             "base_load": base,
             "carried": carried,
             "past_s": past_s,
@@ -635,6 +643,13 @@ class _Compiler:
             "past_wait_s": past_wait_s,
             "under_way": flags,
         }
+
+    def _collected_s(self) -> Ints:
+        left_s = {one.visit: one.leave_s for van in self.vans if van.under_way for one in van.under_way.done}
+        collected_s = self._filled(0)
+        shipments = self.problem.shipments
+        collected_s[self.deliver_at : self.start_at] = [left_s.get(f"collect:{one.id}", 0) for one in shipments]
+        return collected_s
 
     def _load_under_way(self, on_board: list[str], done: list[int], base: Ints, carried: Ints, aboard: Bools) -> None:
         number = {stop.id: node for node, stop in enumerate(self.problem.stops)}

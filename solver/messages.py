@@ -21,6 +21,10 @@ BROKEN: dict[Cause, dict[Language, str]] = {
         "en": "{visit} on {van} lacks its other half, or comes in the wrong order",
         "zh": "{van} 上的 {visit} 缺少另一半，或先送后取",
     },
+    Cause.LONG_ON_BOARD: {
+        "en": "what comes to {visit} is {minutes} min too long on board of {van}",
+        "zh": "{visit} 的货物在 {van} 上的时间超限 {minutes} 分钟",
+    },
     Cause.LOAD: {
         "en": "{van} is {amount} {unit} over its capacity at {visit}",
         "zh": "{van} 在 {visit} 超载 {amount} {unit}",

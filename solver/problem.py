@@ -249,6 +249,8 @@ class Shipment(Demand):
     amount: Amount = 1
     collect: Call
     deliver: Call
+    max_on_board_s: Count | None = None
+    """From the end of its collection to the beginning of its delivery at most."""
 
 
 class Break(Model):

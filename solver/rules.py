@@ -11,7 +11,7 @@ import numpy as np
 
 from solver.instance import Instance, NodeKind, has_rested
 from solver.problem import Lock
-from solver.schedule import Schedule, spares
+from solver.schedule import Schedule, spares, too_long_on_board
 from solver.solution import Cause
 from solver.timing_kernels import Bools, Ints, columns
 
@@ -186,6 +186,11 @@ def halves_stay_together(runs: Schedule) -> Ints:
     return np.asarray(wrong, dtype=np.int64)
 
 
+def nothing_stays_long_on_board(runs: Schedule) -> Ints:
+    """From the end of its collection to the beginning of its delivery a shipment is on board no longer than it may."""
+    return too_long_on_board(runs)
+
+
 def breaks_are_taken(runs: Schedule) -> Ints:
     """Each of the driver's breaks is in the run, unless it can be had before the run begins or after it ends."""
     missing = np.zeros(len(runs.rows), dtype=np.int64)
@@ -263,6 +268,7 @@ RULES: tuple[Rule, ...] = (
     Rule(Cause.CUTOFF, "s", back_by_the_cut_off),
     Rule(Cause.RELOAD, "visits", reloads_are_allowed),
     Rule(Cause.SPLIT, "visits", halves_stay_together),
+    Rule(Cause.LONG_ON_BOARD, "s", nothing_stays_long_on_board),
     Rule(Cause.BREAK, "visits", breaks_are_taken),
     Rule(Cause.LOCK_ORDER, "visits", order_is_kept),
     Rule(Cause.TWICE, "visits", each_visit_once),

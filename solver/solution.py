@@ -20,6 +20,7 @@ class Cause(StrEnum):
     TWICE = "twice"  # visits: made more than once
     VAN_TWICE = "van_twice"  # runs: one van, several runs
     SPLIT = "split"  # visits: a shipment's two halves are not on one run, collection first
+    LONG_ON_BOARD = "long_on_board"  # seconds over a shipment's longest time on board
     LOAD = "load"  # units over the van's capacity, by dimension
     WINDOW = "window"  # seconds late
     SHIFT = "shift"  # seconds past the end of the shift or the depot's hours

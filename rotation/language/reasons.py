@@ -59,6 +59,7 @@ BLOCKS: Mapping[str, str] = {
     Cause.TWICE: N_("planned twice"),
     Cause.VAN_TWICE: N_("the van drives twice"),
     Cause.SPLIT: N_("lacks its other half"),
+    Cause.LONG_ON_BOARD: N_("%(minutes)s min too long on board"),
     Cause.LOAD: N_("%(amount)s %(unit)s over the van's capacity"),
     Cause.WINDOW: N_("%(minutes)s min too late for its receiving hours"),
     Cause.SHIFT: N_("%(minutes)s min after the end of the shift"),

@@ -393,6 +393,19 @@ def halves_go_together(model: RoutingModel) -> None:
             model.solver.Add(time.CumulVar(pickup) <= time.CumulVar(delivery))
 
 
+def nothing_stays_long_on_board(model: RoutingModel) -> None:
+    """A shipment is delivered within its longest time on board, after its collection, or after it was collected on the way."""
+    instance, time = model.instance, model.dimensions["time"]
+    for last in np.flatnonzero(instance.max_on_board_s < NEVER_S).tolist():
+        first, most_s = int(instance.partner[last]), int(instance.max_on_board_s[last])
+        if first in model.index_of:
+            pickup, delivery = (time.CumulVar(model.index_of[node]) for node in (first, last))
+            model.solver.Add(delivery - pickup <= most_s + int(instance.service_s[first]))
+        elif last in model.index_of:
+            latest_s = int(instance.collected_s[last]) + most_s
+            model.solver.Add(time.CumulVar(model.index_of[last]) <= max(latest_s, int(instance.begin_s.min())))
+
+
 def only_vans_that_may(model: RoutingModel) -> None:
     """Skills, sizes, zones, wishes, locks, crates on board and depots decide which vans may come.
 
@@ -613,6 +626,7 @@ CONSTRAINTS: tuple[Callable[[RoutingModel], None], ...] = (
     waiting_is_bounded,
     loads_fit,
     halves_go_together,
+    nothing_stays_long_on_board,
     only_vans_that_may,
     crates_are_ready,
     back_in_time,

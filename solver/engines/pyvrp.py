@@ -65,6 +65,7 @@ def left_out(instance: Instance) -> list[str]:
         "several windows of a shipment": _shipments_choose(instance),
         "most visits, with shipments or reloads": bool((instance.max_visits < NEVER_S).any())
         and (bool(problem.shipments) or any(van.max_reloads for van in problem.vans)),
+        "longest time on board": bool((instance.max_on_board_s < NEVER_S).any()),
         "longest waiting": bool((instance.max_wait_s < NEVER_S).any()),
         "shipments over a reload": bool(problem.shipments) and any(van.max_reloads for van in problem.vans),
     }

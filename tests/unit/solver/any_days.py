@@ -24,7 +24,7 @@ def any_day(seed: int) -> Problem:
 
 
 def limited_day(seed: int) -> Problem:
-    """Return a day of this seed's with limits that others ask for, on its runs and legs."""
+    """Return a day of this seed's with limits that others ask for, on its runs, legs and loads."""
     dice = random.Random(seed)
     while True:
         day = _day(dice)
@@ -37,6 +37,8 @@ def limited_day(seed: int) -> Problem:
                 max_leg_s=dice.randint(500, 2000),
                 max_wait_s=dice.randint(0, 7200),
             )
+        for shipment in day["shipments"]:
+            shipment |= _some(dice, 0.6, max_on_board_s=dice.randint(600, 5400))
         with suppress(ProblemError):
             return read(day)
 

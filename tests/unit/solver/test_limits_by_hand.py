@@ -11,11 +11,12 @@ import pytest
 from solver.check import ProblemError
 from solver.engines import Limits
 from solver.evaluate import evaluate
+from solver.explain import explain
 from solver.instance import Instance, compiled
 from solver.problem import Call, Problem, Run, Van
 from solver.solution import Cause, Solution
 from solver.solve import solve
-from tests.unit.solver.days import day, judged, stop, under_way, van, wrong
+from tests.unit.solver.days import day, judged, plan, stop, times, under_way, van, wrong
 
 PLACES, HORIZON_S = 4, 14
 LINE = {
@@ -47,7 +48,11 @@ def drawn(dice: random.Random, fleet: int = 1) -> Problem:
         for place in places
     ]
     call = lambda: {"place": str(dice.randrange(PLACES)), "windows": hours_of(dice)}  # noqa: E731
-    shipments = [{"id": "d", "collect": call(), "deliver": call(), "prize_cents": dice.randint(1, 40)}]
+    shipments = [
+        {"id": f"d{number}", "collect": call(), "deliver": call(), "prize_cents": dice.randint(1, 40)}
+        | _some(dice, max_on_board_s=dice.randint(1, 4))
+        for number in range(dice.choice([0, 1, 1, 2]))
+    ]
     vans = [
         van(
             id=f"v{number}",
@@ -64,7 +69,7 @@ def drawn(dice: random.Random, fleet: int = 1) -> Problem:
         )
         for number in range(fleet)
     ]
-    return day(*stops, vans=vans, shipments=shipments[: dice.randint(0, 1)], travel=LINE)
+    return day(*(stops if len(shipments) < 2 else stops[:1]), vans=vans, shipments=shipments, travel=LINE)
 
 
 def days(dice: random.Random, count: int, fleet: int = 1) -> Iterator[Problem]:
@@ -114,7 +119,18 @@ def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
         for one in schedules(problem, mine, visits)
         if within(one.end_s - one.start_s, mine.max_duration_s)
         and within(one.end_s - one.start_s - worked_s, mine.max_wait_s)
+        and within(on_board(problem, visits, one), 0)
     ]
+
+
+def on_board(problem: Problem, visits: Sequence[str], schedule: Schedule) -> int:
+    """Return the most that a shipment is too long on board."""
+    begin_s, over = dict(zip(visits, schedule.begins_s, strict=True)), [0]
+    for one in problem.shipments:
+        if f"collect:{one.id}" in begin_s and one.max_on_board_s is not None:
+            left_s = begin_s[f"collect:{one.id}"] + one.collect.service_s
+            over.append(begin_s[f"deliver:{one.id}"] - left_s - one.max_on_board_s)
+    return max(over)
 
 
 def within(value: int, most: int | None) -> bool:
@@ -133,7 +149,7 @@ def whole(problem: Problem, visits: Sequence[str]) -> bool:
 @pytest.mark.parametrize("seed", range(8))
 def test_the_judge_finds_the_shortest_right_schedule_where_there_is_one(seed: int):
     dice = random.Random(seed)
-    for problem in days(dice, 40):
+    for problem in days(dice, 20):
         instance, mine = compiled(problem), problem.vans[0]
         for visits in runs_of(problem, dice, 6):
             report = evaluate(instance, Solution(runs=[Run(van=mine.id, visits=visits)])).runs[0]
@@ -198,6 +214,31 @@ def test_waiting_is_counted_after_the_start_has_been_put_off():
     late = day(stop(1, windows=[[0, 600]]), stop(2, windows=[[3600, 7200]]), vans=[van(max_wait_s=2000)])
     assert wrong(judged(late, "s1", "s2")) == {Cause.WAIT: 3600 - 720 - 2000}
     assert wrong(judged(late, "s2")) == {Cause.UNSERVED: 1}
+
+
+def test_a_collection_waits_where_its_load_would_be_too_long_on_board():
+    direct = {"id": "d", "collect": {"place": "1"}, "deliver": {"place": "2", "windows": [[3600, 7200]]}}
+    early = stop(3, windows=[[0, 900]])
+    problem = day(early, shipments=[direct | {"max_on_board_s": 300}])
+    judgement = judged(problem, "s3", "collect:d", "deliver:d")
+    assert (wrong(judgement), times(judgement)["collect:d"][1]) == ({}, 3300)
+    between = judged(problem, "collect:d", "s3", "deliver:d")
+    assert wrong(between) == {Cause.LONG_ON_BOARD: 3600 - (900 - 240) - 300}
+
+
+def test_what_no_van_can_bring_in_time_says_so():
+    direct = {"id": "d", "collect": {"place": "1"}, "deliver": {"place": "4"}, "max_on_board_s": 300}
+    (found,) = explain(day(stop(3), shipments=[direct]), plan("s3"))
+    assert [(block.cause, block.amount) for block in found.best.never] == [(Cause.LONG_ON_BOARD, 60)]
+
+
+def test_what_was_collected_on_the_way_is_on_board_since_then():
+    direct = {"id": "d", "collect": {"place": "1"}, "deliver": {"place": "4"}, "max_on_board_s": 500}
+    done = [{"visit": "collect:d", "arrive_s": 600, "begin_s": 600, "leave_s": 620}]
+    problem = day(stop(3), shipments=[direct], vans=[under_way(done=done)])
+    assert wrong(judged(problem, "collect:d", "s3", "deliver:d")) == {Cause.LONG_ON_BOARD: 1000 + 240 - 620 - 500}
+    for engine in ("ortools", "race"):
+        assert wrong(evaluate(problem, solve(problem, Limits(time_s=0.5), engine=engine))) == {Cause.UNSERVED: 1}
 
 
 def test_a_van_under_way_has_made_visits_and_waited_already():

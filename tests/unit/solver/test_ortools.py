@@ -35,6 +35,11 @@ def without(monkeypatch: pytest.MonkeyPatch, constraint: Any) -> None:
 
 LIFT = {"skills": ["lift"]}
 DIRECT = {"id": "d", "amount": 0, "collect": {"place": "5"}, "deliver": {"place": "1"}}
+SLOW = {
+    "id": "d",
+    "collect": {"place": "1", "windows": [[0, 400]]},
+    "deliver": {"place": "2", "windows": [[600, 9000]]},
+}
 TWO_HUBS = [{"id": "hub", "place": "0"}, {"id": "far", "place": "9"}]
 PLATE_BAN = [{"id": "old", "bans": [{"windows": [[10, HOUR]], "plate_ends": ["7"]}]}]
 FAR_STOPS = [stop(8), stop(9)]
@@ -92,6 +97,11 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         ortools.halves_go_together,
         day(stop(3), shipments=[DIRECT], vans=[van(end="far", start="hub")], depots=TWO_HUBS),
         Cause.SPLIT,
+    ),
+    "nothing stays long on board": (
+        ortools.nothing_stays_long_on_board,
+        day(stop(4, windows=[[0, 500]]), shipments=[SLOW | {"max_on_board_s": 500}], vans=TWO_VANS),
+        Cause.LONG_ON_BOARD,
     ),
     "only able vans come": (ortools.only_vans_that_may, day(stop(1, **LIFT), vans=[CHEAP_W, van(**LIFT)]), Cause.SKILL),
     "crates come from their depot": (
