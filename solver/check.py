@@ -17,9 +17,9 @@ from solver.problem import MOST_STOPS, Amount, Call, Problem, Site, Van
 
 # Prefixes of visits that are not stops.
 VISIT_PREFIXES = ("collect:", "deliver:", "break:", "reload:", "start:", "end:")
-_ELEMENT = re.compile(r"(depots|vans|stops|shipments|zones|locks|baseline|slots)\[(\d+)\]")
+_ELEMENT = re.compile(r"(depots|vans|stops|shipments|zones|locks|apart|baseline|slots)\[(\d+)\]")
 MOST_OF_AN_ID = 80  # characters in a complaint
-_LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "baseline", "slots")
+_LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "apart", "baseline", "slots")
 _NESTED = {"function-plain[_amount()]", "int", "str", "dict[str,int]"}
 
 
@@ -438,6 +438,22 @@ def locks_agree(problem: Problem, known: _Known) -> Iterator[Complaint]:
                 )
 
 
+def groups_are_apart(problem: Problem, known: _Known) -> Iterator[Complaint]:
+    """What is kept apart is known, and in one of the groups."""
+    work = known.ids["stops"] | known.ids["shipments"]
+    for index, one in enumerate(problem.apart):
+        named = [
+            (f"apart[{index}].groups[{number}][{at}]", name)
+            for number, group in enumerate(one.groups)
+            for at, name in enumerate(group)
+        ]
+        for at, name in named:
+            if name not in work:
+                yield Complaint(at, "unknown_work", repr(name), "an id in stops or shipments", {"id": name})
+        for complaint in _repeated(named):
+            yield replace(complaint, code="apart_twice", expected="in one of the groups")
+
+
 def executed_fits(problem: Problem, known: _Known) -> Iterator[Complaint]:
     """A van under way did known work, each once, and before now."""
     visits = _visits(problem, known)
@@ -496,5 +512,6 @@ CHECKS: tuple[Check, ...] = (
     bans_know_the_day,
     slots_in_order,
     locks_agree,
+    groups_are_apart,
     executed_fits,
 )

@@ -100,6 +100,7 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
     candidates = candidates[
         ~instance.out_of_reach[van, instance.partner[candidates]] | (instance.partner[candidates] < 0)
     ]
+    candidates = candidates[~_parted(instance, van, nodes, candidates)]
     while len(candidates) and len(nodes) + instance.past_visits[van] < instance.max_visits[van]:
         after = _appended(instance, van, state, candidates)
         fits = _fits(instance, van, state, after)
@@ -109,7 +110,17 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
         node, state = int(candidates[chosen]), after.state(instance, chosen)
         nodes += [node, int(instance.partner[node])] if instance.kind[node] == NodeKind.COLLECT else [node]
         candidates = np.delete(candidates, chosen)
+        candidates = candidates[~_parted(instance, van, nodes, candidates)]
     return nodes
+
+
+def _parted(instance: Instance, van: int, nodes: list[int], candidates: Ints) -> Bools:
+    """Return which candidates must not be on a run with what the van serves."""
+    parted = np.zeros(len(candidates), dtype=bool)
+    for groups, so_far in zip(instance.apart, instance.group_so_far, strict=True):
+        served = max(int(so_far[van]), int(groups[nodes].max(initial=-1)))
+        parted |= (groups[candidates] >= 0) & (groups[candidates] != served) & (served >= 0)
+    return parted
 
 
 def _begun(instance: Instance, van: int) -> _State:

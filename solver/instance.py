@@ -68,6 +68,7 @@ class Instance:
     partner: Ints  # N: the other half, or -1
     max_on_board_s: Ints  # N: of shipments' deliveries
     collected_s: Ints  # N: of deliveries of shipments on a van under way: when it left the collection
+    apart: Ints  # A, N: the group of each task in each of the problem's `apart`, or -1
     item: Ints  # N: number of the stop or shipment, or -1
     ready_s: Ints  # N
     due_s: Ints  # N
@@ -195,6 +196,13 @@ class Instance:
         return bool(hours.any())
 
     @cached_property
+    def group_so_far(self) -> Ints:
+        """A, V: the group that a van under way has served already, or -1."""
+        served = [[[group for group in row[done].tolist() if group >= 0] for done in self.done] for row in self.apart]
+        first = [[groups[0] if groups else -1 for groups in row] for row in served]
+        return np.array(first, dtype=np.int64).reshape(len(self.apart), len(self.start))
+
+    @cached_property
     def void(self) -> int:
         return len(self.kind) - 1
 
@@ -235,6 +243,7 @@ class Instance:
             Cause.BREAK: self.kind == NodeKind.BREAK,
             Cause.BREAK_LATE: self.kind == NodeKind.BREAK,
             Cause.LOCK_ORDER: np.array([lock.order != "free" for lock in self.problem.locks]),
+            Cause.APART: self.apart >= 0,
             Cause.EXECUTED: ~self.free[: self.tasks],
             **{cause: self.barred[cause] for cause in OF_VAN_AND_VISIT},
         }
@@ -352,6 +361,7 @@ class _Compiler:
             **items,
             **vans,
             **under_way,
+            apart=self._apart(),
         )
 
     # ---- places
@@ -529,6 +539,16 @@ class _Compiler:
             "prize_cents": np.array(prizes, dtype=np.int64),
             "priority": np.array([one.priority for one in work], dtype=np.int64),
         }
+
+    def _apart(self) -> Ints:
+        nodes = dict[str, list[int]]()
+        for node in range(self.start_at):
+            nodes.setdefault(self._work(node).id, []).append(node)
+        apart = np.full((len(self.problem.apart), self.size), -1, dtype=np.int64)
+        for row, one in zip(apart, self.problem.apart, strict=True):
+            for number, group in enumerate(one.groups):
+                row[[node for name in group for node in nodes[name]]] = number
+        return apart
 
     # ---- vans
 

@@ -85,6 +85,10 @@ BROKEN: dict[Cause, dict[Language, str]] = {
         "en": "{visit} on {van} is out of its locked order",
         "zh": "{van} 上的 {visit} 不符合锁定的顺序",
     },
+    Cause.APART: {
+        "en": "{visit} must not be on a run with other work of {van}",
+        "zh": "{visit} 不能与 {van} 的其他任务同趟",
+    },
     Cause.EXECUTED: {
         "en": "{van}: {amount} visit(s) already made do not stand at the beginning",
         "zh": "{van} 有 {amount} 个已完成的停靠不在路线开头",
@@ -170,6 +174,11 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "unknown_shipments": {"en": "no shipment {id}", "zh": "没有直送件 {id}"},
     "unknown_zones": {"en": "no zone {id}", "zh": "没有限行区 {id}"},
     "unknown_energies": {"en": "no kind of energy {id}", "zh": "没有能源类型 {id}"},
+    "unknown_work": {"en": "no stop or shipment {id}", "zh": "没有停靠点或直送件 {id}"},
+    "apart_twice": {
+        "en": "in one of the groups expected; it stands in {count}",
+        "zh": "只能属于其中一组，却出现 {count} 次",
+    },
     "unknown_visit": {"en": "no such visit", "zh": "没有这个停靠"},
     "start_needed": {"en": "a depot to start from expected, as there are several", "zh": "有多个仓点，须写明出发仓点"},
     "unknown_dimension": {"en": "{id} is none of the dimensions", "zh": "{id} 不在容量维度中"},

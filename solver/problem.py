@@ -427,6 +427,13 @@ class Lock(Model):
     """kept: in the order given, others may come between. unbroken: and nothing between."""
 
 
+class Apart(Model):
+    """Work that must not meet on a run, such as food and chemicals, or three jobs of which each wants its own van."""
+
+    groups: Annotated[list[list[Name]], Field(min_length=2)]
+    """Ids of stops and shipments: no run serves some of two groups."""
+
+
 class Run(Model):
     """One van's run: its visits in order.
 
@@ -469,6 +476,7 @@ class Problem(Model):
     energies: dict[str, Energy] = dict(ENERGIES)
     costs: Costs = Costs()
     locks: list[Lock] = []
+    apart: list[Apart] = []
     baseline: list[Run] = []
     """A plan known to people: departures from it cost `costs.change_cents`."""
     max_stops: Annotated[int, Field(ge=1, le=1_000_000), NO_BOOLEAN] = MOST_STOPS

@@ -10,7 +10,22 @@ import numpy as np
 
 from solver.evaluate import evaluate
 from solver.instance import Instance, compiled
-from solver.problem import Call, Done, Lock, Name, Problem, Run, Shipment, Site, Stop, Travel, UnderWay, Van, Window
+from solver.problem import (
+    Apart,
+    Call,
+    Done,
+    Lock,
+    Name,
+    Problem,
+    Run,
+    Shipment,
+    Site,
+    Stop,
+    Travel,
+    UnderWay,
+    Van,
+    Window,
+)
 from solver.solution import RunReport, Solution, Visit
 
 # Price of a visit that changes van or order: some five minutes of a driver's time, for explaining and searching.
@@ -146,6 +161,7 @@ def broken_down(problem: Problem, van: Name) -> Problem:
             "stops": [stop for stop in stops if stop is not None],
             "shipments": [*shipments, *rescues],
             "locks": [lock for lock in problem.locks if lock.van != van],
+            "apart": [_with_rescues(one, {stop.id for stop in stops if stop}, carried) for one in problem.apart],
         }
     )
 
@@ -186,6 +202,18 @@ def _rescue(problem: Problem, stop: Stop, here: Site, now_s: int) -> Shipment:
         priority=stop.priority,
         skills=stop.skills,
     )
+
+
+def _with_rescues(apart: Apart, stops: set[Name], carried: set[Name]) -> Apart:
+    """Rescued crates are kept apart as their stops are."""
+    groups = [
+        [
+            *(name for name in group if name in stops or name not in carried),
+            *(f"rescue {name}" for name in group if name in carried),
+        ]
+        for group in apart.groups
+    ]
+    return Apart(groups=groups)
 
 
 def _day_s(problem: Problem) -> int:

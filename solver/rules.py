@@ -224,6 +224,16 @@ def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
         before = np.where(here >= 0, here, before)
 
 
+def groups_stay_apart(runs: Schedule) -> Ints:
+    """Work that must not meet is on different runs: the group that a run serves first is right, visits of others are wrong."""
+    wrong = np.zeros(runs.rows.shape, dtype=bool)
+    for groups, so_far in zip(runs.instance.apart, runs.instance.group_so_far, strict=True):
+        here, before = groups[runs.rows], so_far[runs.van]
+        first = np.where(before >= 0, before, here[np.arange(len(here)), (here >= 0).argmax(axis=1)])
+        wrong |= (here >= 0) & (here != first[:, None])
+    return wrong.astype(np.int64)
+
+
 def each_visit_once(runs: Schedule) -> Ints:
     """No visit is made twice on a run."""
     here = np.arange(runs.rows.shape[1])[None, :]
@@ -271,6 +281,7 @@ RULES: tuple[Rule, ...] = (
     Rule(Cause.LONG_ON_BOARD, "s", nothing_stays_long_on_board),
     Rule(Cause.BREAK, "visits", breaks_are_taken),
     Rule(Cause.LOCK_ORDER, "visits", order_is_kept),
+    Rule(Cause.APART, "visits", groups_stay_apart),
     Rule(Cause.TWICE, "visits", each_visit_once),
     Rule(Cause.EXECUTED, "visits", past_stays_past),
 )

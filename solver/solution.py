@@ -45,6 +45,7 @@ class Cause(StrEnum):
     DOCKS = "docks"  # vans more than docks at a time
     LOCK_VAN = "lock_van"  # visits: locked to another van, or apart from what they go with
     LOCK_ORDER = "lock_order"  # visits: out of the order locked
+    APART = "apart"  # visits that must not be on a run with others on it
     EXECUTED = "executed"  # visits: what was done is not the beginning of the run
 
 

@@ -84,6 +84,7 @@ BLOCKS: Mapping[str, str] = {
     Cause.DOCKS: N_("no dock is free"),
     Cause.LOCK_VAN: N_("locked to another van"),
     Cause.LOCK_ORDER: N_("the locked order would break"),
+    Cause.APART: N_("must not be on a run with other work of the van"),
     Cause.EXECUTED: N_("what was done already stands otherwise"),
 }
 

@@ -540,6 +540,19 @@ def _keep_order(model: RoutingModel, first: int, second: int, *, unbroken: bool)
         solver.Add(position.CumulVar(second) <= position.CumulVar(first) + 1 + missing * room)
 
 
+def groups_stay_apart(model: RoutingModel) -> None:
+    """Each van serves one group of what is kept apart, the one that it has begun with where it is under way."""
+    instance, solver = model.instance, model.solver
+    for number, groups in enumerate(instance.apart):
+        so_far = instance.group_so_far[number]
+        bounds = [(int(group), int(group)) if group >= 0 else (0, int(groups.max())) for group in so_far]
+        served = [solver.IntVar(*bound, f"apart {number} {van}") for van, bound in enumerate(bounds)]
+        for node, index in model.index_of.items():
+            for van in model.vans if groups[node] >= 0 else ():
+                mine = solver.IsEqualCstVar(model.routing.VehicleVar(index), van)
+                solver.Add(mine <= solver.IsEqualCstVar(served[van], int(groups[node])))
+
+
 def reloads_in_turn(model: RoutingModel) -> None:
     """Reloads of a van are alike: the second is used only after the first, and none without a stop to follow."""
     time = model.dimensions["time"]
@@ -633,6 +646,7 @@ CONSTRAINTS: tuple[Callable[[RoutingModel], None], ...] = (
     drivers_rest,
     docks_hold,
     locks_hold,
+    groups_stay_apart,
     reloads_in_turn,
     wishes_are_priced,
     work_is_shared,

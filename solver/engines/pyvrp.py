@@ -58,6 +58,7 @@ def left_out(instance: Instance) -> list[str]:
         "hours of zones by plate": instance.open_s.shape[0] > 1,
         "several depot windows": any(len(depot.windows) > 1 for depot in problem.depots),
         "due times of stops": bool((instance.due_s < NEVER_S).any()),
+        "groups apart": bool(problem.apart),
         "imbalance": problem.costs.imbalance_hour_cents > 0,
         "preferred vans": problem.costs.not_preferred_cents > 0 and bool(instance.not_preferred.any()),
         "least change": problem.costs.change_cents > 0 and bool(problem.baseline),

@@ -35,6 +35,7 @@ def left_out(instance: Instance) -> list[str]:
         "reloads": any(van.max_reloads for van in problem.vans),
         "longest run": bool((instance.max_duration_s < NEVER_S).any()),
         "longest time on board": bool((instance.max_on_board_s < NEVER_S).any()),
+        "groups apart": bool(problem.apart),
         "longest leg": bool((np.minimum(instance.max_leg_metres, instance.max_leg_s) < NEVER_S).any()),
         "longest waiting": bool((instance.max_wait_s < NEVER_S).any()),
         "overtime": any(van.normal_s is not None for van in problem.vans),

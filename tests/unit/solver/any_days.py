@@ -24,7 +24,7 @@ def any_day(seed: int) -> Problem:
 
 
 def limited_day(seed: int) -> Problem:
-    """Return a day of this seed's with limits that others ask for, on its runs, legs and loads."""
+    """Return a day of this seed's with limits that others ask for, on its runs, legs and loads, and work kept apart."""
     dice = random.Random(seed)
     while True:
         day = _day(dice)
@@ -39,6 +39,10 @@ def limited_day(seed: int) -> Problem:
             )
         for shipment in day["shipments"]:
             shipment |= _some(dice, 0.6, max_on_board_s=dice.randint(600, 5400))
+        work = [one["id"] for one in [*day["stops"], *day["shipments"]]]
+        dice.shuffle(work)
+        if len(work) > 1 and dice.random() < 0.5:
+            day["apart"] = [{"groups": [work[:1], work[1:3], work[4:]]}]
         with suppress(ProblemError):
             return read(day)
 

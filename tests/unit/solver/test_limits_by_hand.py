@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
+from solver import replan
 from solver.check import ProblemError
 from solver.engines import Limits
 from solver.evaluate import evaluate
 from solver.explain import explain
 from solver.instance import Instance, compiled
+from solver.messages import say_complaint
 from solver.problem import Call, Problem, Run, Van
 from solver.solution import Cause, Solution
 from solver.solve import solve
@@ -69,7 +71,11 @@ def drawn(dice: random.Random, fleet: int = 1) -> Problem:
         )
         for number in range(fleet)
     ]
-    return day(*(stops if len(shipments) < 2 else stops[:1]), vans=vans, shipments=shipments, travel=LINE)
+    stops = stops if len(shipments) < 2 else stops[:1]
+    work = [one["id"] for one in [*stops, *shipments]]
+    dice.shuffle(work)
+    apart = [{"groups": [work[:1], work[1:]]}] if dice.random() < 0.5 else []
+    return day(*stops, vans=vans, shipments=shipments, apart=apart, travel=LINE)
 
 
 def days(dice: random.Random, count: int, fleet: int = 1) -> Iterator[Problem]:
@@ -111,7 +117,10 @@ def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
     calls = [calls_of(problem)[visit] for visit in visits]
     legs = [abs(a - b) for a, b in pairwise([0, *(int(call.place or 0) for call in calls), 0])]
     longest = min(HORIZON_S if one is None else one for one in (mine.max_leg_metres, mine.max_leg_s))
-    if max(legs) > longest or len(visits) > (mine.max_visits or len(visits)) or not whole(problem, visits):
+    met = {visit.partition(":")[2] or visit for visit in visits}
+    mixed = any(sum(bool(met & set(group)) for group in one.groups) > 1 for one in problem.apart)
+    too_far = max(legs) > longest or len(visits) > (mine.max_visits or len(visits))
+    if mixed or too_far or not whole(problem, visits):
         return []
     worked_s = sum(legs) + sum(call.service_s for call in calls)
     return [
@@ -239,6 +248,45 @@ def test_what_was_collected_on_the_way_is_on_board_since_then():
     assert wrong(judged(problem, "collect:d", "s3", "deliver:d")) == {Cause.LONG_ON_BOARD: 1000 + 240 - 620 - 500}
     for engine in ("ortools", "race"):
         assert wrong(evaluate(problem, solve(problem, Limits(time_s=0.5), engine=engine))) == {Cause.UNSERVED: 1}
+
+
+def test_what_is_kept_apart_meets_on_no_run():
+    food = {"id": "d", "collect": {"place": "1"}, "deliver": {"place": "2"}}
+    apart = [{"groups": [["s3", "d"], ["s4"], ["s5"]]}]
+    problem = day(stop(3), stop(4), stop(5), shipments=[food], apart=apart, vans=[van(), van(id="w"), van(id="x")])
+    judgement = judged(problem, "collect:d", "s4", "deliver:d", "s3", "s5")
+    assert [one.visit for one in judgement.violations] == ["s4", "s5"]
+    assert {one.cause for one in judgement.violations} == {Cause.APART}
+    for engine in ("ortools", "race"):
+        found = evaluate(problem, solve(problem, Limits(time_s=0.5), engine=engine))
+        assert (found.feasible, found.totals.vans) == (True, 3)
+
+
+def test_a_van_under_way_serves_the_group_that_it_began_with():
+    done = [{"visit": "s1", "arrive_s": 600, "begin_s": 600, "leave_s": 600}]
+    problem = day(
+        stop(1), stop(3), stop(4), apart=[{"groups": [["s1", "s4"], ["s3"]]}], vans=[under_way(done=done), van(id="w")]
+    )
+    assert wrong(judged(problem, "s1", "s3", "s4")) == {Cause.APART: 1}
+    found = evaluate(problem, solve(problem, Limits(time_s=0.5), engine="ortools"))
+    assert [[one.visit for one in run.visits][-2] for run in found.runs] == ["s4", "s3"]
+
+
+def test_crates_rescued_from_a_broken_van_are_kept_apart_as_before():
+    out = under_way(on_board=["s3", "s4"])
+    stops = [stop(3, deliver=1), stop(4, deliver=1, collect=1), stop(5)]
+    broken = replan.broken_down(day(*stops, apart=[{"groups": [["s3", "s4"], ["s5"]]}], vans=[out, van(id="w")]), "v")
+    assert broken.apart[0].groups == [["s4", "rescue s3", "rescue s4"], ["s5"]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "code"), [([["s1"], ["s9"]], "unknown_work"), ([["s1"], ["s1"]], "apart_twice"), ([["s1"]], "too_short")]
+)
+def test_groups_that_make_no_sense_are_refused(groups: list[list[str]], code: str):
+    with pytest.raises(ProblemError) as error:
+        day(stop(1), apart=[{"groups": groups}])
+    assert [one.code for one in error.value.complaints] == [code]
+    assert "{" not in say_complaint(error.value.complaints[0], "zh")
 
 
 def test_a_van_under_way_has_made_visits_and_waited_already():

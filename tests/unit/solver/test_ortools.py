@@ -134,6 +134,11 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         day(stop(1), stop(2), stop(3), locks=[{"visits": ["s3", "s1", "s2"], "order": "unbroken", "van": "v"}]),
         Cause.LOCK_ORDER,
     ),
+    "what is kept apart meets on no run": (
+        ortools.groups_stay_apart,
+        day(stop(1), stop(2), apart=[{"groups": [["s1"], ["s2"]]}], vans=TWO_VANS),
+        Cause.APART,
+    ),
     "what goes together stays on one van": (
         ortools.locks_hold,
         day(
