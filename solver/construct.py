@@ -195,7 +195,8 @@ def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: 
     opened, close = instance.open_s[zone, nodes], instance.close_s[zone, nodes]
     window = np.minimum((close < arrive[:, None]).sum(axis=1), close.shape[1] - 1)
     begin = np.maximum(arrive, opened[np.arange(len(nodes)), window])
-    return begin, begin + instance.service_s[nodes]
+    setup_s = np.where(place == instance.place[nodes], 0, instance.setup_s[nodes])
+    return begin, begin + setup_s + instance.service_s[nodes]
 
 
 def _drive_s(instance: Instance, van: int, leave_s: Ints, here: Ints, there: Ints) -> Ints:

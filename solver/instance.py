@@ -60,6 +60,7 @@ class Instance:
     places: list[str]
     depot: Ints  # N, of starts, ends and reloads, else -1
     service_s: Ints  # N
+    setup_s: Ints  # N: before it, where the van comes from another place
     open_s: Ints  # Z, N, W, in order of time
     close_s: Ints  # Z, N, W
     deliver: Ints  # N, D
@@ -294,6 +295,7 @@ class Instance:
             metres=self.metres,
             seconds=self.seconds,
             slots=np.array(slots, dtype=np.int64).reshape(-1, 3),
+            setup_s=self.setup_s if self.setup_s.any() else self.setup_s[:0],
             on_board=np.array([self.partner, self.max_on_board_s] if limited else [], dtype=np.int64).reshape(-1, size),
         )
 
@@ -408,7 +410,8 @@ class _Compiler:
             depot[self.reload_at + index] = index
         cut_offs = [NEVER_S if one.sort_cutoff_s is None else one.sort_cutoff_s for one in self.problem.depots]
         return {"kind": self._kinds(), "place": place, "depot": depot, "service_s": self._services()} | {
-            "cut_off_s": np.array(cut_offs, dtype=np.int64)
+            "cut_off_s": np.array(cut_offs, dtype=np.int64),
+            "setup_s": self._setups(),
         }
 
     def _kinds(self) -> Ints:
@@ -442,6 +445,11 @@ class _Compiler:
             service[self.break_at + index] = rest.length_s
         return service
 
+    def _setups(self) -> Ints:
+        setup = self._filled(0)
+        setup[: self.start_at] = [call.setup_s for _, call in self.calls]
+        return setup
+
     def _handled(self) -> Ints:
         """Units of the first dimension handed over or taken at each task."""
         stops = [self._vector(stop.deliver)[0] + self._vector(stop.collect)[0] for stop in self.problem.stops]
@@ -462,7 +470,7 @@ class _Compiler:
         """Windows for each class of vans that zones treat alike, padded with the last window."""
         bans = [self._bans(van) for van in self.vans]
         classes = [list(one) for one in dict.fromkeys(map(tuple, bans))]
-        services = self._services()
+        services = self._services() + self._setups()
         lists = [[_merged(self._node_windows(node, one, services)) for node in range(self.size)] for one in classes]
         width = max(len(windows) for one in lists for windows in one)
         padded = np.array([[windows + windows[-1:] * (width - len(windows)) for windows in one] for one in lists])
@@ -600,7 +608,7 @@ class _Compiler:
     def _never_opens(self, shape: tuple[int, ...]) -> Bools:
         """Z, N: nodes that a zone shuts all day for a class of vans."""
         bans = list(dict.fromkeys(map(tuple, (self._bans(van) for van in self.vans))))
-        services = self._services()
+        services = self._services() + self._setups()
         shut = np.zeros(shape[:2], dtype=bool)
         for number, one in enumerate(bans):
             for node, (_, call) in enumerate(self.calls):

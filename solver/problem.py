@@ -205,6 +205,8 @@ class Call(Site):
     """Fixed part of the time spent here."""
     service_s_per_unit: Count = 0
     """And for each unit (of the first dimension) handed over or taken."""
+    setup_s: Count = 0
+    """And before, where the van comes from another place: to park, to find the door."""
     sizes: dict[str, Count] = {}
     """What the yard admits at most, such as {"height_cm": 210}."""
     zone: Name | None = None

@@ -48,6 +48,7 @@ class TimingTables(NamedTuple):
     metres: Ints  # places + 1 squared, the last is nowhere
     seconds: Ints  # the same
     slots: Ints  # S, 3: from, until, percent
+    setup_s: Ints  # N: before the service where the last place was another; empty where none takes any
     on_board: Ints  # 2, N: a delivery's collection, and the longest time between them; 0, N where none is limited
 
 
@@ -304,6 +305,17 @@ def _service_and_hours(run: Ints, nodes: Ints, open_s: Ints, close_s: Ints, ask:
 
 
 @within
+def _set_up(run: Ints, places: Ints, setup_s: Ints, nowhere: int, ask: Ints) -> None:
+    """Add the setup of visits that are at another place than the last; rests are nowhere."""
+    here = nowhere
+    for at in range(len(run)):
+        there = places[run[at]]
+        if there != here:
+            ask[ASKED_SERVICE, at] += setup_s[run[at]]
+        here = here if there == nowhere else there
+
+
+@within
 def _collections(run: Ints, on_board: Ints, ask: Ints) -> None:
     for at in range(len(run)):
         ask[ASKED_FROM, at], ask[ASKED_MOST, at] = -1, on_board[MOST_S, run[at]]
@@ -334,6 +346,8 @@ def timed(day: TimingTables, vans: Ints, rows: Ints, earliest_s: Ints) -> Ints:
         run, ask, hours, zone = rows[row, :size], asked[:, :size], hours_of[:, :size], day.vans[ZONES, van]
         best, here, spare = drives[0, :, :size], drives[1, :, :size], drives[2, :, :size]
         _service_and_hours(run, nodes, day.open_s[zone], day.close_s[zone], ask, hours)
+        if len(day.setup_s):
+            _set_up(run, nodes[PLACE], day.setup_s, len(day.metres) - 1, ask)
         _way(run, nodes[PLACE], day.metres, day.seconds, day.vans[PERCENT, van], ask)
         _trips(run, nodes, day.amounts[COLLECT], ask)
         _go(ask, hours, slots, earliest_s[row], best)

@@ -170,11 +170,15 @@ def _leaving(model: RoutingModel) -> list[int]:
 
 
 def _time_evaluators(model: RoutingModel) -> list[int]:
-    """Driving times at the worst hour of a drive: a plan that holds then always holds (the judge has the true times)."""
+    """Driving times at the worst hour of a drive: a plan that holds then always holds (the judge has the true times).
+
+    A visit's setup belongs to the drive to it, and its hours begin and end so much later (`_spans`).
+    """
     instance = model.instance
+    setups = np.where(model.place[:, None] == model.place, 0, instance.setup_s[model.nodes])
     evaluators = dict[int, int]()
     for percent in set(instance.time_percent.tolist()):
-        times = _driving_s(model, percent) + model.service_s[:, None]
+        times = _driving_s(model, percent) + model.service_s[:, None] + setups
         evaluators[percent] = model.routing.RegisterTransitMatrix(times.tolist())
     return [evaluators[int(percent)] for percent in instance.time_percent]
 
@@ -211,8 +215,9 @@ def _open(model: RoutingModel, variable: Any, node: int, horizon: int) -> None:
 
 
 def _spans(instance: Instance, zone: int, node: int) -> list[tuple[int, int]]:
+    setup_s = int(instance.setup_s[node])
     spans = zip(instance.open_s[zone, node].tolist(), instance.close_s[zone, node].tolist(), strict=True)
-    return [span for span in dict.fromkeys(spans) if span != (NEVER_S, NEVER_S)]
+    return [(opens + setup_s, closes + setup_s) for opens, closes in dict.fromkeys(spans) if opens < NEVER_S]
 
 
 def zones_keep_their_hours(model: RoutingModel) -> None:
@@ -400,9 +405,9 @@ def nothing_stays_long_on_board(model: RoutingModel) -> None:
         first, most_s = int(instance.partner[last]), int(instance.max_on_board_s[last])
         if first in model.index_of:
             pickup, delivery = (time.CumulVar(model.index_of[node]) for node in (first, last))
-            model.solver.Add(delivery - pickup <= most_s + int(instance.service_s[first]))
+            model.solver.Add(delivery - pickup <= most_s + int(instance.service_s[first] + instance.setup_s[last]))
         elif last in model.index_of:
-            latest_s = int(instance.collected_s[last]) + most_s
+            latest_s = int(instance.collected_s[last] + instance.setup_s[last]) + most_s
             model.solver.Add(time.CumulVar(model.index_of[last]) <= max(latest_s, int(instance.begin_s.min())))
 
 

@@ -58,6 +58,7 @@ def left_out(instance: Instance) -> list[str]:
         "hours of zones by plate": instance.open_s.shape[0] > 1,
         "several depot windows": any(len(depot.windows) > 1 for depot in problem.depots),
         "due times of stops": bool((instance.due_s < NEVER_S).any()),
+        "setup at a place of several visits": _setups_at_shared_places(instance),
         "groups apart": bool(problem.apart),
         "imbalance": problem.costs.imbalance_hour_cents > 0,
         "preferred vans": problem.costs.not_preferred_cents > 0 and bool(instance.not_preferred.any()),
@@ -71,6 +72,14 @@ def left_out(instance: Instance) -> list[str]:
         "shipments over a reload": bool(problem.shipments) and any(van.max_reloads for van in problem.vans),
     }
     return [name for name, found in tests.items() if found]
+
+
+def _setups_at_shared_places(instance: Instance) -> bool:
+    """Whether a visit may need no setup: its hours are then off by it, as the setup is part of the drive to it."""
+    places = instance.place[: instance.tasks]
+    shared = np.isin(places, [*instance.place[instance.start], *instance.place[instance.depot >= 0]])
+    shared |= np.bincount(places, minlength=len(instance.places) + 1)[places] > 1
+    return bool((shared & (instance.setup_s[: instance.tasks] > 0)).any())
 
 
 def _shipments_choose(instance: Instance) -> bool:
@@ -118,7 +127,7 @@ class PyvrpModel:
         self.instance, self.part = instance, part
         self.types = _types(kinds or alike(instance), part.vans)
         self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
-        self.location, self.node_place, self.depot_at = self._locate()
+        self.location, self.node_place, self.node_setup_s, self.depot_at = self._locate()
         self.units = _cost_units(instance, part)
         # Visits of stops are counted as a dimension of what is collected, where any van's are.
         self.counts = int((instance.max_visits < NEVER_S).any())
@@ -131,27 +140,29 @@ class PyvrpModel:
 
     # ---- to PyVRP
 
-    def _locate(self) -> tuple[dict[int, int], list[int], dict[tuple[int, int], int]]:
-        """Return each node's location, each location's place, and the locations of depots.
+    def _locate(self) -> tuple[dict[int, int], list[int], list[int], dict[tuple[int, int], int]]:
+        """Return each node's location, each location's place and setup, and the locations of depots.
 
-        Nodes that some van may not visit stand alone, others at the same place share it.
+        Nodes that some van may not visit stand alone, others with the same setup at the same place share it.
         """
-        instance, location, places = self.instance, dict[int, int](), list[int]()
-        shared = dict[int, int]()
+        instance, location, places, setups = self.instance, dict[int, int](), list[int](), list[int]()
+        shared = dict[tuple[int, int], int]()
         for item in self.part.items:
             for node in instance.item_nodes[item]:
-                place = int(instance.place[node])
+                place, setup_s = int(instance.place[node]), int(instance.setup_s[node])
                 alone = bool(instance.out_of_reach[list(self.part.vans), node].any())
-                if alone or place not in shared:
+                if alone or (place, setup_s) not in shared:
                     places.append(place)
-                location[node] = len(places) - 1 if alone else shared.setdefault(place, len(places) - 1)
+                    setups.append(setup_s)
+                location[node] = len(places) - 1 if alone else shared.setdefault((place, setup_s), len(places) - 1)
         depots = dict[tuple[int, int], int]()
         for node in self._depot_nodes():
             key = (int(instance.place[node]), int(instance.depot[node]))
             if key not in depots:
                 depots[key] = len(places)
                 places.append(key[0])
-        return location, places, depots
+                setups.append(0)
+        return location, places, setups, depots
 
     def _depot_nodes(self) -> list[int]:
         instance, vans = self.instance, list(self.part.vans)
@@ -184,6 +195,8 @@ class PyvrpModel:
         seconds = -(-instance.seconds[np.ix_(places, places)] * profile.time_percent // 100)
         too_long = (metres > profile.max_leg_metres) | (seconds > profile.max_leg_s)
         metres[too_long], seconds[too_long] = FAR, FAR
+        elsewhere = np.array(places)[:, None] != np.array(places)
+        seconds += np.where(elsewhere, self.node_setup_s, 0)
         for (_, depot), at in self.depot_at.items():
             if depot >= 0:
                 seconds[:, at] += instance.problem.depots[depot].unload_s
@@ -226,7 +239,7 @@ class PyvrpModel:
             [*instance.deliver[node].tolist(), *[0] * self.counts],
             [*instance.collect[node].tolist(), *[1] * self.counts],
             int(instance.service_s[node]),
-            *window,
+            *_after(window, int(instance.setup_s[node])),
             release_time=int(instance.ready_s[node]),
             prize=self._prize(item),
             required=self._required(item) and group is None,
@@ -244,9 +257,9 @@ class PyvrpModel:
         return pyvrp.Shipment(
             self.location[first],
             self.location[last],
-            *windows[0],
+            *_after(windows[0], int(instance.setup_s[first])),
             service_s[0],
-            *windows[1],
+            *_after(windows[1], int(instance.setup_s[last])),
             service_s[1],
             [*instance.change[first].tolist(), *[0] * self.counts],
             self._prize(item),
@@ -259,7 +272,8 @@ class PyvrpModel:
         A pair in which the delivery closes before the van can have come from the collection leaves none.
         """
         instance = self.instance
-        way_s = int(instance.service_s[first] + instance.seconds[instance.place[first], instance.place[last]])
+        stay_s = instance.setup_s[first] + instance.service_s[first]
+        way_s = int(stay_s + instance.seconds[instance.place[first], instance.place[last]])
         pairs = [
             ((opens, min(closes, until - way_s)), (max(from_s, opens + way_s), until))
             for opens, closes in self._windows(first)
@@ -276,7 +290,8 @@ class PyvrpModel:
         instance = self.instance
         zone = int(instance.van_class[self.part.vans[0]])
         pairs = zip(instance.open_s[zone, node].tolist(), instance.close_s[zone, node].tolist(), strict=True)
-        due_s, ready_s = max(0, int(instance.due_s[node] - instance.service_s[node])), int(instance.ready_s[node])
+        stay_s = instance.setup_s[node] + instance.service_s[node]
+        due_s, ready_s = max(0, int(instance.due_s[node] - stay_s)), int(instance.ready_s[node])
         clipped = dict.fromkeys((max(opens, ready_s), min(closes, due_s)) for opens, closes in pairs)
         return [(opens, closes) for opens, closes in clipped if opens <= closes] or [NO_HOURS]
 
@@ -437,6 +452,11 @@ class _Stop:
 def with_breaks_of(instance: Instance, plan: Plan) -> Plan:
     """Return the plan with each driver's breaks."""
     return [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]
+
+
+def _after(hours: Hours, setup_s: int) -> Hours:
+    """Return when the service begins where the setup, which is part of the drive to it, begins in these hours."""
+    return hours[0] + setup_s, hours[1] + setup_s
 
 
 def _rates(instance: Instance, van: int) -> tuple[int, int, int]:

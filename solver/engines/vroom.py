@@ -134,6 +134,7 @@ def _job(instance: Instance, item: int, node: int) -> vroom.Job:
     return vroom.Job(
         node + 1,
         int(instance.place[node]),
+        default_setup=int(instance.setup_s[node]),
         default_service=int(instance.service_s[node]),
         delivery=instance.deliver[node].tolist(),
         pickup=instance.collect[node].tolist(),
@@ -148,6 +149,7 @@ def _shipment(instance: Instance, item: int, first: int, last: int) -> vroom.Shi
         vroom.ShipmentStep(
             node + 1,
             int(instance.place[node]),
+            default_setup=int(instance.setup_s[node]),
             default_service=int(instance.service_s[node]),
             time_windows=_windows(instance, node),
         )

@@ -39,6 +39,8 @@ def limited_day(seed: int) -> Problem:
             )
         for shipment in day["shipments"]:
             shipment |= _some(dice, 0.6, max_on_board_s=dice.randint(600, 5400))
+        for call in [*day["stops"], *(one[half] for one in day["shipments"] for half in ("collect", "deliver"))]:
+            call |= _some(dice, 0.4, setup_s=dice.randint(60, 900))
         work = [one["id"] for one in [*day["stops"], *day["shipments"]]]
         dice.shuffle(work)
         if len(work) > 1 and dice.random() < 0.5:

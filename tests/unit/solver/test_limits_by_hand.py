@@ -47,9 +47,12 @@ def drawn(dice: random.Random, fleet: int = 1) -> Problem:
     places = dice.sample(range(1, PLACES), dice.randint(1, 2))
     stops = [
         stop(place, windows=hours_of(dice), service_s=dice.randint(0, 1), prize_cents=dice.randint(1, 40))
+        | _some(dice, setup_s=dice.randint(1, 2))
         for place in places
     ]
-    call = lambda: {"place": str(dice.randrange(PLACES)), "windows": hours_of(dice)}  # noqa: E731
+    call = lambda: (  # noqa: E731
+        {"place": str(dice.randrange(PLACES)), "windows": hours_of(dice)} | _some(dice, setup_s=dice.randint(1, 2))
+    )
     shipments = [
         {"id": f"d{number}", "collect": call(), "deliver": call(), "prize_cents": dice.randint(1, 40)}
         | _some(dice, max_on_board_s=dice.randint(1, 4))
@@ -95,6 +98,7 @@ def calls_of(problem: Problem) -> dict[str, Call]:
 def schedules(problem: Problem, mine: Van, visits: Sequence[str]) -> Iterator[Schedule]:
     """Yield every schedule of whole seconds that meets windows and shift: a van may also wait before it serves."""
     calls = [calls_of(problem)[visit] for visit in visits]
+    stays_s = stays_of(calls)
 
     def rest(at: int, here: int, clock: int) -> Iterator[list[int]]:
         if at == len(calls):
@@ -104,12 +108,19 @@ def schedules(problem: Problem, mine: Van, visits: Sequence[str]) -> Iterator[Sc
         call, place = calls[at], int(calls[at].place or 0)
         for begin in range(clock + abs(place - here), mine.shift.until_s + 1):
             if not call.windows or any(one.from_s <= begin <= one.until_s for one in call.windows):
-                yield from ([begin, *others] for others in rest(at + 1, place, begin + call.service_s))
+                yield from ([begin, *others] for others in rest(at + 1, place, begin + stays_s[at]))
 
     for start_s in range(mine.shift.from_s, mine.shift.until_s + 1):
         for begins_s in rest(0, 0, start_s):
             last = calls[-1]
-            yield Schedule(start_s, begins_s, begins_s[-1] + last.service_s + int(last.place or 0))
+            yield Schedule(start_s, begins_s, begins_s[-1] + stays_s[-1] + int(last.place or 0))
+
+
+def stays_of(calls: Sequence[Call]) -> list[int]:
+    """Return how long the van stays for each visit: the setup is for those that are not where it is."""
+    places = [None, *(call.place for call in calls)]
+    new = [here != (before or "0") for before, here in pairwise(places)]
+    return [call.service_s + call.setup_s * moved for call, moved in zip(calls, new, strict=True)]
 
 
 def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
@@ -122,7 +133,7 @@ def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
     too_far = max(legs) > longest or len(visits) > (mine.max_visits or len(visits))
     if mixed or too_far or not whole(problem, visits):
         return []
-    worked_s = sum(legs) + sum(call.service_s for call in calls)
+    worked_s = sum(legs) + sum(stays_of(calls))
     return [
         one
         for one in schedules(problem, mine, visits)
@@ -135,9 +146,10 @@ def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
 def on_board(problem: Problem, visits: Sequence[str], schedule: Schedule) -> int:
     """Return the most that a shipment is too long on board."""
     begin_s, over = dict(zip(visits, schedule.begins_s, strict=True)), [0]
+    stay_s = dict(zip(visits, stays_of([calls_of(problem)[visit] for visit in visits]), strict=True))
     for one in problem.shipments:
         if f"collect:{one.id}" in begin_s and one.max_on_board_s is not None:
-            left_s = begin_s[f"collect:{one.id}"] + one.collect.service_s
+            left_s = begin_s[f"collect:{one.id}"] + stay_s[f"collect:{one.id}"]
             over.append(begin_s[f"deliver:{one.id}"] - left_s - one.max_on_board_s)
     return max(over)
 
@@ -287,6 +299,25 @@ def test_groups_that_make_no_sense_are_refused(groups: list[list[str]], code: st
         day(stop(1), apart=[{"groups": groups}])
     assert [one.code for one in error.value.complaints] == [code]
     assert "{" not in say_complaint(error.value.complaints[0], "zh")
+
+
+def test_a_setup_is_made_where_the_van_comes_from_another_place():
+    twice = [stop(2, setup_s=60, service_s=30), stop(2, setup_s=40, service_s=30) | {"id": "beside"}, stop(3)]
+    assert judged(day(*twice), "s2", "beside", "s3").runs[0].service_s == 60 + 30 + 30
+    assert judged(day(*twice), "s2", "s3", "beside").runs[0].service_s == 60 + 30 + 40 + 30
+    at_the_hub = day({"id": "hub's own", "place": "0", "setup_s": 60})
+    assert judged(at_the_hub, "hub's own").runs[0].service_s == 0
+
+
+@pytest.mark.parametrize("engine", ["pyvrp", "vroom", "race"])
+def test_engines_know_of_setups(engine: str):
+    """A visit after another at its place saves the setup: only so is the shift long enough."""
+    stops = [
+        stop(place, setup_s=200, windows=[[0, 1000]]) | {"id": f"{place}{name}"} for place in (1, 2) for name in "ab"
+    ]
+    problem = day(*stops, vans=[van(shift=[0, 4 * 120 + 2 * 200])])
+    found = solve(problem, Limits(time_s=0.7), engine=engine)
+    assert (evaluate(problem, found).feasible, found.engine) == (True, engine)
 
 
 def test_a_van_under_way_has_made_visits_and_waited_already():

@@ -201,6 +201,13 @@ def test_a_van_waits_for_crates_that_come_late():
     assert evaluation.totals.vans == 2
 
 
+def test_a_setup_is_made_once_where_the_van_stays():
+    stops = [stop(place, setup_s=200) | {"id": f"{place}{name}"} for place in (1, 2) for name in "ab"]
+    just_enough_s = 4 * 120 + 2 * 200
+    assert searched(day(*stops, vans=[van(shift=[0, just_enough_s])])).feasible
+    assert len(searched(day(*stops, vans=[van(shift=[0, just_enough_s - 1])])).unserved) == 2
+
+
 def test_drivers_rest_in_time():
     lunch = {"id": "lunch", "length_s": 900, "windows": [[1000, 1200], [9000, 9100]]}
     stops = [stop(place, service_s=200) for place in (2, 5, 7)] + [stop(9, windows=[[2000, 3000]])]

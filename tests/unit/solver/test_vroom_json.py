@@ -57,7 +57,21 @@ def by_vroom(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("begin_s", [0, UNIX_MIDNIGHT])
 def test_vroom_and_the_judge_agree_on_vrooms_plan(seed: int, begin_s: int, tmp_path: Path):
-    data = problem(seed, begin_s=begin_s)
+    _agree(problem(seed, begin_s=begin_s), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_setup_counts_once_where_the_vehicle_stays(seed: int, tmp_path: Path):
+    data = problem(seed)
+    for job in data["jobs"]:
+        job |= {"setup": 60 + job["id"], "location_index": (job["id"] + 1) // 2, "skills": []}
+        del job["time_windows"]
+    data["shipments"][0]["pickup"]["setup"] = 45
+    answer = _agree(data, tmp_path)
+    assert 4 * 60 < answer["summary"]["setup"] < 6 * 60
+
+
+def _agree(data: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     theirs = by_vroom(data, tmp_path)
     steps = {route["vehicle"]: route["steps"] for route in theirs["routes"]}
     data["vehicles"] = [one | {"steps": steps.get(one["id"], [])} for one in data["vehicles"]]
@@ -70,11 +84,13 @@ def test_vroom_and_the_judge_agree_on_vrooms_plan(seed: int, begin_s: int, tmp_p
         len(data["jobs"]) + 4
     )  # each leg of a faster vehicle is rounded up by a second
     assert 0 <= ours["summary"]["duration"] - theirs["summary"]["duration"] <= slowest
-    assert ours["summary"]["service"] == theirs["summary"]["service"]
+    for name in ("service", "setup"):
+        assert ours["summary"][name] == theirs["summary"][name]
     for route, known in zip(ours["routes"], theirs["routes"], strict=True):
         assert [(one["type"], one.get("id"), one["load"]) for one in route["steps"]] == [
             (one["type"], one.get("id"), one["load"]) for one in known["steps"]
         ]
+    return ours
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -93,7 +109,7 @@ def test_our_answer_is_read_back_as_a_plan_and_serves_what_vroom_serves(seed: in
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        (lambda data: data["jobs"][0].update(setup=60), "jobs[0].setup"),
+        (lambda data: data["jobs"][0].update(setup_per_type={"car": 60}), "jobs[0].setup_per_type"),
         (lambda data: data["vehicles"][0].update(max_travel_time=3), "vehicles[0].max_travel_time"),
         (lambda data: data["matrices"].update(truck=data["matrices"]["car"]), "matrices"),
         (lambda data: data["matrices"]["car"].update(costs=[[0]]), "matrices.car.costs"),
