@@ -235,7 +235,7 @@ def ids_are_no_visits(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Every depot, van, zone, stop and energy referred to is declared."""
+    """Every depot, van, zone, stop, energy and kind of vehicle referred to is declared."""
     for kind, at, name in _references(problem):
         if name not in known.ids[kind]:
             yield Complaint(at, f"unknown_{kind}", repr(name), f"an id in {kind}", {"id": name})
@@ -243,6 +243,10 @@ def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
         if van.energy is not None and van.energy not in problem.energies:
             yield Complaint(
                 f"vans[{index}].energy", "unknown_energies", repr(van.energy), "a name in energies", {"id": van.energy}
+            )
+        if van.kind is not None and van.kind not in (problem.travel.kinds if problem.travel else ()):
+            yield Complaint(
+                f"vans[{index}].kind", "unknown_kinds", repr(van.kind), "a name in travel.kinds", {"id": van.kind}
             )
 
 
@@ -361,16 +365,18 @@ def sites(problem: Problem) -> Iterator[tuple[str, str, Site]]:
 
 
 def matrices_square(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Both matrices have a row and a column for each place, and each place once."""
+    """All matrices have a row and a column for each place, and each place once."""
     if not problem.travel:
         return
     yield from _repeated([(f"travel.places[{index}]", name) for index, name in enumerate(problem.travel.places)])
     side = len(problem.travel.places)
-    for name in ("metres", "seconds"):
-        rows, columns = getattr(problem.travel, name).shape
-        if (rows, columns) != (side, side):
-            expected = f"{side} rows of {side}, as there are {side} places"
-            yield Complaint(f"travel.{name}", "matrix_size", f"{rows} rows of {columns}", expected, {"side": side})
+    kinds = {f"travel.kinds.{name}": ways for name, ways in problem.travel.kinds.items()}
+    for at, ways in {"travel": problem.travel, **kinds}.items():
+        for name in ("metres", "seconds"):
+            rows, columns = getattr(ways, name).shape
+            if (rows, columns) != (side, side):
+                expected = f"{side} rows of {side}, as there are {side} places"
+                yield Complaint(f"{at}.{name}", "matrix_size", f"{rows} rows of {columns}", expected, {"side": side})
 
 
 def windows_meet_shifts(problem: Problem, known: _Known) -> Iterator[Complaint]:

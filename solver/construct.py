@@ -150,7 +150,7 @@ def _fits(instance: Instance, van: int, state: _State, after: _Appended) -> Bool
     latest = min(int(instance.finish_s[van]), int(instance.begin_s[van] + instance.max_duration_s[van])) - rests_s
     in_time = after.leave + way_home_s + instance.service_s[end] <= latest
     fits = ~after.late & in_time & (after.peak <= instance.capacity[van]).all(axis=1)
-    way_m = instance.metres[state.place, instance.place[after.nodes]]
+    way_m = instance.kind_metres[instance.van_kind[van], state.place, instance.place[after.nodes]]
     if min(instance.max_leg_metres[van], instance.max_leg_s[van]) < NEVER_S:
         here = instance.place[after.nodes]
         fits &= _near(instance, van, state.place, here) & _near(instance, van, here, instance.place[after.last])
@@ -159,9 +159,14 @@ def _fits(instance: Instance, van: int, state: _State, after: _Appended) -> Bool
 
 def _near(instance: Instance, van: int, here: int | Ints, there: Ints) -> Bools:
     """Return whether each leg is one that the van may drive, outside rush hours."""
-    own_s = -(-instance.seconds[here, there] * instance.time_percent[van] // 100)
-    near = instance.metres[here, there] <= instance.max_leg_metres[van]
-    return np.asarray(near & (own_s <= instance.max_leg_s[van]))
+    near = instance.kind_metres[instance.van_kind[van], here, there] <= instance.max_leg_metres[van]
+    return np.asarray(near & (_own_s(instance, van, here, there) <= instance.max_leg_s[van]))
+
+
+def _own_s(instance: Instance, van: int, here: int | Ints, there: int | Ints) -> Ints:
+    """Return the van's driving times outside rush hours."""
+    seconds = instance.kind_seconds[instance.van_kind[van], here, there]
+    return np.asarray(-(-seconds * instance.time_percent[van] // 100))
 
 
 def _appended(instance: Instance, van: int, state: _State, nodes: Ints) -> _Appended:
@@ -200,7 +205,7 @@ def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: 
 
 
 def _drive_s(instance: Instance, van: int, leave_s: Ints, here: Ints, there: Ints) -> Ints:
-    own = np.asarray(-(-instance.seconds[here, there] * instance.time_percent[van] // 100))
+    own = _own_s(instance, van, here, there)
     return through_slots(instance.tables.slots, leave_s, own) if instance.problem.slots else own
 
 

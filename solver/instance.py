@@ -76,8 +76,9 @@ class Instance:
     wanted_depot: Ints  # N, or -1
     prize_cents: Ints  # per item; MANDATORY
     priority: Ints  # per item
-    metres: Ints  # places + 1 squared, the last is nowhere
-    seconds: Ints  # the same
+    kind_metres: Ints  # K kinds of vehicle, the common one first, by places + 1 squared, the last is nowhere
+    kind_seconds: Ints  # the same
+    van_kind: Ints  # V, into K
     van_class: Ints  # V, into Z
     start: Ints  # V, node
     end: Ints  # V, node
@@ -104,6 +105,16 @@ class Instance:
     past_wait_s: Ints  # V
     under_way: Bools  # V
     cut_off_s: Ints  # per depot
+
+    @property
+    def metres(self) -> Ints:
+        """Places + 1 squared: the common ways."""
+        return np.asarray(self.kind_metres[0])
+
+    @property
+    def seconds(self) -> Ints:
+        """Places + 1 squared: the common driving times."""
+        return np.asarray(self.kind_seconds[0])
 
     @cached_property
     def van_number(self) -> dict[str, int]:
@@ -282,7 +293,14 @@ class Instance:
             closing_s,
             np.where(self.kind == NodeKind.RELOAD, loading_s, 0),
         ]
-        vans = [self.van_class, self.time_percent, self.latest_begin_s, self.finish_s, self.under_way]
+        vans = [
+            self.van_class,
+            self.time_percent,
+            self.latest_begin_s,
+            self.finish_s,
+            self.under_way,
+            self.van_kind,
+        ]
         limited, size = (self.max_on_board_s < NEVER_S).any(), len(self.kind)
         slots = [(slot.from_s, slot.until_s, slot.percent) for slot in self.problem.slots]
         return TimingTables(
@@ -292,8 +310,8 @@ class Instance:
             close_s=self.close_s,
             amounts=np.array([self.deliver, self.collect, self.change]),
             aboard=np.array([self.base_load, self.carried]),
-            metres=self.metres,
-            seconds=self.seconds,
+            metres=self.kind_metres,
+            seconds=self.kind_seconds,
             slots=np.array(slots, dtype=np.int64).reshape(-1, 3),
             setup_s=self.setup_s if self.setup_s.any() else self.setup_s[:0],
             on_board=np.array([self.partner, self.max_on_board_s] if limited else [], dtype=np.int64).reshape(-1, size),
@@ -351,8 +369,9 @@ class _Compiler:
             problem=self.problem,
             keys=self._keys(),
             places=places,
-            metres=metres,
-            seconds=seconds,
+            kind_metres=metres,
+            kind_seconds=seconds,
+            van_kind=self._van_kinds(),
             open_s=open_s,
             close_s=close_s,
             van_class=van_class,
@@ -371,12 +390,18 @@ class _Compiler:
     def _travel(self) -> tuple[list[str], Ints, Ints]:
         problem = self.problem
         if problem.travel:
-            places, metres, seconds = problem.travel.places, problem.travel.metres, problem.travel.seconds
+            places, ways = problem.travel.places, [problem.travel, *problem.travel.kinds.values()]
+            metres, seconds = ([getattr(one, name) for one in ways] for name in ("metres", "seconds"))
         else:
             located = {name: (site.lat, site.lon) for _, name, site in sites(problem) if site.lat is not None}
             places = list(located)
-            metres, seconds = straight_lines([(lat or 0.0, lon or 0.0) for lat, lon in located.values()], problem.roads)
-        return places, np.pad(metres, (0, 1)), np.pad(seconds, (0, 1))
+            points = [(lat or 0.0, lon or 0.0) for lat, lon in located.values()]
+            metres, seconds = ([one] for one in straight_lines(points, problem.roads))
+        return places, _with_nowhere(metres), _with_nowhere(seconds)
+
+    def _van_kinds(self) -> Ints:
+        kinds = [None, *(self.problem.travel.kinds if self.problem.travel else ())]
+        return np.array([kinds.index(van.kind) for van in self.vans], dtype=np.int64)
 
     def _keys(self) -> list[str]:
         starts = [f"start:{self._start(van)}" for van in self.vans]
@@ -693,6 +718,15 @@ class _Compiler:
                 if delivered not in done:
                     carried += self._vector(self.problem.shipments[node - self.collect_at].amount)
                     aboard[delivered] = True
+
+
+def _with_nowhere(tables: Sequence[np.ndarray]) -> Ints:
+    """Return the tables with a place more, from and to which every way is 0."""
+    side = len(tables[0]) + 1
+    wider = np.zeros((len(tables), side, side), dtype=np.int64)
+    for one, ways in zip(wider, tables, strict=True):
+        one[:-1, :-1] = ways
+    return wider
 
 
 def _pairs(windows: list[Window]) -> list[tuple[int, int]]:

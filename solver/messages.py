@@ -179,6 +179,7 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
         "en": "in one of the groups expected; it stands in {count}",
         "zh": "只能属于其中一组，却出现 {count} 次",
     },
+    "unknown_kinds": {"en": "no ways of a kind of vehicle {id}", "zh": "没有车型 {id} 的行程"},
     "unknown_visit": {"en": "no such visit", "zh": "没有这个停靠"},
     "start_needed": {"en": "a depot to start from expected, as there are several", "zh": "有多个仓点，须写明出发仓点"},
     "unknown_dimension": {"en": "{id} is none of the dimensions", "zh": "{id} 不在容量维度中"},

@@ -330,6 +330,8 @@ class Van(Model):
     """Driving from a place to the next at most."""
     max_wait_s: Count | None = None
     """Waiting on a run at most, in all: from each arrival to the beginning of service; for a break's hours none counts."""
+    kind: Name | None = None
+    """Its ways in `travel.kinds`; none: those that are common."""
     time_percent: Percent = 100
     """Its driving times, as a percentage of the matrix (a slow van: 110)."""
     skills: list[Name] = []
@@ -373,14 +375,21 @@ class Slot(Model):
     """Driving time, as a percentage of the matrix."""
 
 
-class Travel(Model):
-    """Distances and driving times between places, asymmetric as roads are."""
+class Ways(Model):
+    """Distances and driving times, asymmetric as roads are."""
 
-    places: list[Name]
     metres: Matrix
     seconds: Matrix
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class Travel(Ways):
+    """Distances and driving times between places, row to column."""
+
+    places: list[Name]
+    kinds: dict[Name, Ways] = {}
+    """The ways of other kinds of vehicle between the same places, such as a cargo bike's."""
 
 
 class Roads(Model):

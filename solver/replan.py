@@ -24,6 +24,7 @@ from solver.problem import (
     Travel,
     UnderWay,
     Van,
+    Ways,
     Window,
 )
 from solver.solution import RunReport, Solution, Visit
@@ -120,15 +121,18 @@ def urgent(problem: Problem, stop: Stop) -> Problem:
 def slower(problem: Problem, first: Name, second: Name, percent: int) -> Problem:
     """Return the problem with the drive between two places taking `percent` of its time, in both directions."""
     instance = compiled(problem)
-    seconds = instance.seconds[:-1, :-1].copy()
+    seconds = instance.kind_seconds[:, :-1, :-1].copy()
     a, b = instance.places.index(first), instance.places.index(second)
     for here, there in ((a, b), (b, a)):
-        seconds[here, there] = -(-seconds[here, there] * percent // 100)
+        seconds[:, here, there] = -(-seconds[:, here, there] * percent // 100)
     return problem.model_copy(update={"travel": _travel(instance, seconds)})
 
 
 def _travel(instance: Instance, seconds: np.ndarray) -> Travel:
-    return Travel(places=instance.places, metres=instance.metres[:-1, :-1], seconds=seconds)
+    """Return the ways of all kinds of vehicle with these driving times (kinds by places squared)."""
+    metres, names = instance.kind_metres[:, :-1, :-1], instance.problem.travel.kinds if instance.problem.travel else ()
+    kinds = {name: Ways(metres=metres[at], seconds=seconds[at]) for at, name in enumerate(names, start=1)}
+    return Travel(places=instance.places, metres=metres[0], seconds=seconds[0], kinds=kinds)
 
 
 def order_kept(problem: Problem, solution: Solution) -> Problem:

@@ -23,7 +23,7 @@ MOST_CLOSURES = 6
 # Rounding of sums of fractions.
 ALMOST_S = 1e-6
 PLACE, SERVICE, LOADS, UNLOADS, RESTS, READY, DUE, CLOSING, LOADING = range(9)  # rows of `Tables.nodes`
-ZONES, PERCENT, LATEST, FINISH, UNDER_WAY = range(5)  # rows of `Tables.vans`
+ZONES, PERCENT, LATEST, FINISH, UNDER_WAY, KIND = range(6)  # rows of `Tables.vans`
 DELIVER, COLLECT, CHANGE = range(3)  # rows of `Tables.amounts`
 LOAD, CARRIED = range(2)  # rows of `Tables.aboard`
 COLLECTION, MOST_S = range(2)  # rows of `Tables.on_board`
@@ -36,16 +36,16 @@ LEAVE, METRES, DRIVE, TIME_DUE = range(2, 6)  # rows of the answer, after arriva
 
 
 class TimingTables(NamedTuple):
-    """An instance in the form the loops take: N nodes, V vans, W windows, Z zone classes, S slots, D dimensions."""
+    """An instance in the form the loops take: N nodes, V vans, W windows, Z zone classes, S slots, D dimensions, K kinds."""
 
     # 9, N: place, service, whether a trip begins, whether one ends, whether it is a rest, ready, due, closing, loading
     nodes: Ints
-    vans: Ints  # 5, V: zone class, percent of driving times, latest beginning, end of shift, whether under way
+    vans: Ints  # 6, V: zone class, percent of driving times, latest beginning, end of shift, whether under way, kind
     open_s: Ints  # Z, N, W
     close_s: Ints  # Z, N, W
     amounts: Ints  # 3, N, D: delivered, collected, changed
     aboard: Ints  # 2, V, D: on a van under way: crates, shipments
-    metres: Ints  # places + 1 squared, the last is nowhere
+    metres: Ints  # K, places + 1 squared, the last is nowhere
     seconds: Ints  # the same
     slots: Ints  # S, 3: from, until, percent
     setup_s: Ints  # N: before the service where the last place was another; empty where none takes any
@@ -342,13 +342,13 @@ def timed(day: TimingTables, vans: Ints, rows: Ints, earliest_s: Ints) -> Ints:
     asked, hours_of = np.empty((lines, width), np.int64), np.empty((2, width, day.open_s.shape[2]), np.int64)
     drives = np.empty((3, 6, width), np.int64)
     for row in range(len(rows)):
-        size, van = _size(rows[row], nodes.shape[1] - 1), vans[row]
+        size, van, kind = _size(rows[row], nodes.shape[1] - 1), vans[row], day.vans[KIND, vans[row]]
         run, ask, hours, zone = rows[row, :size], asked[:, :size], hours_of[:, :size], day.vans[ZONES, van]
         best, here, spare = drives[0, :, :size], drives[1, :, :size], drives[2, :, :size]
         _service_and_hours(run, nodes, day.open_s[zone], day.close_s[zone], ask, hours)
         if len(day.setup_s):
-            _set_up(run, nodes[PLACE], day.setup_s, len(day.metres) - 1, ask)
-        _way(run, nodes[PLACE], day.metres, day.seconds, day.vans[PERCENT, van], ask)
+            _set_up(run, nodes[PLACE], day.setup_s, day.metres.shape[1] - 1, ask)
+        _way(run, nodes[PLACE], day.metres[kind], day.seconds[kind], day.vans[PERCENT, van], ask)
         _trips(run, nodes, day.amounts[COLLECT], ask)
         _go(ask, hours, slots, earliest_s[row], best)
         if lines > ASKED_FROM:

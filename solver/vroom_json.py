@@ -1,7 +1,7 @@
 """VROOM's JSON, in and out: a problem written for VROOM is solved here, and the plan is answered in VROOM's form.
 
 The idea: fields that this format cannot say the same way are refused by name, never dropped (`max_travel_time`, `costs`
-matrices, several profiles, groups of vehicles by `type`). Ids of jobs stay, as text; a shipment is called `PICKUP-DELIVERY`.
+matrices, groups of vehicles by `type`). Ids of jobs stay, as text; a shipment is called `PICKUP-DELIVERY`.
 Two things differ and are said in docs/solver-format.md: VROOM prices the hours on the road alone, we price those from start
 to end; and without a matrix distances are straight lines stretched to roads.
 Source: VROOM's API documentation, version 1.15.
@@ -28,6 +28,7 @@ from solver.problem import (
     Stop,
     Travel,
     Van,
+    Ways,
     Window,
 )
 from solver.solution import Evaluation, RunReport, Solution, Visit
@@ -137,7 +138,7 @@ class VroomProblem(VroomPart):
     vehicles: Annotated[list[Vehicle], Field(min_length=1)]
     jobs: list[VroomJob] = []
     shipments: list[Pair] = []
-    matrices: Annotated[dict[str, ProfileMatrices], Field(max_length=1)] = {}
+    matrices: dict[str, ProfileMatrices] = {}
 
 
 def is_vroom(data: object) -> bool:
@@ -163,11 +164,11 @@ def read_vroom(data: object) -> "Translation":
     return translation
 
 
-_THEIRS = re.compile(r"^(stops|vans)")
+_THEIRS = re.compile(r"^(stops|vans)|(?<=\.)(kind)$")
 
 
 def _their_name(match: re.Match[str]) -> str:
-    return {"stops": "jobs", "vans": "vehicles"}[match[1]]
+    return {"stops": "jobs", "vans": "vehicles", "kind": "profile"}[match[0]]
 
 
 class Translation:
@@ -188,11 +189,16 @@ class Translation:
     # ---- in
 
     def _travel(self) -> Travel | None:
-        for matrices in self.source.matrices.values():
-            metres = matrices.durations if matrices.distances is None else matrices.distances
-            names = [PLACE.format(index) for index in range(len(matrices.durations))]
-            return Travel(places=names, metres=metres, seconds=matrices.durations)
-        return None
+        """The first profile's matrices are the common ones."""
+        if not self.source.matrices:
+            return None
+        ways = {
+            name: Ways(metres=one.durations if one.distances is None else one.distances, seconds=one.durations)
+            for name, one in self.source.matrices.items()
+        }
+        common = ways.pop(next(iter(ways)))
+        names = [PLACE.format(index) for index in range(len(common.seconds))]
+        return Travel(places=names, metres=common.metres, seconds=common.seconds, kinds=ways)
 
     def _depots(self) -> Iterator[Depot]:
         """Yield a depot for each place where vehicles start or end; a vehicle without either begins at its first visit."""
@@ -234,6 +240,7 @@ class Translation:
             km_cents=one.costs.per_km,
             max_metres=one.max_distance,
             max_visits=one.max_tasks,
+            kind=one.profile if self.source.matrices and one.profile != next(iter(self.source.matrices)) else None,
             time_percent=max(1, round(100 / one.speed_factor)),
             skills=list(map(str, one.skills)),
             breaks=[

@@ -86,8 +86,12 @@ class RoutingModel:
         return np.asarray(self.instance.service_s[self.nodes])
 
     @cached_property
-    def metres(self) -> Ints:
-        return np.asarray(self.instance.metres[np.ix_(self.place, self.place)])
+    def metres(self) -> list[Ints]:
+        """By kind of vehicle."""
+        return [ways[np.ix_(self.place, self.place)] for ways in self.instance.kind_metres]
+
+    def kind(self, van: int) -> int:
+        return int(self.instance.van_kind[van])
 
     @cached_property
     def slowest(self) -> Ints:
@@ -122,12 +126,13 @@ def serve_or_pay(model: RoutingModel) -> None:
 def pay_for_the_way(model: RoutingModel) -> None:
     """A metre's cost: the van's kilometre, its energy and its CO2."""
     prices = _metre_prices(model.instance)
-    evaluators = dict[float, int]()
+    evaluators = dict[tuple[float, int], int]()
     for van in model.vans:
-        price = prices[van]
-        if price not in evaluators:
-            evaluators[price] = model.routing.RegisterTransitMatrix(np.rint(model.metres * price).astype(int).tolist())
-        model.routing.SetArcCostEvaluatorOfVehicle(evaluators[price], van)
+        price, kind = key = prices[van], model.kind(van)
+        if key not in evaluators:
+            costs = np.rint(model.metres[kind] * price).astype(int)
+            evaluators[key] = model.routing.RegisterTransitMatrix(costs.tolist())
+        model.routing.SetArcCostEvaluatorOfVehicle(evaluators[key], van)
 
 
 def _metre_prices(instance: Instance) -> list[float]:
@@ -176,15 +181,16 @@ def _time_evaluators(model: RoutingModel) -> list[int]:
     """
     instance = model.instance
     setups = np.where(model.place[:, None] == model.place, 0, instance.setup_s[model.nodes])
-    evaluators = dict[int, int]()
-    for percent in set(instance.time_percent.tolist()):
-        times = _driving_s(model, percent) + model.service_s[:, None] + setups
-        evaluators[percent] = model.routing.RegisterTransitMatrix(times.tolist())
-    return [evaluators[int(percent)] for percent in instance.time_percent]
+    evaluators = dict[tuple[int, int], int]()
+    paces = [(model.kind(van), int(instance.time_percent[van])) for van in model.vans]
+    for pace in set(paces):
+        times = _driving_s(model, *pace) + model.service_s[:, None] + setups
+        evaluators[pace] = model.routing.RegisterTransitMatrix(times.tolist())
+    return [evaluators[pace] for pace in paces]
 
 
-def _driving_s(model: RoutingModel, percent: int) -> Ints:
-    own = -(-model.instance.seconds[np.ix_(model.place, model.place)] * percent // 100)
+def _driving_s(model: RoutingModel, kind: int, percent: int) -> Ints:
+    own = -(-model.instance.kind_seconds[kind][np.ix_(model.place, model.place)] * percent // 100)
     return np.asarray(-(-own * model.slowest // 100))
 
 
@@ -276,9 +282,10 @@ def way_is_bounded(model: RoutingModel) -> None:
     """No van drives farther than it may."""
     most = model.instance.max_metres
     if (most < NEVER_S).any():
-        evaluator = model.routing.RegisterTransitMatrix(model.metres.tolist())
+        ways = [model.routing.RegisterTransitMatrix(metres.tolist()) for metres in model.metres]
         left = [int(max(0, metres)) for metres in most - model.instance.past_m]
-        model.routing.AddDimensionWithVehicleCapacity(evaluator, 0, left, True, "way")
+        of_vans = [ways[model.kind(van)] for van in model.vans]
+        model.routing.AddDimensionWithVehicleTransitAndCapacity(of_vans, 0, left, True, "way")
 
 
 def visits_are_counted(model: RoutingModel) -> None:
@@ -298,9 +305,10 @@ def legs_are_bounded(model: RoutingModel) -> None:
     if min(map(min, bounds)) < NEVER_S:
         evaluators = dict[tuple[int, ...], int]()
         for van, bound in enumerate(bounds):
-            key = (*bound, int(instance.time_percent[van]))
+            pace = model.kind(van), int(instance.time_percent[van])
+            key = (*bound, *pace)
             if key not in evaluators:
-                far = (model.metres > bound[0]) | (_driving_s(model, key[-1]) > bound[1])
+                far = (model.metres[pace[0]] > bound[0]) | (_driving_s(model, *pace) > bound[1])
                 evaluators[key] = model.routing.RegisterTransitMatrix(far.astype(int).tolist())
             bounds[van] = key
         transits = [evaluators[key] for key in bounds]
@@ -728,7 +736,7 @@ def _temperature(model: RoutingModel) -> float:
     prices = _metre_prices(model.instance)
     hours = np.mean([van.hour_cents for van in model.instance.problem.vans]) * MILLI / 3600
     seconds = model.instance.seconds[np.ix_(model.place, model.place)]
-    costs = np.sort(model.metres * np.mean(prices) + seconds * hours, axis=1)[:, 1 : NEAREST + 1]
+    costs = np.sort(model.metres[0] * np.mean(prices) + seconds * hours, axis=1)[:, 1 : NEAREST + 1]
     return max(1.0, float(costs.mean()) if costs.size else 1.0)
 
 

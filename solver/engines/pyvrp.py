@@ -40,6 +40,7 @@ MOST_PROFILES = 12
 class Profile(NamedTuple):
     """What distinguishes the ways of vans: those of one profile share a matrix."""
 
+    kind: int
     time_percent: int
     max_leg_metres: int
     max_leg_s: int
@@ -191,8 +192,8 @@ class PyvrpModel:
     def _matrices(self, profile: Profile) -> tuple[Ints, Ints]:
         """Return metres and seconds between the locations for vans of a kind."""
         instance, places = self.instance, self.node_place
-        metres = instance.metres[np.ix_(places, places)].copy()
-        seconds = -(-instance.seconds[np.ix_(places, places)] * profile.time_percent // 100)
+        metres = instance.kind_metres[profile.kind][np.ix_(places, places)].copy()
+        seconds = -(-instance.kind_seconds[profile.kind][np.ix_(places, places)] * profile.time_percent // 100)
         too_long = (metres > profile.max_leg_metres) | (seconds > profile.max_leg_s)
         metres[too_long], seconds[too_long] = FAR, FAR
         elsewhere = np.array(places)[:, None] != np.array(places)
@@ -273,7 +274,7 @@ class PyvrpModel:
         """
         instance = self.instance
         stay_s = instance.setup_s[first] + instance.service_s[first]
-        way_s = int(stay_s + instance.seconds[instance.place[first], instance.place[last]])
+        way_s = int(stay_s + instance.kind_seconds[:, instance.place[first], instance.place[last]].min())
         pairs = [
             ((opens, min(closes, until - way_s)), (max(from_s, opens + way_s), until))
             for opens, closes in self._windows(first)
@@ -480,7 +481,7 @@ def _cost_units(instance: Instance, part: SubProblem) -> int:
 def _profile(instance: Instance, van: int) -> Profile:
     tasks = np.flatnonzero(instance.out_of_reach[van, : instance.tasks])
     percent, leg_metres, leg_s = instance.time_percent[van], instance.max_leg_metres[van], instance.max_leg_s[van]
-    return Profile(int(percent), int(leg_metres), int(leg_s), tuple(tasks.tolist()))
+    return Profile(int(instance.van_kind[van]), int(percent), int(leg_metres), int(leg_s), tuple(tasks.tolist()))
 
 
 def alike(instance: Instance) -> list[int]:

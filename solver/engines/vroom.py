@@ -64,9 +64,9 @@ def _solved(instance: Instance, time_s: float, threads: int) -> Plan:
 
 def _input(instance: Instance) -> vroom.Input:
     asked = vroom.Input()
-    seconds, metres = instance.seconds[:-1, :-1], instance.metres[:-1, :-1]
-    asked.set_durations_matrix("car", seconds)
-    asked.set_distances_matrix("car", metres)
+    for kind in set(instance.van_kind.tolist()):
+        asked.set_durations_matrix(str(kind), instance.kind_seconds[kind, :-1, :-1])
+        asked.set_distances_matrix(str(kind), instance.kind_metres[kind, :-1, :-1])
     asked.add_vehicle([_vehicle(instance, van) for van in _sayable(instance)])
     for item, nodes in enumerate(instance.item_nodes):
         asked.add_job(_job(instance, item, nodes[0]) if len(nodes) == 1 else _shipment(instance, item, *nodes))
@@ -86,6 +86,7 @@ def _vehicle(instance: Instance, van: int) -> vroom.Vehicle:
         van + 1,
         start=None if one.open_start else int(instance.place[start]),
         end=None if one.open_end else int(instance.place[end]),
+        profile=str(int(instance.van_kind[van])),
         capacity=instance.capacity[van].tolist(),
         skills=_able(instance, van),
         time_window=(begins_s, ends_s),

@@ -28,6 +28,7 @@ def limited_day(seed: int) -> Problem:
     dice = random.Random(seed)
     while True:
         day = _day(dice)
+        day["travel"]["kinds"] = {"cart": _ways(dice, len(day["travel"]["places"]))}
         for van in day["vans"]:
             van |= _some(
                 dice,
@@ -36,6 +37,7 @@ def limited_day(seed: int) -> Problem:
                 max_leg_metres=dice.randint(4000, 12_000),
                 max_leg_s=dice.randint(500, 2000),
                 max_wait_s=dice.randint(0, 7200),
+                kind="cart",
             )
         for shipment in day["shipments"]:
             shipment |= _some(dice, 0.6, max_on_board_s=dice.randint(600, 5400))
@@ -186,6 +188,10 @@ def _lock(dice: Dice, visits: list[str], vans: list[Fields]) -> Fields:
 
 def _travel(dice: Dice, places: list[str]) -> Fields:
     """Asymmetric as roads are."""
-    metres = [[0 if a == b else dice.randint(500, 12_000) for b in places] for a in places]
+    return {"places": places, **_ways(dice, len(places))}
+
+
+def _ways(dice: Dice, count: int) -> Fields:
+    metres = [[0 if a == b else dice.randint(500, 12_000) for b in range(count)] for a in range(count)]
     seconds = [[round(way / dice.uniform(6, 12)) for way in row] for row in metres]
-    return {"places": places, "metres": metres, "seconds": seconds}
+    return {"metres": metres, "seconds": seconds}

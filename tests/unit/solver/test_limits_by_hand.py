@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import pairwise, permutations, product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -18,13 +18,17 @@ from solver.messages import say_complaint
 from solver.problem import Call, Problem, Run, Van
 from solver.solution import Cause, Solution
 from solver.solve import solve
-from tests.unit.solver.days import day, judged, plan, stop, times, under_way, van, wrong
+from tests.unit.solver.days import day, judged, line, plan, stop, times, under_way, van, wrong
 
 PLACES, HORIZON_S = 4, 14
 LINE = {
     "places": [str(place) for place in range(PLACES)],
     "metres": [[abs(a - b) for b in range(PLACES)] for a in range(PLACES)],
     "seconds": [[abs(a - b) for b in range(PLACES)] for a in range(PLACES)],
+}
+CART = {
+    "metres": [[2 * abs(a - b) for b in range(PLACES)] for a in range(PLACES)],
+    "seconds": [[3 * abs(a - b) // 2 for b in range(PLACES)] for a in range(PLACES)],
 }
 
 
@@ -39,7 +43,7 @@ def hours_of(dice: random.Random) -> list[list[int]]:
     return [list(pair) for pair in zip(bounds[::2], bounds[1::2], strict=True)]
 
 
-def _some(dice: random.Random, **fields: int) -> dict[str, int]:
+def _some(dice: random.Random, **fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if dice.random() < 0.5}
 
 
@@ -70,6 +74,7 @@ def drawn(dice: random.Random, fleet: int = 1) -> Problem:
                 max_leg_s=dice.randint(1, 3),
                 max_wait_s=dice.randint(0, 5),
                 max_duration_s=dice.randint(3, 12),
+                kind="cart",
             ),
         )
         for number in range(fleet)
@@ -78,7 +83,13 @@ def drawn(dice: random.Random, fleet: int = 1) -> Problem:
     work = [one["id"] for one in [*stops, *shipments]]
     dice.shuffle(work)
     apart = [{"groups": [work[:1], work[1:]]}] if dice.random() < 0.5 else []
-    return day(*stops, vans=vans, shipments=shipments, apart=apart, travel=LINE)
+    return day(*stops, vans=vans, shipments=shipments, apart=apart, travel=LINE | {"kinds": {"cart": CART}})
+
+
+def way(mine: Van, here: int, there: int) -> tuple[int, int]:
+    """Return metres and seconds of a leg."""
+    ways = CART if mine.kind else LINE
+    return ways["metres"][here][there], ways["seconds"][here][there]
 
 
 def days(dice: random.Random, count: int, fleet: int = 1) -> Iterator[Problem]:
@@ -102,18 +113,19 @@ def schedules(problem: Problem, mine: Van, visits: Sequence[str]) -> Iterator[Sc
 
     def rest(at: int, here: int, clock: int) -> Iterator[list[int]]:
         if at == len(calls):
-            if clock + here <= mine.shift.until_s:
+            if clock + way(mine, here, 0)[1] <= mine.shift.until_s:
                 yield []
             return
         call, place = calls[at], int(calls[at].place or 0)
-        for begin in range(clock + abs(place - here), mine.shift.until_s + 1):
+        for begin in range(clock + way(mine, here, place)[1], mine.shift.until_s + 1):
             if not call.windows or any(one.from_s <= begin <= one.until_s for one in call.windows):
                 yield from ([begin, *others] for others in rest(at + 1, place, begin + stays_s[at]))
 
     for start_s in range(mine.shift.from_s, mine.shift.until_s + 1):
         for begins_s in rest(0, 0, start_s):
             last = calls[-1]
-            yield Schedule(start_s, begins_s, begins_s[-1] + stays_s[-1] + int(last.place or 0))
+            home_s = way(mine, int(last.place or 0), 0)[1]
+            yield Schedule(start_s, begins_s, begins_s[-1] + stays_s[-1] + home_s)
 
 
 def stays_of(calls: Sequence[Call]) -> list[int]:
@@ -126,14 +138,14 @@ def stays_of(calls: Sequence[Call]) -> list[int]:
 def right(problem: Problem, mine: Van, visits: Sequence[str]) -> list[Schedule]:
     """Return the schedules that keep every limit."""
     calls = [calls_of(problem)[visit] for visit in visits]
-    legs = [abs(a - b) for a, b in pairwise([0, *(int(call.place or 0) for call in calls), 0])]
-    longest = min(HORIZON_S if one is None else one for one in (mine.max_leg_metres, mine.max_leg_s))
+    legs = [way(mine, a, b) for a, b in pairwise([0, *(int(call.place or 0) for call in calls), 0])]
+    far = any(not within(m, mine.max_leg_metres) or not within(s, mine.max_leg_s) for m, s in legs)
     met = {visit.partition(":")[2] or visit for visit in visits}
     mixed = any(sum(bool(met & set(group)) for group in one.groups) > 1 for one in problem.apart)
-    too_far = max(legs) > longest or len(visits) > (mine.max_visits or len(visits))
+    too_far = far or len(visits) > (mine.max_visits or len(visits))
     if mixed or too_far or not whole(problem, visits):
         return []
-    worked_s = sum(legs) + sum(stays_of(calls))
+    worked_s = sum(seconds for _, seconds in legs) + sum(stays_of(calls))
     return [
         one
         for one in schedules(problem, mine, visits)
@@ -318,6 +330,46 @@ def test_engines_know_of_setups(engine: str):
     problem = day(*stops, vans=[van(shift=[0, 4 * 120 + 2 * 200])])
     found = solve(problem, Limits(time_s=0.7), engine=engine)
     assert (evaluate(problem, found).feasible, found.engine) == (True, engine)
+
+
+BIKE = {"metres": line().metres // 2, "seconds": line().seconds * 4}
+KINDS = line().model_dump() | {"kinds": {"bike": BIKE}}
+
+
+def test_a_kind_of_vehicle_has_its_own_ways():
+    both = [van(), van(id="b", kind="bike")]
+    problem = day(stop(2), stop(4), vans=both, travel=KINDS)
+    judgement = evaluate(problem, Solution(runs=[Run(van="v", visits=["s2"]), Run(van="b", visits=["s4"])]))
+    assert [(run.metres, run.work_s) for run in judgement.runs] == [(4000, 480), (4000, 4 * 960)]
+
+
+@pytest.mark.parametrize("engine", ["ortools", "pyvrp", "vroom", "race"])
+def test_every_engine_knows_the_ways_of_each_kind(engine: str):
+    """The bike is cheaper by its metres, and too slow for what is far."""
+    problem = day(stop(1), stop(2), stop(8, windows=[[0, 1200]]), vans=[van(), van(id="b", kind="bike")], travel=KINDS)
+    runs = {run.van: sorted(run.visits) for run in solve(problem, Limits(time_s=0.7), engine=engine).runs}
+    assert runs in ({"v": ["s1", "s2", "s8"]}, {"v": ["s8"], "b": ["s1", "s2"]})
+    near = problem.model_copy(update={"stops": problem.stops[:2]})
+    assert [run.van for run in solve(near, Limits(time_s=0.7), engine=engine).runs] == ["b"]
+
+
+def test_a_slower_road_is_slower_for_all_kinds():
+    problem = replan.slower(day(stop(2), vans=[van(kind="bike")], travel=KINDS), "0", "2", 150)
+    assert judged(problem, "s2").runs[0].work_s == 2 * 960 * 3 // 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "ways", "at"),
+    [
+        ("car", BIKE, "vans[0].kind"),
+        ("bike", line(3).model_dump(include={"metres", "seconds"}), "travel.kinds.bike.metres"),
+    ],
+)
+def test_a_kind_without_right_ways_is_refused(kind: str, ways: dict[str, Any], at: str):
+    with pytest.raises(ProblemError) as error:
+        day(stop(1), vans=[van(kind=kind)], travel=KINDS | {"kinds": {"bike": ways}})
+    assert at in [one.at for one in error.value.complaints]
+    assert "{" not in say_complaint(error.value.complaints[0], "zh")
 
 
 def test_a_van_under_way_has_made_visits_and_waited_already():

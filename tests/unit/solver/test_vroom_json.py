@@ -71,6 +71,15 @@ def test_a_setup_counts_once_where_the_vehicle_stays(seed: int, tmp_path: Path):
     assert 4 * 60 < answer["summary"]["setup"] < 6 * 60
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_each_profile_has_its_matrices(seed: int, tmp_path: Path):
+    data = problem(seed)
+    car = data["matrices"]["car"]["durations"]
+    data["matrices"]["bike"] = {"durations": [[way * 3 // 2 for way in row] for row in car], "distances": car}
+    data["vehicles"][1] |= {"profile": "bike", "speed_factor": 1.0}
+    assert _agree(data, tmp_path)["summary"]["routes"] == 2
+
+
 def _agree(data: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     theirs = by_vroom(data, tmp_path)
     steps = {route["vehicle"]: route["steps"] for route in theirs["routes"]}
@@ -111,7 +120,7 @@ def test_our_answer_is_read_back_as_a_plan_and_serves_what_vroom_serves(seed: in
     [
         (lambda data: data["jobs"][0].update(setup_per_type={"car": 60}), "jobs[0].setup_per_type"),
         (lambda data: data["vehicles"][0].update(max_travel_time=3), "vehicles[0].max_travel_time"),
-        (lambda data: data["matrices"].update(truck=data["matrices"]["car"]), "matrices"),
+        (lambda data: data["vehicles"][1].update(profile="truck"), "vehicles[1].profile"),
         (lambda data: data["matrices"]["car"].update(costs=[[0]]), "matrices.car.costs"),
         (lambda data: data["jobs"][2].update(location_index=99), "jobs[2].place"),
         (lambda data: data["jobs"][2].update(id=1), "jobs[2].id"),
