@@ -30,8 +30,9 @@ from queue import Empty
 from subprocess import run
 from typing import Any
 
+from bench import pragmatic
 from bench.solver_cases import Case, both_ways, courier_days, public_sets, real_day
-from bench.solver_tables import OURS, PEERS, UNSEEDED, Result, tables
+from bench.solver_tables import NOT_OURS, OURS, PEERS, UNSEEDED, Result, tables
 from solver.engines import Limits, Plan
 from solver.evaluate import evaluate
 from solver.generate import courier_day
@@ -49,7 +50,7 @@ WARM_S = 0.2
 GRACE_S = 0.3  # a plan that comes so late after the end still counts: it was found in time and had to travel
 STEADY = ("pyvrp", "ortools")  # late acceptance over iterations; guided local search: time only ends them
 # Peers that differ from the engine of the same name in `solver.engines`.
-MODULES = {"ortools": "bench.gls"}
+MODULES = {"ortools": "bench.gls", "vrp_cli": "bench.pragmatic"}
 OTHERS_TURN_S = 0.4  # between two runs under the lock
 
 
@@ -102,6 +103,8 @@ def _run(case: Case, seed: int, engine: str, limits_s: Sequence[float]) -> None:
     """Let an engine solve the case, and record its plan at each limit."""
     name, load = case
     instance, asked = compiled(load()), {"case": name, "seed": seed, "engine": engine}
+    if engine == pragmatic.NAME and pragmatic.unsayable(instance):
+        return
     began_load = round(os.getloadavg()[0], 1)
     for time_s, reached in zip(limits_s, _solved(instance, engine, limits_s, seed), strict=True):
         _record(asked | {"time_s": time_s, "load": began_load} | reached | {"commit": COMMIT})
@@ -193,11 +196,13 @@ class _Runner:
 
 
 def _options() -> argparse.Namespace:
+    usual = [peer for peer in PEERS if peer not in NOT_OURS]
+
     def numbers(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
 
     def peers(text: str) -> list[str]:
-        return list(PEERS) if text == "all" else [one for one in text.split(",") if one != "none"]
+        return usual if text == "all" else [one for one in text.split(",") if one != "none"]
 
     parser = argparse.ArgumentParser(prog="bench.solver", description=__doc__)
     parser.add_argument("--sizes", type=numbers, default=[], help="courier days of so many stops")
@@ -206,7 +211,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=numbers, default=[10, 30, 60])
     parser.add_argument("--instances", type=int, default=5, help="of each size")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--peers", type=peers, default=list(PEERS), help="all, none, or some of pyvrp,vroom,ortools")
+    parser.add_argument("--peers", type=peers, default=usual, help=f"all, none, or some of {','.join(PEERS)}")
     parser.add_argument("--match", default="", help="only cases whose name matches")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin nothing new after so long")
     parser.add_argument("--again", action="store_true", help="our race anew, where it has run at another commit")

@@ -12,8 +12,9 @@ from typing import Any
 
 from bench.solver_cases import best_known
 
-OURS, SEEDED, UNSEEDED = "race", ("pyvrp",), ("vroom", "ortools")
+OURS, SEEDED, UNSEEDED = "race", ("pyvrp",), ("vroom", "ortools", "vrp_cli")
 PEERS = (*SEEDED, *UNSEEDED)
+NOT_OURS = ("vrp_cli",)  # to install: only run where named
 CLOSE_PCT = 1.0  # of the best known distance, with its vehicles: as good as known
 SMALL = ("solomon", "homberger_200", "li_lim_100", "li_lim_200")  # up to 200 orders
 
@@ -55,7 +56,11 @@ def _by_class(turns: dict[tuple[str, float, int], Turn]) -> list[str]:
     peers = " | ".join(f"beside {peer}" for peer in PEERS)
     head = f"| class | limit | turns | mean beside best peer | worst | {peers} | infeasible (ours, all peers) | processor |"
     order = sorted(classes, key=lambda key: (_by_size(key[0]), key))
-    return [head, "|---" * 10 + "|", *(_class_line(name, time_s, classes[name, time_s]) for name, time_s in order)]
+    return [
+        head,
+        "|---" * (7 + len(PEERS)) + "|",
+        *(_class_line(name, time_s, classes[name, time_s]) for name, time_s in order),
+    ]
 
 
 def _by_size(name: str) -> list[int]:

@@ -149,7 +149,8 @@ def _travel(options: argparse.Namespace) -> int:
         _write([one._asdict() for one in driven(source, problem, _plan(options.driven))], options.output)
         return FEASIBLE
     kept = Path(options.kept) if options.kept else None
-    problem, report = with_travel(problem, source, kept=kept, fall_back=options.or_straight_lines, say=_progress)
+    straight, kind = options.or_straight_lines, options.kind
+    problem, report = with_travel(problem, source, kind=kind, kept=kept, fall_back=straight, say=_progress)
     places = len(problem.travel.places) if problem.travel else 0
     print(f"{places} places, ways by {report.name}", *report.lines(), sep="\n", file=sys.stderr)
     _write(problem.model_dump(mode="json", exclude_defaults=True), options.output)
@@ -297,6 +298,7 @@ def _travel_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--driven", metavar="PLAN", help="instead: each run's driving by the matrix and by the service's route"
     )
+    parser.add_argument("--kind", help="instead of the common matrix, that of this kind of vehicle")
     parser.add_argument("--or-straight-lines", action="store_true", help="where the service fails; else it is an error")
 
 

@@ -17,9 +17,9 @@ from solver.problem import MOST_STOPS, Amount, Call, Problem, Site, Van
 
 # Prefixes of visits that are not stops.
 VISIT_PREFIXES = ("collect:", "deliver:", "break:", "reload:", "start:", "end:")
-_ELEMENT = re.compile(r"(depots|vans|stops|shipments|zones|locks|baseline|slots)\[(\d+)\]")
+_ELEMENT = re.compile(r"(depots|vans|stops|shipments|zones|locks|apart|baseline|slots)\[(\d+)\]")
 MOST_OF_AN_ID = 80  # characters in a complaint
-_LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "baseline", "slots")
+_LISTS = ("depots", "vans", "stops", "shipments", "zones", "locks", "apart", "baseline", "slots")
 _NESTED = {"function-plain[_amount()]", "int", "str", "dict[str,int]"}
 
 
@@ -235,7 +235,7 @@ def ids_are_no_visits(problem: Problem, known: _Known) -> Iterator[Complaint]:
 
 
 def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Every depot, van, zone, stop and energy referred to is declared."""
+    """Every depot, van, zone, stop, energy and kind of vehicle referred to is declared."""
     for kind, at, name in _references(problem):
         if name not in known.ids[kind]:
             yield Complaint(at, f"unknown_{kind}", repr(name), f"an id in {kind}", {"id": name})
@@ -243,6 +243,10 @@ def references_known(problem: Problem, known: _Known) -> Iterator[Complaint]:
         if van.energy is not None and van.energy not in problem.energies:
             yield Complaint(
                 f"vans[{index}].energy", "unknown_energies", repr(van.energy), "a name in energies", {"id": van.energy}
+            )
+        if van.kind is not None and van.kind not in (problem.travel.kinds if problem.travel else ()):
+            yield Complaint(
+                f"vans[{index}].kind", "unknown_kinds", repr(van.kind), "a name in travel.kinds", {"id": van.kind}
             )
 
 
@@ -361,16 +365,18 @@ def sites(problem: Problem) -> Iterator[tuple[str, str, Site]]:
 
 
 def matrices_square(problem: Problem, known: _Known) -> Iterator[Complaint]:
-    """Both matrices have a row and a column for each place, and each place once."""
+    """All matrices have a row and a column for each place, and each place once."""
     if not problem.travel:
         return
     yield from _repeated([(f"travel.places[{index}]", name) for index, name in enumerate(problem.travel.places)])
     side = len(problem.travel.places)
-    for name in ("metres", "seconds"):
-        rows, columns = getattr(problem.travel, name).shape
-        if (rows, columns) != (side, side):
-            expected = f"{side} rows of {side}, as there are {side} places"
-            yield Complaint(f"travel.{name}", "matrix_size", f"{rows} rows of {columns}", expected, {"side": side})
+    kinds = {f"travel.kinds.{name}": ways for name, ways in problem.travel.kinds.items()}
+    for at, ways in {"travel": problem.travel, **kinds}.items():
+        for name in ("metres", "seconds"):
+            rows, columns = getattr(ways, name).shape
+            if (rows, columns) != (side, side):
+                expected = f"{side} rows of {side}, as there are {side} places"
+                yield Complaint(f"{at}.{name}", "matrix_size", f"{rows} rows of {columns}", expected, {"side": side})
 
 
 def windows_meet_shifts(problem: Problem, known: _Known) -> Iterator[Complaint]:
@@ -438,6 +444,22 @@ def locks_agree(problem: Problem, known: _Known) -> Iterator[Complaint]:
                 )
 
 
+def groups_are_apart(problem: Problem, known: _Known) -> Iterator[Complaint]:
+    """What is kept apart is known, and in one of the groups."""
+    work = known.ids["stops"] | known.ids["shipments"]
+    for index, one in enumerate(problem.apart):
+        named = [
+            (f"apart[{index}].groups[{number}][{at}]", name)
+            for number, group in enumerate(one.groups)
+            for at, name in enumerate(group)
+        ]
+        for at, name in named:
+            if name not in work:
+                yield Complaint(at, "unknown_work", repr(name), "an id in stops or shipments", {"id": name})
+        for complaint in _repeated(named):
+            yield replace(complaint, code="apart_twice", expected="in one of the groups")
+
+
 def executed_fits(problem: Problem, known: _Known) -> Iterator[Complaint]:
     """A van under way did known work, each once, and before now."""
     visits = _visits(problem, known)
@@ -496,5 +518,6 @@ CHECKS: tuple[Check, ...] = (
     bans_know_the_day,
     slots_in_order,
     locks_agree,
+    groups_are_apart,
     executed_fits,
 )

@@ -18,7 +18,7 @@ from solver.insertion import insertions, may_come
 from solver.instance import MANDATORY, Instance, NodeKind
 from solver.rules import keeps_all
 from solver.schedule import drive, table
-from solver.timing_kernels import Bools, Ints, through_slots
+from solver.timing_kernels import NEVER_S, Bools, Ints, through_slots
 
 # Rows tried for items that fit at the end of no run: under half a second, and the same on any machine.
 INSERTED_ROWS = 20_000
@@ -100,7 +100,8 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
     candidates = candidates[
         ~instance.out_of_reach[van, instance.partner[candidates]] | (instance.partner[candidates] < 0)
     ]
-    while len(candidates):
+    candidates = candidates[~_parted(instance, van, nodes, candidates)]
+    while len(candidates) and len(nodes) + instance.past_visits[van] < instance.max_visits[van]:
         after = _appended(instance, van, state, candidates)
         fits = _fits(instance, van, state, after)
         if not fits.any():
@@ -109,7 +110,17 @@ def _filled(instance: Instance, van: int, waiting: Bools) -> list[int]:
         node, state = int(candidates[chosen]), after.state(instance, chosen)
         nodes += [node, int(instance.partner[node])] if instance.kind[node] == NodeKind.COLLECT else [node]
         candidates = np.delete(candidates, chosen)
+        candidates = candidates[~_parted(instance, van, nodes, candidates)]
     return nodes
+
+
+def _parted(instance: Instance, van: int, nodes: list[int], candidates: Ints) -> Bools:
+    """Return which candidates must not be on a run with what the van serves."""
+    parted = np.zeros(len(candidates), dtype=bool)
+    for groups, so_far in zip(instance.apart, instance.group_so_far, strict=True):
+        served = max(int(so_far[van]), int(groups[nodes].max(initial=-1)))
+        parted |= (groups[candidates] >= 0) & (groups[candidates] != served) & (served >= 0)
+    return parted
 
 
 def _begun(instance: Instance, van: int) -> _State:
@@ -139,8 +150,23 @@ def _fits(instance: Instance, van: int, state: _State, after: _Appended) -> Bool
     latest = min(int(instance.finish_s[van]), int(instance.begin_s[van] + instance.max_duration_s[van])) - rests_s
     in_time = after.leave + way_home_s + instance.service_s[end] <= latest
     fits = ~after.late & in_time & (after.peak <= instance.capacity[van]).all(axis=1)
-    way_m = instance.metres[state.place, instance.place[after.nodes]]
+    way_m = instance.kind_metres[instance.van_kind[van], state.place, instance.place[after.nodes]]
+    if min(instance.max_leg_metres[van], instance.max_leg_s[van]) < NEVER_S:
+        here = instance.place[after.nodes]
+        fits &= _near(instance, van, state.place, here) & _near(instance, van, here, instance.place[after.last])
     return np.asarray(fits & _worth_it(instance, van, after.nodes, after.leave - state.clock, way_m))
+
+
+def _near(instance: Instance, van: int, here: int | Ints, there: Ints) -> Bools:
+    """Return whether each leg is one that the van may drive, outside rush hours."""
+    near = instance.kind_metres[instance.van_kind[van], here, there] <= instance.max_leg_metres[van]
+    return np.asarray(near & (_own_s(instance, van, here, there) <= instance.max_leg_s[van]))
+
+
+def _own_s(instance: Instance, van: int, here: int | Ints, there: int | Ints) -> Ints:
+    """Return the van's driving times outside rush hours."""
+    seconds = instance.kind_seconds[instance.van_kind[van], here, there]
+    return np.asarray(-(-seconds * instance.time_percent[van] // 100))
 
 
 def _appended(instance: Instance, van: int, state: _State, nodes: Ints) -> _Appended:
@@ -174,11 +200,12 @@ def _times(instance: Instance, van: int, clock: int | Ints, place: Ints, nodes: 
     opened, close = instance.open_s[zone, nodes], instance.close_s[zone, nodes]
     window = np.minimum((close < arrive[:, None]).sum(axis=1), close.shape[1] - 1)
     begin = np.maximum(arrive, opened[np.arange(len(nodes)), window])
-    return begin, begin + instance.service_s[nodes]
+    setup_s = np.where(place == instance.place[nodes], 0, instance.setup_s[nodes])
+    return begin, begin + setup_s + instance.service_s[nodes]
 
 
 def _drive_s(instance: Instance, van: int, leave_s: Ints, here: Ints, there: Ints) -> Ints:
-    own = np.asarray(-(-instance.seconds[here, there] * instance.time_percent[van] // 100))
+    own = _own_s(instance, van, here, there)
     return through_slots(instance.tables.slots, leave_s, own) if instance.problem.slots else own
 
 

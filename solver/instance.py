@@ -60,20 +60,25 @@ class Instance:
     places: list[str]
     depot: Ints  # N, of starts, ends and reloads, else -1
     service_s: Ints  # N
+    setup_s: Ints  # N: before it, where the van comes from another place
     open_s: Ints  # Z, N, W, in order of time
     close_s: Ints  # Z, N, W
     deliver: Ints  # N, D
     collect: Ints  # N, D
     change: Ints  # N, D: change of the load by a shipment's half
     partner: Ints  # N: the other half, or -1
+    max_on_board_s: Ints  # N: of shipments' deliveries
+    collected_s: Ints  # N: of deliveries of shipments on a van under way: when it left the collection
+    apart: Ints  # A, N: the group of each task in each of the problem's `apart`, or -1
     item: Ints  # N: number of the stop or shipment, or -1
     ready_s: Ints  # N
     due_s: Ints  # N
     wanted_depot: Ints  # N, or -1
     prize_cents: Ints  # per item; MANDATORY
     priority: Ints  # per item
-    metres: Ints  # places + 1 squared, the last is nowhere
-    seconds: Ints  # the same
+    kind_metres: Ints  # K kinds of vehicle, the common one first, by places + 1 squared, the last is nowhere
+    kind_seconds: Ints  # the same
+    van_kind: Ints  # V, into K
     van_class: Ints  # V, into Z
     start: Ints  # V, node
     end: Ints  # V, node
@@ -84,6 +89,10 @@ class Instance:
     time_percent: Ints  # V
     max_duration_s: Ints  # V
     max_metres: Ints  # V
+    max_visits: Ints  # V
+    max_leg_metres: Ints  # V
+    max_leg_s: Ints  # V
+    max_wait_s: Ints  # V
     barred: dict[Cause, Bools]  # V, N: this van may never make this visit, and why
     not_preferred: Bools  # V, N
     done: list[list[int]]  # per van: nodes of the executed part
@@ -92,8 +101,20 @@ class Instance:
     carried: Ints  # V, D: shipments on the van under way
     past_s: Ints  # V: seconds of the run before `begin_s`, of a van under way
     past_m: Ints  # V
+    past_visits: Ints  # V
+    past_wait_s: Ints  # V
     under_way: Bools  # V
     cut_off_s: Ints  # per depot
+
+    @property
+    def metres(self) -> Ints:
+        """Places + 1 squared: the common ways."""
+        return np.asarray(self.kind_metres[0])
+
+    @property
+    def seconds(self) -> Ints:
+        """Places + 1 squared: the common driving times."""
+        return np.asarray(self.kind_seconds[0])
 
     @cached_property
     def van_number(self) -> dict[str, int]:
@@ -187,6 +208,13 @@ class Instance:
         return bool(hours.any())
 
     @cached_property
+    def group_so_far(self) -> Ints:
+        """A, V: the group that a van under way has served already, or -1."""
+        served = [[[group for group in row[done].tolist() if group >= 0] for done in self.done] for row in self.apart]
+        first = [[groups[0] if groups else -1 for groups in row] for row in served]
+        return np.array(first, dtype=np.int64).reshape(len(self.apart), len(self.start))
+
+    @cached_property
     def void(self) -> int:
         return len(self.kind) - 1
 
@@ -215,13 +243,19 @@ class Instance:
             Cause.START: self.latest_begin_s < NEVER_S,
             Cause.DURATION: self.max_duration_s < NEVER_S,
             Cause.DISTANCE: self.max_metres < NEVER_S,
+            Cause.VISITS: self.max_visits < NEVER_S,
+            Cause.LEG_DISTANCE: self.max_leg_metres < NEVER_S,
+            Cause.LEG_TIME: self.max_leg_s < NEVER_S,
+            Cause.WAIT: self.max_wait_s < NEVER_S,
             Cause.DEPOT: (self.wanted_depot >= 0) & (len(self.problem.depots) > 1),
             Cause.READY: self.under_way,
             Cause.CUTOFF: np.append(self.due_s, self.cut_off_s) < NEVER_S,
             Cause.SPLIT: self.partner >= 0,
+            Cause.LONG_ON_BOARD: self.max_on_board_s < NEVER_S,
             Cause.BREAK: self.kind == NodeKind.BREAK,
             Cause.BREAK_LATE: self.kind == NodeKind.BREAK,
             Cause.LOCK_ORDER: np.array([lock.order != "free" for lock in self.problem.locks]),
+            Cause.APART: self.apart >= 0,
             Cause.EXECUTED: ~self.free[: self.tasks],
             **{cause: self.barred[cause] for cause in OF_VAN_AND_VISIT},
         }
@@ -259,7 +293,15 @@ class Instance:
             closing_s,
             np.where(self.kind == NodeKind.RELOAD, loading_s, 0),
         ]
-        vans = [self.van_class, self.time_percent, self.latest_begin_s, self.finish_s, self.under_way]
+        vans = [
+            self.van_class,
+            self.time_percent,
+            self.latest_begin_s,
+            self.finish_s,
+            self.under_way,
+            self.van_kind,
+        ]
+        limited, size = (self.max_on_board_s < NEVER_S).any(), len(self.kind)
         slots = [(slot.from_s, slot.until_s, slot.percent) for slot in self.problem.slots]
         return TimingTables(
             nodes=np.array(nodes, dtype=np.int64),
@@ -268,9 +310,11 @@ class Instance:
             close_s=self.close_s,
             amounts=np.array([self.deliver, self.collect, self.change]),
             aboard=np.array([self.base_load, self.carried]),
-            metres=self.metres,
-            seconds=self.seconds,
+            metres=self.kind_metres,
+            seconds=self.kind_seconds,
             slots=np.array(slots, dtype=np.int64).reshape(-1, 3),
+            setup_s=self.setup_s if self.setup_s.any() else self.setup_s[:0],
+            on_board=np.array([self.partner, self.max_on_board_s] if limited else [], dtype=np.int64).reshape(-1, size),
         )
 
     def node(self, van: int, key: str) -> int | None:
@@ -325,8 +369,9 @@ class _Compiler:
             problem=self.problem,
             keys=self._keys(),
             places=places,
-            metres=metres,
-            seconds=seconds,
+            kind_metres=metres,
+            kind_seconds=seconds,
+            van_kind=self._van_kinds(),
             open_s=open_s,
             close_s=close_s,
             van_class=van_class,
@@ -337,6 +382,7 @@ class _Compiler:
             **items,
             **vans,
             **under_way,
+            apart=self._apart(),
         )
 
     # ---- places
@@ -344,12 +390,18 @@ class _Compiler:
     def _travel(self) -> tuple[list[str], Ints, Ints]:
         problem = self.problem
         if problem.travel:
-            places, metres, seconds = problem.travel.places, problem.travel.metres, problem.travel.seconds
+            places, ways = problem.travel.places, [problem.travel, *problem.travel.kinds.values()]
+            metres, seconds = ([getattr(one, name) for one in ways] for name in ("metres", "seconds"))
         else:
             located = {name: (site.lat, site.lon) for _, name, site in sites(problem) if site.lat is not None}
             places = list(located)
-            metres, seconds = straight_lines([(lat or 0.0, lon or 0.0) for lat, lon in located.values()], problem.roads)
-        return places, np.pad(metres, (0, 1)), np.pad(seconds, (0, 1))
+            points = [(lat or 0.0, lon or 0.0) for lat, lon in located.values()]
+            metres, seconds = ([one] for one in straight_lines(points, problem.roads))
+        return places, _with_nowhere(metres), _with_nowhere(seconds)
+
+    def _van_kinds(self) -> Ints:
+        kinds = [None, *(self.problem.travel.kinds if self.problem.travel else ())]
+        return np.array([kinds.index(van.kind) for van in self.vans], dtype=np.int64)
 
     def _keys(self) -> list[str]:
         starts = [f"start:{self._start(van)}" for van in self.vans]
@@ -383,7 +435,8 @@ class _Compiler:
             depot[self.reload_at + index] = index
         cut_offs = [NEVER_S if one.sort_cutoff_s is None else one.sort_cutoff_s for one in self.problem.depots]
         return {"kind": self._kinds(), "place": place, "depot": depot, "service_s": self._services()} | {
-            "cut_off_s": np.array(cut_offs, dtype=np.int64)
+            "cut_off_s": np.array(cut_offs, dtype=np.int64),
+            "setup_s": self._setups(),
         }
 
     def _kinds(self) -> Ints:
@@ -417,6 +470,11 @@ class _Compiler:
             service[self.break_at + index] = rest.length_s
         return service
 
+    def _setups(self) -> Ints:
+        setup = self._filled(0)
+        setup[: self.start_at] = [call.setup_s for _, call in self.calls]
+        return setup
+
     def _handled(self) -> Ints:
         """Units of the first dimension handed over or taken at each task."""
         stops = [self._vector(stop.deliver)[0] + self._vector(stop.collect)[0] for stop in self.problem.stops]
@@ -437,7 +495,7 @@ class _Compiler:
         """Windows for each class of vans that zones treat alike, padded with the last window."""
         bans = [self._bans(van) for van in self.vans]
         classes = [list(one) for one in dict.fromkeys(map(tuple, bans))]
-        services = self._services()
+        services = self._services() + self._setups()
         lists = [[_merged(self._node_windows(node, one, services)) for node in range(self.size)] for one in classes]
         width = max(len(windows) for one in lists for windows in one)
         padded = np.array([[windows + windows[-1:] * (width - len(windows)) for windows in one] for one in lists])
@@ -487,7 +545,7 @@ class _Compiler:
         shape = (self.size, len(self.problem.dimensions))
         deliver, collect, change = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         partner, item, wanted = self._filled(-1), self._filled(-1), self._filled(-1)
-        ready, due = self._filled(0), self._filled(NEVER_S)
+        ready, due, on_board = self._filled(0), self._filled(NEVER_S), self._filled(NEVER_S)
         for node, stop in enumerate(stops):
             deliver[node], collect[node], item[node] = self._vector(stop.deliver), self._vector(stop.collect), node
             wanted[node] = self.depots[stop.depot] if stop.depot else -1
@@ -498,6 +556,7 @@ class _Compiler:
             change[first], partner[first], partner[last] = self._vector(shipment.amount), last, first
             change[last] = -change[first]
             item[[first, last]] = len(stops) + index
+            on_board[last] = NEVER_S if shipment.max_on_board_s is None else shipment.max_on_board_s
         work = [*stops, *shipments]
         prizes = [MANDATORY if one.prize_cents is None else one.prize_cents for one in work]
         return {
@@ -505,6 +564,7 @@ class _Compiler:
             "collect": collect,
             "change": change,
             "partner": partner,
+            "max_on_board_s": on_board,
             "item": item,
             "ready_s": ready,
             "due_s": due,
@@ -512,6 +572,16 @@ class _Compiler:
             "prize_cents": np.array(prizes, dtype=np.int64),
             "priority": np.array([one.priority for one in work], dtype=np.int64),
         }
+
+    def _apart(self) -> Ints:
+        nodes = dict[str, list[int]]()
+        for node in range(self.start_at):
+            nodes.setdefault(self._work(node).id, []).append(node)
+        apart = np.full((len(self.problem.apart), self.size), -1, dtype=np.int64)
+        for row, one in zip(apart, self.problem.apart, strict=True):
+            for number, group in enumerate(one.groups):
+                row[[node for name in group for node in nodes[name]]] = number
+        return apart
 
     # ---- vans
 
@@ -531,6 +601,10 @@ class _Compiler:
             "time_percent": column(van.time_percent for van in vans),
             "max_duration_s": column(van.max_duration_s for van in vans),
             "max_metres": column(van.max_metres for van in vans),
+            "max_visits": column(van.max_visits for van in vans),
+            "max_leg_metres": column(van.max_leg_metres for van in vans),
+            "max_leg_s": column(van.max_leg_s for van in vans),
+            "max_wait_s": column(van.max_wait_s for van in vans),
         }
 
     def _work(self, node: int) -> Stop | Shipment:
@@ -564,7 +638,7 @@ class _Compiler:
     def _never_opens(self, shape: tuple[int, ...]) -> Bools:
         """Z, N: nodes that a zone shuts all day for a class of vans."""
         bans = list(dict.fromkeys(map(tuple, (self._bans(van) for van in self.vans))))
-        services = self._services()
+        services = self._services() + self._setups()
         shut = np.zeros(shape[:2], dtype=bool)
         for number, one in enumerate(bans):
             for node, (_, call) in enumerate(self.calls):
@@ -598,22 +672,36 @@ class _Compiler:
         vans, dimensions = len(self.vans), len(self.problem.dimensions)
         base, carried = (np.zeros((vans, dimensions), dtype=np.int64) for _ in range(2))
         aboard = np.zeros((vans, self.size), dtype=bool)
-        past_s, past_m = (np.zeros(vans, dtype=np.int64) for _ in range(2))
+        past_s, past_m, past_visits, past_wait_s = (np.zeros(vans, dtype=np.int64) for _ in range(4))
         for index, (van, done) in enumerate(zip(self.vans, self._done(), strict=True)):
             if not van.under_way:
                 continue
             past_s[index], past_m[index] = van.under_way.now_s - van.under_way.started_s, van.under_way.metres
+            past_visits[index] = len(done)
+            past_wait_s[index] = sum(
+                one.begin_s - one.arrive_s for one in van.under_way.done if not one.visit.startswith("break:")
+            )
             base[index] = self._vector(van.under_way.load)
             self._load_under_way(van.under_way.on_board, done, base[index], carried[index], aboard[index])
         flags = np.array([van.under_way is not None for van in self.vans])
         return {
             "aboard": aboard,
+            "collected_s": self._collected_s(),
             "base_load": base,
             "carried": carried,
             "past_s": past_s,
             "past_m": past_m,
+            "past_visits": past_visits,
+            "past_wait_s": past_wait_s,
             "under_way": flags,
         }
+
+    def _collected_s(self) -> Ints:
+        left_s = {one.visit: one.leave_s for van in self.vans if van.under_way for one in van.under_way.done}
+        collected_s = self._filled(0)
+        shipments = self.problem.shipments
+        collected_s[self.deliver_at : self.start_at] = [left_s.get(f"collect:{one.id}", 0) for one in shipments]
+        return collected_s
 
     def _load_under_way(self, on_board: list[str], done: list[int], base: Ints, carried: Ints, aboard: Bools) -> None:
         number = {stop.id: node for node, stop in enumerate(self.problem.stops)}
@@ -629,6 +717,15 @@ class _Compiler:
                 if delivered not in done:
                     carried += self._vector(self.problem.shipments[node - self.collect_at].amount)
                     aboard[delivered] = True
+
+
+def _with_nowhere(tables: Sequence[np.ndarray]) -> Ints:
+    """Return the tables with a place more, from and to which every way is 0."""
+    side = len(tables[0]) + 1
+    wider = np.zeros((len(tables), side, side), dtype=np.int64)
+    for one, ways in zip(wider, tables, strict=True):
+        one[:-1, :-1] = ways
+    return wider
 
 
 def _pairs(windows: list[Window]) -> list[tuple[int, int]]:

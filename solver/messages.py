@@ -21,6 +21,10 @@ BROKEN: dict[Cause, dict[Language, str]] = {
         "en": "{visit} on {van} lacks its other half, or comes in the wrong order",
         "zh": "{van} 上的 {visit} 缺少另一半，或先送后取",
     },
+    Cause.LONG_ON_BOARD: {
+        "en": "what comes to {visit} is {minutes} min too long on board of {van}",
+        "zh": "{visit} 的货物在 {van} 上的时间超限 {minutes} 分钟",
+    },
     Cause.LOAD: {
         "en": "{van} is {amount} {unit} over its capacity at {visit}",
         "zh": "{van} 在 {visit} 超载 {amount} {unit}",
@@ -33,6 +37,16 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     },
     Cause.DURATION: {"en": "{van} is out {minutes} min too long", "zh": "{van} 出车时间超限 {minutes} 分钟"},
     Cause.DISTANCE: {"en": "{van} drives {km} km too far", "zh": "{van} 行驶超限 {km} 公里"},
+    Cause.VISITS: {"en": "{van} makes {amount} visit(s) too many", "zh": "{van} 超出停靠次数上限 {amount} 次"},
+    Cause.LEG_DISTANCE: {
+        "en": "{van} drives {km} km too far in one go to {visit}",
+        "zh": "{van} 到 {visit} 的单程距离超限 {km} 公里",
+    },
+    Cause.LEG_TIME: {
+        "en": "{van} drives {minutes} min too long in one go to {visit}",
+        "zh": "{van} 到 {visit} 的单程时间超限 {minutes} 分钟",
+    },
+    Cause.WAIT: {"en": "{van} waits {minutes} min too long", "zh": "{van} 等候时间超限 {minutes} 分钟"},
     Cause.SKILL: {"en": "{van} lacks a skill that {visit} needs", "zh": "{van} 不具备 {visit} 所需技能"},
     Cause.SIZE: {"en": "{van} is too large for the yard of {visit}", "zh": "{van} 车身过大，进不了 {visit}"},
     Cause.ZONE: {"en": "{van} may not enter the zone of {visit} today", "zh": "{visit} 所在区域今日对 {van} 限行"},
@@ -70,6 +84,10 @@ BROKEN: dict[Cause, dict[Language, str]] = {
     Cause.LOCK_ORDER: {
         "en": "{visit} on {van} is out of its locked order",
         "zh": "{van} 上的 {visit} 不符合锁定的顺序",
+    },
+    Cause.APART: {
+        "en": "{visit} must not be on a run with other work of {van}",
+        "zh": "{visit} 不能与 {van} 的其他任务同趟",
     },
     Cause.EXECUTED: {
         "en": "{van}: {amount} visit(s) already made do not stand at the beginning",
@@ -156,6 +174,12 @@ COMPLAINTS: dict[str, dict[Language, str]] = {
     "unknown_shipments": {"en": "no shipment {id}", "zh": "没有直送件 {id}"},
     "unknown_zones": {"en": "no zone {id}", "zh": "没有限行区 {id}"},
     "unknown_energies": {"en": "no kind of energy {id}", "zh": "没有能源类型 {id}"},
+    "unknown_work": {"en": "no stop or shipment {id}", "zh": "没有停靠点或直送件 {id}"},
+    "apart_twice": {
+        "en": "in one of the groups expected; it stands in {count}",
+        "zh": "只能属于其中一组，却出现 {count} 次",
+    },
+    "unknown_kinds": {"en": "no ways of a kind of vehicle {id}", "zh": "没有车型 {id} 的行程"},
     "unknown_visit": {"en": "no such visit", "zh": "没有这个停靠"},
     "start_needed": {"en": "a depot to start from expected, as there are several", "zh": "有多个仓点，须写明出发仓点"},
     "unknown_dimension": {"en": "{id} is none of the dimensions", "zh": "{id} 不在容量维度中"},

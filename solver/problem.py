@@ -205,6 +205,8 @@ class Call(Site):
     """Fixed part of the time spent here."""
     service_s_per_unit: Count = 0
     """And for each unit (of the first dimension) handed over or taken."""
+    setup_s: Count = 0
+    """And before, where the van comes from another place: to park, to find the door."""
     sizes: dict[str, Count] = {}
     """What the yard admits at most, such as {"height_cm": 210}."""
     zone: Name | None = None
@@ -249,6 +251,8 @@ class Shipment(Demand):
     amount: Amount = 1
     collect: Call
     deliver: Call
+    max_on_board_s: Count | None = None
+    """From the end of its collection to the beginning of its delivery at most."""
 
 
 class Break(Model):
@@ -318,6 +322,16 @@ class Van(Model):
     """From start to end at most."""
     max_metres: Count | None = None
     """Distance at most."""
+    max_visits: Count | None = None
+    """Stops and halves of shipments on a run at most."""
+    max_leg_metres: Count | None = None
+    """From a place to the next at most."""
+    max_leg_s: Count | None = None
+    """Driving from a place to the next at most."""
+    max_wait_s: Count | None = None
+    """Waiting on a run at most, in all: from each arrival to the beginning of service; for a break's hours none counts."""
+    kind: Name | None = None
+    """Its ways in `travel.kinds`; none: those that are common."""
     time_percent: Percent = 100
     """Its driving times, as a percentage of the matrix (a slow van: 110)."""
     skills: list[Name] = []
@@ -361,14 +375,21 @@ class Slot(Model):
     """Driving time, as a percentage of the matrix."""
 
 
-class Travel(Model):
-    """Distances and driving times between places, asymmetric as roads are."""
+class Ways(Model):
+    """Distances and driving times, asymmetric as roads are."""
 
-    places: list[Name]
     metres: Matrix
     seconds: Matrix
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+class Travel(Ways):
+    """Distances and driving times between places, row to column."""
+
+    places: list[Name]
+    kinds: dict[Name, Ways] = {}
+    """The ways of other kinds of vehicle between the same places, such as a cargo bike's."""
 
 
 class Roads(Model):
@@ -417,6 +438,13 @@ class Lock(Model):
     """kept: in the order given, others may come between. unbroken: and nothing between."""
 
 
+class Apart(Model):
+    """Work that must not meet on a run, such as food and chemicals, or three jobs of which each wants its own van."""
+
+    groups: Annotated[list[list[Name]], Field(min_length=2)]
+    """Ids of stops and shipments: no run serves some of two groups."""
+
+
 class Run(Model):
     """One van's run: its visits in order.
 
@@ -459,6 +487,7 @@ class Problem(Model):
     energies: dict[str, Energy] = dict(ENERGIES)
     costs: Costs = Costs()
     locks: list[Lock] = []
+    apart: list[Apart] = []
     baseline: list[Run] = []
     """A plan known to people: departures from it cost `costs.change_cents`."""
     max_stops: Annotated[int, Field(ge=1, le=1_000_000), NO_BOOLEAN] = MOST_STOPS

@@ -25,7 +25,7 @@ from solver.engines import pyvrp as pyvrp_engine
 from solver.engines.pyvrp import SubProblem, alike
 from solver.evaluate import UNSERVED_WEIGHT
 from solver.instance import MANDATORY, Instance
-from solver.rank import rank
+from solver.rank import BROKEN_WEIGHT, rank
 from solver.recombine import recombined
 from solver.search import Taste, Until
 from solver.timing_kernels import Bools
@@ -79,6 +79,8 @@ class _Race:
         each = max(1, round(len(instance.items) / PART_ITEMS / self.cores))
         self.parts = self.cores * max(each, 2 // self.cores)
         self.rounds = min(MOST_ROUNDS, max(4, int(self.time_s / PART_S * self.cores / self.parts)))
+        self.told = not pyvrp_engine.left_out(instance)
+        self.in_vain = not self.told and limits.iterations is None  # all that the searches found so far breaks rules
         self.servable, self.hoped = servable(instance, alike(instance)), False
         self.least_missing = missing_weight(instance, ~self.servable)
         self.tastes = (STRICT,) if _of_shipments(instance) else TASTES
@@ -95,7 +97,7 @@ class _Race:
         return self.rank[0] > self.least_missing
 
     def run(self) -> None:
-        told = not pyvrp_engine.left_out(self.instance)
+        told = self.told
         rounds = self.rounds if told or self.limits.iterations is not None else round(self.rounds * (1 - MENDING_SHARE))
         if pyvrp_engine.refused(self.instance) or not (self.whole.items and self.whole.vans):
             told, rounds = False, 0
@@ -103,7 +105,7 @@ class _Race:
         else:
             self._open()
         for turn in range(rounds):
-            if self._goes_on() and not self.failing:
+            if self._goes_on() and not self.failing and not (self.in_vain and turn >= rounds * START_SHARE):
                 self._in_parts(turn) if turn >= self._start(rounds) else self._together(turn)
         if (not told or self.failing) and self.limits.iterations is None:
             self._mend()
@@ -120,7 +122,7 @@ class _Race:
         if self.best or len(self.instance.items) <= LARGE_ITEMS:
             tasks = [[self._task(self.whole, self.best, OPENING, core)] for core in range(self.cores)]
             for found in self._ask(tasks, self._construct):
-                self._take(found.plan)
+                self._take_found(found.plan)
         else:
             self._solve(sectors(self.instance, self.where, self.parts), OPENING, self._construct_if_late)
             self._construct()
@@ -149,7 +151,7 @@ class _Race:
             fewer = self._task(*with_fewer(self.instance, self.best), turn, self.cores - 1)
             tasks[-1] = [replace(fewer, taste=STRICT)]
         for found in self._ask(tasks, partial(self._recombine, turn) if self.seen else None):
-            self._take(found.plan)
+            self._take_found(found.plan)
             self.seen = [*self.seen, *found.runs][-POOL_RUNS:]
 
     def _may_do_with_fewer(self) -> bool:
@@ -174,7 +176,7 @@ class _Race:
             [self._task(*cut[one * self.cores + core], turn, core, (one + 1) / each) for one in range(each)]
             for core in range(self.cores)
         ]
-        self._take(joined(found.plan for found in self._ask(tasks, meanwhile)))
+        self._take_found(joined(found.plan for found in self._ask(tasks, meanwhile)))
 
     def _recombine(self, turn: int) -> None:
         """The best plan from the runs seen so far, before the turn ends."""
@@ -246,6 +248,11 @@ class _Race:
         if turn == OPENING:
             return Until(now + min(opening_s, self.time_s * START_SHARE) * share)
         return Until(now + max(0.0, end - now) * share)
+
+    def _take_found(self, plan: Plan) -> None:
+        """Keep a search's plan where it is better; note whether it keeps the rules, also those that PyVRP does not know."""
+        self.in_vain = self.in_vain and rank(self.instance, plan)[0] >= BROKEN_WEIGHT
+        self._take(plan)
 
     def _take(self, plan: Plan) -> bool:
         """Keep a plan where it is better, and report it, until we are asked to stop."""

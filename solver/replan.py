@@ -10,7 +10,23 @@ import numpy as np
 
 from solver.evaluate import evaluate
 from solver.instance import Instance, compiled
-from solver.problem import Call, Done, Lock, Name, Problem, Run, Shipment, Site, Stop, Travel, UnderWay, Van, Window
+from solver.problem import (
+    Apart,
+    Call,
+    Done,
+    Lock,
+    Name,
+    Problem,
+    Run,
+    Shipment,
+    Site,
+    Stop,
+    Travel,
+    UnderWay,
+    Van,
+    Ways,
+    Window,
+)
 from solver.solution import RunReport, Solution, Visit
 
 # Price of a visit that changes van or order: some five minutes of a driver's time, for explaining and searching.
@@ -105,15 +121,18 @@ def urgent(problem: Problem, stop: Stop) -> Problem:
 def slower(problem: Problem, first: Name, second: Name, percent: int) -> Problem:
     """Return the problem with the drive between two places taking `percent` of its time, in both directions."""
     instance = compiled(problem)
-    seconds = instance.seconds[:-1, :-1].copy()
+    seconds = instance.kind_seconds[:, :-1, :-1].copy()
     a, b = instance.places.index(first), instance.places.index(second)
     for here, there in ((a, b), (b, a)):
-        seconds[here, there] = -(-seconds[here, there] * percent // 100)
+        seconds[:, here, there] = -(-seconds[:, here, there] * percent // 100)
     return problem.model_copy(update={"travel": _travel(instance, seconds)})
 
 
 def _travel(instance: Instance, seconds: np.ndarray) -> Travel:
-    return Travel(places=instance.places, metres=instance.metres[:-1, :-1], seconds=seconds)
+    """Return the ways of all kinds of vehicle with these driving times (kinds by places squared)."""
+    metres, names = instance.kind_metres[:, :-1, :-1], instance.problem.travel.kinds if instance.problem.travel else ()
+    kinds = {name: Ways(metres=metres[at], seconds=seconds[at]) for at, name in enumerate(names, start=1)}
+    return Travel(places=instance.places, metres=metres[0], seconds=seconds[0], kinds=kinds)
 
 
 def order_kept(problem: Problem, solution: Solution) -> Problem:
@@ -146,6 +165,7 @@ def broken_down(problem: Problem, van: Name) -> Problem:
             "stops": [stop for stop in stops if stop is not None],
             "shipments": [*shipments, *rescues],
             "locks": [lock for lock in problem.locks if lock.van != van],
+            "apart": [_with_rescues(one, {stop.id for stop in stops if stop}, carried) for one in problem.apart],
         }
     )
 
@@ -186,6 +206,18 @@ def _rescue(problem: Problem, stop: Stop, here: Site, now_s: int) -> Shipment:
         priority=stop.priority,
         skills=stop.skills,
     )
+
+
+def _with_rescues(apart: Apart, stops: set[Name], carried: set[Name]) -> Apart:
+    """Rescued crates are kept apart as their stops are."""
+    groups = [
+        [
+            *(name for name in group if name in stops or name not in carried),
+            *(f"rescue {name}" for name in group if name in carried),
+        ]
+        for group in apart.groups
+    ]
+    return Apart(groups=groups)
 
 
 def _day_s(problem: Problem) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from solver.check import sites
 from solver.evaluate import evaluate
 from solver.instance import Instance, compiled
-from solver.problem import Problem, Roads, Run, Travel
+from solver.problem import Problem, Roads, Run, Travel, Ways
 from solver.routing_service import NoWay, StraightLines, TableTooLarge, TravelError, TravelSource
 from solver.solution import Solution
 from solver.travel import Point, straight_lines
@@ -228,14 +228,21 @@ def _refused(names: list[str], moved: np.ndarray, metres: np.ndarray) -> dict[st
 
 
 def with_travel(
-    problem: Problem, source: TravelSource, *, kept: Path | None = None, fall_back: bool = False, say: Say | None = None
+    problem: Problem,
+    source: TravelSource,
+    *,
+    kind: str | None = None,
+    kept: Path | None = None,
+    fall_back: bool = False,
+    say: Say | None = None,
 ) -> tuple[Problem, RoadReport]:
-    """Return the problem with the matrix of a source, and notes on it (`roads_between`).
+    """Return the problem with the matrix of a source, the common one or that of a kind of vehicle, and notes on it.
 
     Raises
     ------
     TravelError
-        When the source fails and nothing may stand in for it, or a place has no coordinates.
+        When the source fails and nothing may stand in for it, a place has no coordinates, or a kind's matrix is to join no
+        common one of the same places.
     """
     located = {
         name: (float(site.lat), float(site.lon or 0)) for _, name, site in sites(problem) if site.lat is not None
@@ -245,7 +252,13 @@ def with_travel(
         raise TravelError(f"{source.name}: no coordinates of {', '.join(dict.fromkeys(missing))}")
     roads = problem.roads if fall_back else None
     travel, report = roads_between(located, source, kept=kept, fall_back=roads, say=say)
-    return problem.model_copy(update={"travel": travel}), report
+    before = problem.travel if problem.travel and problem.travel.places == travel.places else None
+    if kind is not None and before is None:
+        raise TravelError(f"{source.name}: the common matrix is needed before that of {kind}")
+    kinds = before.kinds if before else {}
+    if before and kind is not None:
+        kinds, travel = {**kinds, kind: Ways(metres=travel.metres, seconds=travel.seconds)}, before
+    return problem.model_copy(update={"travel": travel.model_copy(update={"kinds": kinds})}), report
 
 
 def driven(source: TravelSource, problem: Problem, plan: Solution) -> list[Driven]:

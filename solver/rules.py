@@ -11,7 +11,7 @@ import numpy as np
 
 from solver.instance import Instance, NodeKind, has_rested
 from solver.problem import Lock
-from solver.schedule import Schedule, spares
+from solver.schedule import Schedule, spares, too_long_on_board
 from solver.solution import Cause
 from solver.timing_kernels import Bools, Ints, columns
 
@@ -59,6 +59,34 @@ def short_enough(runs: Schedule) -> Ints:
 def near_enough(runs: Schedule) -> Ints:
     """No farther than the van's longest way."""
     return _at_end(runs, runs.way_m - runs.instance.max_metres[runs.van])
+
+
+def few_enough(runs: Schedule) -> Ints:
+    """No more stops and halves of shipments than the van makes on a run."""
+    visits = runs.instance.past_visits[runs.van] + (runs.kinds <= NodeKind.DELIVER).sum(axis=1)
+    return _at_end(runs, visits - runs.instance.max_visits[runs.van])
+
+
+def legs_are_near(runs: Schedule) -> Ints:
+    """From a place to the next no farther than the van's longest leg."""
+    return _over_each(runs, runs.metres, runs.instance.max_leg_metres)
+
+
+def legs_are_short(runs: Schedule) -> Ints:
+    """From a place to the next no longer than the van's longest leg."""
+    return _over_each(runs, runs.drive_s, runs.instance.max_leg_s)
+
+
+def _over_each(runs: Schedule, legs: Ints, most: Ints) -> Ints:
+    over = np.maximum(0, legs - most[runs.van][:, None])
+    return np.asarray(over * (runs.real & runs.used[:, None]))
+
+
+def waits_little(runs: Schedule) -> Ints:
+    """On its run the van waits no longer than it may."""
+    waits = (runs.begin_s - runs.arrive_s) * (runs.real & (runs.kinds != NodeKind.BREAK))
+    waited_s = runs.instance.past_wait_s[runs.van] + waits[:, 1:].sum(axis=1)
+    return _at_end(runs, waited_s - runs.instance.max_wait_s[runs.van])
 
 
 def _at_end(runs: Schedule, over: Ints) -> Ints:
@@ -158,6 +186,11 @@ def halves_stay_together(runs: Schedule) -> Ints:
     return np.asarray(wrong, dtype=np.int64)
 
 
+def nothing_stays_long_on_board(runs: Schedule) -> Ints:
+    """From the end of its collection to the beginning of its delivery a shipment is on board no longer than it may."""
+    return too_long_on_board(runs)
+
+
 def breaks_are_taken(runs: Schedule) -> Ints:
     """Each of the driver's breaks is in the run, unless it can be had before the run begins or after it ends."""
     missing = np.zeros(len(runs.rows), dtype=np.int64)
@@ -191,6 +224,16 @@ def _add_disorder(runs: Schedule, lock: Lock, amounts: Ints) -> None:
         before = np.where(here >= 0, here, before)
 
 
+def groups_stay_apart(runs: Schedule) -> Ints:
+    """Work that must not meet is on different runs: the group that a run serves first is right, visits of others are wrong."""
+    wrong = np.zeros(runs.rows.shape, dtype=bool)
+    for groups, so_far in zip(runs.instance.apart, runs.instance.group_so_far, strict=True):
+        here, before = groups[runs.rows], so_far[runs.van]
+        first = np.where(before >= 0, before, here[np.arange(len(here)), (here >= 0).argmax(axis=1)])
+        wrong |= (here >= 0) & (here != first[:, None])
+    return wrong.astype(np.int64)
+
+
 def each_visit_once(runs: Schedule) -> Ints:
     """No visit is made twice on a run."""
     here = np.arange(runs.rows.shape[1])[None, :]
@@ -220,6 +263,10 @@ RULES: tuple[Rule, ...] = (
     Rule(Cause.START, "s", starts_in_time),
     Rule(Cause.DURATION, "s", short_enough),
     Rule(Cause.DISTANCE, "m", near_enough),
+    Rule(Cause.VISITS, "visits", few_enough),
+    Rule(Cause.LEG_DISTANCE, "m", legs_are_near),
+    Rule(Cause.LEG_TIME, "s", legs_are_short),
+    Rule(Cause.WAIT, "s", waits_little),
     Rule(Cause.SKILL, "visits", driver_is_able),
     Rule(Cause.SIZE, "visits", van_fits_the_yard),
     Rule(Cause.ZONE, "visits", zone_is_open),
@@ -231,8 +278,10 @@ RULES: tuple[Rule, ...] = (
     Rule(Cause.CUTOFF, "s", back_by_the_cut_off),
     Rule(Cause.RELOAD, "visits", reloads_are_allowed),
     Rule(Cause.SPLIT, "visits", halves_stay_together),
+    Rule(Cause.LONG_ON_BOARD, "s", nothing_stays_long_on_board),
     Rule(Cause.BREAK, "visits", breaks_are_taken),
     Rule(Cause.LOCK_ORDER, "visits", order_is_kept),
+    Rule(Cause.APART, "visits", groups_stay_apart),
     Rule(Cause.TWICE, "visits", each_visit_once),
     Rule(Cause.EXECUTED, "visits", past_stays_past),
 )

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from solver.instance import Instance, NodeKind
+from solver.solution import Cause
 from solver.timing_kernels import NEVER_S, Bools, Ints, columns, loads, timed
 
 
@@ -137,7 +138,7 @@ def earliest_rest_s(instance: Instance, rest: int) -> int:
 
 
 def _late_s(runs: Schedule) -> Ints:
-    """R: seconds late in all: windows, times due, shift, latest start, longest run."""
+    """R: seconds late in all: windows, times due, times on board, shift, latest start, longest run."""
     instance, van = runs.instance, runs.van
     close_s = instance.close_s[instance.van_class[van][:, None], runs.rows, -1]
     visits = np.maximum(0, runs.begin_s - close_s) + np.maximum(0, runs.leave_s - runs.due_s)
@@ -146,4 +147,16 @@ def _late_s(runs: Schedule) -> Ints:
         runs.begin_s[:, 0] - instance.latest_begin_s[van],
         runs.work_s - instance.max_duration_s[van],
     ]
-    return np.asarray((visits * runs.real).sum(axis=1) + sum(np.maximum(0, one) for one in over))
+    on_board = too_long_on_board(runs) if Cause.LONG_ON_BOARD in instance.breakable else np.zeros_like(visits)
+    return np.asarray(((visits + on_board) * runs.real).sum(axis=1) + sum(np.maximum(0, one) for one in over))
+
+
+def too_long_on_board(runs: Schedule) -> Ints:
+    """R, K: at a delivery, the seconds that its shipment was on board beyond its longest time."""
+    instance = runs.instance
+    collected = columns(runs.rows, instance.partner[runs.rows])
+    here = np.take_along_axis(runs.leave_s, np.maximum(collected, 0), axis=1)
+    left_s = np.where(collected >= 0, here, instance.collected_s[runs.rows])
+    aboard = (collected >= 0) | instance.aboard[runs.van[:, None], runs.rows]
+    over = runs.begin_s - left_s - instance.max_on_board_s[runs.rows]
+    return np.asarray(np.maximum(0, over) * aboard)

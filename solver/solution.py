@@ -20,12 +20,17 @@ class Cause(StrEnum):
     TWICE = "twice"  # visits: made more than once
     VAN_TWICE = "van_twice"  # runs: one van, several runs
     SPLIT = "split"  # visits: a shipment's two halves are not on one run, collection first
+    LONG_ON_BOARD = "long_on_board"  # seconds over a shipment's longest time on board
     LOAD = "load"  # units over the van's capacity, by dimension
     WINDOW = "window"  # seconds late
     SHIFT = "shift"  # seconds past the end of the shift or the depot's hours
     START = "start"  # seconds past the latest start
     DURATION = "duration"  # seconds over the van's longest run
     DISTANCE = "distance"  # metres over the van's longest way
+    VISITS = "visits"  # visits more than the van makes on a run
+    LEG_DISTANCE = "leg_distance"  # metres over the van's longest leg
+    LEG_TIME = "leg_time"  # seconds of driving over the van's longest leg
+    WAIT = "wait"  # seconds over the van's longest waiting
     SKILL = "skill"  # visits: the van lacks a skill
     SIZE = "size"  # visits: the van is too large for the yard
     ZONE = "zone"  # visits: the zone is barred to the van all day
@@ -40,6 +45,7 @@ class Cause(StrEnum):
     DOCKS = "docks"  # vans more than docks at a time
     LOCK_VAN = "lock_van"  # visits: locked to another van, or apart from what they go with
     LOCK_ORDER = "lock_order"  # visits: out of the order locked
+    APART = "apart"  # visits that must not be on a run with others on it
     EXECUTED = "executed"  # visits: what was done is not the beginning of the run
 
 

@@ -23,27 +23,33 @@ MOST_CLOSURES = 6
 # Rounding of sums of fractions.
 ALMOST_S = 1e-6
 PLACE, SERVICE, LOADS, UNLOADS, RESTS, READY, DUE, CLOSING, LOADING = range(9)  # rows of `Tables.nodes`
-ZONES, PERCENT, LATEST, FINISH, UNDER_WAY = range(5)  # rows of `Tables.vans`
+ZONES, PERCENT, LATEST, FINISH, UNDER_WAY, KIND = range(6)  # rows of `Tables.vans`
 DELIVER, COLLECT, CHANGE = range(3)  # rows of `Tables.amounts`
 LOAD, CARRIED = range(2)  # rows of `Tables.aboard`
+COLLECTION, MOST_S = range(2)  # rows of `Tables.on_board`
 ASKED_SERVICE, ASKED_REST, ASKED_DRIVE, ASKED_FLOOR, ASKED_DUE, ASKED_METRES = range(6)  # rows of what a run asks
+# And where the time on board is limited: the column of a delivery's collection or -1, and the longest time between them.
+ASKED_FROM, ASKED_MOST = range(6, 8)
+HOLDS_PER_VISIT = 4  # collections put off, at most: each is once, and again after a closure that it runs into
 ARRIVE, BEGIN, GAP, CLOSE, SECONDS, DRIVEN = range(6)  # rows of a drive
 LEAVE, METRES, DRIVE, TIME_DUE = range(2, 6)  # rows of the answer, after arrival and beginning
 
 
 class TimingTables(NamedTuple):
-    """An instance in the form the loops take: N nodes, V vans, W windows, Z zone classes, S slots, D dimensions."""
+    """An instance in the form the loops take: N nodes, V vans, W windows, Z zone classes, S slots, D dimensions, K kinds."""
 
     # 9, N: place, service, whether a trip begins, whether one ends, whether it is a rest, ready, due, closing, loading
     nodes: Ints
-    vans: Ints  # 5, V: zone class, percent of driving times, latest beginning, end of shift, whether under way
+    vans: Ints  # 6, V: zone class, percent of driving times, latest beginning, end of shift, whether under way, kind
     open_s: Ints  # Z, N, W
     close_s: Ints  # Z, N, W
     amounts: Ints  # 3, N, D: delivered, collected, changed
     aboard: Ints  # 2, V, D: on a van under way: crates, shipments
-    metres: Ints  # places + 1 squared, the last is nowhere
+    metres: Ints  # K, places + 1 squared, the last is nowhere
     seconds: Ints  # the same
     slots: Ints  # S, 3: from, until, percent
+    setup_s: Ints  # N: before the service where the last place was another; empty where none takes any
+    on_board: Ints  # 2, N: a delivery's collection, and the longest time between them; 0, N where none is limited
 
 
 def compiled(function: F) -> F:
@@ -144,6 +150,48 @@ def _go(ask: Ints, hours: Ints, slots: Ints, start_s: int, out: Ints) -> None:
 
 
 @within
+def _hold_back(ask: Ints, hours: Ints, slots: Ints, out: Ints) -> None:
+    """Drive again while a collection must be put off as its load would be too long on board."""
+    for _ in range(HOLDS_PER_VISIT * ask.shape[1]):
+        if not _hold(ask, hours, out):
+            break
+        _go(ask, hours, slots, out[BEGIN, 0], out)
+
+
+@within
+def _too_long(ask: Ints, out: Ints, at: int) -> int:
+    """Return the seconds that what is delivered here was too long on board; below 0: it was not."""
+    first = ask[ASKED_FROM, at]
+    if first < 0:
+        return -1
+    return int(out[BEGIN, at] - out[BEGIN, first] - ask[ASKED_SERVICE, first] - ask[ASKED_MOST, at])
+
+
+@within
+def _hold(ask: Ints, hours: Ints, out: Ints) -> bool:
+    """Put off the first collection whose load would be too long on board, where the van only waits meanwhile; whether one was."""
+    for at in range(ask.shape[1]):
+        later_s, first = _too_long(ask, out, at), ask[ASKED_FROM, at]
+        if later_s > 0 and _can_wait(ask, hours, out, first, at, later_s):
+            ask[ASKED_FLOOR, first] = out[BEGIN, first] + later_s
+            return True
+    return False
+
+
+@within
+def _can_wait(ask: Ints, hours: Ints, out: Ints, first: int, last: int, later_s: int) -> bool:
+    """Whether a visit can begin so much later that those after it are in time, and the last of them no later than now."""
+    for at in range(first, last):
+        begin = out[DRIVEN, at] if ask[ASKED_REST, at] else out[BEGIN, at]
+        if begin + later_s > hours[1, at, -1]:
+            return False
+        later_s -= out[GAP, at + 1]
+        if later_s <= 0:
+            return True
+    return False
+
+
+@within
 def _slack(ask: Ints, out: Ints, at: int) -> int:
     """By how much a visit may be reached later; a rest also waits for its window, while the van stands or drives."""
     if ask[ASKED_REST, at]:
@@ -176,11 +224,14 @@ def _to_next_window(ask: Ints, hours: Ints, out: Ints) -> int:
 
 @within
 def _late(ask: Ints, latest_s: int, finish_s: int, out: Ints) -> int:
-    """Return how many seconds the run is late in all: windows, times due, the shift and its latest start."""
+    """Return how many seconds the run is late in all: windows, times due, times on board, the shift and its latest start."""
     late, leave = max(0, out[BEGIN, 0] - latest_s), 0
     for at in range(ask.shape[1]):
         leave = out[BEGIN, at] + ask[ASKED_SERVICE, at]
         late += max(0, out[BEGIN, at] - out[CLOSE, at]) + max(0, leave - ask[ASKED_DUE, at])
+    if ask.shape[0] > ASKED_FROM:
+        for at in range(ask.shape[1]):
+            late += max(0, _too_long(ask, out, at))
     return int(late + max(0, leave - finish_s))
 
 
@@ -237,6 +288,8 @@ def _begin_later(
         if not jump:
             break
         _go(ask, hours, slots, here[BEGIN, 0] + jump, here)
+        if ask.shape[0] > ASKED_FROM:
+            _hold_back(ask, hours, slots, here)
         _put_off(ask, hours, slots, latest_s, here, spare)
         shorter = here[BEGIN, -1] - here[BEGIN, 0] < best[BEGIN, -1] - best[BEGIN, 0]
         if shorter and _late(ask, latest_s, finish_s, here) <= _late(ask, latest_s, finish_s, best):
@@ -249,6 +302,26 @@ def _service_and_hours(run: Ints, nodes: Ints, open_s: Ints, close_s: Ints, ask:
         ask[ASKED_SERVICE, at], ask[ASKED_REST, at] = nodes[SERVICE, run[at]], nodes[RESTS, run[at]]
         for window in range(hours.shape[2]):
             hours[0, at, window], hours[1, at, window] = open_s[run[at], window], close_s[run[at], window]
+
+
+@within
+def _set_up(run: Ints, places: Ints, setup_s: Ints, nowhere: int, ask: Ints) -> None:
+    """Add the setup of visits that are at another place than the last; rests are nowhere."""
+    here = nowhere
+    for at in range(len(run)):
+        there = places[run[at]]
+        if there != here:
+            ask[ASKED_SERVICE, at] += setup_s[run[at]]
+        here = here if there == nowhere else there
+
+
+@within
+def _collections(run: Ints, on_board: Ints, ask: Ints) -> None:
+    for at in range(len(run)):
+        ask[ASKED_FROM, at], ask[ASKED_MOST, at] = -1, on_board[MOST_S, run[at]]
+        for first in range(at if ask[ASKED_MOST, at] < NEVER_S else 0):
+            if run[first] == on_board[COLLECTION, run[at]]:
+                ask[ASKED_FROM, at] = first
 
 
 @within
@@ -265,16 +338,22 @@ def timed(day: TimingTables, vans: Ints, rows: Ints, earliest_s: Ints) -> Ints:
     """Return arrival, beginning, leaving, metres, seconds of driving and times due of runs, 6 by R by K; the void's are 0."""
     nodes, width, slots = day.nodes, rows.shape[1], day.slots
     times = np.zeros((6, len(rows), width), dtype=np.int64)
-    asked, hours_of = np.empty((6, width), np.int64), np.empty((2, width, day.open_s.shape[2]), np.int64)
+    lines = ASKED_MOST + 1 if len(day.on_board) else ASKED_FROM
+    asked, hours_of = np.empty((lines, width), np.int64), np.empty((2, width, day.open_s.shape[2]), np.int64)
     drives = np.empty((3, 6, width), np.int64)
     for row in range(len(rows)):
-        size, van = _size(rows[row], nodes.shape[1] - 1), vans[row]
+        size, van, kind = _size(rows[row], nodes.shape[1] - 1), vans[row], day.vans[KIND, vans[row]]
         run, ask, hours, zone = rows[row, :size], asked[:, :size], hours_of[:, :size], day.vans[ZONES, van]
         best, here, spare = drives[0, :, :size], drives[1, :, :size], drives[2, :, :size]
         _service_and_hours(run, nodes, day.open_s[zone], day.close_s[zone], ask, hours)
-        _way(run, nodes[PLACE], day.metres, day.seconds, day.vans[PERCENT, van], ask)
+        if len(day.setup_s):
+            _set_up(run, nodes[PLACE], day.setup_s, day.metres.shape[1] - 1, ask)
+        _way(run, nodes[PLACE], day.metres[kind], day.seconds[kind], day.vans[PERCENT, van], ask)
         _trips(run, nodes, day.amounts[COLLECT], ask)
         _go(ask, hours, slots, earliest_s[row], best)
+        if lines > ASKED_FROM:
+            _collections(run, day.on_board, ask)
+            _hold_back(ask, hours, slots, best)
         latest_s, finish_s = day.vans[LATEST, van], day.vans[FINISH, van]
         if not day.vans[UNDER_WAY, van]:
             _put_off(ask, hours, slots, latest_s, best, spare)

@@ -1,9 +1,9 @@
 """VROOM's JSON, in and out: a problem written for VROOM is solved here, and the plan is answered in VROOM's form.
 
-The idea: fields that this format cannot say the same way are refused by name, never dropped (`setup`, `max_tasks`,
-`max_travel_time`, `costs` matrices, several profiles, groups of vehicles by `type`). Ids of jobs stay, as text; a shipment is
-called `PICKUP-DELIVERY`. Two things differ and are said in docs/solver-format.md: VROOM prices the hours on the road alone, we
-price those from start to end; and without a matrix distances are straight lines stretched to roads.
+The idea: fields that this format cannot say the same way are refused by name, never dropped (`max_travel_time`, `costs`
+matrices, groups of vehicles by `type`). Ids of jobs stay, as text; a shipment is called `PICKUP-DELIVERY`.
+Two things differ and are said in docs/solver-format.md: VROOM prices the hours on the road alone, we price those from start
+to end; and without a matrix distances are straight lines stretched to roads.
 Source: VROOM's API documentation, version 1.15.
 """
 
@@ -28,6 +28,7 @@ from solver.problem import (
     Stop,
     Travel,
     Van,
+    Ways,
     Window,
 )
 from solver.solution import Evaluation, RunReport, Solution, Visit
@@ -57,6 +58,7 @@ class VroomSite(VroomPart):
 
 class VroomJob(VroomSite):
     id: Whole
+    setup: Whole = 0
     service: Whole = 0
     delivery: list[Whole] = []
     pickup: list[Whole] = []
@@ -69,6 +71,7 @@ class Step(VroomSite):
     """A half of a shipment."""
 
     id: Whole
+    setup: Whole = 0
     service: Whole = 0
     time_windows: list[TimeWindow] = []
 
@@ -116,6 +119,7 @@ class Vehicle(VroomPart):
     time_window: TimeWindow | None = None
     breaks: list[Rest] = []
     speed_factor: Annotated[float, Field(gt=0, le=5)] = 1.0
+    max_tasks: Whole | None = None
     max_distance: Whole | None = None
     costs: VehicleCosts = VehicleCosts()
     steps: list[PlannedStep] = []
@@ -134,7 +138,7 @@ class VroomProblem(VroomPart):
     vehicles: Annotated[list[Vehicle], Field(min_length=1)]
     jobs: list[VroomJob] = []
     shipments: list[Pair] = []
-    matrices: Annotated[dict[str, ProfileMatrices], Field(max_length=1)] = {}
+    matrices: dict[str, ProfileMatrices] = {}
 
 
 def is_vroom(data: object) -> bool:
@@ -160,11 +164,11 @@ def read_vroom(data: object) -> "Translation":
     return translation
 
 
-_THEIRS = re.compile(r"^(stops|vans)")
+_THEIRS = re.compile(r"^(stops|vans)|(?<=\.)(kind)$")
 
 
 def _their_name(match: re.Match[str]) -> str:
-    return {"stops": "jobs", "vans": "vehicles"}[match[1]]
+    return {"stops": "jobs", "vans": "vehicles", "kind": "profile"}[match[0]]
 
 
 class Translation:
@@ -185,11 +189,16 @@ class Translation:
     # ---- in
 
     def _travel(self) -> Travel | None:
-        for matrices in self.source.matrices.values():
-            metres = matrices.durations if matrices.distances is None else matrices.distances
-            names = [PLACE.format(index) for index in range(len(matrices.durations))]
-            return Travel(places=names, metres=metres, seconds=matrices.durations)
-        return None
+        """The first profile's matrices are the common ones."""
+        if not self.source.matrices:
+            return None
+        ways = {
+            name: Ways(metres=one.durations if one.distances is None else one.distances, seconds=one.durations)
+            for name, one in self.source.matrices.items()
+        }
+        common = ways.pop(next(iter(ways)))
+        names = [PLACE.format(index) for index in range(len(common.seconds))]
+        return Travel(places=names, metres=common.metres, seconds=common.seconds, kinds=ways)
 
     def _depots(self) -> Iterator[Depot]:
         """Yield a depot for each place where vehicles start or end; a vehicle without either begins at its first visit."""
@@ -230,6 +239,8 @@ class Translation:
             hour_cents=one.costs.per_hour,
             km_cents=one.costs.per_km,
             max_metres=one.max_distance,
+            max_visits=one.max_tasks,
+            kind=one.profile if self.source.matrices and one.profile != next(iter(self.source.matrices)) else None,
             time_percent=max(1, round(100 / one.speed_factor)),
             skills=list(map(str, one.skills)),
             breaks=[
@@ -247,6 +258,7 @@ class Translation:
             priority=one.priority,
             windows=self._windows(one.time_windows),
             service_s=one.service,
+            setup_s=one.setup,
             **self._site(one.location, one.location_index),
         )
 
@@ -262,7 +274,8 @@ class Translation:
 
     def _call(self, one: Step) -> Call:
         site = self._site(one.location, one.location_index)
-        return Call(windows=self._windows(one.time_windows), service_s=one.service, **site)
+        windows = self._windows(one.time_windows)
+        return Call(windows=windows, service_s=one.service, setup_s=one.setup, **site)
 
     def _amount(self, numbers: list[int]) -> dict[str, int]:
         return dict(zip(self.dimensions, numbers, strict=False))
@@ -295,14 +308,15 @@ class Translation:
         """Return a judged plan as VROOM answers: summary, unassigned, routes with their steps."""
         totals = evaluation.totals
         routes = [self._route(run) for run in evaluation.runs if run.visits]
+        setup_s = sum(route["setup"] for route in routes)
         return {
             "code": 0,
             "summary": {
                 "cost": evaluation.cost_cents,
                 "routes": len(routes),
                 "unassigned": len(evaluation.unserved),
-                "setup": 0,
-                "service": totals.service_s,
+                "setup": setup_s,
+                "service": totals.service_s - setup_s,
                 "duration": totals.drive_s,
                 "waiting_time": totals.wait_s,
                 "distance": totals.metres,
@@ -328,11 +342,12 @@ class Translation:
             metres, drive_s = metres + visit.metres, drive_s + visit.drive_s
             if (step := self._step(visit, vehicle)) is not None:
                 steps.append(step | {"duration": drive_s, "distance": metres})
+        setup_s = sum(step["setup"] for step in steps)
         return {
             "vehicle": vehicle.id,
             "cost": run.money.total,
-            "setup": 0,
-            "service": run.service_s,
+            "setup": setup_s,
+            "service": run.service_s - setup_s,
             "duration": run.drive_s,
             "waiting_time": run.wait_s,
             "distance": run.metres,
@@ -342,6 +357,7 @@ class Translation:
     def _step(self, visit: Visit, vehicle: Vehicle) -> dict[str, Any] | None:
         kind, _, name = visit.visit.partition(":")
         pairs = {_pair_id(pair): pair for pair in self.source.shipments}
+        stay_s = service_s = visit.leave_s - visit.begin_s
         if kind in ("start", "end"):
             location, index = (
                 (vehicle.start, vehicle.start_index) if kind == "start" else (vehicle.end, vehicle.end_index)
@@ -354,13 +370,15 @@ class Translation:
         elif kind in ("collect", "deliver"):
             half = pairs[name].pickup if kind == "collect" else pairs[name].delivery
             step = {"type": "pickup" if kind == "collect" else "delivery", "id": half.id, **_where(half)}
+            service_s = half.service
         else:
-            step = {"type": "job", "id": int(kind), **_where(next(j for j in self.source.jobs if j.id == int(kind)))}
+            job = next(one for one in self.source.jobs if one.id == int(kind))
+            step, service_s = {"type": "job", "id": job.id, **_where(job)}, job.service
         return step | {
             "arrival": visit.arrive_s + self.midnight_s,
             "waiting_time": visit.wait_s,
-            "service": visit.leave_s - visit.begin_s,
-            "setup": 0,
+            "service": service_s,
+            "setup": stay_s - service_s,
             "load": [visit.load.get(name, 0) for name in self.dimensions],
         }
 

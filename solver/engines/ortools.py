@@ -86,8 +86,17 @@ class RoutingModel:
         return np.asarray(self.instance.service_s[self.nodes])
 
     @cached_property
-    def metres(self) -> Ints:
-        return np.asarray(self.instance.metres[np.ix_(self.place, self.place)])
+    def metres(self) -> list[Ints]:
+        """By kind of vehicle."""
+        return [ways[np.ix_(self.place, self.place)] for ways in self.instance.kind_metres]
+
+    def kind(self, van: int) -> int:
+        return int(self.instance.van_kind[van])
+
+    @cached_property
+    def slowest(self) -> Ints:
+        """The worst percentage of each drive."""
+        return _slowest(self)
 
     def vector(self, values: Ints) -> list[int]:
         """Values by instance node as values by OR node."""
@@ -117,12 +126,13 @@ def serve_or_pay(model: RoutingModel) -> None:
 def pay_for_the_way(model: RoutingModel) -> None:
     """A metre's cost: the van's kilometre, its energy and its CO2."""
     prices = _metre_prices(model.instance)
-    evaluators = dict[float, int]()
+    evaluators = dict[tuple[float, int], int]()
     for van in model.vans:
-        price = prices[van]
-        if price not in evaluators:
-            evaluators[price] = model.routing.RegisterTransitMatrix(np.rint(model.metres * price).astype(int).tolist())
-        model.routing.SetArcCostEvaluatorOfVehicle(evaluators[price], van)
+        price, kind = key = prices[van], model.kind(van)
+        if key not in evaluators:
+            costs = np.rint(model.metres[kind] * price).astype(int)
+            evaluators[key] = model.routing.RegisterTransitMatrix(costs.tolist())
+        model.routing.SetArcCostEvaluatorOfVehicle(evaluators[key], van)
 
 
 def _metre_prices(instance: Instance) -> list[float]:
@@ -165,14 +175,23 @@ def _leaving(model: RoutingModel) -> list[int]:
 
 
 def _time_evaluators(model: RoutingModel) -> list[int]:
-    """Driving times at the worst hour of a drive: a plan that holds then always holds (the judge has the true times)."""
-    instance, slowest = model.instance, _slowest(model)
-    evaluators = dict[int, int]()
-    for percent in set(instance.time_percent.tolist()):
-        own = -(-instance.seconds[np.ix_(model.place, model.place)] * percent // 100)
-        times = -(-own * slowest // 100) + model.service_s[:, None]
-        evaluators[percent] = model.routing.RegisterTransitMatrix(times.tolist())
-    return [evaluators[int(percent)] for percent in instance.time_percent]
+    """Driving times at the worst hour of a drive: a plan that holds then always holds (the judge has the true times).
+
+    A visit's setup belongs to the drive to it, and its hours begin and end so much later (`_spans`).
+    """
+    instance = model.instance
+    setups = np.where(model.place[:, None] == model.place, 0, instance.setup_s[model.nodes])
+    evaluators = dict[tuple[int, int], int]()
+    paces = [(model.kind(van), int(instance.time_percent[van])) for van in model.vans]
+    for pace in set(paces):
+        times = _driving_s(model, *pace) + model.service_s[:, None] + setups
+        evaluators[pace] = model.routing.RegisterTransitMatrix(times.tolist())
+    return [evaluators[pace] for pace in paces]
+
+
+def _driving_s(model: RoutingModel, kind: int, percent: int) -> Ints:
+    own = -(-model.instance.kind_seconds[kind][np.ix_(model.place, model.place)] * percent // 100)
+    return np.asarray(-(-own * model.slowest // 100))
 
 
 def _slowest(model: RoutingModel) -> Ints:
@@ -202,8 +221,9 @@ def _open(model: RoutingModel, variable: Any, node: int, horizon: int) -> None:
 
 
 def _spans(instance: Instance, zone: int, node: int) -> list[tuple[int, int]]:
+    setup_s = int(instance.setup_s[node])
     spans = zip(instance.open_s[zone, node].tolist(), instance.close_s[zone, node].tolist(), strict=True)
-    return [span for span in dict.fromkeys(spans) if span != (NEVER_S, NEVER_S)]
+    return [(opens + setup_s, closes + setup_s) for opens, closes in dict.fromkeys(spans) if opens < NEVER_S]
 
 
 def zones_keep_their_hours(model: RoutingModel) -> None:
@@ -262,9 +282,55 @@ def way_is_bounded(model: RoutingModel) -> None:
     """No van drives farther than it may."""
     most = model.instance.max_metres
     if (most < NEVER_S).any():
-        evaluator = model.routing.RegisterTransitMatrix(model.metres.tolist())
+        ways = [model.routing.RegisterTransitMatrix(metres.tolist()) for metres in model.metres]
         left = [int(max(0, metres)) for metres in most - model.instance.past_m]
-        model.routing.AddDimensionWithVehicleCapacity(evaluator, 0, left, True, "way")
+        of_vans = [ways[model.kind(van)] for van in model.vans]
+        model.routing.AddDimensionWithVehicleTransitAndCapacity(of_vans, 0, left, True, "way")
+
+
+def visits_are_counted(model: RoutingModel) -> None:
+    """No van makes more visits than it may."""
+    instance = model.instance
+    if (instance.max_visits < NEVER_S).any():
+        tasks = model.vector((instance.kind <= NodeKind.DELIVER).astype(np.int64))
+        evaluator = model.routing.RegisterUnaryTransitVector(tasks)
+        left = [int(max(0, visits)) for visits in instance.max_visits - instance.past_visits]
+        model.routing.AddDimensionWithVehicleCapacity(evaluator, 0, left, True, "visits")
+
+
+def legs_are_bounded(model: RoutingModel) -> None:
+    """No van drives farther or longer in one go than it may: a van may make none of its `legs`, those that are too long."""
+    instance = model.instance
+    bounds = [tuple(int(one[van]) for one in (instance.max_leg_metres, instance.max_leg_s)) for van in model.vans]
+    if min(map(min, bounds)) < NEVER_S:
+        evaluators = dict[tuple[int, ...], int]()
+        for van, bound in enumerate(bounds):
+            pace = model.kind(van), int(instance.time_percent[van])
+            key = (*bound, *pace)
+            if key not in evaluators:
+                far = (model.metres[pace[0]] > bound[0]) | (_driving_s(model, *pace) > bound[1])
+                evaluators[key] = model.routing.RegisterTransitMatrix(far.astype(int).tolist())
+            bounds[van] = key
+        transits = [evaluators[key] for key in bounds]
+        model.routing.AddDimensionWithVehicleTransits(transits, 0, 0, True, "legs")
+
+
+def waiting_is_bounded(model: RoutingModel) -> None:
+    """No van waits longer on its run than it may: its time from start to end is spent driving, serving and resting."""
+    instance, time = model.instance, model.dimensions["time"]
+    limited = np.flatnonzero(instance.max_wait_s < NEVER_S).tolist()
+    if not limited:
+        return
+    horizon = int(instance.finish_s.max())
+    model.routing.AddDimensionWithVehicleTransits(_time_evaluators(model), 0, horizon, True, "busy")
+    busy = model.routing.GetDimensionOrDie("busy")
+    for van in limited:
+        rests_s = sum(int(instance.service_s[rest]) for rest in instance.breaks[van])
+        most_s = int(instance.max_wait_s[van] - instance.past_wait_s[van]) + rests_s
+        start, end = model.routing.Start(van), model.routing.End(van)
+        idle = 1 - model.routing.ActiveVehicleVar(van)
+        out_s = time.CumulVar(end) - time.CumulVar(start)
+        model.solver.Add(out_s - busy.CumulVar(end) <= max(0, most_s) + idle * NEVER_S)
 
 
 def loads_fit(model: RoutingModel) -> None:
@@ -338,6 +404,19 @@ def halves_go_together(model: RoutingModel) -> None:
             model.routing.AddPickupAndDelivery(pickup, delivery)
             model.solver.Add(model.routing.VehicleVar(pickup) == model.routing.VehicleVar(delivery))
             model.solver.Add(time.CumulVar(pickup) <= time.CumulVar(delivery))
+
+
+def nothing_stays_long_on_board(model: RoutingModel) -> None:
+    """A shipment is delivered within its longest time on board, after its collection, or after it was collected on the way."""
+    instance, time = model.instance, model.dimensions["time"]
+    for last in np.flatnonzero(instance.max_on_board_s < NEVER_S).tolist():
+        first, most_s = int(instance.partner[last]), int(instance.max_on_board_s[last])
+        if first in model.index_of:
+            pickup, delivery = (time.CumulVar(model.index_of[node]) for node in (first, last))
+            model.solver.Add(delivery - pickup <= most_s + int(instance.service_s[first] + instance.setup_s[last]))
+        elif last in model.index_of:
+            latest_s = int(instance.collected_s[last] + instance.setup_s[last]) + most_s
+            model.solver.Add(time.CumulVar(model.index_of[last]) <= max(latest_s, int(instance.begin_s.min())))
 
 
 def only_vans_that_may(model: RoutingModel) -> None:
@@ -474,6 +553,19 @@ def _keep_order(model: RoutingModel, first: int, second: int, *, unbroken: bool)
         solver.Add(position.CumulVar(second) <= position.CumulVar(first) + 1 + missing * room)
 
 
+def groups_stay_apart(model: RoutingModel) -> None:
+    """Each van serves one group of what is kept apart, the one that it has begun with where it is under way."""
+    instance, solver = model.instance, model.solver
+    for number, groups in enumerate(instance.apart):
+        so_far = instance.group_so_far[number]
+        bounds = [(int(group), int(group)) if group >= 0 else (0, int(groups.max())) for group in so_far]
+        served = [solver.IntVar(*bound, f"apart {number} {van}") for van, bound in enumerate(bounds)]
+        for node, index in model.index_of.items():
+            for van in model.vans if groups[node] >= 0 else ():
+                mine = solver.IsEqualCstVar(model.routing.VehicleVar(index), van)
+                solver.Add(mine <= solver.IsEqualCstVar(served[van], int(groups[node])))
+
+
 def reloads_in_turn(model: RoutingModel) -> None:
     """Reloads of a van are alike: the second is used only after the first, and none without a stop to follow."""
     time = model.dimensions["time"]
@@ -555,14 +647,19 @@ CONSTRAINTS: tuple[Callable[[RoutingModel], None], ...] = (
     shift_bounds_the_run,
     pay_for_hours,
     way_is_bounded,
+    visits_are_counted,
+    legs_are_bounded,
+    waiting_is_bounded,
     loads_fit,
     halves_go_together,
+    nothing_stays_long_on_board,
     only_vans_that_may,
     crates_are_ready,
     back_in_time,
     drivers_rest,
     docks_hold,
     locks_hold,
+    groups_stay_apart,
     reloads_in_turn,
     wishes_are_priced,
     work_is_shared,
@@ -639,7 +736,7 @@ def _temperature(model: RoutingModel) -> float:
     prices = _metre_prices(model.instance)
     hours = np.mean([van.hour_cents for van in model.instance.problem.vans]) * MILLI / 3600
     seconds = model.instance.seconds[np.ix_(model.place, model.place)]
-    costs = np.sort(model.metres * np.mean(prices) + seconds * hours, axis=1)[:, 1 : NEAREST + 1]
+    costs = np.sort(model.metres[0] * np.mean(prices) + seconds * hours, axis=1)[:, 1 : NEAREST + 1]
     return max(1.0, float(costs.mean()) if costs.size else 1.0)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pyvrp
@@ -37,6 +37,16 @@ NO_HOURS: Hours = (NEVER_S, NEVER_S)  # no van is at work then
 MOST_PROFILES = 12
 
 
+class Profile(NamedTuple):
+    """What distinguishes the ways of vans: those of one profile share a matrix."""
+
+    kind: int
+    time_percent: int
+    max_leg_metres: int
+    max_leg_s: int
+    barred: tuple[int, ...]  # tasks that they may not do
+
+
 def left_out(instance: Instance) -> list[str]:
     """Return the parts of the problem that PyVRP does not know: its plans may break or ignore them, and are judged for it."""
     problem = instance.problem
@@ -49,14 +59,28 @@ def left_out(instance: Instance) -> list[str]:
         "hours of zones by plate": instance.open_s.shape[0] > 1,
         "several depot windows": any(len(depot.windows) > 1 for depot in problem.depots),
         "due times of stops": bool((instance.due_s < NEVER_S).any()),
+        "setup at a place of several visits": _setups_at_shared_places(instance),
+        "groups apart": bool(problem.apart),
         "imbalance": problem.costs.imbalance_hour_cents > 0,
         "preferred vans": problem.costs.not_preferred_cents > 0 and bool(instance.not_preferred.any()),
         "least change": problem.costs.change_cents > 0 and bool(problem.baseline),
         "priorities": bool(instance.priority.any()),
         "several windows of a shipment": _shipments_choose(instance),
+        "most visits, with shipments or reloads": bool((instance.max_visits < NEVER_S).any())
+        and (bool(problem.shipments) or any(van.max_reloads for van in problem.vans)),
+        "longest time on board": bool((instance.max_on_board_s < NEVER_S).any()),
+        "longest waiting": bool((instance.max_wait_s < NEVER_S).any()),
         "shipments over a reload": bool(problem.shipments) and any(van.max_reloads for van in problem.vans),
     }
     return [name for name, found in tests.items() if found]
+
+
+def _setups_at_shared_places(instance: Instance) -> bool:
+    """Whether a visit may need no setup: its hours are then off by it, as the setup is part of the drive to it."""
+    places = instance.place[: instance.tasks]
+    shared = np.isin(places, [*instance.place[instance.start], *instance.place[instance.depot >= 0]])
+    shared |= np.bincount(places, minlength=len(instance.places) + 1)[places] > 1
+    return bool((shared & (instance.setup_s[: instance.tasks] > 0)).any())
 
 
 def _shipments_choose(instance: Instance) -> bool:
@@ -104,8 +128,10 @@ class PyvrpModel:
         self.instance, self.part = instance, part
         self.types = _types(kinds or alike(instance), part.vans)
         self.profiles = list(dict.fromkeys(_profile(instance, vans[0]) for vans in self.types))
-        self.location, self.node_place, self.depot_at = self._locate()
+        self.location, self.node_place, self.node_setup_s, self.depot_at = self._locate()
         self.units = _cost_units(instance, part)
+        # Visits of stops are counted as a dimension of what is collected, where any van's are.
+        self.counts = int((instance.max_visits < NEVER_S).any())
         self.soft_cents = SOFT_CENTS + max(instance.problem.vans[van].fixed_cents for van in part.vans)
         self.client_node: list[int] = []
         self.shipment_item: list[int] = []
@@ -115,27 +141,29 @@ class PyvrpModel:
 
     # ---- to PyVRP
 
-    def _locate(self) -> tuple[dict[int, int], list[int], dict[tuple[int, int], int]]:
-        """Return each node's location, each location's place, and the locations of depots.
+    def _locate(self) -> tuple[dict[int, int], list[int], list[int], dict[tuple[int, int], int]]:
+        """Return each node's location, each location's place and setup, and the locations of depots.
 
-        Nodes that some van may not visit stand alone, others at the same place share it.
+        Nodes that some van may not visit stand alone, others with the same setup at the same place share it.
         """
-        instance, location, places = self.instance, dict[int, int](), list[int]()
-        shared = dict[int, int]()
+        instance, location, places, setups = self.instance, dict[int, int](), list[int](), list[int]()
+        shared = dict[tuple[int, int], int]()
         for item in self.part.items:
             for node in instance.item_nodes[item]:
-                place = int(instance.place[node])
+                place, setup_s = int(instance.place[node]), int(instance.setup_s[node])
                 alone = bool(instance.out_of_reach[list(self.part.vans), node].any())
-                if alone or place not in shared:
+                if alone or (place, setup_s) not in shared:
                     places.append(place)
-                location[node] = len(places) - 1 if alone else shared.setdefault(place, len(places) - 1)
+                    setups.append(setup_s)
+                location[node] = len(places) - 1 if alone else shared.setdefault((place, setup_s), len(places) - 1)
         depots = dict[tuple[int, int], int]()
         for node in self._depot_nodes():
             key = (int(instance.place[node]), int(instance.depot[node]))
             if key not in depots:
                 depots[key] = len(places)
                 places.append(key[0])
-        return location, places, depots
+                setups.append(0)
+        return location, places, setups, depots
 
     def _depot_nodes(self) -> list[int]:
         instance, vans = self.instance, list(self.part.vans)
@@ -149,7 +177,7 @@ class PyvrpModel:
 
     def _data(self) -> pyvrp.ProblemData:
         clients, groups = self._clients()
-        matrices = [self._matrices(percent, set(barred)) for percent, barred in self.profiles]
+        matrices = [self._matrices(profile) for profile in self.profiles]
         return pyvrp.ProblemData(
             [pyvrp.Location(0, 0) for _ in self.node_place],
             clients,
@@ -161,15 +189,19 @@ class PyvrpModel:
             self._shipments(),
         )
 
-    def _matrices(self, percent: int, barred: set[int]) -> tuple[Ints, Ints]:
+    def _matrices(self, profile: Profile) -> tuple[Ints, Ints]:
         """Return metres and seconds between the locations for vans of a kind."""
         instance, places = self.instance, self.node_place
-        metres = instance.metres[np.ix_(places, places)].copy()
-        seconds = -(-instance.seconds[np.ix_(places, places)] * percent // 100)
+        metres = instance.kind_metres[profile.kind][np.ix_(places, places)].copy()
+        seconds = -(-instance.kind_seconds[profile.kind][np.ix_(places, places)] * profile.time_percent // 100)
+        too_long = (metres > profile.max_leg_metres) | (seconds > profile.max_leg_s)
+        metres[too_long], seconds[too_long] = FAR, FAR
+        elsewhere = np.array(places)[:, None] != np.array(places)
+        seconds += np.where(elsewhere, self.node_setup_s, 0)
         for (_, depot), at in self.depot_at.items():
             if depot >= 0:
                 seconds[:, at] += instance.problem.depots[depot].unload_s
-        far = [self.location[node] for node in barred if node in self.location]
+        far = [self.location[node] for node in profile.barred if node in self.location]
         metres[:, far], seconds[:, far] = FAR, FAR
         np.fill_diagonal(metres, 0)
         np.fill_diagonal(seconds, 0)
@@ -205,10 +237,10 @@ class PyvrpModel:
         instance = self.instance
         return pyvrp.Client(
             self.location[node],
-            instance.deliver[node].tolist(),
-            instance.collect[node].tolist(),
+            [*instance.deliver[node].tolist(), *[0] * self.counts],
+            [*instance.collect[node].tolist(), *[1] * self.counts],
             int(instance.service_s[node]),
-            *window,
+            *_after(window, int(instance.setup_s[node])),
             release_time=int(instance.ready_s[node]),
             prize=self._prize(item),
             required=self._required(item) and group is None,
@@ -226,11 +258,11 @@ class PyvrpModel:
         return pyvrp.Shipment(
             self.location[first],
             self.location[last],
-            *windows[0],
+            *_after(windows[0], int(instance.setup_s[first])),
             service_s[0],
-            *windows[1],
+            *_after(windows[1], int(instance.setup_s[last])),
             service_s[1],
-            instance.change[first].tolist(),
+            [*instance.change[first].tolist(), *[0] * self.counts],
             self._prize(item),
             self._required(item),
         )
@@ -241,7 +273,8 @@ class PyvrpModel:
         A pair in which the delivery closes before the van can have come from the collection leaves none.
         """
         instance = self.instance
-        way_s = int(instance.service_s[first] + instance.seconds[instance.place[first], instance.place[last]])
+        stay_s = instance.setup_s[first] + instance.service_s[first]
+        way_s = int(stay_s + instance.kind_seconds[:, instance.place[first], instance.place[last]].min())
         pairs = [
             ((opens, min(closes, until - way_s)), (max(from_s, opens + way_s), until))
             for opens, closes in self._windows(first)
@@ -258,7 +291,8 @@ class PyvrpModel:
         instance = self.instance
         zone = int(instance.van_class[self.part.vans[0]])
         pairs = zip(instance.open_s[zone, node].tolist(), instance.close_s[zone, node].tolist(), strict=True)
-        due_s, ready_s = max(0, int(instance.due_s[node] - instance.service_s[node])), int(instance.ready_s[node])
+        stay_s = instance.setup_s[node] + instance.service_s[node]
+        due_s, ready_s = max(0, int(instance.due_s[node] - stay_s)), int(instance.ready_s[node])
         clipped = dict.fromkeys((max(opens, ready_s), min(closes, due_s)) for opens, closes in pairs)
         return [(opens, closes) for opens, closes in clipped if opens <= closes] or [NO_HOURS]
 
@@ -279,7 +313,7 @@ class PyvrpModel:
         per_second, per_metre, per_overtime = (value * self.units // COST_UNITS for value in _rates(instance, number))
         return pyvrp.VehicleType(
             len(vans),
-            instance.capacity[number].tolist(),
+            [*instance.capacity[number].tolist(), *[int(instance.max_visits[number])] * self.counts],
             self._depot(int(instance.start[number])),
             self._depot(int(instance.end[number])),
             van.fixed_cents * self.units,
@@ -386,8 +420,11 @@ def run(instance: Instance, limits: Limits, warm: Plan | None, report: Report) -
     if not whole.items:
         return
     stop, model = _Stop(limits), PyvrpModel(instance, whole)
-    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=_Watch(model, report)))
-    pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
+    watch = _Watch(model, report)
+    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(callbacks=watch))
+    found = pyvrp.solve(model.data, stop, limits.seed, False, False, params, model.encode(warm) if warm else None)
+    if found.is_feasible():  # where the first plan is the best, the callback never hears of it
+        watch.on_best(found.best)
 
 
 class _Watch(pyvrp.IteratedLocalSearchCallbacks):
@@ -418,6 +455,11 @@ def with_breaks_of(instance: Instance, plan: Plan) -> Plan:
     return [(van, with_breaks(instance, van, nodes)) for van, nodes in plan]
 
 
+def _after(hours: Hours, setup_s: int) -> Hours:
+    """Return when the service begins where the setup, which is part of the drive to it, begins in these hours."""
+    return hours[0] + setup_s, hours[1] + setup_s
+
+
 def _rates(instance: Instance, van: int) -> tuple[int, int, int]:
     """Return the price of a second, a metre and a second of overtime, in cents / COST_UNITS."""
     one, costs = instance.problem.vans[van], instance.problem.costs
@@ -436,9 +478,10 @@ def _cost_units(instance: Instance, part: SubProblem) -> int:
     return COST_UNITS // math.gcd(COST_UNITS, *rates)
 
 
-def _profile(instance: Instance, van: int) -> tuple[int, tuple[int, ...]]:
+def _profile(instance: Instance, van: int) -> Profile:
     tasks = np.flatnonzero(instance.out_of_reach[van, : instance.tasks])
-    return int(instance.time_percent[van]), tuple(tasks.tolist())
+    percent, leg_metres, leg_s = instance.time_percent[van], instance.max_leg_metres[van], instance.max_leg_s[van]
+    return Profile(int(instance.van_kind[van]), int(percent), int(leg_metres), int(leg_s), tuple(tasks.tolist()))
 
 
 def alike(instance: Instance) -> list[int]:

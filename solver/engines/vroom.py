@@ -9,6 +9,7 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import vroom
 
 from solver.breaks import with_breaks
@@ -33,6 +34,10 @@ def left_out(instance: Instance) -> list[str]:
         "pay for waiting and service": any(van.hour_cents for van in problem.vans),
         "reloads": any(van.max_reloads for van in problem.vans),
         "longest run": bool((instance.max_duration_s < NEVER_S).any()),
+        "longest time on board": bool((instance.max_on_board_s < NEVER_S).any()),
+        "groups apart": bool(problem.apart),
+        "longest leg": bool((np.minimum(instance.max_leg_metres, instance.max_leg_s) < NEVER_S).any()),
+        "longest waiting": bool((instance.max_wait_s < NEVER_S).any()),
         "overtime": any(van.normal_s is not None for van in problem.vans),
         "slots": bool(problem.slots),
         "docks": any(depot.docks for depot in problem.depots),
@@ -59,9 +64,9 @@ def _solved(instance: Instance, time_s: float, threads: int) -> Plan:
 
 def _input(instance: Instance) -> vroom.Input:
     asked = vroom.Input()
-    seconds, metres = instance.seconds[:-1, :-1], instance.metres[:-1, :-1]
-    asked.set_durations_matrix("car", seconds)
-    asked.set_distances_matrix("car", metres)
+    for kind in set(instance.van_kind.tolist()):
+        asked.set_durations_matrix(str(kind), instance.kind_seconds[kind, :-1, :-1])
+        asked.set_distances_matrix(str(kind), instance.kind_metres[kind, :-1, :-1])
     asked.add_vehicle([_vehicle(instance, van) for van in _sayable(instance)])
     for item, nodes in enumerate(instance.item_nodes):
         asked.add_job(_job(instance, item, nodes[0]) if len(nodes) == 1 else _shipment(instance, item, *nodes))
@@ -81,12 +86,14 @@ def _vehicle(instance: Instance, van: int) -> vroom.Vehicle:
         van + 1,
         start=None if one.open_start else int(instance.place[start]),
         end=None if one.open_end else int(instance.place[end]),
+        profile=str(int(instance.van_kind[van])),
         capacity=instance.capacity[van].tolist(),
         skills=_able(instance, van),
         time_window=(begins_s, ends_s),
         breaks=[rest for node in instance.breaks[van] if (rest := _rest(instance, node, begins_s, ends_s))],
         costs=vroom.VehicleCosts(one.fixed_cents, one.hour_cents, one.km_cents),
         speed_factor=100 / one.time_percent,
+        max_tasks=one.max_visits,
         max_distance=int(min(instance.max_metres[van], WHOLE_DAY_S)),
     )
 
@@ -128,6 +135,7 @@ def _job(instance: Instance, item: int, node: int) -> vroom.Job:
     return vroom.Job(
         node + 1,
         int(instance.place[node]),
+        default_setup=int(instance.setup_s[node]),
         default_service=int(instance.service_s[node]),
         delivery=instance.deliver[node].tolist(),
         pickup=instance.collect[node].tolist(),
@@ -142,6 +150,7 @@ def _shipment(instance: Instance, item: int, first: int, last: int) -> vroom.Shi
         vroom.ShipmentStep(
             node + 1,
             int(instance.place[node]),
+            default_setup=int(instance.setup_s[node]),
             default_service=int(instance.service_s[node]),
             time_windows=_windows(instance, node),
         )

@@ -1,6 +1,7 @@
 """Random days with everything that the format can say, small enough that a second is a long search."""
 
 import random
+from contextlib import suppress
 from typing import Any
 
 from solver.check import ProblemError, read
@@ -20,6 +21,34 @@ def any_day(seed: int) -> Problem:
             return read(_day(dice))
         except ProblemError:
             continue
+
+
+def limited_day(seed: int) -> Problem:
+    """Return a day of this seed's with limits that others ask for, on its runs, legs and loads, and work kept apart."""
+    dice = random.Random(seed)
+    while True:
+        day = _day(dice)
+        day["travel"]["kinds"] = {"cart": _ways(dice, len(day["travel"]["places"]))}
+        for van in day["vans"]:
+            van |= _some(
+                dice,
+                0.4,
+                max_visits=dice.randint(1, 5),
+                max_leg_metres=dice.randint(4000, 12_000),
+                max_leg_s=dice.randint(500, 2000),
+                max_wait_s=dice.randint(0, 7200),
+                kind="cart",
+            )
+        for shipment in day["shipments"]:
+            shipment |= _some(dice, 0.6, max_on_board_s=dice.randint(600, 5400))
+        for call in [*day["stops"], *(one[half] for one in day["shipments"] for half in ("collect", "deliver"))]:
+            call |= _some(dice, 0.4, setup_s=dice.randint(60, 900))
+        work = [one["id"] for one in [*day["stops"], *day["shipments"]]]
+        dice.shuffle(work)
+        if len(work) > 1 and dice.random() < 0.5:
+            day["apart"] = [{"groups": [work[:1], work[1:3], work[4:]]}]
+        with suppress(ProblemError):
+            return read(day)
 
 
 def _day(dice: Dice) -> Fields:
@@ -159,6 +188,10 @@ def _lock(dice: Dice, visits: list[str], vans: list[Fields]) -> Fields:
 
 def _travel(dice: Dice, places: list[str]) -> Fields:
     """Asymmetric as roads are."""
-    metres = [[0 if a == b else dice.randint(500, 12_000) for b in places] for a in places]
+    return {"places": places, **_ways(dice, len(places))}
+
+
+def _ways(dice: Dice, count: int) -> Fields:
+    metres = [[0 if a == b else dice.randint(500, 12_000) for b in range(count)] for a in range(count)]
     seconds = [[round(way / dice.uniform(6, 12)) for way in row] for row in metres]
-    return {"places": places, "metres": metres, "seconds": seconds}
+    return {"metres": metres, "seconds": seconds}

@@ -7,13 +7,15 @@ from solver.engines import Limits
 from solver.engines.pyvrp import refused
 from solver.evaluate import evaluate
 from solver.instance import Instance, compiled
+from solver.problem import Problem
 from solver.solution import Cause, Solution
 from solver.solve import solve
 from solver.worker import end_idle
-from tests.unit.solver.any_days import any_day
+from tests.unit.solver.any_days import any_day, limited_day
 
 SECOND = Limits(time_s=1.0)
 LONGER = Limits(time_s=15.0)  # where the machine is busy, a second may be gone before a search has begun
+LIMITED = (1, 2, 3, 4)
 SEEDS = (0, 6, 8, 10, 19, 45)  # five of them once found the race behind, or VROOM refusing the day
 
 
@@ -24,9 +26,12 @@ def rank(instance: Instance, plan: Solution) -> tuple[int, int, int]:
     return wrong, judged.infeasibility, judged.cost_cents
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_race_is_never_worse_than_its_engines_alone_and_nothing_raises(seed):
-    instance = compiled(any_day(seed))
+DAYS = [*(any_day(seed) for seed in SEEDS), *(limited_day(seed) for seed in LIMITED)]
+
+
+@pytest.mark.parametrize("problem", DAYS, ids=[*map(str, SEEDS), *(f"limited {seed}" for seed in LIMITED)])
+def test_the_race_is_never_worse_than_its_engines_alone_and_nothing_raises(problem: Problem):
+    instance = compiled(problem)
     engines = ["ortools", "vroom", *(["pyvrp"] if not refused(instance) else [])]
     alone = min(rank(instance, solve(instance, SECOND, engine=engine)) for engine in engines)
     raced = solve(instance, SECOND)

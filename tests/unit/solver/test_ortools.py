@@ -35,6 +35,11 @@ def without(monkeypatch: pytest.MonkeyPatch, constraint: Any) -> None:
 
 LIFT = {"skills": ["lift"]}
 DIRECT = {"id": "d", "amount": 0, "collect": {"place": "5"}, "deliver": {"place": "1"}}
+SLOW = {
+    "id": "d",
+    "collect": {"place": "1", "windows": [[0, 400]]},
+    "deliver": {"place": "2", "windows": [[600, 9000]]},
+}
 TWO_HUBS = [{"id": "hub", "place": "0"}, {"id": "far", "place": "9"}]
 PLATE_BAN = [{"id": "old", "bans": [{"windows": [[10, HOUR]], "plate_ends": ["7"]}]}]
 FAR_STOPS = [stop(8), stop(9)]
@@ -59,6 +64,25 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         day(stop(3), stop(6), vans=[van(max_metres=8000), van(id="w", km_cents=9000)]),
         Cause.DISTANCE,
     ),
+    "visits are counted": (
+        ortools.visits_are_counted,
+        day(stop(1), stop(2), vans=[van(max_visits=1), van(id="w", km_cents=9000)]),
+        Cause.VISITS,
+    ),
+    "no leg is too far": (
+        ortools.legs_are_bounded,
+        day(stop(3), stop(5), stop(9), vans=[van(max_leg_metres=5000), van(id="w", km_cents=9000)]),
+        Cause.LEG_DISTANCE,
+    ),
+    "no van waits too long": (
+        ortools.waiting_is_bounded,
+        day(
+            stop(1, windows=[[0, 600]]),
+            stop(2, windows=[[3600, 7200]]),
+            vans=[van(max_wait_s=2000), van(id="w", fixed_cents=9000)],
+        ),
+        Cause.WAIT,
+    ),
     "loads fit": (
         ortools.loads_fit,
         day(
@@ -73,6 +97,11 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         ortools.halves_go_together,
         day(stop(3), shipments=[DIRECT], vans=[van(end="far", start="hub")], depots=TWO_HUBS),
         Cause.SPLIT,
+    ),
+    "nothing stays long on board": (
+        ortools.nothing_stays_long_on_board,
+        day(stop(4, windows=[[0, 500]]), shipments=[SLOW | {"max_on_board_s": 500}], vans=TWO_VANS),
+        Cause.LONG_ON_BOARD,
     ),
     "only able vans come": (ortools.only_vans_that_may, day(stop(1, **LIFT), vans=[CHEAP_W, van(**LIFT)]), Cause.SKILL),
     "crates come from their depot": (
@@ -104,6 +133,11 @@ HELD: dict[str, tuple[Any, Problem, Cause]] = {
         ortools.locks_hold,
         day(stop(1), stop(2), stop(3), locks=[{"visits": ["s3", "s1", "s2"], "order": "unbroken", "van": "v"}]),
         Cause.LOCK_ORDER,
+    ),
+    "what is kept apart meets on no run": (
+        ortools.groups_stay_apart,
+        day(stop(1), stop(2), apart=[{"groups": [["s1"], ["s2"]]}], vans=TWO_VANS),
+        Cause.APART,
     ),
     "what goes together stays on one van": (
         ortools.locks_hold,
@@ -165,6 +199,13 @@ def test_a_van_waits_for_crates_that_come_late():
     evaluation = searched(day(stop(1, deliver=1, ready_s=HOUR), stop(2, deliver=1, windows=[[0, 600]]), vans=TWO_VANS))
     assert evaluation.feasible
     assert evaluation.totals.vans == 2
+
+
+def test_a_setup_is_made_once_where_the_van_stays():
+    stops = [stop(place, setup_s=200) | {"id": f"{place}{name}"} for place in (1, 2) for name in "ab"]
+    just_enough_s = 4 * 120 + 2 * 200
+    assert searched(day(*stops, vans=[van(shift=[0, just_enough_s])])).feasible
+    assert len(searched(day(*stops, vans=[van(shift=[0, just_enough_s - 1])])).unserved) == 2
 
 
 def test_drivers_rest_in_time():

@@ -17,7 +17,7 @@ from solver.engines.pyvrp import PyvrpModel, SubProblem, left_out, refused
 from solver.evaluate import evaluate
 from solver.generate import courier_day
 from solver.instance import Instance, compiled, runs_of
-from solver.problem import Break, Lock, Stop, UnderWay, Window
+from solver.problem import Apart, Break, Lock, Stop, UnderWay, Window
 from solver.rank import rank
 from solver.recombine import recombined
 from solver.search import ORDINARY, Search, Until
@@ -297,6 +297,16 @@ def test_what_pyvrp_is_not_told_is_mended():
     mended = found("race", instance, Limits(time_s=3, threads=2))[-1]
     assert judged(instance, mended).feasible
     assert rank(instance, mended) < rank(instance, first_plan(instance))
+
+
+def test_a_search_that_only_breaks_what_it_does_not_know_makes_way_early(monkeypatch):
+    groups = [[stop.id for stop in AT_ANY_TIME.problem.stops[at::2]] for at in (0, 1)]
+    instance = compiled(AT_ANY_TIME.problem.model_copy(update={"apart": [Apart(groups=groups)]}))
+    turns, together = list[int](), race._Race._together
+    monkeypatch.setattr(race._Race, "_together", lambda self, turn: (turns.append(turn), together(self, turn))[1])
+    mended = found("race", instance, Limits(time_s=3))[-1]
+    assert judged(instance, mended).feasible
+    assert turns in ([], [0])  # of two
 
 
 stops = st.builds(

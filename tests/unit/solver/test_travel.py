@@ -158,3 +158,16 @@ def test_the_command_puts_a_services_ways_into_a_problem(service, tmp_path, monk
     assert "valhalla: ConnectError" in capsys.readouterr().err
     assert main([*gone, "--or-straight-lines"]) == 0
     assert "straight lines" in capsys.readouterr().err
+
+
+def test_a_kind_of_vehicle_has_its_own_table_beside_the_common_one():
+    stops = [{"id": "street", "lat": STREET[0], "lon": STREET[1]}, {"id": "frome", "lat": FROME[0], "lon": FROME[1]}]
+    day = read({"depots": [{"id": "wells", "lat": WELLS[0], "lon": WELLS[1]}], "vans": [{"id": "v"}], "stops": stops})
+    van, bike = StraightLines(), StraightLines(Roads(speed_kmh=12, far_speed_kmh=12))
+    with pytest.raises(TravelError, match="common matrix"):
+        with_travel(day, bike, kind="bike")
+    both = with_travel(with_travel(day, van)[0], bike, kind="bike")[0]
+    again = with_travel(both, van)[0].travel
+    assert again is not None
+    assert (again.seconds == with_travel(day, van)[0].travel.seconds).all()
+    assert (again.kinds["bike"].seconds == with_travel(day, bike)[0].travel.seconds).all()

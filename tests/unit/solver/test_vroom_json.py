@@ -57,7 +57,30 @@ def by_vroom(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("begin_s", [0, UNIX_MIDNIGHT])
 def test_vroom_and_the_judge_agree_on_vrooms_plan(seed: int, begin_s: int, tmp_path: Path):
-    data = problem(seed, begin_s=begin_s)
+    _agree(problem(seed, begin_s=begin_s), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_setup_counts_once_where_the_vehicle_stays(seed: int, tmp_path: Path):
+    data = problem(seed)
+    for job in data["jobs"]:
+        job |= {"setup": 60 + job["id"], "location_index": (job["id"] + 1) // 2, "skills": []}
+        del job["time_windows"]
+    data["shipments"][0]["pickup"]["setup"] = 45
+    answer = _agree(data, tmp_path)
+    assert 4 * 60 < answer["summary"]["setup"] < 6 * 60
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_profile_has_its_matrices(seed: int, tmp_path: Path):
+    data = problem(seed)
+    car = data["matrices"]["car"]["durations"]
+    data["matrices"]["bike"] = {"durations": [[way * 3 // 2 for way in row] for row in car], "distances": car}
+    data["vehicles"][1] |= {"profile": "bike", "speed_factor": 1.0}
+    assert _agree(data, tmp_path)["summary"]["routes"] == 2
+
+
+def _agree(data: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
     theirs = by_vroom(data, tmp_path)
     steps = {route["vehicle"]: route["steps"] for route in theirs["routes"]}
     data["vehicles"] = [one | {"steps": steps.get(one["id"], [])} for one in data["vehicles"]]
@@ -70,11 +93,13 @@ def test_vroom_and_the_judge_agree_on_vrooms_plan(seed: int, begin_s: int, tmp_p
         len(data["jobs"]) + 4
     )  # each leg of a faster vehicle is rounded up by a second
     assert 0 <= ours["summary"]["duration"] - theirs["summary"]["duration"] <= slowest
-    assert ours["summary"]["service"] == theirs["summary"]["service"]
+    for name in ("service", "setup"):
+        assert ours["summary"][name] == theirs["summary"][name]
     for route, known in zip(ours["routes"], theirs["routes"], strict=True):
         assert [(one["type"], one.get("id"), one["load"]) for one in route["steps"]] == [
             (one["type"], one.get("id"), one["load"]) for one in known["steps"]
         ]
+    return ours
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -93,10 +118,9 @@ def test_our_answer_is_read_back_as_a_plan_and_serves_what_vroom_serves(seed: in
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        (lambda data: data["jobs"][0].update(setup=60), "jobs[0].setup"),
-        (lambda data: data["vehicles"][1].update(max_tasks=3), "vehicles[1].max_tasks"),
+        (lambda data: data["jobs"][0].update(setup_per_type={"car": 60}), "jobs[0].setup_per_type"),
         (lambda data: data["vehicles"][0].update(max_travel_time=3), "vehicles[0].max_travel_time"),
-        (lambda data: data["matrices"].update(truck=data["matrices"]["car"]), "matrices"),
+        (lambda data: data["vehicles"][1].update(profile="truck"), "vehicles[1].profile"),
         (lambda data: data["matrices"]["car"].update(costs=[[0]]), "matrices.car.costs"),
         (lambda data: data["jobs"][2].update(location_index=99), "jobs[2].place"),
         (lambda data: data["jobs"][2].update(id=1), "jobs[2].id"),
@@ -109,6 +133,16 @@ def test_what_cannot_be_said_the_same_way_is_refused_by_name(change, place: str)
     with pytest.raises(ProblemError) as error:
         read_vroom(data)
     assert place in {one.at for one in error.value.complaints}
+
+
+def test_the_most_tasks_of_a_vehicle_are_its_most_visits(tmp_path: Path):
+    data = problem(1)
+    for vehicle in data["vehicles"]:
+        vehicle["max_tasks"] = 4
+    theirs, translation = by_vroom(data, tmp_path), read_vroom(data)
+    found = evaluate(translation.problem, solve(translation.problem, Limits(iterations=500), engine="ortools"))
+    assert found.totals.vans == len(theirs["routes"]) == 2
+    assert len(translation.answer(found)["unassigned"]) == len(theirs["unassigned"]) == 10 - 2 * 4
 
 
 def test_a_misspelt_field_of_vrooms_is_answered_with_vrooms_field():
