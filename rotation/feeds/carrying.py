@@ -62,6 +62,10 @@ class FeedReport:
     sent: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     read: int = 0  # records, where the adapter counts them
+    # Lines of a table that are no records: totals, feet of pages.
+    captions: int = 0
+    # The sheet of a workbook that was read, and the others.
+    sheets: dict[str, str | list[str]] = field(default_factory=dict)
     # Words that a map lacks, each with its count.
     lacking: Counter[str] = field(default_factory=Counter)
 
@@ -69,7 +73,8 @@ class FeedReport:
         """Return the counts for people and programs."""
         counts = {"events": self.sent.total(), "told": dict(self.sent), "refused": dict(self.rejected)}
         lacking = {"not_in_the_map": dict(self.lacking.most_common(MOST_WORDS))} if self.lacking else {}
-        return ({"read": self.read} if self.read else {}) | counts | lacking
+        table = {"captions": self.captions} if self.captions else {}
+        return ({"read": self.read} if self.read else {}) | table | self.sheets | counts | lacking
 
     def reading(self, records: Iterable[T]) -> Iterator[T]:
         """Pass records on and count them."""

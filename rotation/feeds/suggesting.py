@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rotation.feeds import place_words, tables
 from rotation.feeds.carrying import RejectedRecord
 from rotation.feeds.place_words import PlacePart
-from rotation.feeds.tables import NO_PLACE, VIA, TableMap
+from rotation.feeds.tables import NO_PLACE, VIA, Caption, TableMap
 from rotation.network import PlaceKind
 
 
@@ -46,6 +46,8 @@ def stock_of(path: Path, chosen: TableMap) -> Holdings:
     for row in tables.read(path, chosen.model_copy(update={"as_of": tables.ANY_TIME})):
         if isinstance(row, RejectedRecord):
             unread += 1
+            continue
+        if isinstance(row, Caption):
             continue
         code, location = row.values.get("place", ""), row.values.get("location", "")
         places[code, location] += 1

@@ -30,7 +30,13 @@ class TableRow(NamedTuple):
     values: dict[str, str]
 
 
-Rows = Iterator[TableRow | RejectedRecord]
+class Caption(NamedTuple):
+    """A line among the rows that is no record: a total, a printed page's foot, the header once more."""
+
+    line: int
+
+
+Rows = Iterator[TableRow | Caption | RejectedRecord]
 
 
 def _list(value: object) -> object:
