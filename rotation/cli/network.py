@@ -66,9 +66,7 @@ def new(
         with (out / "network.toml").open("x", encoding="utf-8") as file:
             file.write(made.network)
         with (out / "map.toml").open("x", encoding="utf-8") as file:
-            file.write(
-                suggesting.map_of(map_file(column_map), made.places, new_network.classes_of(stock), stock.words, chosen)
-            )
+            file.write(suggesting.map_of(map_file(column_map), made.places, made.classes, stock.words, chosen))
         read(out / "network.toml")
     for sentence in made.left_out:
         say(sentence)

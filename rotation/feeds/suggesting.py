@@ -149,4 +149,5 @@ def names_in(path: Path) -> dict[str, str]:
     rows = [cells for _, cells in tables.plain_rows(path)]
     if not rows or len(rows[0]) < 2:
         raise ValueError(f"{path.name}: expected two columns, a code and its name")
-    return {str(cells[0]).strip(): str(cells[1]).strip() for cells in rows[1:] if len(cells) > 1}
+    texts = (tuple(map(tables.cell_text, cells[:2])) for cells in rows[1:] if len(cells) > 1)
+    return {code: name for code, name in texts if code and name}

@@ -16,6 +16,7 @@ from rotation.feeds.tables.mapping import (
     state_word,
     states_of,
 )
+from rotation.feeds.tables.picking import cell_text, is_total
 from rotation.feeds.tables.reading import ANY_TIME, SheetChoice, plain_rows, read, sheet_choice
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "SheetChoice",
     "TableMap",
     "TableRow",
+    "cell_text",
+    "is_total",
     "plain_rows",
     "read",
     "read_map",

@@ -156,7 +156,7 @@ class Picker:
         if isinstance(row, RejectedRecord):
             return False
         texts = [text for text in (str(cell if cell is not None else "").strip() for cell in cells) if text]
-        if TOTAL.match(texts[0]) or FOOT.match(texts[0]):
+        if is_total(texts):
             # A copy may have such a word for its title: it has a barcode and a place then.
             return not all(row.values[key] for key in NEEDED) or row.values["copy"] == texts[0]
         return [_column_name(text) for text in texts] == [name for name in self.names if name]
@@ -185,6 +185,12 @@ class Picker:
             if lost := _lost_digits(key, values[key]):
                 return rejected_record(self.edge, (0, line), RejectionReason.DATA, key, lost)
         return TableRow(line, values)
+
+
+def is_total(texts: Iterable[str]) -> bool:
+    """Return whether a row's first text that is not empty begins a total or the foot of a page."""
+    first = next(filter(None, texts), "")
+    return bool(TOTAL.match(first) or FOOT.match(first))
 
 
 def _lost_digits(key: str, value: str) -> str | None:
