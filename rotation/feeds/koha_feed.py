@@ -25,6 +25,8 @@ from rotation.store.items import Barcodes
 from rotation.store.tables import copies, holds, item_copies
 
 KOHA_POLL_S = 30.0
+# Items that vanished are looked for at a feed's start and once an hour: it takes seconds for millions.
+VANISHED_LOOKS = 120
 
 
 def koha_follower(
@@ -71,6 +73,8 @@ def follow_koha(
         look = next(looks)
         for source in koha.SOURCES:
             _follow_table(engine, connection, source, chosen, carried, report, stop, look=look, keep=keep, turn=turn)
+        if not stop.is_set() and look % VANISHED_LOOKS == 0:
+            _follow_vanished(engine, connection, chosen, carried, report, turn)
         if not stop.is_set():
             _follow_holds(engine, connection, chosen, carried, report, keep=keep)
         well()
@@ -157,6 +161,21 @@ def _koha_copies(engine: Engine, chosen: koha.KohaMap, barcodes: Barcodes, *, ke
         if not keep:
             transaction.rollback()
     return copies_of
+
+
+def _follow_vanished(
+    engine: Engine, connection: Any, chosen: koha.KohaMap, carried: Destinations, report: FeedReport, turn: Turned
+) -> None:
+    after = -1
+    while True:
+        with engine.connect() as database:
+            asked = items.items_after(database, chosen.source, after, koha.vanished.ASKED)
+        if not asked:
+            return
+        known = _known_to_koha(engine, list(asked.values()))
+        carrying.carry(koha.vanished.withdrawn(connection, asked, known, chosen), *carried, report)
+        turn()
+        after = max(asked)
 
 
 def _follow_holds(

@@ -95,19 +95,24 @@ def _known_already(before: KohaCopy | None, state: CopyState, place: str) -> boo
 
 def _listed(row: Row, before: KohaCopy | None, chosen: KohaMap) -> Iterator[EventDict]:
     """Yield that the copy is in the stock, if that is new: from its first day, or from the row's change on."""
-    title, title_class = str(row["biblionumber"]), chosen.classes.get(str(row["itype"]), chosen.default_class)
-    home = place_of(row["homebranch"], "homebranch", chosen)
-    fixed = chosen.fixed.has(row["itype"], row["permanent_location"] or row["location"], row["ccode"])
-    if before and (before.title, before.title_class, before.home, before.fixed) == (title, title_class, home, fixed):
+    title, title_class, home, fixed = listing = listing_of(row, chosen)
+    if before and (before.title, before.title_class, before.home, before.fixed) == listing:
         return
     first = before is None or before.title is None
     at = _first_day(row) if first else row["at"]
-    listing = {"copy": row["copy"], "place": home, "title": title, "class": title_class, "fixed": fixed}
-    added = CopyAdded.model_validate(listing | _shelving(row))
+    listed = {"copy": row["copy"], "place": home, "title": title, "class": title_class, "fixed": fixed}
+    added = CopyAdded.model_validate(listed | _shelving(row))
     identity = f"items/{row['row_key']}/added/{id_of(title, title_class, home, at, *(['fixed'] if fixed else []))}"
     yield event(added, chosen.source, instant_of(at, chosen), event_id=identity)
     if before and not first:
         yield _as_before(row, before, chosen, identity)
+
+
+def listing_of(row: Row, chosen: KohaMap) -> tuple[str, str, str, bool]:
+    """Return an item's title, class, home, and whether it never leaves there; raises UnmappedBranch."""
+    title_class = chosen.classes.get(str(row["itype"]), chosen.default_class)
+    fixed = chosen.fixed.has(row["itype"], row["permanent_location"] or row["location"], row["ccode"])
+    return str(row["biblionumber"]), title_class, place_of(row["homebranch"], "homebranch", chosen), fixed
 
 
 def _first_day(row: Row) -> date:
