@@ -64,6 +64,8 @@ class FeedReport:
     read: int = 0  # records, where the adapter counts them
     # Lines of a table that are no records: totals, feet of pages.
     captions: int = 0
+    # Rows of a table that say nothing: the map skips their state, or their home takes no part.
+    passed_over: int = 0
     # The sheet of a workbook that was read, and the others.
     sheets: dict[str, str | list[str]] = field(default_factory=dict)
     # Words that a map lacks, each with its count.
@@ -73,7 +75,8 @@ class FeedReport:
         """Return the counts for people and programs."""
         counts = {"events": self.sent.total(), "told": dict(self.sent), "refused": dict(self.rejected)}
         lacking = {"not_in_the_map": dict(self.lacking.most_common(MOST_WORDS))} if self.lacking else {}
-        table = {"captions": self.captions} if self.captions else {}
+        rows = {"captions": self.captions, "passed_over": self.passed_over}
+        table = {name: count for name, count in rows.items() if count}
         return ({"read": self.read} if self.read else {}) | table | self.sheets | counts | lacking
 
     def reading(self, records: Iterable[T]) -> Iterator[T]:

@@ -75,7 +75,10 @@ def import_table(
             report.read += not isinstance(row, tables.Caption)
             yield row
 
-    translated = tables.translate(file, chosen, at, counted)
+    def passed_over(_: tables.TableRow) -> None:
+        report.passed_over += 1
+
+    translated = tables.translate(file, chosen, at, counted, passed_over)
     return carrying.carry(map(carrying.in_its_file, carrying.checked(translated, edge, name)), *carried, report)
 
 

@@ -51,11 +51,16 @@ DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def translate(
-    path: Path, chosen: TableMap, at: datetime | None = None, counted: Callable[[Rows], Rows] = iter
+    path: Path,
+    chosen: TableMap,
+    at: datetime | None = None,
+    counted: Callable[[Rows], Rows] = iter,
+    passed_over: Callable[[TableRow], None] = lambda _: None,
 ) -> Iterator[Translated]:
     """Yield the facts of the file's rows, in their order; `at` is the time of a stock table without a time column.
 
-    `counted` sees every row, for callers that count them.
+    `counted` sees every row, for callers that count them; `passed_over` each row that says nothing: the map skips its state, or
+    its home takes no part.
 
     Raises
     ------
@@ -71,7 +76,10 @@ def translate(
         elif wrong := _differs(row, chosen, edge, seen):
             yield wrong
         else:
-            yield from facts_of(row, chosen, edge, at, turns.of(row) if chosen.rows == "events" else 0)
+            made = list(facts_of(row, chosen, edge, at, turns.of(row) if chosen.rows == "events" else 0))
+            yield from made
+            if not made:
+                passed_over(row)
 
 
 class Turns:

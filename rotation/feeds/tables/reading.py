@@ -119,6 +119,7 @@ def sheet_choice(path: Path, chosen: TableMap) -> SheetChoice | None:
     if kind not in ROWS_OF or path.suffix.lower() in JSON_KINDS:
         return None
     names = NAMES_IN[kind](path)
+    chosen = chosen.model_copy(update={"as_of": ANY_TIME})
     fitting = [name for name in names if len(names) > 1 and _names_columns(ROWS_OF[kind](path, name), chosen)]
     sheet = chosen.sheet or next(iter(fitting or names), None)
     others = [name for name in names if name != sheet]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import psycopg
 import pytest
 from sqlalchemy import Engine
@@ -71,3 +72,38 @@ def test_another_mistake_at_the_same_line_of_a_later_file_of_that_name_is_record
         holdings.write_text(text.replace("吃了", word), encoding="utf-8")
         file_imports.import_table(engine, city(), applied, holdings, chosen, MONDAY)
     assert counts(database)["refused_at_edge"] == 2
+
+
+def test_every_row_of_a_workbook_is_in_a_count_and_its_other_sheets_are_named(
+    engine: Engine, tmp_path: Path, chosen: TableMap
+) -> None:
+    book = openpyxl.Workbook()
+    book.active.title = "Adults"
+    for row in (
+        ("Holdings", None, None, None),
+        ("条码号", "书目记录号", "所在馆", "状态"),
+        ("01", "b1", "p1", "在馆"),
+        ("02", "b1", "p1", "编目"),
+        ("03", "b1", "away", "在馆"),
+        ("04", "b1", "p1", "吃了"),
+        ("合计", "4", None, None),
+    ):
+        book.active.append(row)
+    for name in ("Children", "Notes"):
+        book.create_sheet(name).append(("条码号", "所在馆") if name == "Children" else ("printed",))
+    book.save(tmp_path / "holdings.xlsx")
+    chosen = chosen.model_copy(update={"places": {"p1": "p1", "away": "-"}})
+    ends = destinations.shown(lambda _: None)
+    report = file_imports.import_table(engine, city(), ends, tmp_path / "holdings.xlsx", chosen, MONDAY)
+    assert report.as_dict() == {
+        "read": 4,
+        "captions": 1,
+        "passed_over": 2,
+        "sheet": "Adults",
+        "sheets_not_read": ["Children", "Notes"],
+        "sheets_with_these_columns": ["Children"],
+        "events": 2,
+        "told": {"copy.added": 1, "copy.corrected": 1},
+        "refused": {"data": 1},
+        "not_in_the_map": {"'吃了' is not in the map's [says]": 1},
+    }
