@@ -326,13 +326,15 @@ def _set_tiers(places: list[Proposed]) -> None:
             place.tier = ORDER[min(above + 1, len(ORDER) - 1)]
             place.guesses["tier"] = "by the tree of the codes"
     central = [place for place in places if place.tier is Tier.CENTRAL]
-    largest = max(central or places, key=lambda place: (place.shelf.total(), place.place))
+    # Vans begin at the central library: without coordinates none could.
+    rank = {place.place: (place.point is not None, place.shelf.total(), place.place) for place in places}
+    largest = max(central or places, key=lambda place: rank[place.place])
     for place in central:
         if place is not largest:
             place.tier = Tier.DISTRICT
             place.guesses["tier"] = "another library is larger"
     if largest.tier is not Tier.CENTRAL:
-        largest.tier, largest.guesses["tier"] = Tier.CENTRAL, "it has the most copies"
+        largest.tier, largest.guesses["tier"] = Tier.CENTRAL, "of those with coordinates it has the most copies"
 
 
 # --- The file -----------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Tables into a real database: a dry run shows and keeps nothing, and an import that was killed is done again without harm."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from config.settings import DEFAULTS
 from rotation.feeds import destinations, file_imports
 from rotation.feeds.destinations import Destinations
 from rotation.feeds.tables import TableMap, read_map
+from rotation.system.importing import has_loans
 from tests.streams_world import MONDAY, city, counts
 from tests.unit.adapters.patron import CARD, NAME, PHONE, named_in
 
@@ -107,3 +109,14 @@ def test_every_row_of_a_workbook_is_in_a_count_and_its_other_sheets_are_named(
         "refused": {"data": 1},
         "not_in_the_map": {"'吃了' is not in the map's [says]": 1},
     }
+
+
+def test_only_a_loan_after_a_stay_on_the_shelf_counts_as_a_known_loan(
+    engine: Engine, applied: Destinations, holdings: Path, chosen: TableMap, tmp_path: Path
+) -> None:
+    file_imports.import_table(engine, city(), applied, holdings, chosen, MONDAY - timedelta(days=1))
+    assert not has_loans(engine)
+    (tmp_path / "loans.csv").write_text("条码号,操作馆,操作类型,操作时间\n00000,p0,借出,2026-03-02 10:00:00\n", "utf-8")
+    loans = read_map(DEFAULTS.parent / "maps" / "interlib-events.toml").model_copy(update={"encoding": "utf-8"})
+    file_imports.import_table(engine, city(), applied, tmp_path / "loans.csv", loans)
+    assert has_loans(engine)

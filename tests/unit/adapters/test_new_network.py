@@ -100,6 +100,7 @@ def test_the_network_has_every_branch_and_point_and_marks_its_guesses(made: Path
 def test_the_counts_of_guesses_and_what_was_left_out_are_said(made: Path) -> None:
     said = (made / "said").read_text()
     assert "guessed: hours: 2" in said
+    assert "2 of 6 places have no coordinates: no van can go there" in said
     assert "空馆: no copy of the export stands there" in said
 
 
@@ -197,3 +198,14 @@ def test_classes_and_owners_with_chinese_names_stay_apart(tmp_path: Path) -> Non
 def test_an_export_of_which_nothing_can_be_read_makes_no_network() -> None:
     with pytest.raises(ValueError, match="no row of the export can be read; 7 were refused"):
         proposed("t", "UTC", [{"name": "a"}], Holdings(Counter(), Counter(), Counter(), 7), {})
+
+
+def test_the_central_library_is_the_largest_with_coordinates() -> None:
+    stock = Holdings(Counter({("A", ""): 9, ("B", ""): 5}), Counter({("A", "", ""): 9, ("B", "", ""): 5}), Counter(), 0)
+    rows = [
+        {"name": "A", "code": "A"},
+        {"name": "B", "code": "B", "lat": "30.1", "lon": "120.1"},
+        {"name": "C", "code": "C"},
+    ]
+    made = proposed("t", "UTC", rows, stock, {}).network
+    assert 'id = "b"\nname = "B"\ntier = "central"  # guess: of those with coordinates it has the most copies' in made
