@@ -121,6 +121,22 @@ def id_of(*parts: object) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
 
 
+LONGEST_NAME = 300  # of a title
+# What cataloguing rules put behind a title, a subtitle and an author.
+PUNCTUATION = " /:;,.="
+
+
+def title_name(title: object, subtitle: object = None, author: object = None) -> str:
+    """Return a title as lists show it, `title : subtitle / author`; empty without a title."""
+    parts = [
+        " ".join(str(part or "").replace("\0", "").split()).strip(PUNCTUATION) for part in (title, subtitle, author)
+    ]
+    if not parts[0]:
+        return ""
+    named = parts[0] + (f" : {parts[1]}" if parts[1] else "") + (f" / {parts[2]}" if parts[2] else "")
+    return named[:LONGEST_NAME]
+
+
 def rejected_record(
     edge: str,
     position: tuple[int, int],

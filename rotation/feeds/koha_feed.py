@@ -22,7 +22,7 @@ from rotation.feeds.destinations import Destinations, Say, cursor_of, destinatio
 from rotation.store import items
 from rotation.store.heartbeats import Turned, unheard
 from rotation.store.items import Barcodes
-from rotation.store.tables import copies, holds, item_copies
+from rotation.store.tables import copies, holds, item_copies, titles
 
 KOHA_POLL_S = 30.0
 # Items that vanished are looked for at a feed's start and once an hour: it takes seconds for millions.
@@ -198,7 +198,11 @@ def _follow_holds(
 
 def _known_to_koha(engine: Engine, ids: Sequence[str]) -> dict[str, koha.KohaCopy]:
     with engine.connect() as connection:
-        rows = connection.execute(select(copies).where(copies.c.copy_id.in_(ids))).all()
+        rows = connection.execute(
+            select(copies, titles.c.name.is_not(None).label("named"))
+            .outerjoin(titles, titles.c.title_id == copies.c.title_id)
+            .where(copies.c.copy_id.in_(ids))
+        ).all()
     return {
         row.copy_id: koha.KohaCopy(
             CopyState(row.state),
@@ -209,6 +213,7 @@ def _known_to_koha(engine: Engine, ids: Sequence[str]) -> dict[str, koha.KohaCop
             row.home_place_id,
             row.fixed,
             row.source,
+            row.named,
         )
         for row in rows
     }

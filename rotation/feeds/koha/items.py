@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from rotation.facts.events import EARLIEST, CopyAdded, CopyWithdrawn, Fact, TransferSent
 from rotation.facts.movements import CopyState
-from rotation.feeds.carrying import EventDict, Translated, event, id_of
+from rotation.feeds.carrying import EventDict, Translated, event, id_of, title_name
 from rotation.feeds.koha.mapping import KohaMap, instant_of, place_of
 from rotation.feeds.koha.reading import (
     CANCELLED,
@@ -39,6 +39,9 @@ COLUMNS = {
     "homebranch": "i.homebranch",
     "dateaccessioned": "i.dateaccessioned",
     "itemcallnumber": "i.itemcallnumber",
+    "title": "b.title",
+    "subtitle": "b.subtitle",
+    "author": "b.author",
     **SIGNS,
     "on_the_way": ON_THE_WAY.format(what="t.branchtransfer_id"),
     "on_the_way_to": ON_THE_WAY.format(what="t.tobranch"),
@@ -46,7 +49,8 @@ COLUMNS = {
 }
 ITEMS_SQL = f"""
 SELECT {packed(COLUMNS)}
-FROM items i WHERE i.timestamp >= %(at)s AND (i.timestamp > %(at)s OR i.itemnumber > %(number)s)
+FROM items i LEFT JOIN biblio b ON b.biblionumber = i.biblionumber
+WHERE i.timestamp >= %(at)s AND (i.timestamp > %(at)s OR i.itemnumber > %(number)s)
 ORDER BY i.timestamp, i.itemnumber LIMIT {PAGE_ROWS}
 """
 DELETED_COLUMNS = {**KEY, "holdingbranch": "i.holdingbranch"}
@@ -96,13 +100,18 @@ def _known_already(before: KohaCopy | None, state: CopyState, place: str) -> boo
 def _listed(row: Row, before: KohaCopy | None, chosen: KohaMap) -> Iterator[EventDict]:
     """Yield that the copy is in the stock, if that is new: from its first day, or from the row's change on."""
     title, title_class, home, fixed = listing = listing_of(row, chosen)
-    if before and (before.title, before.title_class, before.home, before.fixed) == listing:
+    name = title_name(row.get("title"), row.get("subtitle"), row.get("author"))
+    told = before and (before.title, before.title_class, before.home, before.fixed) == listing
+    if before and told and (before.named or not name):
         return
     first = before is None or before.title is None
     at = _first_day(row) if first else row["at"]
     listed = {"copy": row["copy"], "place": home, "title": title, "class": title_class, "fixed": fixed}
+    listed |= {"title_name": name} if name else {}
     added = CopyAdded.model_validate(listed | _shelving(row))
-    identity = f"items/{row['row_key']}/added/{id_of(title, title_class, home, at, *(['fixed'] if fixed else []))}"
+    # A name that came later than the rest is told by an event of its own.
+    also = [*(["fixed"] if fixed else []), *(["named"] if told else [])]
+    identity = f"items/{row['row_key']}/added/{id_of(title, title_class, home, at, *also)}"
     yield event(added, chosen.source, instant_of(at, chosen), event_id=identity)
     if before and not first:
         yield _as_before(row, before, chosen, identity)

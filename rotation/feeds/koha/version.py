@@ -24,6 +24,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
         "damaged",
         "notforloan",
     ),
+    "biblio": ("biblionumber", "title", "subtitle", "author"),
     "deleteditems": ("barcode", "holdingbranch", "timestamp"),
     "statistics": ("datetime", "branch", "type", "itemnumber"),
     "branchtransfers": ("branchtransfer_id", "datesent", "datearrived", "datecancelled", "cancellation_reason"),

@@ -21,7 +21,15 @@ from rotation.facts.events import (
 )
 from rotation.facts.movements import CopyState
 from rotation.feeds import sheets
-from rotation.feeds.carrying import EventDict, RejectedRecord, Translated, event, id_of, rejected_record
+from rotation.feeds.carrying import (
+    EventDict,
+    RejectedRecord,
+    Translated,
+    event,
+    id_of,
+    rejected_record,
+    title_name,
+)
 from rotation.feeds.tables.mapping import (
     NO_PLACE,
     STATES,
@@ -220,7 +228,7 @@ def _added(row: TableRow, chosen: TableMap, time: datetime) -> EventDict:
             "place": _home(row, chosen),
             "title": values["title"],
             "class": title_class,
-            "title_name": values.get("name", "")[:300] or None,
+            "title_name": title_name(values.get("name"), author=values.get("author")) or None,
             "volume_of": values.get("volume_of") or None,
             "owner": values.get("owner") or None,
         }

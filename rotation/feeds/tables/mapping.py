@@ -61,6 +61,7 @@ class ColumnNames(BaseModel):
     title: Names = ()
     title_class: Names = Field(default=(), alias="class")
     title_name: Names = Field(default=(), alias="name")
+    author: Names = ()
     volume_of: Names = ()
     owner: Names = ()
     home: Names = ()

@@ -637,6 +637,43 @@ def title_of(url: str, copy: str) -> str | None:
     return row[0] if row else None
 
 
+def names(url: str) -> dict[str, str | None]:
+    with psycopg.connect(url) as connection:
+        return dict(connection.execute("SELECT title_id, name FROM titles").fetchall())
+
+
+@both_ends
+def test_a_title_is_named_as_lists_show_it(database: str, engine: Engine, koha: Any, applied: Destinations) -> None:
+    title, author = "Momo, oder :", "Ende, Michael."
+    run(
+        koha,
+        "UPDATE biblio SET title = %s, subtitle = 'ein Roman /', author = %s WHERE biblionumber = 1",
+        title,
+        author,
+    )
+    run(koha, "UPDATE biblio SET title = %s WHERE biblionumber = 2", "紅樓夢\n𠮷" + "x" * 400)
+    run(koha, "UPDATE biblio SET title = NULL, author = 'Nobody' WHERE biblionumber = 3")
+    follow(engine, koha, applied)
+    found = names(database)
+    assert [found[number] for number in ("0", "1", "3")] == ["Momo", "Momo, oder : ein Roman / Ende, Michael", None]
+    assert (found["2"] or "").startswith("紅樓夢 𠮷x")
+    assert len(found["2"] or "") == 300
+
+
+def test_a_title_known_before_without_a_name_is_named_when_an_item_changes_and_no_copy_moves(
+    database: str, engine: Engine, koha: Any, applied: Destinations
+) -> None:
+    happened(koha, "issue", 1, "BR2", "2026-03-02 10:00:00")
+    follow(engine, koha, applied)
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE titles SET name = NULL")
+    before = stands(database)
+    signed(koha, 1, "2026-03-03 09:00:00", itemnotes="changed")
+    follow(engine, koha, applied)
+    assert (names(database)["0"], stands(database)) == ("Momo", before)
+    assert before["b000"] == ("on_loan", "p2", None)
+
+
 @pytest.mark.parametrize("call_number", ['I247.5/"H"123', "I\\247\t/1", "K892 .\n1 書𠮷", "{[0]}"])
 def test_a_call_number_comes_as_koha_has_it(
     database: str, engine: Engine, koha: Any, applied: Destinations, call_number: str

@@ -261,3 +261,13 @@ def test_json_of_another_table_is_one_sentence(tmp_path: Path, name: str) -> Non
     content = b"[" + b",".join(rows) + b"]" if name == "t.json" else b"\n".join(rows)
     with pytest.raises(ValueError, match=r"its first objects name no column 条码$"):
         read(tmp_path / name, content)
+
+
+def test_a_title_is_named_with_its_author(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("条码,馆,书目号,题名,责任者\n1,p1,b1,甲 /,某某著\n2,p1,b2,乙,\n3,p1,b3,,某某\n", encoding="utf-8")
+    chosen = a_map(columns={**COLUMNS, "name": "题名", "author": "责任者"})
+    added = [
+        one["data"] for one in translate(path, chosen, TAKEN) if isinstance(one, dict) and one["type"] == "copy.added"
+    ]
+    assert [one.get("title_name") for one in added] == ["甲 / 某某著", "乙", None]
