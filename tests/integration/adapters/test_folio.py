@@ -226,6 +226,29 @@ def test_a_first_reconciliation_lists_all_items_with_their_titles(
     assert dict(rows) == {item["id"]: item["instanceId"] for item in folio.items.values()}
 
 
+def names(url: str) -> set[str | None]:
+    with psycopg.connect(url) as connection:
+        return {
+            name for (name,) in connection.execute("SELECT DISTINCT name FROM titles WHERE title_id < 'instance-2'")
+        }
+
+
+def test_titles_are_named_with_their_author_once_they_may_be_read_and_no_copy_moves(
+    database: str, engine: Engine, applied: Destinations
+) -> None:
+    folio, user = Folio(3, items=4), ("rotation", "secret")
+    with rest(folio, names=False) as url:
+        folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+        again = folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+    assert (names(database), again.sent.total()) == ({None}, 0)
+    before = stands(database)
+    with rest(folio) as url:
+        folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+        again = folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+    assert (names(database), again.sent.total()) == ({"Title 0 / Ende, Michael", "Title 1 / Ende, Michael"}, 0)
+    assert stands(database) == before == folio.truth()
+
+
 def test_a_dry_run_reads_to_the_end_shows_what_it_would_send_and_leaves_the_groups_place(
     database: str, applied: Destinations, publish: Callable[[Folio], None], kafka: str, reader: Callable[[], Any]
 ) -> None:
