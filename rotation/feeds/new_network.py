@@ -313,6 +313,7 @@ def _class_of(word: str, taken: dict[str, str]) -> TitleClass:
 def _set_tiers(places: list[Proposed]) -> None:
     """Set tiers by the table's column, by the names, and else by the tree of the codes; the largest is central where none is."""
     codes = [place.code for place in places]
+    is_tree = any(code != other and code.startswith(other) for code in codes for other in codes)
     for place in places:
         told = place_words.tier_of(place.values.get("tier", "")) if place.values.get("tier") else None
         named = place_words.tier_of(place.name)
@@ -323,8 +324,8 @@ def _set_tiers(places: list[Proposed]) -> None:
             place.guesses["tier"] = f"by the word {named[1]} in its name"
         else:
             above = sum(1 for code in codes if code != place.code and place.code.startswith(code))
-            place.tier = ORDER[min(above + 1, len(ORDER) - 1)]
-            place.guesses["tier"] = "by the tree of the codes"
+            place.tier = ORDER[min(above + 1, len(ORDER) - 1)] if is_tree else Tier.SUBDISTRICT
+            place.guesses["tier"] = "by the tree of the codes" if is_tree else "no word and no code says it"
     central = [place for place in places if place.tier is Tier.CENTRAL]
     # Vans begin at the central library: without coordinates none could.
     rank = {place.place: (place.point is not None, place.shelf.total(), place.place) for place in places}

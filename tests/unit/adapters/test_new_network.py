@@ -209,3 +209,13 @@ def test_the_central_library_is_the_largest_with_coordinates() -> None:
     ]
     made = proposed("t", "UTC", rows, stock, {}).network
     assert 'id = "b"\nname = "B"\ntier = "central"  # guess: of those with coordinates it has the most copies' in made
+
+
+def test_without_a_tree_of_codes_a_branch_is_no_district() -> None:
+    stock = Holdings(Counter({("main", ""): 9}), Counter({("main", "", ""): 9}), Counter(), 0)
+    flat = proposed("t", "UTC", [{"name": "main"}, {"name": "quay"}, {"name": "mill"}], stock, {}).network
+    tree = proposed(
+        "t", "UTC", [{"name": "A", "code": "A"}, {"name": "B", "code": "B"}, {"name": "C", "code": "B1"}], stock, {}
+    )
+    assert flat.count('tier = "subdistrict"  # guess: no word and no code says it') == 2
+    assert 'tier = "subdistrict"  # guess: by the tree of the codes' in tree.network
