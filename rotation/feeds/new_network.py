@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rotation.feeds import opening_hours, place_words, tables
 from rotation.feeds.place_words import PlacePart
-from rotation.feeds.suggesting import Holdings, MapLine, place_id, quoted
+from rotation.feeds.suggesting import Holdings, MapLine, name_of, place_id, quoted
 from rotation.feeds.tables import NO_PLACE, VIA
 from rotation.network import PlaceKind, Tier
 
@@ -259,7 +259,7 @@ def _mapped(
 
 def _line(code: str, location: str, copies: int, known: Mapping[str, Proposed], names: Mapping[str, str]) -> MapLine:
     key = f"{code}/{location}" if location else code
-    name = names.get(key) or names.get(location or code) or location or code
+    name = name_of(code, location, names)
     said = place_words.judged(name)
     exact = next((known[one.casefold()] for one in (key, location, name) if one and one.casefold() in known), None)
     library = known.get(code.casefold()) or known.get(names.get(code, "").casefold())

@@ -219,3 +219,30 @@ def test_without_a_tree_of_codes_a_branch_is_no_district() -> None:
     )
     assert flat.count('tier = "subdistrict"  # guess: no word and no code says it') == 2
     assert 'tier = "subdistrict"  # guess: by the tree of the codes' in tree.network
+
+
+ANSWER = """{"_about": {"city": "x"}, "holdingList": [{"barcode": "1", "bookrecno": "b1", "curlib": "007", "curlocal": "007",
+  "orglib": "007", "orglocal": "Q1", "state": 2}],
+ "libcodeMap": {"007": "云溪馆", "Q1": "启明馆"}, "localMap": {"007": "云溪馆暂存处（不外借）", " Q1 ": "云溪一村书屋 "}}"""
+
+
+def test_a_catalogues_answer_names_its_own_codes_libraries_and_locations_apart(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text(ANSWER, encoding="utf-8")
+    arguments = [
+        "map",
+        "suggest",
+        f"{tmp_path}/answer.json",
+        "--map",
+        "interlib-stock",
+        "--names",
+        f"{tmp_path}/answer.json",
+    ]
+    shown = CliRunner().invoke(app, arguments).stdout
+    assert '"007/007" = "-"  # 1 copies; 云溪馆暂存处（不外借）: by the word 不外借, takes no part' in shown
+    assert '"007/Q1" = "007-q1"  # 0 copies; 云溪一村书屋: by the word 村, a reading room of its own' in shown
+
+
+def test_json_without_tables_of_codes_names_nothing(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text('{"holdingList": [], "_about": {"a": "b"}}', encoding="utf-8")
+    with pytest.raises(ValueError, match="such as libcodeMap and localMap"):
+        names_in(tmp_path / "answer.json")
