@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from rotation.feeds import xml_workbooks
+from rotation.feeds import ods_workbooks, xml_workbooks
 
 # Bytes that tell what a file is.
 HEAD_BYTES = 4096
@@ -34,8 +34,9 @@ class Kind(StrEnum):
     """Kinds of files by their content."""
 
     XLSX = "xlsx"
-    # Read by calamine: the binary workbooks and OpenDocument's.
+    # Read by calamine: the binary workbooks.
     WORKBOOK = "workbook"
+    ODS = "ods"
     # Excel 2003's.
     XML = "xml"
     HTML = "html"
@@ -69,7 +70,9 @@ def _kind_of_zip(path: Path) -> Kind:
             names = set(packed.namelist())
     except zipfile.BadZipFile:
         return Kind.XLSX
-    return Kind.WORKBOOK if "xl/workbook.bin" in names or "content.xml" in names else Kind.XLSX
+    if ods_workbooks.CONTENT in names:
+        return Kind.ODS
+    return Kind.WORKBOOK if "xl/workbook.bin" in names else Kind.XLSX
 
 
 def names_in(path: Path) -> list[str]:
@@ -90,7 +93,7 @@ def _workbook(path: Path) -> Any:
 
 
 def of_workbook(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a .xls, .xlsb or .ods workbook, whatever its name.
+    """Yield the rows of a .xls or .xlsb workbook, whatever its name.
 
     Raises
     ------

@@ -15,7 +15,7 @@ import orjson
 from rotation.facts.events import (
     RejectionReason,
 )
-from rotation.feeds import sheets, xml_workbooks
+from rotation.feeds import ods_workbooks, sheets, xml_workbooks
 from rotation.feeds.carrying import RejectedRecord, rejected_record
 from rotation.feeds.tables.mapping import Rows, TableMap, TableRow
 from rotation.feeds.tables.picking import (
@@ -96,11 +96,13 @@ def plain_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[int, l
 ROWS_OF: dict[sheets.Kind, Callable[[Path, str | None], Iterator[tuple[Any, ...]]]] = {
     sheets.Kind.XLSX: workbook_rows,
     sheets.Kind.WORKBOOK: sheets.of_workbook,
+    sheets.Kind.ODS: ods_workbooks.rows_of,
     sheets.Kind.XML: xml_workbooks.rows_of,
 }
 NAMES_IN: dict[sheets.Kind, Callable[[Path], list[str]]] = {
     sheets.Kind.XLSX: workbook_names,
     sheets.Kind.WORKBOOK: sheets.names_in,
+    sheets.Kind.ODS: ods_workbooks.names_in,
     sheets.Kind.XML: xml_workbooks.names_in,
 }
 

@@ -1,5 +1,6 @@
 """Files as library systems and people save them: Excel 2003's XML, pages in one file, totals, many sheets, barcodes as shown."""
 
+import zipfile
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,7 @@ import openpyxl
 import orjson
 import pytest
 
+from rotation.feeds import ods_workbooks
 from rotation.feeds.carrying import RejectedRecord
 from rotation.feeds.number_formats import shown
 from rotation.feeds.tables import TableMap, sheet_choice, translate
@@ -271,3 +273,90 @@ def test_a_title_is_named_with_its_author(tmp_path: Path) -> None:
         one["data"] for one in translate(path, chosen, TAKEN) if isinstance(one, dict) and one["type"] == "copy.added"
     ]
     assert [one.get("title_name") for one in added] == ["甲 / 某某著", "乙", None]
+
+
+def ods_cell(value: str, kind: str = "string", text: str | None = None, times: int = 1) -> str:
+    repeated = f' table:number-columns-repeated="{times}"' if times > 1 else ""
+    if not value:
+        return f"<table:table-cell{repeated}/>"
+    name = {"float": "value", "date": "date-value"}.get(kind)
+    said = f' office:{name}="{value}"' if name else ""
+    shown_text = value if text is None else text
+    return (
+        f'<table:table-cell office:value-type="{kind}"{said}{repeated}><text:p>{shown_text}</text:p></table:table-cell>'
+    )
+
+
+def ods_row(*cells: str, times: int = 1) -> str:
+    repeated = f' table:number-rows-repeated="{times}"' if times > 1 else ""
+    return f"<table:table-row{repeated}>{''.join(cells)}</table:table-row>"
+
+
+def ods(path: Path, **sheets: list[str]) -> Path:
+    """Write a workbook of sheets of rows."""
+    urn = "urn:oasis:names:tc:opendocument:xmlns"
+    spaces = " ".join(f'xmlns:{one}="{urn}:{one}:1.0"' for one in ("office", "table", "text"))
+    tables = "".join(f'<table:table table:name="{name}">{"".join(rows)}</table:table>' for name, rows in sheets.items())
+    content = f"<office:document-content {spaces}><office:body><office:spreadsheet>{tables}</office:spreadsheet></office:body>"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("content.xml", f'<?xml version="1.0"?>{content}</office:document-content>')
+    return path
+
+
+ODS_HEADER = ods_row(ods_cell("条码"), ods_cell("馆"), ods_cell("状态"), ods_cell("时间"))
+
+
+def test_an_ods_is_read_with_barcodes_as_shown_dates_and_rows_where_they_stand(tmp_path: Path) -> None:
+    rows = [
+        ods_row(ods_cell("馆藏清单"), ods_cell("", times=1_000)),
+        ODS_HEADER,
+        ods_row(
+            ods_cell("7077", "float", "00007077"),
+            ods_cell("p1"),
+            ods_cell(""),
+            ods_cell("2026-03-02T09:30:00", "date", "x"),
+        ),
+        ods_row(times=2),
+        ods_row(
+            ods_cell("8088", "float", "B-8088"),
+            ods_cell("p2"),
+            ods_cell("on_loan"),
+            ods_cell("2026-03-02", "date", "2 Mar"),
+        ),
+        ods_row(ods_cell("9099", "float", "9,099"), ods_cell("p2", times=2)),
+        ods_row(ods_cell("", times=1_024), times=1_048_570),
+    ]
+    path = ods(tmp_path / "t.ods", Notes=[ods_row(ods_cell("printed"))], Holdings=rows)
+    found = list(translate(path, a_map(), TAKEN))
+    said = [(one["data"]["copy"], one["data"]["place"], one["time"][:16]) for one in found if isinstance(one, dict)]
+    assert said == [("00007077", "p1", "2026-03-02T09:30"), ("B-8088", "p2", "2026-03-02T00:00")]
+    assert [one.rejection.field for one in found if isinstance(one, RejectedRecord)] == ["line 7 says"]
+    assert sheet_choice(path, a_map()) == ("Holdings", ["Notes"], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "read_as"),
+    [
+        ("0", "0000", "0000"),
+        ("12", "12.00", 12),
+        ("12", "€12", 12),
+        ("0.5", "50%", 0.5),
+        ("12", "13", 12),
+        ("1.5e3", "1500", "1500"),
+    ],
+)
+def test_a_number_of_an_ods_is_its_text_only_where_that_is_an_id(
+    tmp_path: Path, value: str, text: str, read_as: object
+) -> None:
+    path = ods(tmp_path / "t.ods", S=[ods_row(ods_cell(value, "float", text))])
+    assert list(ods_workbooks.rows_of(path, None)) == [(read_as,)]
+
+
+@pytest.mark.parametrize(
+    "content", ["<a", "no xml", '<a xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"']
+)
+def test_an_ods_that_is_none_is_one_sentence(tmp_path: Path, content: str) -> None:
+    with zipfile.ZipFile(tmp_path / "t.ods", "w") as packed:
+        packed.writestr("content.xml", content)
+    with pytest.raises(ValueError, match=r"t\.ods: no workbook that can be read"):
+        list(translate(tmp_path / "t.ods", a_map(), TAKEN))
