@@ -97,7 +97,7 @@ CLC: Mapping[str, tuple[str, str]] = {
 CALL_NUMBER = re.compile(rf"[{''.join(CLC)}][A-Z]?\d")
 
 
-class TitleClass(NamedTuple):
+class ProposedClass(NamedTuple):
     """A class as proposed: its id, its name as TOML writes it, and the key by which a map finds it."""
 
     id: str
@@ -105,7 +105,7 @@ class TitleClass(NamedTuple):
     key: str
 
 
-DEFAULT_CLASS = TitleClass("books", '"books"', "")
+DEFAULT_CLASS = ProposedClass("books", '"books"', "")
 ORDER = (Tier.CENTRAL, Tier.DISTRICT, Tier.SUBDISTRICT, Tier.ROOM)
 
 
@@ -277,7 +277,7 @@ def _line(code: str, location: str, copies: int, known: Mapping[str, Proposed], 
 
 
 def _fill_shelves(
-    places: list[Proposed], lines: list[MapLine], stock: Holdings, classes: Mapping[str, TitleClass]
+    places: list[Proposed], lines: list[MapLine], stock: Holdings, classes: Mapping[str, ProposedClass]
 ) -> None:
     """Give each place the shelves that its present holdings need, with some room to spare."""
     by_id, value_of = {place.place: place for place in places}, {line.key: line.value for line in lines}
@@ -290,7 +290,7 @@ def _fill_shelves(
             place.guesses["shelf"] = "present holdings and a tenth"
 
 
-def classes_of(stock: Holdings) -> dict[str, TitleClass]:
+def classes_of(stock: Holdings) -> dict[str, ProposedClass]:
     """Return the class of each word of the export: an item type, or the head of a call number (I247.5/23: clc-i)."""
     copies, taken = Counter[str](), dict[str, str]()
     for (_, _, word), count in stock.classes.items():
@@ -299,15 +299,15 @@ def classes_of(stock: Holdings) -> dict[str, TitleClass]:
     return {word: _class_of(word, taken) for word in ordered}
 
 
-def _class_of(word: str, taken: dict[str, str]) -> TitleClass:
+def _class_of(word: str, taken: dict[str, str]) -> ProposedClass:
     if CALL_NUMBER.match(word):
         zh, en = CLC[word[0]]
-        return TitleClass(f"clc-{word[0].lower()}", f"{{zh = {quoted(zh)}, en = {quoted(en)}}}", f"{word[0]}*")
+        return ProposedClass(f"clc-{word[0].lower()}", f"{{zh = {quoted(zh)}, en = {quoted(en)}}}", f"{word[0]}*")
     if not word:
         return DEFAULT_CLASS
     # An id has no Chinese, and half of a name would mislead.
     own = place_id(word, taken) if word.isascii() else place_id(f"class-{len(taken) + 1}", taken)
-    return TitleClass(own, quoted(word), word)
+    return ProposedClass(own, quoted(word), word)
 
 
 def _set_tiers(places: list[Proposed]) -> None:
@@ -342,7 +342,7 @@ def _set_tiers(places: list[Proposed]) -> None:
 
 
 def _written(
-    name: str, timezone: str, places: list[Proposed], guesses: Counter[str], found: Mapping[str, TitleClass]
+    name: str, timezone: str, places: list[Proposed], guesses: Counter[str], found: Mapping[str, ProposedClass]
 ) -> str:
     hub = next(place for place in places if place.tier is Tier.CENTRAL)
     hub.guesses["hub"] = "the only central library: all crates are sorted there"

@@ -22,13 +22,13 @@ from solver.problem import Problem
 from solver.solution import Solution
 
 
-class Message(BaseModel):
+class Payload(BaseModel):
     """The base of all messages: no field beside those named."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class RejectedEvent(Message):
+class RejectionNotice(Payload):
     """An event that could not be applied: where it stands, and why; the original is in the table `rejections`."""
 
     # A topic, or an edge before it: http, file:NAME, koha:TABLE.
@@ -42,7 +42,7 @@ class RejectedEvent(Message):
     message: str
 
 
-class TouchedPlace(Message):
+class TouchedPlace(Payload):
     """A place where copies changed: levels of these classes (null: of all) may have, and so may the copies awaited there."""
 
     place: str
@@ -54,7 +54,7 @@ class TouchedPlaces(RootModel[list[TouchedPlace]]):
     """The places of a batch of events."""
 
 
-class AlertChange(Message):
+class AlertChange(Payload):
     """An alert that opened or closed, at the instant of the network's clock, with the numbers that decided it."""
 
     alert: int
@@ -67,7 +67,7 @@ class AlertChange(Message):
     numbers: dict[str, Any]
 
 
-class WantedPlace(Message):
+class WantedPlace(Payload):
     """The place to which a copy should go when it is next in someone's hand; `to` null takes an earlier wish back."""
 
     type: Literal["wanted"]
@@ -76,7 +76,7 @@ class WantedPlace(Message):
     plan: str
 
 
-class SolvingLimits(Message):
+class SolvingLimits(Payload):
     """Limits of a search, of which the first that is reached ends it."""
 
     time_s: float
@@ -85,7 +85,7 @@ class SolvingLimits(Message):
     seed: int
 
 
-class RouteRequest(Message):
+class RouteRequest(Payload):
     """A routing problem; `id` follows from the problem and its limits."""
 
     id: str
@@ -93,14 +93,14 @@ class RouteRequest(Message):
     limits: SolvingLimits
 
 
-class RouteError(Message):
+class RouteError(Payload):
     """The reason why a request has no solution."""
 
     code: Literal["bad_request", "failed"]
     text: str
 
 
-class RouteResult(Message):
+class RouteResult(Payload):
     """The solution of a request, or the reason why there is none; `worker` is the process that answered."""
 
     id: str | None
@@ -110,7 +110,7 @@ class RouteResult(Message):
 
 
 PAYLOADS: dict[Topic, type[BaseModel]] = {
-    CIRCULATION_REJECTED: RejectedEvent,
+    CIRCULATION_REJECTED: RejectionNotice,
     STOCK_TOUCHED: TouchedPlaces,
     STOCK_ALERTS: AlertChange,
     STOCK_TARGETS: WantedPlace,

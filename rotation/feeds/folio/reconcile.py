@@ -94,7 +94,7 @@ def reconcile(
         ]
         titles = _titles(okapi, asked, tenant)
         names = _names(okapi, titles.values(), tenant) if okapi.names else {}
-        found = Titles(titles, names)
+        found = HoldingsTitles(titles, names)
         translated = (_mended(item, chosen, known.get(str(item["id"])), found, as_of) for item in items)
         last = str(items[-1]["id"])
         there = {str(item["id"]) for item in items}
@@ -153,7 +153,7 @@ def pages(okapi: Okapi, after: str, tenant: str) -> Iterator[list[dict[str, Any]
         after = str(items[-1]["id"])
 
 
-class Titles(NamedTuple):
+class HoldingsTitles(NamedTuple):
     """The instances of holdings, and the names of instances, as far as they were asked for and are known."""
 
     of_holdings: Mapping[str, str]
@@ -202,7 +202,7 @@ def _titles(okapi: Okapi, items: Sequence[Mapping[str, Any]], tenant: str) -> di
 
 
 def _mended(
-    item: Mapping[str, Any], chosen: FolioMap, known: FolioCopy | None, titles: Titles, as_of: datetime
+    item: Mapping[str, Any], chosen: FolioMap, known: FolioCopy | None, titles: HoldingsTitles, as_of: datetime
 ) -> Iterator[Translated]:
     title = titles.of_holdings.get(str(item.get("holdingsRecordId")))
     name = titles.names.get(title or "", "")
