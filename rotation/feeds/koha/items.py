@@ -18,7 +18,7 @@ from rotation.feeds.koha.reading import (
     each_row,
     packed,
 )
-from rotation.feeds.koha.standing import SIGNS, Standing, fact_of, standing_of, suffix
+from rotation.feeds.koha.standing import ITEM_TYPE, SIGNS, Standing, fact_of, standing_of, suffix
 
 LONGEST_WORD = 128  # of an event's field; Koha's call numbers may have twice as many characters
 
@@ -33,7 +33,7 @@ KEY = {
 COLUMNS = {
     **KEY,
     "biblionumber": "i.biblionumber",
-    "itype": "i.itype",
+    "itype": ITEM_TYPE,
     "ccode": "i.ccode",
     "permanent_location": "i.permanent_location",
     "homebranch": "i.homebranch",

@@ -289,6 +289,20 @@ def test_what_cannot_be_picked_is_not_on_the_shelf_and_its_reason_is_told(
     assert {state for state, _ in told[len(UNPICKABLE) :]} == {"on_shelf"}
 
 
+@pytest.mark.parametrize("own", [None, ""])
+def test_an_item_without_a_type_has_its_records(
+    database: str, engine: Engine, koha: Any, applied: Destinations, own: str | None
+) -> None:
+    run(koha, "INSERT INTO itemtypes (itemtype, notforloan) VALUES ('BK', 0), ('REF', 1)")
+    run(koha, "INSERT INTO biblioitems (biblioitemnumber, biblionumber, itemtype) VALUES (7, 1, 'REF')")
+    signed(koha, 1, "2026-03-02 09:00:00", biblioitemnumber=7, itype=own)
+    signed(koha, 2, "2026-03-02 09:00:00", biblioitemnumber=7, itype="BK")
+    happened(koha, "issue", 1, "BR1", "2026-03-03 10:00:00")
+    happened(koha, "return", 1, "BR1", "2026-03-04 10:00:00")
+    follow(engine, koha, applied)
+    assert [stands(database)[copy][0] for copy in ("b000", "b001")] == ["withdrawn", "on_shelf"]
+
+
 def test_what_can_be_picked_again_is_on_the_shelf_again(
     database: str, engine: Engine, koha: Any, applied: Destinations
 ) -> None:
@@ -795,11 +809,13 @@ def test_a_koha_older_than_20_11_or_without_a_column_is_refused(koha: Any) -> No
 def test_what_moves_copies_in_koha_by_itself_is_named_at_the_start(koha: Any) -> None:
     run(
         koha,
-        "INSERT INTO systempreferences (variable, value) VALUES ('AutomaticItemReturn', '1'), ('StockRotation', '0')",
+        "INSERT INTO systempreferences (variable, value) VALUES ('AutomaticItemReturn', '1'), ('StockRotation', '0'),"
+        " ('item-level_itypes', '0')",
     )
     run(koha, "DELETE FROM circulation_rules")
     said = " ".join(koha_feed.koha_inspected(koha))
     assert "AutomaticItemReturn to 0" in said
+    assert "set item-level_itypes to 1" in said
     assert "homebranch: let them float" in said
     assert "StockRotation" not in said
 
