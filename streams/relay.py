@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
@@ -22,8 +23,9 @@ from kafka.errors import KafkaError, TopicAuthorizationFailedError
 from config import load
 from config.kafka import client as client_of
 from rotation.facts.parts import Deed, Part
-from rotation.kafka import admin
+from rotation.kafka import admin, orders
 from rotation.kafka.clients import Client, MendingProducer, RefusedByKafka, producer
+from rotation.kafka.topics import TRANSFER_ORDERS
 from rotation.store.dead_letters import set_aside
 from rotation.store.engine import connect
 from rotation.store.heartbeats import Pulse, Turned, unheard
@@ -39,7 +41,7 @@ PAUSE_S = 1.0  # after Kafka or PostgreSQL was away
 ACK_S = 30.0  # longer than a broker's restart
 ID_HEADER = "outbox-id"
 TOPICS_S = 60.0  # between questions which topics exist
-WAITING = "SELECT id, topic, key, value FROM outbox WHERE topic = ANY(%s) ORDER BY id LIMIT %s"
+WAITING = "SELECT id, topic, key, value, created_at FROM outbox WHERE topic = ANY(%s) ORDER BY id LIMIT %s"
 WITHOUT_TOPIC = "SELECT topic, count(*) FROM outbox WHERE topic <> ALL(%s) GROUP BY topic ORDER BY topic"
 
 
@@ -50,6 +52,7 @@ class OutboxMessage(NamedTuple):
     topic: str
     key: str | None
     value: bytes
+    created_at: datetime
 
 
 def main() -> None:
@@ -176,8 +179,10 @@ def _delete(connection: psycopg.Connection[Any], rows: Sequence[OutboxMessage]) 
 
 
 def _record(row: OutboxMessage) -> dict[str, Any]:
-    """Return key and headers as kafka-python wants them."""
-    return {"key": row.key.encode() if row.key else None, "headers": [(ID_HEADER, str(row.id).encode())]}
+    """Return key and headers as kafka-python wants them; an order is a CloudEvent by its headers."""
+    of_order = orders.headers(row.id, bytes(row.value), row.created_at) if row.topic == TRANSFER_ORDERS.name else []
+    headers = [(ID_HEADER, str(row.id).encode()), *of_order]
+    return {"key": row.key.encode() if row.key else None, "headers": headers}
 
 
 def send(sender: KafkaProducer, rows: Sequence[OutboxMessage]) -> None:

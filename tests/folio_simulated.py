@@ -227,8 +227,11 @@ def published(folio: Folio, kafka: str) -> Iterator[None]:
 
 
 @contextmanager
-def rest(folio: Folio, answers_a_token: int = 10**9) -> Iterator[str]:
-    """Serve the API's items and holdings, to those who signed in; yield its address. A token ends after so many answers."""
+def rest(folio: Folio, answers_a_token: int = 10**9, *, names: bool = True) -> Iterator[str]:
+    """Serve the API's items, holdings and (where `names` may be read) instances, to those who signed in; yield its address.
+
+    A token ends after so many answers.
+    """
     left = [0]
 
     class Handler(BaseHTTPRequestHandler):
@@ -244,6 +247,8 @@ def rest(folio: Folio, answers_a_token: int = 10**9) -> Iterator[str]:
             signed_in = self.headers.get("x-okapi-token") == TOKEN and left[0] >= 0
             if not signed_in or self.headers.get("x-okapi-tenant") != "diku":
                 self._answer(401, {})
+            elif address.path == "/instance-storage/instances" and not names:
+                self._answer(403, {})
             else:
                 self._answer(200, _found(folio, address.path, query))
 
@@ -264,8 +269,14 @@ def rest(folio: Folio, answers_a_token: int = 10**9) -> Iterator[str]:
     server.server_close()
 
 
+AUTHORS = [{"name": "Illustrator"}, {"name": "Ende, Michael", "primary": True}]
+
+
 def _found(folio: Folio, path: str, query: dict[str, list[str]]) -> dict[str, Any]:
     asked = query["query"][0]
+    if path == "/instance-storage/instances":
+        wanted = [{"id": f"instance-{n}", "title": f"Title {n} /", "contributors": AUTHORS} for n in range(1000)]
+        return {"instances": [one for one in wanted if f'"{one["id"]}"' in asked]}
     if path != "/item-storage/items":
         wanted = [{"id": f"holding-{n}", "instanceId": f"instance-{n}"} for n in range(1000)]
         return {"holdingsRecords": [one for one in wanted if f'"{one["id"]}"' in asked]}

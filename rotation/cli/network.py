@@ -1,12 +1,16 @@
 """The network file."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rotation.cli.errors import one_sentence
 from rotation.cli.output import say
+
+if TYPE_CHECKING:
+    from rotation.network import Network
 
 app = typer.Typer(no_args_is_help=True, help="The network file.")
 
@@ -66,11 +70,9 @@ def new(
         with (out / "network.toml").open("x", encoding="utf-8") as file:
             file.write(made.network)
         with (out / "map.toml").open("x", encoding="utf-8") as file:
-            file.write(
-                suggesting.map_of(map_file(column_map), made.places, new_network.classes_of(stock), stock.words, chosen)
-            )
-        read(out / "network.toml")
-    for sentence in made.left_out:
+            file.write(suggesting.map_of(map_file(column_map), made.places, made.classes, stock.words, chosen))
+        network = read(out / "network.toml")
+    for sentence in (*made.left_out, *_unlocated(network)):
         say(sentence)
     for field, count in sorted(made.guesses.items()):
         say(f"guessed: {field}: {count}")
@@ -86,3 +88,14 @@ def check(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help
         network = read(file)
     counts = f"{len(network.places)} places, {len(network.hubs)} hubs, {len(network.vans)} vans"
     say(f"{file.name}: {counts}: no mistake found")
+    for sentence in _unlocated(network):
+        say(sentence)
+
+
+def _unlocated(network: "Network") -> Iterator[str]:
+    """Yield sentences about places to which no van can go."""
+    for hub in network.hubs:
+        if not hub.located:
+            yield f"hub {hub.id} has no coordinates: no van can leave it, and no run is planned"
+    if without := sum(not place.located for place in network.places):
+        yield f"{without} of {len(network.places)} places have no coordinates: no van can go there"

@@ -7,7 +7,7 @@ import typer
 
 from rotation.cli.context import beside, load_settings, stop_on_signals
 from rotation.cli.errors import BAD_INPUT, FAILED, end
-from rotation.cli.output import Json, answer, pairs, paragraph
+from rotation.cli.output import Json, answer, pairs, paragraph, say
 
 app = typer.Typer()
 
@@ -64,7 +64,7 @@ def plan(
     from dataclasses import asdict
 
     from rotation.night.run import plan_night
-    from rotation.system.importing import why_not_plan
+    from rotation.system.importing import has_loans, why_not_plan
 
     with beside(kafka=True) as system:
         if not anyway and (why := why_not_plan(system.kafka(), system.engine)):
@@ -73,6 +73,10 @@ def plan(
             today = system.today(connection)
         report = plan_night(system.engine, system.network, system.settings, day.date() if day else today)
         answer(asdict(report), as_json, pairs)
+        if not report.moves and not has_loans(system.engine):
+            say(
+                "no copy moves: without loans nobody knows which titles are wanted where; import past loans too (docs/connect.md)"
+            )
 
 
 @app.command("what-if")

@@ -52,7 +52,9 @@ class Calendar:
     def _call(self, place_id: str, day: date) -> ServiceHours | None:
         """Return when a van of the hub can begin service at a place on a day; None: not on that day."""
         place, hub_id = self.network.place[place_id], self.hub(place_id)
-        if hub_id is None or not place.located or not self._may_call(place, day):
+        if hub_id is None or not place.located or not self.network.place[hub_id].located:
+            return None
+        if not self._may_call(place, day):
             return None
         away_s = self.drive_s(hub_id, place_id)
         spans = tuple(

@@ -62,6 +62,12 @@ class FeedReport:
     sent: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     read: int = 0  # records, where the adapter counts them
+    # Lines of a table that are no records: totals, feet of pages.
+    captions: int = 0
+    # Rows of a table that say nothing: the map skips their state, or their home takes no part.
+    passed_over: int = 0
+    # The sheet of a workbook that was read, and the others.
+    sheets: dict[str, str | list[str]] = field(default_factory=dict)
     # Words that a map lacks, each with its count.
     lacking: Counter[str] = field(default_factory=Counter)
 
@@ -69,7 +75,9 @@ class FeedReport:
         """Return the counts for people and programs."""
         counts = {"events": self.sent.total(), "told": dict(self.sent), "refused": dict(self.rejected)}
         lacking = {"not_in_the_map": dict(self.lacking.most_common(MOST_WORDS))} if self.lacking else {}
-        return ({"read": self.read} if self.read else {}) | counts | lacking
+        rows = {"captions": self.captions, "passed_over": self.passed_over}
+        table = {name: count for name, count in rows.items() if count}
+        return ({"read": self.read} if self.read else {}) | table | self.sheets | counts | lacking
 
     def reading(self, records: Iterable[T]) -> Iterator[T]:
         """Pass records on and count them."""
@@ -111,6 +119,22 @@ def id_of(*parts: object) -> str:
     """Return an id that follows from the parts alone, of any length."""
     text = "\x1f".join("" if part is None else str(part) for part in parts)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+LONGEST_NAME = 300  # of a title
+# What cataloguing rules put behind a title, a subtitle and an author.
+PUNCTUATION = " /:;,.="
+
+
+def title_name(title: object, subtitle: object = None, author: object = None) -> str:
+    """Return a title as lists show it, `title : subtitle / author`; empty without a title."""
+    parts = [
+        " ".join(str(part or "").replace("\0", "").split()).strip(PUNCTUATION) for part in (title, subtitle, author)
+    ]
+    if not parts[0]:
+        return ""
+    named = parts[0] + (f" : {parts[1]}" if parts[1] else "") + (f" / {parts[2]}" if parts[2] else "")
+    return named[:LONGEST_NAME]
 
 
 def rejected_record(

@@ -67,9 +67,28 @@ def import_table(
     """
     with engine.connect() as connection:
         edge = edge_of(network, connection)
-    report, name = FeedReport(), f"file:{file.name}"
-    translated = tables.translate(file, chosen, at, report.reading)
+    report, name = FeedReport(sheets=_sheets(file, chosen)), f"file:{file.name}"
+
+    def counted(rows: tables.Rows) -> tables.Rows:
+        for row in rows:
+            report.captions += isinstance(row, tables.Caption)
+            report.read += not isinstance(row, tables.Caption)
+            yield row
+
+    def passed_over(_: tables.TableRow) -> None:
+        report.passed_over += 1
+
+    translated = tables.translate(file, chosen, at, counted, passed_over)
     return carrying.carry(map(carrying.in_its_file, carrying.checked(translated, edge, name)), *carried, report)
+
+
+def _sheets(file: Path, chosen: tables.TableMap) -> dict[str, str | list[str]]:
+    """Return which sheet of a workbook of several is read, and which are not, for the report."""
+    choice = tables.sheet_choice(file, chosen)
+    if choice is None or not choice.others:
+        return {}
+    found: dict[str, str | list[str]] = {"sheet": choice.sheet or "", "sheets_not_read": choice.others}
+    return found | ({"sheets_with_these_columns": choice.also} if choice.also else {})
 
 
 def check_table(file: Path, chosen: tables.TableMap, at: datetime | None) -> None:

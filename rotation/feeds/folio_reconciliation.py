@@ -18,7 +18,7 @@ from rotation.feeds.destinations import (
 )
 from rotation.store.clock import read_clock
 from rotation.store.kept import keep, kept
-from rotation.store.tables import copies, movements
+from rotation.store.tables import copies, movements, titles
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,13 @@ RESUMED_WITHIN = timedelta(hours=1)
 
 
 def reconcile_folio(
-    engine: Engine, okapi: folio.Okapi, chosen: folio.FolioMap, carried: Destinations, *, keep: bool = True
+    engine: Engine,
+    okapi: folio.Okapi,
+    chosen: folio.FolioMap,
+    carried: Destinations,
+    *,
+    keep: bool = True,
+    naming: bool = True,
 ) -> FeedReport:
     """Send facts where FOLIO's items differ from the copies known here; raises httpx.HTTPError where FOLIO does not answer.
 
@@ -40,7 +46,14 @@ def reconcile_folio(
     for tenant in tenants:
         stand((as_of.isoformat(), after, tenant))
         pages = folio.reconcile(
-            okapi, chosen, partial(_known_to_folio, engine), as_of, after, tenant, known_between=known_between
+            okapi,
+            chosen,
+            partial(_known_to_folio, engine),
+            as_of,
+            after,
+            tenant,
+            known_between=known_between,
+            naming=naming,
         )
         for last, translated_page in pages:
             carrying.carry(translated_page, *carried, report)
@@ -73,6 +86,9 @@ def _is_alone(engine: Engine, chosen: folio.FolioMap) -> bool:
     return False
 
 
+_COPIES = select(copies, titles.c.name.is_not(None).label("named")).outerjoin(
+    titles, titles.c.title_id == copies.c.title_id
+)
 # The ids of FOLIO's items, which copies of other systems do not have.
 UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
@@ -81,14 +97,20 @@ def _folio_copies_between(engine: Engine, source: str, after: str, last: str | N
     """Return copies with ids after `after` and up to `last` of which this source has sent anything."""
     told = exists().where(movements.c.copy_id == copies.c.copy_id, movements.c.source == source)
     upto = copies.c.copy_id <= last if last is not None else true()
-    query = select(copies).where(copies.c.copy_id > after, upto, copies.c.copy_id.regexp_match(UUID), told)
+    query = _COPIES.where(copies.c.copy_id > after, upto, copies.c.copy_id.regexp_match(UUID), told)
     with engine.connect() as connection:
         return {row.copy_id: _folio_copy(row) for row in connection.execute(query)}
 
 
 def _folio_copy(row: Row[Any]) -> folio.FolioCopy:
     return folio.FolioCopy(
-        CopyState(row.state), row.place_id, row.to_place_id, row.occurred_at, row.source, row.title_id is not None
+        CopyState(row.state),
+        row.place_id,
+        row.to_place_id,
+        row.occurred_at,
+        row.source,
+        row.title_id is not None,
+        row.named,
     )
 
 
@@ -101,12 +123,19 @@ OKAPI_TIMEOUT_S = 60.0
 
 
 def reconcile_by_api(
-    engine: Engine, url: str, user: tuple[str, str], chosen: folio.FolioMap, carried: Destinations, *, keep: bool = True
+    engine: Engine,
+    url: str,
+    user: tuple[str, str],
+    chosen: folio.FolioMap,
+    carried: Destinations,
+    *,
+    keep: bool = True,
+    naming: bool = True,
 ) -> FeedReport:
     """Sign in to FOLIO and reconcile; raises httpx.HTTPError where it does not answer."""
     headers = {"x-okapi-tenant": chosen.tenant[0], "accept": "application/json"}
     with httpx.Client(base_url=url, headers=headers, timeout=OKAPI_TIMEOUT_S) as client:
-        return reconcile_folio(engine, folio.Okapi(client, *user), chosen, carried, keep=keep)
+        return reconcile_folio(engine, folio.Okapi(client, *user), chosen, carried, keep=keep, naming=naming)
 
 
 def folio_differences(
@@ -114,7 +143,7 @@ def folio_differences(
 ) -> list[dict[str, str | None]]:
     """Return every copy that stands otherwise in FOLIO than here, those included that a reconciliation would reject."""
     events, refused = list[EventDict](), list[RejectedRecord]()
-    reconcile_by_api(engine, url, user, chosen, Destinations(events.extend, refused.extend), keep=False)
+    reconcile_by_api(engine, url, user, chosen, Destinations(events.extend, refused.extend), keep=False, naming=False)
     told = {event["data"]["copy"]: event for event in events}
     known = _known_to_folio(engine, list(told))
     rows: list[dict[str, str | None]] = [
@@ -133,4 +162,4 @@ def folio_differences(
 
 def _copies(engine: Engine, ids: Sequence[str]) -> Sequence[Row[Any]]:
     with engine.connect() as connection:
-        return connection.execute(select(copies).where(copies.c.copy_id.in_(ids))).all()
+        return connection.execute(_COPIES.where(copies.c.copy_id.in_(ids))).all()

@@ -23,12 +23,13 @@ from rotation.feeds.destinations import Destinations, Say, cursor_of, destinatio
 from rotation.store import items
 from rotation.store.heartbeats import Turned, unheard
 from rotation.store.items import Barcodes
-from rotation.store.tables import copies, holds, item_copies
+from rotation.store.tables import copies, holds, item_copies, titles
 
 KOHA_POLL_S = 30.0
-KEEP_S = (
-    1.0  # between two cursors kept while many pages are read: with 30,000 open transfers one takes as long as a page
-)
+# Between two cursors kept while many pages are read: with 30,000 open transfers one takes as long as a page.
+KEEP_S = 1.0
+# Items that vanished are looked for at a feed's start and once an hour: it takes seconds for millions.
+VANISHED_LOOKS = 120
 
 
 def koha_follower(
@@ -75,6 +76,8 @@ def follow_koha(
         look = next(looks)
         for source in koha.SOURCES:
             _follow_table(engine, connection, source, chosen, carried, report, stop, look=look, keep=keep, turn=turn)
+        if not stop.is_set() and look % VANISHED_LOOKS == 0:
+            _follow_vanished(engine, connection, chosen, carried, report, turn)
         if not stop.is_set():
             _follow_holds(engine, connection, chosen, carried, report, keep=keep)
         well()
@@ -168,6 +171,21 @@ def _koha_copies(engine: Engine, chosen: koha.KohaMap, barcodes: Barcodes, *, ke
     return copies_of
 
 
+def _follow_vanished(
+    engine: Engine, connection: Any, chosen: koha.KohaMap, carried: Destinations, report: FeedReport, turn: Turned
+) -> None:
+    after = -1
+    while True:
+        with engine.connect() as database:
+            asked = items.items_after(database, chosen.source, after, koha.vanished.ASKED)
+        if not asked:
+            return
+        known = _known_to_koha(engine, list(asked.values()))
+        carrying.carry(koha.vanished.withdrawn(connection, asked, known, chosen), *carried, report)
+        turn()
+        after = max(asked)
+
+
 def _follow_holds(
     engine: Engine, connection: Any, chosen: koha.KohaMap, carried: Destinations, report: FeedReport, *, keep: bool
 ) -> None:
@@ -188,7 +206,11 @@ def _follow_holds(
 
 def _known_to_koha(engine: Engine, ids: Sequence[str]) -> dict[str, koha.KohaCopy]:
     with engine.connect() as connection:
-        rows = connection.execute(select(copies).where(copies.c.copy_id.in_(ids))).all()
+        rows = connection.execute(
+            select(copies, titles.c.name.is_not(None).label("named"))
+            .outerjoin(titles, titles.c.title_id == copies.c.title_id)
+            .where(copies.c.copy_id.in_(ids))
+        ).all()
     return {
         row.copy_id: koha.KohaCopy(
             CopyState(row.state),
@@ -199,6 +221,7 @@ def _known_to_koha(engine: Engine, ids: Sequence[str]) -> dict[str, koha.KohaCop
             row.home_place_id,
             row.fixed,
             row.source,
+            row.named,
         )
         for row in rows
     }

@@ -32,7 +32,7 @@ TOKENS = re.compile(
     |\b(?P<from>mo|tu|we|th|fr|sa|su)[a-z]*\.?(?:{TO}(?P<upto>mo|tu|we|th|fr|sa|su)[a-z]*\.?)?
     |(?P<half>上午|早上|早|中午|下午|午后|傍晚|晚上|晚间|晚|夜间)
     |(?P<times>{CLOCK}{TO}{CLOCK})
-    |(?P<closed>闭馆|休馆|不开放|休息|关闭|closed|\boff\b)""",
+    |(?P<closed>闭馆|休馆|不开放|休息|关闭|除外|closed|\boff\b)""",
     re.IGNORECASE | re.VERBOSE,
 )
 AFTERNOON = frozenset({"下午", "午后", "傍晚", "晚上", "晚间", "晚", "夜间"})
@@ -97,21 +97,49 @@ def _plain(written: str) -> str:
     text = unicodedata.normalize("NFKC", written)
     text = re.sub(r"[‐-―−~～〜]+", "-", text)
     text = re.sub(r"(?<=\d)[.](?=\d{2}\b)", ":", text)
-    return re.sub(r"(\d)\s*(?:点|uhr)(?!\w)", r"\1:00", text, flags=re.IGNORECASE)
+    text = re.sub(r"(\d)\s*点半", r"\1:30", text)
+    text = re.sub(r"(\d)\s*[点时]\s*(\d{1,2})分?", r"\1:\2", text)
+    text = re.sub(r"(\d)\s*(?:[点时](?!间)|uhr\b)", r"\1:00", text, flags=re.IGNORECASE)
+    text = MILITARY.sub(r"\1:\2-\3:\4", text)
+    text = LISTED_RUN.sub(r"\1周\2至周\3", text)
+    text = LISTED_DAYS.sub(lambda found: re.sub(r"[、,和及\s]", "", found[0]).replace("天", "日"), text)
+    return (
+        text
+        if re.search(rf"{CLOCK}{TO}{CLOCK}", ALL_DAY.sub("", text), re.IGNORECASE)
+        else ALL_DAY.sub("0:00-24:00", text)
+    )
+
+
+# Hours of four digits, on the hour or its quarters: 0900-1730.
+MILITARY = re.compile(rf"\b([01]\d|2[0-4])(00|15|30|45){TO}([01]\d|2[0-4])(00|15|30|45)\b")
+# Days of which only the first has its word: 周一、三、五.
+LISTED_DAYS = re.compile(
+    r"(?:周|星期|礼拜)[一二三四五六日天](?:\s*[、,和及]\s*[一二三四五六日天](?![楼层馆号个点时月年一二三四五六日天]))+"
+)
+LISTED_RUN = re.compile(r"([、,和及])\s*([一二三四五六日天])\s*[至到-]\s*([一二三四五六日天])")
+# Where no other hours are named: round the clock.
+ALL_DAY = re.compile(r"全天(?:\s*24小时)?|24\s*小时|24/7|24\s*h(?:ou)?rs?\b|\b(?:a)?round the clock", re.IGNORECASE)
 
 
 def _without_brackets(text: str) -> tuple[str, tuple[str, ...]]:
-    """Return the text without its brackets, except those that close a day, and the others as notes."""
-    notes: list[str] = []
+    """Return the text without its brackets, those that close a day behind it, and the others as notes."""
+    notes, behind = list[str](), list[str]()
 
     def judged(found: re.Match[str]) -> str:
         inside = found[1]
-        if re.search(r"闭馆|不开放|休|closed", inside) and not re.search(r"\d", inside):
+        of_days = re.search(r"周|星期|礼拜|假日|mon|tue|wed|thu|fri|sat|sun|holiday", inside, re.IGNORECASE)
+        closes = re.search(r"闭馆|不开放|休|closed", inside) or (of_days and "除外" in inside)
+        if not closes or re.search(r"\d", inside):
+            notes.append(f"left out: {inside}")
+            return " "
+        if not of_days:
             return f" {inside} "
-        notes.append(f"left out: {inside}")
+        # Its days must not join those before it.
+        behind.append(inside)
         return " "
 
-    return re.sub(r"[(\[【]([^)\]】]*)[)\]】]", judged, text), tuple(notes)
+    kept = re.sub(r"[(\[【]([^)\]】]*)[)\]】]", judged, text)
+    return " ; ".join([kept, *behind]), tuple(notes)
 
 
 def _groups(text: str) -> list[Group]:

@@ -31,20 +31,37 @@ class Judged(NamedTuple):
 # The first pattern that a name has counts: what ends its part stands before what it is.
 WORDS: tuple[tuple[str, PlacePart, PlaceKind], ...] = (
     (
-        r"不通借通还|不参与通借通还|非通借通还|通借不通还|暂停服务|停止服务|停用|闭馆|已关闭|已撤点|未启用|未开放|不对外|面向校内|内部开放",
+        r"不通借通还|不参与通借通还|非通借通还|通借不通还|不通还|停止|暂停|停用|[（(]停[）)]|^停[•·・]|闭馆|关闭|撤[销点柜馆]|拆销"
+        r"|弃用|禁用|作废|注销|取消|不显示|隐藏|[（(](?:空|重复)[）)]|备用|年备\d|未启用|未建|待开|暂未|[未不]开放|不对外"
+        r"|面向[校园]|内部(?:开放|用书|借阅|资料)|suspended|disused|not in use|do not use|staff only",
         PlacePart.NONE,
         PlaceKind.STAFFED,
     ),
     (
-        r"剔除|剔旧|报废|下架|屏蔽|测试|问题书|残破|丢失|盘点|赔书|加工|编目|待处理|不外借|仅阅览|馆内阅览|closed|withdrawn",
+        r"[剔踢]除|[剔踢]旧|剔存|报废|下架|屏蔽|拟删除|测试|问题图?书|疑问|[旧转]数据|数据(?:库|导入|导出)|临时导出|待修正|残破|破损|丢失|丢书"
+        r"|盘点|赔书|加工|编目|待处理|临时.{0,6}库|临时存放|临存|机动书库|不外借|不可外借|不借阅|不流通|不上架|仅供?阅览|馆内阅览"
+        r"|closed|withdrawn",
         PlacePart.NONE,
         PlaceKind.STAFFED,
     ),
-    (r"物流|中转|调配|调剂|调拨|配送|分拣|transfer store|in transit", PlacePart.TRANSFER, PlaceKind.STORE),
-    (r"自助|ATM|24小时|智能书柜|智能书架|书柜|locker|vending|self-service", PlacePart.POINT, PlaceKind.MACHINE),
-    (r"流动书车|流动图书|汽车图书馆|流动站|bookmobile|mobile library", PlacePart.POINT, PlaceKind.MOBILE_STOP),
+    (
+        r"物流|中转|周转|调配|调剂|调[拨拔]|调节|配送|分拣|馆际|馆外(?:回流|新书|待分配)|[它他外]馆(?:还|书专架)"
+        r"|transfer store|in transit",
+        PlacePart.TRANSFER,
+        PlaceKind.STORE,
+    ),
+    (
+        r"自助|ATM|24小时|24H|智能书[柜架]|智能图书馆|书柜|网借柜|预约柜|locker|vending|self-service",
+        PlacePart.POINT,
+        PlaceKind.MACHINE,
+    ),
+    (
+        r"书车|流通车|汽车|流动(?:图书|书库|站|点|分馆)|移动图书馆|bookmobile|mobile library",
+        PlacePart.POINT,
+        PlaceKind.MOBILE_STOP,
+    ),
     (r"小学|中学|学校|幼儿园|大学|学院|school", PlacePart.POINT, PlaceKind.SCHOOL),
-    (r"养老|福利院|敬老院|看守所|监狱|强戒", PlacePart.POINT, PlaceKind.WELFARE_HOME),
+    (r"养老|福利院|敬老院|看守所|拘留所|戒毒所|监狱|强戒", PlacePart.POINT, PlaceKind.WELFARE_HOME),
     (r"公司|企业|集团|工业园", PlacePart.POINT, PlaceKind.ENTERPRISE),
     (r"分馆|图书馆|library|branch", PlacePart.POINT, PlaceKind.STAFFED),
     (r"社区|街道|[村镇乡]|书屋|书房|阅读空间|服务点|[站吧]$", PlacePart.POINT, PlaceKind.ROOM),

@@ -1,8 +1,12 @@
 """Files that spreadsheet programs and library systems save, known by their content and not by their name.
 
-A .xls may be a workbook of 1997, a page of HTML, or text with tabs; a .csv may be a workbook. All become rows of cells.
+A .xls may be a workbook of 1997, one in XML, a page of HTML, or text with tabs; a .csv may be a workbook. All become rows of
+cells.
 """
 
+import email
+import email.policy
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -12,10 +16,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from rotation.feeds import ods_workbooks, xml_workbooks
+
 # Bytes that tell what a file is.
 HEAD_BYTES = 4096
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ZIP = b"PK\x03\x04"
+# A page in one file, with its parts as those of a mail.
+MIME = b"mime-version:"
 # Day 0 of a spreadsheet's dates: its year 1900 has a 29 February, so that days since March 1900 count from here.
 DAY_0 = datetime(1899, 12, 30)  # noqa: DTZ001
 # Serial numbers of the days from 1900-03-01 to 2199-12-31; others are no dates of a library.
@@ -26,8 +34,11 @@ class Kind(StrEnum):
     """Kinds of files by their content."""
 
     XLSX = "xlsx"
-    # Read by calamine: the binary workbooks and OpenDocument's.
+    # Read by calamine: the binary workbooks.
     WORKBOOK = "workbook"
+    ODS = "ods"
+    # Excel 2003's.
+    XML = "xml"
     HTML = "html"
     TEXT = "text"
 
@@ -40,7 +51,13 @@ def kind_of(path: Path) -> Kind:
         return Kind.WORKBOOK
     if head.startswith(ZIP):
         return _kind_of_zip(path)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head.decode("utf-16", "ignore").encode()
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text[:1] == b"<" and xml_workbooks.NAMESPACE in text and not text.startswith(b"<html"):
+        return Kind.XML
+    if text.startswith(MIME):
+        return Kind.HTML
     if text.startswith((b"<html", b"<!doctype html", b"<table", b"<meta")) or (text[:1] == b"<" and b"<table" in text):
         return Kind.HTML
     named_so = path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods")
@@ -53,7 +70,9 @@ def _kind_of_zip(path: Path) -> Kind:
             names = set(packed.namelist())
     except zipfile.BadZipFile:
         return Kind.XLSX
-    return Kind.WORKBOOK if "xl/workbook.bin" in names or "content.xml" in names else Kind.XLSX
+    if ods_workbooks.CONTENT in names:
+        return Kind.ODS
+    return Kind.WORKBOOK if "xl/workbook.bin" in names else Kind.XLSX
 
 
 def names_in(path: Path) -> list[str]:
@@ -74,7 +93,7 @@ def _workbook(path: Path) -> Any:
 
 
 def of_workbook(path: Path, sheet: str | None) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of a .xls, .xlsb or .ods workbook, whatever its name.
+    """Yield the rows of a .xls or .xlsb workbook, whatever its name.
 
     Raises
     ------
@@ -142,12 +161,57 @@ class HtmlRows(HTMLParser):
 
 
 def of_html(path: Path, encoding: str) -> list[tuple[str, ...]]:
-    """Return the rows of a page's tables."""
+    """Return the rows of a page's tables, in the encoding that the page names, else in the one given.
+
+    Raises
+    ------
+    ValueError
+        When it is in neither; the message names one that fits.
+    """
     reader = HtmlRows()
-    reader.feed(path.read_bytes().decode(encoding, "replace"))
+    for page in _pages(path.read_bytes()):
+        reader.feed(_page_text(page, encoding, path.name))
     reader.close()
     reader.handle_endtag("table")
     return reader.rows
+
+
+# A page's own word for its encoding; gb2312 and gbk are parts of gb18030, and some pages that name them need all of it.
+CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE)
+WIDER = {"gb2312": "gb18030", "gbk": "gb18030"}
+
+
+def _pages(content: bytes) -> Iterator[bytes]:
+    if not content.lstrip()[: len(MIME)].lower().startswith(MIME):
+        yield content
+        return
+    for part in email.message_from_bytes(content.lstrip(), policy=email.policy.default).walk():
+        if part.get_content_type() == "text/html":
+            page = part.get_payload(decode=True)
+            yield page if isinstance(page, bytes) else b""
+
+
+def _page_text(content: bytes, encoding: str, name: str) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    named = CHARSET.search(content[:HEAD_BYTES])
+    own = named[1].decode().lower() if named else encoding
+    for tried in (WIDER.get(own, own), encoding):
+        try:
+            return content.removeprefix(b"\xef\xbb\xbf").decode(tried)
+        except (UnicodeDecodeError, LookupError):
+            continue
+    fits = next((one for one in ENCODINGS if _is_in(content, one)), None)
+    hint = f'{fits} fits: set encoding = "{fits}"' if fits else "set encoding in the map"
+    raise ValueError(f"{name}: not in {encoding}; {hint}")
+
+
+def _is_in(content: bytes, encoding: str) -> bool:
+    try:
+        content.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def of_serial(number: float) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from rotation.feeds import place_words, tables
 from rotation.feeds.carrying import RejectedRecord
 from rotation.feeds.place_words import PlacePart
-from rotation.feeds.tables import NO_PLACE, VIA, TableMap
+from rotation.feeds.tables import NO_PLACE, VIA, Caption, TableMap
 from rotation.network import PlaceKind
 
 
@@ -47,6 +47,8 @@ def stock_of(path: Path, chosen: TableMap) -> Holdings:
         if isinstance(row, RejectedRecord):
             unread += 1
             continue
+        if isinstance(row, Caption):
+            continue
         code, location = row.values.get("place", ""), row.values.get("location", "")
         places[code, location] += 1
         if home := row.values.get("home"):
@@ -62,9 +64,19 @@ def suggested(stock: Holdings, names: Mapping[str, str]) -> list[MapLine]:
     lines, taken = list[MapLine](), dict[str, str]()
     for (code, location), copies in sorted(stock.places.items()):
         key = f"{code}/{location}" if location else code
-        name = names.get(key) or names.get(location or code) or location or code
-        lines.append(_line(key, code, location, name, copies, taken))
+        lines.append(_line(key, code, location, name_of(code, location, names), copies, taken))
     return lines
+
+
+# Before a location's code that has its name at every library: the same code may be a library's too.
+ANYWHERE = "*/"
+
+
+def name_of(code: str, location: str, names: Mapping[str, str]) -> str:
+    """Return the name of a code, or of a location below it; the code itself where no name is known."""
+    both, anywhere = f"{code}/{location}", ANYWHERE + location
+    known = (names.get(both) or names.get(anywhere)) if location else None
+    return known or names.get(location or code) or location or code
 
 
 def _line(key: str, code: str, location: str, name: str, copies: int, taken: dict[str, str]) -> MapLine:
@@ -143,8 +155,33 @@ def quoted(text: str) -> str:
 
 
 def names_in(path: Path) -> dict[str, str]:
-    """Read a table of codes and their names: two columns of any names, such as locations.csv; raises ValueError for others."""
+    """Read the names of codes: a table of two columns of any names, or the tables of codes in a catalogue's answer (JSON).
+
+    Raises
+    ------
+    ValueError
+        When it is neither.
+    """
+    if path.suffix.lower() == ".json":
+        return _names_in_answer(path)
     rows = [cells for _, cells in tables.plain_rows(path)]
     if not rows or len(rows[0]) < 2:
         raise ValueError(f"{path.name}: expected two columns, a code and its name")
-    return {str(cells[0]).strip(): str(cells[1]).strip() for cells in rows[1:] if len(cells) > 1}
+    texts = (tuple(map(tables.cell_text, cells[:2])) for cells in rows[1:] if len(cells) > 1)
+    return {code: name for code, name in texts if code and name}
+
+
+def _names_in_answer(path: Path) -> dict[str, str]:
+    """Return the names in a JSON object of tables (libcodeMap, localMap): a table with "local" in its name is of locations."""
+    answer = json.loads(path.read_text(encoding="utf-8-sig"))
+    names: dict[str, str] = {}
+    for table, rows in answer.items() if isinstance(answer, dict) else ():
+        if not table.startswith("_") and isinstance(rows, dict):
+            before = ANYWHERE if "local" in table.lower() else ""
+            named = {code: name for code, name in rows.items() if isinstance(name, str) and name.strip()}
+            names |= {before + code.strip(): name.strip() for code, name in named.items()}
+    if not names:
+        raise ValueError(
+            f"{path.name}: expected an object with tables of codes and names, such as libcodeMap and localMap"
+        )
+    return names

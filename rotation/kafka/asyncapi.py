@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from rotation.facts.events import FACT_OF_TYPE, MAX_BATCH_BYTES, SCHEMA_VERSION, Envelope, Fact
-from rotation.kafka import orders
-from rotation.kafka.topics import CIRCULATION_EVENTS, FOREVER, LARGEST_MESSAGE_BYTES, TOPICS, TRANSFER_ORDERS, Topic
+from rotation.kafka import orders, payloads
+from rotation.kafka.topics import FOREVER, LARGEST_MESSAGE_BYTES, TOPICS, TRANSFER_ORDERS, Topic
 
 BATCH_TYPE = "application/cloudevents-batch+json"
 
@@ -34,6 +34,7 @@ def document() -> dict[str, Any]:
                 "event": {"oneOf": [{"$ref": f"#/components/schemas/{kind}"} for kind in FACT_OF_TYPE]},
                 **{kind: event_schema(fact) for kind, fact in FACT_OF_TYPE.items()},
                 **orders.schema()["$defs"],
+                **payloads.schemas(),
             },
         },
     }
@@ -89,9 +90,10 @@ def _operation(topic: Topic) -> dict[str, Any]:
 def _message(topic: Topic) -> dict[str, Any]:
     if topic is TRANSFER_ORDERS:
         payload = {key: value for key, value in orders.schema().items() if key != "$defs"}
+        return {"name": topic.name, "contentType": "application/json", "headers": orders.HEADERS, "payload": payload}
+    if model := payloads.PAYLOADS.get(topic):
+        payload = {"$ref": payloads.REFERENCE.format(model=model.__name__)}
         return {"name": topic.name, "contentType": "application/json", "payload": payload}
-    if topic is not CIRCULATION_EVENTS:
-        return {"name": topic.name, "contentType": "application/json", "payload": {"type": "object"}}
     event = {"$ref": "#/components/schemas/event"}
     payload = {"oneOf": [event, {"type": "array", "minItems": 1, "items": event}]}
     return {"name": topic.name, "contentType": BATCH_TYPE, "payload": payload, "x-largest-bytes": MAX_BATCH_BYTES}

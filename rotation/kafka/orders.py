@@ -1,15 +1,54 @@
 """The messages of `transfer.orders` as models: AsyncAPI has their JSON Schemas, and tests hold every order to them.
 
-An order is sent at least once; `type` and its key (transfer; run; hub, day and instant; place and day) tell a repeated one.
+An order is a CloudEvent in Kafka's binary mode: its attributes are the message's `ce_` headers, the value is its data. It is
+sent at least once; one whose `ce_id` was there before is a repetition. `type` and its key (transfer; run; hub, day and
+instant; place and day) say what it is about.
 Instants are RFC 3339 with their zone, days ISO dates of the network's zone.
 """
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
+import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from rotation.facts.lifecycle import AlertKind
+
+SOURCE, SPECVERSION, PREFIX = "rotation", "1.0", "ce_"
+# The headers' schema: CloudEvents' Kafka binding, binary mode.
+HEADERS = {
+    "type": "object",
+    "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"],
+    "properties": {
+        "ce_specversion": {"const": SPECVERSION},
+        "ce_id": {"type": "string", "description": "The same whenever this order is sent again"},
+        "ce_source": {"const": SOURCE},
+        "ce_type": {"type": "string", "description": "The order's own type"},
+        "ce_time": {"type": "string", "format": "date-time", "description": "When it was given"},
+        "content-type": {"const": "application/json"},
+    },
+}
+
+
+def headers(order_id: int, value: bytes, given_at: datetime) -> list[tuple[str, bytes]]:
+    """Return the headers that make an order a CloudEvent; `given_at` with its zone."""
+    attributes = {
+        "specversion": SPECVERSION,
+        "id": str(order_id),
+        "source": SOURCE,
+        "type": _type_of(value),
+        "time": given_at.astimezone(UTC).isoformat(),
+    }
+    named = [(PREFIX + name, text.encode()) for name, text in attributes.items()]
+    return [*named, ("content-type", b"application/json")]
+
+
+def _type_of(value: bytes) -> str:
+    """Return the order's type; "order" where the value is none, which must not hold up the orders behind it."""
+    try:
+        return str(orjson.loads(value)["type"])
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return "order"
 
 
 class Order(BaseModel):

@@ -8,8 +8,9 @@ from psycopg import Cursor
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
+from rotation.facts.movements import CopyState
 from rotation.store.engine import driver
-from rotation.store.tables import told_holds
+from rotation.store.tables import copies, item_copies, told_holds
 
 # By item number: its present barcode, None without one.
 Barcodes = Mapping[int, str | None]
@@ -26,11 +27,23 @@ def copies_of(connection: Connection, source: str, barcodes: Barcodes) -> dict[i
     }
     new = {item: barcode for item, barcode in barcodes.items() if item not in known}
     changed = {item for item, barcode in barcodes.items() if barcode and item in known and known[item][1] != barcode}
-    copies = _given(cursor, source, new) | {item: copy for item, (copy, _) in known.items()}
+    found = _given(cursor, source, new) | {item: copy for item, (copy, _) in known.items()}
     if written := sorted({*new, *changed}):
-        rows = written, [copies[item] for item in written], [barcodes[item] for item in written]
+        rows = written, [found[item] for item in written], [barcodes[item] for item in written]
         cursor.execute(_WRITE, (source, *rows))
-    return copies
+    return found
+
+
+def items_after(connection: Connection, source: str, after: int, limit: int) -> dict[int, str]:
+    """Return the copies of at most `limit` items with numbers above `after` that are not withdrawn, in their order."""
+    rows = (
+        select(item_copies.c.item, item_copies.c.copy_id)
+        .join(copies, copies.c.copy_id == item_copies.c.copy_id)
+        .where(item_copies.c.source == source, item_copies.c.item > after, copies.c.state != CopyState.WITHDRAWN)
+        .order_by(item_copies.c.item)
+        .limit(limit)
+    )
+    return {row.item: row.copy_id for row in connection.execute(rows)}
 
 
 # Arrays: thousands of parameters would be a statement of their own each time. Not prepared: a plan kept from the first page, when

@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, exists, func, select
 
 from config import Settings
 from config.kafka import client
 from infra.messages import ServerError, ServerMessage
+from rotation.facts.movements import CopyState
 from rotation.kafka.recount import end_offsets
 from rotation.kafka.topics import CIRCULATION_EVENTS
 from rotation.network import Network
 from rotation.store.engine import engine as connect_to
-from rotation.store.tables import copies, counts, progress, rejections
+from rotation.store.tables import copies, counts, movements, progress, rejections
 from rotation.system import processes
 
 # A worker that is killed is missed by its group for 8 s, and another reads on from there; on a loaded machine it takes some
@@ -138,3 +139,12 @@ def why_not_plan(kafka: Mapping[str, Any], engine: Engine) -> str:
     if left:
         return f"{left} messages wait in Kafka and are not applied: let a worker catch up (`rotation serve`)"
     return "" if known else "no copy is known yet: import the stock first (docs/connect.md)"
+
+
+def has_loans(engine: Engine) -> bool:
+    """Return whether any copy is known to have gone from a shelf on loan, by which alone rates are estimated."""
+    before = movements.alias()
+    on_shelf = (before.c.copy_id == movements.c.copy_id) & (before.c.occurred_at < movements.c.occurred_at)
+    lent = exists().where(movements.c.state == CopyState.ON_LOAN, on_shelf, before.c.state == CopyState.ON_SHELF)
+    with engine.connect() as connection:
+        return bool(connection.scalar(select(lent)))

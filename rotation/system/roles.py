@@ -85,7 +85,18 @@ ROLES: Mapping[str, DatabaseRole] = {
     ),
     "feed": DatabaseRole(
         frozenset(
-            {"settings", "clock", "copies", "holds", "movements", "item_copies", "told_holds", "rejections", "counts"}
+            {
+                "settings",
+                "clock",
+                "copies",
+                "titles",
+                "holds",
+                "movements",
+                "item_copies",
+                "told_holds",
+                "rejections",
+                "counts",
+            }
             | {"outbox", "heartbeats"}
         ),
         (

@@ -139,7 +139,9 @@ class Carriers(threading.Thread):
         reader.close()
 
     def _carry_out(self, record: Any) -> None:
-        self.told.append((record.key, dict(record.headers)[relay.ID_HEADER]))
+        headers = dict(record.headers)
+        assert headers["ce_type"].decode() == orjson.loads(record.value)["type"]
+        self.told.append((record.key, (headers[relay.ID_HEADER], headers["ce_id"])))
         events = list(scans(orjson.loads(record.value), self.at))
         self.line.send([orjson.dumps(events)])
         self.scanned += events

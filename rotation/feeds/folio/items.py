@@ -37,13 +37,16 @@ STATE_OF: Mapping[str, CopyState] = {
 }
 
 
-def added_of(item: Mapping[str, Any], title: str, chosen: FolioMap) -> CopyAdded:
-    """Return the fact that an item is in the stock; raises UnmappedLocation where the map does not list its home."""
+def added_of(item: Mapping[str, Any], title: str, chosen: FolioMap, name: str = "") -> CopyAdded:
+    """Return the fact that an item is in the stock; raises UnmappedLocation where the map does not list its home.
+
+    `name` is the title's, where it is known.
+    """
     home = item.get("permanentLocationId")
     title_class = chosen.classes.get(str(item.get("materialTypeId")), chosen.default_class)
     place = location_place(home, chosen) if home else place_of(item, chosen)
     said = {"copy": item["id"], "place": place, "title": title, "class": title_class}
-    return CopyAdded.model_validate(said | shelving_of(item))
+    return CopyAdded.model_validate(said | ({"title_name": name} if name else {}) | shelving_of(item))
 
 
 def shelving_of(item: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """FOLIO's REST API: a reconciliation for the changes that its fire-and-forget publishing lost."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from rotation.facts.events import (
     RejectionReason,
 )
 from rotation.facts.movements import CopyState
-from rotation.feeds.carrying import Translated, event, id_of, in_batches, rejected_record
+from rotation.feeds.carrying import Translated, event, id_of, in_batches, rejected_record, title_name
 from rotation.feeds.folio.items import added_of, instant_of, is_outside, standing
 from rotation.feeds.folio.mapping import FolioMap, UnmappedLocation
 
@@ -33,6 +33,8 @@ class FolioCopy(NamedTuple):
     at: datetime
     source: str
     listed: bool
+    # Whether its title has a name.
+    named: bool = True
 
 
 KnownOf = Callable[[Sequence[str]], Mapping[str, FolioCopy]]
@@ -45,6 +47,8 @@ class Okapi:
 
     def __init__(self, client: httpx.Client, user: str = "", password: str = "") -> None:
         self.client, self.user, self.password = client, user, password
+        # Until FOLIO refuses to tell the names of titles: the permission is not needed for the rest.
+        self.names = True
         if user:
             sign_in(client, user, password)
 
@@ -66,13 +70,16 @@ def reconcile(
     after: str = FIRST_ITEM,
     tenant: str = "",
     known_between: KnownBetween | None = None,
+    *,
+    naming: bool = True,
 ) -> Iterator[tuple[str, list[Translated]]]:
     """Yield facts where FOLIO's items differ from the copies known here, page by page, each with its last item's id.
 
     `okapi` carries the address, the tenant and the token. `as_of`, an instant before the first request, dates all facts.
     `after` is the item to continue behind; `tenant` the one that is read. Copies of `known_between` that
-    no tenant of the map has any more are withdrawn: their deletion was lost. A fact that another source dated later than FOLIO's
-    last change stands, and so does every fact about an item since `as_of`.
+    no tenant of the map has any more are withdrawn: their deletion was lost. With `naming`, copies that stand right
+    and whose title has no name are listed once more with it. A fact that another source dated later than FOLIO's last
+    change stands, and so does every fact about an item since `as_of`.
 
     Raises
     ------
@@ -82,8 +89,13 @@ def reconcile(
     tenant = tenant or chosen.tenant[0]
     for items in pages(okapi, after, tenant):
         known = known_of([str(item["id"]) for item in items])
-        titles = _titles(okapi, [item for item in items if not _is_listed(known, item)], tenant)
-        translated = (_mended(item, chosen, known.get(str(item["id"])), titles, as_of) for item in items)
+        asked = [
+            item for item in items if not _is_listed(known, item) or (naming and okapi.names and _nameless(known, item))
+        ]
+        titles = _titles(okapi, asked, tenant)
+        names = _names(okapi, titles.values(), tenant) if okapi.names else {}
+        found = HoldingsTitles(titles, names)
+        translated = (_mended(item, chosen, known.get(str(item["id"])), found, as_of) for item in items)
         last = str(items[-1]["id"])
         there = {str(item["id"]) for item in items}
         gone = _gone(okapi, chosen, known_between(after, last), there, as_of) if known_between else ()
@@ -141,6 +153,40 @@ def pages(okapi: Okapi, after: str, tenant: str) -> Iterator[list[dict[str, Any]
         after = str(items[-1]["id"])
 
 
+class HoldingsTitles(NamedTuple):
+    """The instances of holdings, and the names of instances, as far as they were asked for and are known."""
+
+    of_holdings: Mapping[str, str]
+    names: Mapping[str, str]
+
+
+def _nameless(known: Mapping[str, FolioCopy], item: Mapping[str, Any]) -> bool:
+    copy = known.get(str(item["id"]))
+    return copy is not None and not copy.named
+
+
+def _names(okapi: Okapi, instances: Iterable[str], tenant: str) -> dict[str, str]:
+    """Return the names of instances; none where FOLIO's user may not read them."""
+    names: dict[str, str] = {}
+    for some in in_batches(sorted(set(instances)), IDS_ASKED):
+        try:
+            found = _by_id(okapi, "instance-storage/instances", some, tenant)
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code not in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
+                raise
+            okapi.names = False
+            return names
+        names |= {str(one["id"]): title_name(one.get("title"), author=_author(one)) for one in found}
+    return names
+
+
+def _author(instance: Mapping[str, Any]) -> str:
+    """Return the first contributor, or the one that is marked as primary."""
+    contributors = [one for one in instance.get("contributors") or () if isinstance(one, dict) and one.get("name")]
+    first = next((one for one in contributors if one.get("primary")), contributors[0] if contributors else {})
+    return str(first.get("name", ""))
+
+
 def _is_listed(known: Mapping[str, FolioCopy], item: Mapping[str, Any]) -> bool:
     copy = known.get(str(item["id"]))
     return copy is not None and copy.listed
@@ -156,9 +202,10 @@ def _titles(okapi: Okapi, items: Sequence[Mapping[str, Any]], tenant: str) -> di
 
 
 def _mended(
-    item: Mapping[str, Any], chosen: FolioMap, known: FolioCopy | None, titles: Mapping[str, str], as_of: datetime
+    item: Mapping[str, Any], chosen: FolioMap, known: FolioCopy | None, titles: HoldingsTitles, as_of: datetime
 ) -> Iterator[Translated]:
-    title = titles.get(str(item.get("holdingsRecordId")))
+    title = titles.of_holdings.get(str(item.get("holdingsRecordId")))
+    name = titles.names.get(title or "", "")
     identity = id_of("reconciled", item["id"], as_of.isoformat())
     try:
         if is_outside(item, chosen):
@@ -167,10 +214,13 @@ def _mended(
         fact = standing(item, chosen)
         if fact is None:
             return
-        if title and (known is None or not known.listed):
-            added = added_of(item, title, chosen)
+        differs = known is None or (known.at <= as_of and _differs(fact, known, item, chosen))
+        # A copy that is picked here is on its shelf there: listed once more, it would be back on it.
+        names_it = known and not known.named and name and known.at <= as_of and known.state is not CopyState.PICKED
+        if title and (known is None or not known.listed or (names_it and not differs)):
+            added = added_of(item, title, chosen, name)
             yield event(added, chosen.source, as_of, event_id=f"{identity}/added")
-        elif known and (known.at > as_of or not _differs(fact, known, item, chosen)):
+        elif not differs:
             return
         yield event(fact, chosen.source, as_of, event_id=f"{identity}/stands", sequence=1)
     except UnmappedLocation as error:

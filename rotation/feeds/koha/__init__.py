@@ -1,6 +1,6 @@
 """Koha: its database, read with cursors; holds are compared as a whole."""
 
-from rotation.feeds.koha import check, holds, transfers, version
+from rotation.feeds.koha import check, holds, transfers, vanished, version
 from rotation.feeds.koha.circulation import STATISTICS, of_statistics
 from rotation.feeds.koha.items import DELETED, ITEMS, of_deleted, of_items
 from rotation.feeds.koha.mapping import KohaMap, read_map
@@ -25,5 +25,6 @@ __all__ = [
     "pages",
     "read_map",
     "transfers",
+    "vanished",
     "version",
 ]

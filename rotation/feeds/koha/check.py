@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rotation.facts.movements import CopyState
-from rotation.feeds.koha.items import ITEMS
+from rotation.feeds.koha.items import ITEMS, listing_of
 from rotation.feeds.koha.mapping import KohaMap, UnmappedBranch, place_of
 from rotation.feeds.koha.reading import FIRST, KohaCopy, Row, page_after
 from rotation.feeds.koha.standing import standing_of
@@ -12,8 +12,8 @@ from rotation.feeds.koha.standing import standing_of
 # States that Koha's items do not tell apart: a copy on its shelf there may be at one of these steps here.
 FINER_HERE = frozenset({CopyState.PICKED, CopyState.ON_HOLD_SHELF, CopyState.UNKNOWN})
 
-# Koha names the place of these copies truly; others have left it.
-PLACED = frozenset({CopyState.ON_SHELF, CopyState.ON_HOLD_SHELF})
+# Koha's item names the place of these copies truly; others have left it, and a copy on the hold shelf stands where its hold says.
+PLACED = frozenset({CopyState.ON_SHELF})
 
 
 class Difference(NamedTuple):
@@ -41,6 +41,23 @@ def differences(
         theirs, here = _theirs(row, chosen), known.get(copy)
         if not _same(theirs, here):
             yield Difference(copy, _words(*theirs), _words(here.state, here.place) if here else None)
+        elif here and (listed := _listed(row, chosen)) != _listed_here(here):
+            yield Difference(copy, listed, _listed_here(here))
+
+
+def _listed(row: Row, chosen: KohaMap) -> str:
+    try:
+        return _listing_words(*listing_of(row, chosen))
+    except UnmappedBranch:
+        return f"home unmapped {row['homebranch']}"
+
+
+def _listed_here(here: KohaCopy) -> str:
+    return _listing_words(here.title, here.title_class, here.home, here.fixed)
+
+
+def _listing_words(title: str | None, title_class: str | None, home: str | None, fixed: object) -> str:
+    return f"title {title}, class {title_class}, home {home}{', fixed' if fixed else ''}"
 
 
 def _theirs(row: Row, chosen: KohaMap) -> tuple[CopyState, str]:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 from rotation.facts.events import EARLIEST, CopyAdded, CopyWithdrawn, Fact, TransferSent
 from rotation.facts.movements import CopyState
-from rotation.feeds.carrying import EventDict, Translated, event, id_of
+from rotation.feeds.carrying import EventDict, Translated, event, id_of, title_name
 from rotation.feeds.koha.mapping import KohaMap, instant_of, place_of
 from rotation.feeds.koha.reading import (
     CANCELLED,
@@ -18,7 +18,7 @@ from rotation.feeds.koha.reading import (
     each_row,
     packed,
 )
-from rotation.feeds.koha.standing import SIGNS, Standing, fact_of, standing_of, suffix
+from rotation.feeds.koha.standing import ITEM_TYPE, SIGNS, Standing, fact_of, standing_of, suffix
 
 LONGEST_WORD = 128  # of an event's field; Koha's call numbers may have twice as many characters
 
@@ -33,12 +33,15 @@ KEY = {
 COLUMNS = {
     **KEY,
     "biblionumber": "i.biblionumber",
-    "itype": "i.itype",
+    "itype": ITEM_TYPE,
     "ccode": "i.ccode",
     "permanent_location": "i.permanent_location",
     "homebranch": "i.homebranch",
     "dateaccessioned": "i.dateaccessioned",
     "itemcallnumber": "i.itemcallnumber",
+    "title": "b.title",
+    "subtitle": "b.subtitle",
+    "author": "b.author",
     **SIGNS,
     "on_the_way": ON_THE_WAY.format(what="t.branchtransfer_id"),
     "on_the_way_to": ON_THE_WAY.format(what="t.tobranch"),
@@ -46,7 +49,8 @@ COLUMNS = {
 }
 ITEMS_SQL = f"""
 SELECT {packed(COLUMNS)}
-FROM items i WHERE i.timestamp >= %(at)s AND (i.timestamp > %(at)s OR i.itemnumber > %(number)s)
+FROM items i LEFT JOIN biblio b ON b.biblionumber = i.biblionumber
+WHERE i.timestamp >= %(at)s AND (i.timestamp > %(at)s OR i.itemnumber > %(number)s)
 ORDER BY i.timestamp, i.itemnumber LIMIT {PAGE_ROWS}
 """
 DELETED_COLUMNS = {**KEY, "holdingbranch": "i.holdingbranch"}
@@ -95,19 +99,29 @@ def _known_already(before: KohaCopy | None, state: CopyState, place: str) -> boo
 
 def _listed(row: Row, before: KohaCopy | None, chosen: KohaMap) -> Iterator[EventDict]:
     """Yield that the copy is in the stock, if that is new: from its first day, or from the row's change on."""
-    title, title_class = str(row["biblionumber"]), chosen.classes.get(str(row["itype"]), chosen.default_class)
-    home = place_of(row["homebranch"], "homebranch", chosen)
-    fixed = chosen.fixed.has(row["itype"], row["permanent_location"] or row["location"], row["ccode"])
-    if before and (before.title, before.title_class, before.home, before.fixed) == (title, title_class, home, fixed):
+    title, title_class, home, fixed = listing = listing_of(row, chosen)
+    name = title_name(row.get("title"), row.get("subtitle"), row.get("author"))
+    told = before and (before.title, before.title_class, before.home, before.fixed) == listing
+    if before and told and (before.named or not name):
         return
     first = before is None or before.title is None
     at = _first_day(row) if first else row["at"]
-    listing = {"copy": row["copy"], "place": home, "title": title, "class": title_class, "fixed": fixed}
-    added = CopyAdded.model_validate(listing | _shelving(row))
-    identity = f"items/{row['row_key']}/added/{id_of(title, title_class, home, at, *(['fixed'] if fixed else []))}"
+    listed = {"copy": row["copy"], "place": home, "title": title, "class": title_class, "fixed": fixed}
+    listed |= {"title_name": name} if name else {}
+    added = CopyAdded.model_validate(listed | _shelving(row))
+    # A name that came later than the rest is told by an event of its own.
+    also = [*(["fixed"] if fixed else []), *(["named"] if told else [])]
+    identity = f"items/{row['row_key']}/added/{id_of(title, title_class, home, at, *also)}"
     yield event(added, chosen.source, instant_of(at, chosen), event_id=identity)
     if before and not first:
         yield _as_before(row, before, chosen, identity)
+
+
+def listing_of(row: Row, chosen: KohaMap) -> tuple[str, str, str, bool]:
+    """Return an item's title, class, home, and whether it never leaves there; raises UnmappedBranch."""
+    title_class = chosen.classes.get(str(row["itype"]), chosen.default_class)
+    fixed = chosen.fixed.has(row["itype"], row["permanent_location"] or row["location"], row["ccode"])
+    return str(row["biblionumber"]), title_class, place_of(row["homebranch"], "homebranch", chosen), fixed
 
 
 def _first_day(row: Row) -> date:

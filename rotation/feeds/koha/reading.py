@@ -43,6 +43,8 @@ class KohaCopy(NamedTuple):
     home: str | None
     fixed: bool = False
     source: str = ""
+    # Whether its title has a name.
+    named: bool = True
 
 
 KnownOf = Callable[[Sequence[str]], Mapping[str, KohaCopy]]

@@ -8,6 +8,9 @@ from rotation.facts.movements import CopyState
 from rotation.feeds.koha.mapping import KohaMap
 from rotation.feeds.koha.reading import Row
 
+# An item without a type of its own has its record's.
+ITEM_TYPE = """coalesce(nullif(i.itype, ''),
+    (SELECT m.itemtype FROM biblioitems m WHERE m.biblioitemnumber = i.biblioitemnumber))"""
 # The item's own signs of where it is and whether it can be picked, as columns. A condition is NULL where it does not hold, since
 # MariaDB packs some conditions as texts, and "0" would hold.
 SIGNS: Mapping[str, str] = {
@@ -19,7 +22,7 @@ SIGNS: Mapping[str, str] = {
     "withdrawn": "i.withdrawn",
     "onloan": "IF(i.onloan IS NOT NULL, 1, NULL)",
     "holdingbranch": "i.holdingbranch",
-    "type_not_for_loan": "(SELECT nullif(y.notforloan, 0) FROM itemtypes y WHERE y.itemtype = i.itype)",
+    "type_not_for_loan": f"(SELECT nullif(y.notforloan, 0) FROM itemtypes y WHERE y.itemtype = {ITEM_TYPE})",
 }
 _FACT_OF_STATE = {
     CopyState.MISSING: CopyMissing,

@@ -24,6 +24,8 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
         "damaged",
         "notforloan",
     ),
+    "biblioitems": ("biblioitemnumber", "itemtype"),
+    "biblio": ("biblionumber", "title", "subtitle", "author"),
     "deleteditems": ("barcode", "holdingbranch", "timestamp"),
     "statistics": ("datetime", "branch", "type", "itemnumber"),
     "branchtransfers": ("branchtransfer_id", "datesent", "datearrived", "datecancelled", "cancellation_reason"),
@@ -35,6 +37,8 @@ SWITCHES: Mapping[str, tuple[str, str]] = {
     "AutomaticItemReturn": ("0", "Koha sends every copy home that is returned elsewhere"),
     "StockRotation": ("0", "Koha's own stock rotation moves copies by its rotas"),
 }
+# Item types by items are what Koha is installed with; by records, an item's own type says nothing there and all here.
+TYPES_OF_ITEMS = "item-level_itypes"
 RETURN_RULES = "noreturn"
 
 
@@ -83,6 +87,8 @@ def _warnings(connection: Any, version: tuple[int, int] | None) -> Iterator[str]
     for name, (quiet, what) in SWITCHES.items():
         if (_preference(connection, name) or quiet) != quiet:
             yield f"{what}: set the system preference {name} to {quiet}, or its transfers and Rotation's will differ"
+    if _preference(connection, TYPES_OF_ITEMS) == "0":
+        yield f"Koha takes item types from records, and here an item's own type counts first: set {TYPES_OF_ITEMS} to 1"
     rows = _rows(connection, "SELECT DISTINCT rule_value AS v FROM circulation_rules WHERE rule_name = 'returnbranch'")
     # Without any rule Koha's own default is the home library.
     policies = {str(row["v"]) for row in rows or ()} or {"homebranch"}

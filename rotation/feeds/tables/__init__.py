@@ -5,18 +5,35 @@ row where a copy is now, an "events" table its movements.
 """
 
 from rotation.feeds.tables.facts import translate
-from rotation.feeds.tables.mapping import NO_PLACE, VIA, TableMap, TableRow, read_map, state_word, states_of
-from rotation.feeds.tables.reading import ANY_TIME, plain_rows, read
+from rotation.feeds.tables.mapping import (
+    NO_PLACE,
+    VIA,
+    Caption,
+    Rows,
+    TableMap,
+    TableRow,
+    read_map,
+    state_word,
+    states_of,
+)
+from rotation.feeds.tables.picking import cell_text, is_total
+from rotation.feeds.tables.reading import ANY_TIME, SheetChoice, plain_rows, read, sheet_choice
 
 __all__ = [
     "ANY_TIME",
     "NO_PLACE",
     "VIA",
+    "Caption",
+    "Rows",
+    "SheetChoice",
     "TableMap",
     "TableRow",
+    "cell_text",
+    "is_total",
     "plain_rows",
     "read",
     "read_map",
+    "sheet_choice",
     "state_word",
     "states_of",
     "translate",

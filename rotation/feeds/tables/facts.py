@@ -1,10 +1,11 @@
 """Rows of a table as facts: a "stock" row says where a copy is, an "events" row an event of it."""
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -20,11 +21,20 @@ from rotation.facts.events import (
 )
 from rotation.facts.movements import CopyState
 from rotation.feeds import sheets
-from rotation.feeds.carrying import EventDict, RejectedRecord, Translated, event, id_of, rejected_record
+from rotation.feeds.carrying import (
+    EventDict,
+    RejectedRecord,
+    Translated,
+    event,
+    id_of,
+    rejected_record,
+    title_name,
+)
 from rotation.feeds.tables.mapping import (
     NO_PLACE,
     STATES,
     VIA,
+    Caption,
     Rows,
     TableMap,
     TableRow,
@@ -37,7 +47,11 @@ TIME_FORMATS = (
     "%Y/%m/%d %H:%M:%S",
     "%Y/%m/%d %H:%M",
     "%Y/%m/%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d",
     "%Y年%m月%d日 %H:%M:%S",
+    "%Y年%m月%d日 %H:%M",
     "%Y年%m月%d日",
 )
 # A word of digits by its length; any other number, such as seconds since 1970, would be read as a year before our time.
@@ -45,25 +59,51 @@ DIGITS = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def translate(
-    path: Path, chosen: TableMap, at: datetime | None = None, counted: Callable[[Rows], Rows] = iter
+    path: Path,
+    chosen: TableMap,
+    at: datetime | None = None,
+    counted: Callable[[Rows], Rows] = iter,
+    passed_over: Callable[[TableRow], None] = lambda _: None,
 ) -> Iterator[Translated]:
     """Yield the facts of the file's rows, in their order; `at` is the time of a stock table without a time column.
 
-    `counted` sees every row, for callers that count them.
+    `counted` sees every row, for callers that count them; `passed_over` each row that says nothing: the map skips its state, or
+    its home takes no part.
 
     Raises
     ------
     ValueError
         When the file as a whole cannot be used: no header, none of the map's columns, not a workbook, no time.
     """
-    edge, seen = f"file:{path.name}", dict[int, tuple[int, str]]()
+    edge, seen, turns = f"file:{path.name}", dict[int, Seen](), Turns()
     for row in counted(_with_times(read(path, chosen, at), chosen, edge)):
         if isinstance(row, RejectedRecord):
             yield row
-        elif wrong := _elsewhere(row, chosen, edge, seen):
+        elif isinstance(row, Caption):
+            continue
+        elif wrong := _differs(row, chosen, edge, seen):
             yield wrong
         else:
-            yield from facts_of(row, chosen, edge, at)
+            made = list(facts_of(row, chosen, edge, at, turns.of(row) if chosen.rows == "events" else 0))
+            yield from made
+            if not made:
+                passed_over(row)
+
+
+class Turns:
+    """The turn of each event of a copy among those at its instant, by their rows' order; a row that comes twice has one turn."""
+
+    def __init__(self) -> None:
+        self.last: dict[str, tuple[str, int, int]] = {}
+
+    def of(self, row: TableRow) -> int:
+        """Return a row's turn, from 0."""
+        copy, time = row.values.get("copy", ""), row.values.get("time", "")
+        row_hash = hash(tuple(row.values.items()))
+        last_time, last_hash, turn = self.last.get(copy, (None, 0, 0))
+        turn = 0 if last_time != time else turn + (last_hash != row_hash)
+        self.last[copy] = time, row_hash, turn
+        return turn
 
 
 # Rows whose times are looked at before any is translated: enough to tell a format from a slip.
@@ -88,17 +128,40 @@ def _unread(word: str, chosen: TableMap) -> str | None:
     return None
 
 
-def _elsewhere(row: TableRow, chosen: TableMap, edge: str, seen: dict[int, tuple[int, str]]) -> RejectedRecord | None:
-    """Return the rejection of a row that has a copy at one instant at another place than a row before; `seen` is by hash."""
-    values = row.values
-    said = values.get("says", "") if chosen.rows == "events" else ""
-    key = hash((values.get("copy"), values.get("time"), said))
-    place = "/".join(filter(None, (values.get("place", ""), values.get("location", ""))))
-    line, before = seen.setdefault(key, (row.line, place))
-    if before == place or not values.get("copy"):
+# A time without its hour, as a text or as a spreadsheet's cell.
+A_DAY = re.compile(r"^[^:]{0,11}$|[ T]0?0:00(:00)?$")
+
+
+class Seen(NamedTuple):
+    """The first row of a copy at an instant: its line, place, and the hashes of its state and title."""
+
+    line: int
+    place: str
+    state: int
+    title: int
+
+
+def _differs(row: TableRow, chosen: TableMap, edge: str, seen: dict[int, Seen]) -> RejectedRecord | None:
+    """Return the rejection of a row that says otherwise of a copy at an instant than a row before; `seen` is by hash.
+
+    A stock row differs by its place, state or title; an event by the place of the same operation, unless its time is a day alone.
+    """
+    values, stock = row.values, chosen.rows == "stock"
+    if not stock and A_DAY.search(values.get("time", "")):
         return None
-    message = f"line {line} has this copy at {before[:100]!r} at the same time"
-    return rejected_record(edge, (0, row.line), RejectionReason.DATA, f"line {row.line} place", message, values)
+    key = hash((values.get("copy"), values.get("time"), "" if stock else values.get("says", "")))
+    place = "/".join(filter(None, (values.get("place", ""), values.get("location", ""))))
+    now = Seen(row.line, place, hash(values.get("says", "")) if stock else 0, hash(values.get("title")) if stock else 0)
+    before = seen.setdefault(key, now)
+    if before[1:] == now[1:] or not values.get("copy"):
+        return None
+    field, message = "place", f"line {before.line} has this copy at {before.place[:100]!r} at the same time"
+    if before.place == place:
+        field = "says" if before.state != now.state else "title"
+        message = (
+            f"line {before.line} has this copy with another {'state' if field == 'says' else 'title'} at the same time"
+        )
+    return rejected_record(edge, (0, row.line), RejectionReason.DATA, f"line {row.line} {field}", message, values)
 
 
 class Wrong(Exception):
@@ -109,13 +172,17 @@ class Wrong(Exception):
         self.column, self.reason = column, reason
 
 
-def facts_of(row: TableRow, chosen: TableMap, edge: str, at: datetime | None = None) -> Iterator[Translated]:
-    """Yield the facts of one row, or its rejection; nothing where the map says to skip it."""
+def facts_of(
+    row: TableRow, chosen: TableMap, edge: str, at: datetime | None = None, turn: int = 0
+) -> Iterator[Translated]:
+    """Yield the facts of one row, or its rejection; nothing where the map says to skip it. `turn` orders events of an instant."""
     try:
         meaning = _meaning(row, chosen)
         if meaning == "skip":
             return
-        made = list(_stock(row, chosen, meaning, at) if chosen.rows == "stock" else _happened(row, chosen, meaning, at))
+        made = list(
+            _stock(row, chosen, meaning, at) if chosen.rows == "stock" else _happened(row, chosen, meaning, at, turn)
+        )
     except Wrong as wrong:
         yield rejected_record(
             edge, (0, row.line), wrong.reason, f"line {row.line} {wrong.column}", str(wrong), row.values
@@ -161,7 +228,7 @@ def _added(row: TableRow, chosen: TableMap, time: datetime) -> EventDict:
             "place": _home(row, chosen),
             "title": values["title"],
             "class": title_class,
-            "title_name": values.get("name", "")[:300] or None,
+            "title_name": title_name(values.get("name"), author=values.get("author")) or None,
             "volume_of": values.get("volume_of") or None,
             "owner": values.get("owner") or None,
         }
@@ -199,10 +266,11 @@ def _destination(row: TableRow, chosen: TableMap) -> dict[str, str]:
     return {"to": _home(row, chosen)}
 
 
-def _happened(row: TableRow, chosen: TableMap, meaning: str, at: datetime | None) -> Iterator[EventDict]:
-    time = _time(row, chosen, at)
+def _happened(row: TableRow, chosen: TableMap, meaning: str, at: datetime | None, turn: int) -> Iterator[EventDict]:
+    # Two sequence numbers a row: the second is for a return in the same row.
+    time, sequence = _time(row, chosen, at), 2 * turn
     if meaning in STATES:
-        yield _event(_corrected(row, chosen, CopyState(meaning)), chosen, time)
+        yield _event(_corrected(row, chosen, CopyState(meaning)), chosen, time, sequence)
         return
     fact = FACT_OF_TYPE[meaning]
     place = _here(row, chosen)
@@ -213,12 +281,12 @@ def _happened(row: TableRow, chosen: TableMap, meaning: str, at: datetime | None
         values |= _destination(row, chosen)
     if "transfer" in fact.model_fields and row.values.get("transfer"):
         values["transfer"] = row.values["transfer"]
-    yield _event(fact.model_validate(values), chosen, time)
+    yield _event(fact.model_validate(values), chosen, time, sequence)
     if row.values.get("returned"):
         # One row holds a loan and its return.
         back = _place(row.values.get("returned_place") or row.values["place"], chosen, row.values.get("location", ""))
         returned = CopyReturned.model_validate({"copy": row.values["copy"], "place": back.removeprefix(VIA)})
-        yield _event(returned, chosen, _instant(row.values["returned"], chosen, "returned"), sequence=1)
+        yield _event(returned, chosen, _instant(row.values["returned"], chosen, "returned"), sequence + 1)
 
 
 def _place(word: str, chosen: TableMap, location: str = "") -> str:
@@ -277,10 +345,10 @@ EXCEL = "excel"
 def _as(written: str) -> Callable[[str], datetime]:
     """Return a function that reads a time in a format, and raises ValueError for any other."""
     if written != EXCEL:
-        return lambda word: datetime.strptime(word, written)  # noqa: DTZ007
+        return lambda word: datetime.strptime(word.replace("上午", "AM").replace("下午", "PM"), written)  # noqa: DTZ007
 
     def read_serial(word: str) -> datetime:
-        found = sheets.of_serial(float(word))
+        found = sheets.of_serial(float(word.replace(",", ".")))
         if found is None:
             raise ValueError("no serial number of a date")
         return found

@@ -30,7 +30,13 @@ class TableRow(NamedTuple):
     values: dict[str, str]
 
 
-Rows = Iterator[TableRow | RejectedRecord]
+class Caption(NamedTuple):
+    """A line among the rows that is no record: a total, a printed page's foot, the header once more."""
+
+    line: int
+
+
+Rows = Iterator[TableRow | Caption | RejectedRecord]
 
 
 def _list(value: object) -> object:
@@ -55,6 +61,7 @@ class ColumnNames(BaseModel):
     title: Names = ()
     title_class: Names = Field(default=(), alias="class")
     title_name: Names = Field(default=(), alias="name")
+    author: Names = ()
     volume_of: Names = ()
     owner: Names = ()
     home: Names = ()

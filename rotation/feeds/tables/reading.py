@@ -2,35 +2,46 @@
 
 import codecs
 import csv
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from io import BufferedReader
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from rotation.facts.events import (
     RejectionReason,
 )
-from rotation.feeds import sheets
+from rotation.feeds import ods_workbooks, sheets, xml_workbooks
 from rotation.feeds.carrying import RejectedRecord, rejected_record
-from rotation.feeds.tables.mapping import TableMap, TableRow
-from rotation.feeds.tables.picking import HEADER_ROWS, below_header, demand_time, of_object, picker_of, takes
+from rotation.feeds.tables.mapping import Rows, TableMap, TableRow
+from rotation.feeds.tables.picking import (
+    HEADER_ROWS,
+    below_header,
+    demand_columns,
+    demand_time,
+    of_object,
+    picker_of,
+    takes,
+)
 from rotation.feeds.tables.text import CsvRecords, decoded
 from rotation.feeds.tables.workbooks import NeverComputed, workbook_names, workbook_rows
 
 JSON_KINDS = (".jsonl", ".ndjson", ".json")
 
 
-def read(path: Path, chosen: TableMap, at: datetime | None = None) -> Iterator[TableRow | RejectedRecord]:
+def read(path: Path, chosen: TableMap, at: datetime | None = None) -> Rows:
     """Yield the file's rows; an unreadable row is rejected with its line, and the rest continues. Raises as `translate` does."""
     edge, kind = f"file:{path.name}", path.suffix.lower()
     chosen = chosen if at is None else chosen.model_copy(update={"as_of": at})
     if not chosen.columns.time:
         demand_time(edge, chosen)
     found = sheets.Kind.TEXT if kind in JSON_KINDS else sheets.kind_of(path)
+    if found is sheets.Kind.TEXT and kind not in JSON_KINDS and _is_json(path):
+        kind = ".json"
     if cells := _cells_of(path, found, chosen):
         yield from _of_cells(iter(cells), chosen, edge)
         return
@@ -40,10 +51,22 @@ def read(path: Path, chosen: TableMap, at: datetime | None = None) -> Iterator[T
             _demand_encoding(path, chosen, edge)
             yield from _of_text(path, lines, chosen, edge)
         elif (array := _json_array(file, edge, kind)) is not None:
+            demand_columns(array[:LOOKED_AT], chosen, edge)
             taken = ((number, value) for number, value in enumerate(array, 1) if takes(value, chosen))
             yield from (of_object(number, value, chosen, edge) for number, value in taken)
         else:
             yield from of_json_lines(lines, chosen, edge)
+
+
+# Objects whose names are looked at before any is read: enough to tell another table from a slip.
+LOOKED_AT = 20
+JSON_BEGINS = re.compile(rb'\[\s*\{\s*"|\{\s*"')
+
+
+def _is_json(path: Path) -> bool:
+    """Return whether a file of another name begins as rows of JSON."""
+    with path.open("rb") as file:
+        return bool(JSON_BEGINS.match(_as_utf8(file.read(sheets.HEAD_BYTES))))
 
 
 # For readers of a table who ask no time of it.
@@ -66,29 +89,58 @@ def plain_rows(path: Path, encoding: str | None = None) -> Iterator[tuple[int, l
         yield from enumerate(csv.reader(text.splitlines(), delimiter=delimiter), 1)
         return
     cells = sheets.of_html(path, encoding or "utf-8") if kind is sheets.Kind.HTML else None
-    whole = cells or (workbook_rows(path, None) if kind is sheets.Kind.XLSX else sheets.of_workbook(path, None))
+    whole = cells if cells is not None else ROWS_OF[kind](path, None)
     yield from ((number, list(row)) for number, row in enumerate(whole, 1))
 
 
+ROWS_OF: dict[sheets.Kind, Callable[[Path, str | None], Iterator[tuple[Any, ...]]]] = {
+    sheets.Kind.XLSX: workbook_rows,
+    sheets.Kind.WORKBOOK: sheets.of_workbook,
+    sheets.Kind.ODS: ods_workbooks.rows_of,
+    sheets.Kind.XML: xml_workbooks.rows_of,
+}
+NAMES_IN: dict[sheets.Kind, Callable[[Path], list[str]]] = {
+    sheets.Kind.XLSX: workbook_names,
+    sheets.Kind.WORKBOOK: sheets.names_in,
+    sheets.Kind.ODS: ods_workbooks.names_in,
+    sheets.Kind.XML: xml_workbooks.names_in,
+}
+
+
+class SheetChoice(NamedTuple):
+    """The sheet of a workbook that is read, and the others; `also` names those of them that have the map's columns too."""
+
+    sheet: str | None
+    others: list[str]
+    also: list[str]
+
+
+def sheet_choice(path: Path, chosen: TableMap) -> SheetChoice | None:
+    """Return which sheet of a workbook is read: the map's, or the first with its columns; None for any other file."""
+    kind = sheets.kind_of(path)
+    if kind not in ROWS_OF or path.suffix.lower() in JSON_KINDS:
+        return None
+    names = NAMES_IN[kind](path)
+    chosen = chosen.model_copy(update={"as_of": ANY_TIME})
+    fitting = [name for name in names if len(names) > 1 and _names_columns(ROWS_OF[kind](path, name), chosen)]
+    sheet = chosen.sheet or next(iter(fitting or names), None)
+    others = [name for name in names if name != sheet]
+    return SheetChoice(sheet, others, [name for name in others if name in fitting])
+
+
 def _cells_of(path: Path, kind: sheets.Kind, chosen: TableMap) -> Iterable[tuple[Any, ...]] | None:
-    """Return the rows of a workbook or a page; None for text. Without a sheet in the map, the first with its columns counts."""
-    rows_of = {sheets.Kind.XLSX: workbook_rows, sheets.Kind.WORKBOOK: sheets.of_workbook}.get(kind)
-    if rows_of is None:
-        return sheets.of_html(path, chosen.encoding) if kind is sheets.Kind.HTML else None
-    names_in = workbook_names if kind is sheets.Kind.XLSX else sheets.names_in
-    names = [chosen.sheet] if chosen.sheet else names_in(path)
-    if len(names) > 1:
-        names = [name for name in names if _names_columns(rows_of(path, name), chosen)] or names
-    return rows_of(path, names[0] if names else None)
+    """Return the rows of a workbook or a page; None for text."""
+    if kind is sheets.Kind.HTML:
+        return sheets.of_html(path, chosen.encoding)
+    choice = sheet_choice(path, chosen) if kind in ROWS_OF else None
+    return choice and ROWS_OF[kind](path, choice.sheet)
 
 
 def _names_columns(rows: Iterable[Iterable[Any]], chosen: TableMap) -> bool:
     return any(picker_of(list(row), chosen, "")[0] for row in islice(rows, HEADER_ROWS))
 
 
-def _of_text(
-    path: Path, lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str
-) -> Iterator[TableRow | RejectedRecord]:
+def _of_text(path: Path, lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str) -> Rows:
     """Yield the rows of text; where no header is found in the map's encoding, name the one in which there is."""
     told = chosen if "delimiter" in chosen.model_fields_set else _with_its_delimiter(path, chosen)
     try:
@@ -151,7 +203,7 @@ def _likely_encoding(path: Path, chosen: TableMap, edge: str) -> str | None:
     return None
 
 
-def of_csv(lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str) -> Iterator[TableRow | RejectedRecord]:
+def of_csv(lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str) -> Rows:
     """Yield the rows of CSV text of which one of the first lines names the columns."""
     found = CsvRecords(lines, chosen.delimiter, edge)
     yield from below_header(found, chosen, edge, found.expect)
@@ -178,12 +230,21 @@ def _json_array(file: BufferedReader, edge: str, kind: str) -> list[Any] | None:
         raise ValueError(f"{edge}: begins as a JSON array and is none: line {error.lineno}, {error.msg}") from error
     if isinstance(found, list):
         return found
-    arrays = [value for value in found.values() if isinstance(value, list)] if isinstance(found, dict) else []
+    arrays = list(_arrays_in(found))
     if len(arrays) == 1:
         return arrays[0]
     if b"\n" not in content.rstrip():
         return None
     raise ValueError(f"{edge}: a JSON object with {len(arrays)} arrays; expected an array of rows, or a row a line")
+
+
+def _arrays_in(value: Any) -> Iterator[list[Any]]:
+    """Yield the arrays in an object and in the objects below it."""
+    for below in value.values() if isinstance(value, dict) else ():
+        if isinstance(below, list):
+            yield below
+        else:
+            yield from _arrays_in(below)
 
 
 def _as_utf8(content: bytes) -> bytes:
@@ -193,15 +254,23 @@ def _as_utf8(content: bytes) -> bytes:
     return content.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
-def of_json_lines(
-    lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str
-) -> Iterator[TableRow | RejectedRecord]:
+def of_json_lines(lines: Iterable[str | RejectedRecord], chosen: TableMap, edge: str) -> Rows:
     """Yield the rows of JSON lines, each an object."""
-    for number, line in enumerate(lines, 1):
+    numbered = enumerate(lines, 1)
+    first = list(islice(numbered, LOOKED_AT))
+    demand_columns((_object_in(line) for _, line in first), chosen, edge)
+    for number, line in chain(first, numbered):
         if isinstance(line, RejectedRecord):
             yield line
         elif line.strip() and (row := _of_json(number, line, chosen, edge)):
             yield row
+
+
+def _object_in(line: str | RejectedRecord) -> object:
+    try:
+        return None if isinstance(line, RejectedRecord) else orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _of_json(number: int, line: str, chosen: TableMap, edge: str) -> TableRow | RejectedRecord | None:
@@ -214,7 +283,7 @@ def _of_json(number: int, line: str, chosen: TableMap, edge: str) -> TableRow | 
     return of_object(number, value, chosen, edge) if takes(value, chosen) else None
 
 
-def _of_cells(rows: Iterator[tuple[Any, ...]], chosen: TableMap, edge: str) -> Iterator[TableRow | RejectedRecord]:
+def _of_cells(rows: Iterator[tuple[Any, ...]], chosen: TableMap, edge: str) -> Rows:
     try:
         yield from below_header(((line, list(cells)) for line, cells in enumerate(rows, 1)), chosen, edge)
     except NeverComputed as error:

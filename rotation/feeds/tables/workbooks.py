@@ -1,6 +1,5 @@
 """Workbooks (XLSX): cells as they are shown, and formulas that no program has computed."""
 
-import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +7,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from rotation.feeds import number_formats
+
 # Unpacked: a sheet of a million rows has half of it; a larger file is not a table.
 LARGEST_XLSX_BYTES = 2_000_000_000
-# A number's format that shows it with zeros in front.
-ZEROS = re.compile(r"^0{2,}$")
 # Rows in which formulas without a value are looked for.
 FORMULA_ROWS = 20
 
@@ -76,7 +75,5 @@ def _computed(value: Any, cell: Any) -> Any:
 
 
 def _shown(cell: Any) -> Any:
-    """Return a cell's value, a whole number with the zeros that its format shows in front (00000000: a barcode)."""
-    value, shown_as = cell.value, cell.number_format
-    zeros = isinstance(value, int | float) and shown_as and ZEROS.match(shown_as) and value == int(value) >= 0
-    return str(int(value)).zfill(len(shown_as)) if zeros else value
+    """Return a cell's value, a whole number as its format shows it (00000000: a barcode)."""
+    return number_formats.shown(cell.value, cell.number_format)

@@ -63,8 +63,14 @@ def stands(url: str) -> dict[str, tuple[str, str, str | None]]:
     return {copy: (state, place, to) for copy, state, place, to in rows}
 
 
+def differing(engine: Engine, folio: Folio) -> list[dict[str, str | None]]:
+    """What `rotation feed check folio` lists."""
+    with rest(folio) as url:
+        return folio_reconciliation.folio_differences(engine, url, ("rotation", "secret"), MAP)
+
+
 def test_with_nothing_lost_every_item_stands_where_folio_has_it_whatever_the_order_of_topics(
-    database: str, applied: Destinations, publish: Callable[[Folio], None], reader: Callable[[], Any]
+    database: str, engine: Engine, applied: Destinations, publish: Callable[[Folio], None], reader: Callable[[], Any]
 ) -> None:
     folio = Folio(1, lost=0.0)
     folio.days(300)
@@ -73,6 +79,7 @@ def test_with_nothing_lost_every_item_stands_where_folio_has_it_whatever_the_ord
     report = follow(reader, applied)
     assert not report.rejected
     assert stands(database) == folio.truth()
+    assert differing(engine, folio) == []
     with connect(database) as connection:
         assert audit(connection.cursor()) == []
 
@@ -85,11 +92,13 @@ def test_what_fire_and_forget_lost_is_mended_by_the_rest_api_and_then_there_is_n
     publish(folio)
     follow(reader, applied)
     assert stands(database) != folio.truth(), "nothing was lost: this test would show nothing"
+    assert differing(engine, folio) != []
     with rest(folio) as url:
         mended = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
         again = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     assert stands(database) == folio.truth()
     assert (mended.sent.total() > 0, again.sent.total()) == (True, 0)
+    assert differing(engine, folio) == []
 
 
 def test_a_token_that_ends_in_the_middle_is_renewed_and_lost_deletions_are_found(
@@ -106,6 +115,7 @@ def test_a_token_that_ends_in_the_middle_is_renewed_and_lost_deletions_are_found
         again = folio_reconciliation.reconcile_by_api(engine, url, ("rotation", "secret"), MAP, applied)
     assert (report.sent, again.sent.total()) == ({"copy.withdrawn": 3}, 0)
     assert stands(database) == folio.truth()
+    assert differing(engine, folio) == []
 
 
 def test_copies_of_another_tenants_feed_of_the_same_source_are_never_withdrawn(
@@ -214,6 +224,29 @@ def test_a_first_reconciliation_lists_all_items_with_their_titles(
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT copy_id, title_id FROM copies").fetchall()
     assert dict(rows) == {item["id"]: item["instanceId"] for item in folio.items.values()}
+
+
+def names(url: str) -> set[str | None]:
+    with psycopg.connect(url) as connection:
+        return {
+            name for (name,) in connection.execute("SELECT DISTINCT name FROM titles WHERE title_id < 'instance-2'")
+        }
+
+
+def test_titles_are_named_with_their_author_once_they_may_be_read_and_no_copy_moves(
+    database: str, engine: Engine, applied: Destinations
+) -> None:
+    folio, user = Folio(3, items=4), ("rotation", "secret")
+    with rest(folio, names=False) as url:
+        folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+        again = folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+    assert (names(database), again.sent.total()) == ({None}, 0)
+    before = stands(database)
+    with rest(folio) as url:
+        folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+        again = folio_reconciliation.reconcile_by_api(engine, url, user, MAP, applied)
+    assert (names(database), again.sent.total()) == ({"Title 0 / Ende, Michael", "Title 1 / Ende, Michael"}, 0)
+    assert stands(database) == before == folio.truth()
 
 
 def test_a_dry_run_reads_to_the_end_shows_what_it_would_send_and_leaves_the_groups_place(

@@ -1,13 +1,17 @@
 """A network file and a map from two exports: every guess marked with its reason, and what results can be used."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
+import openpyxl
 import pytest
 from typer.testing import CliRunner
 
 from rotation.cli import app
 from rotation.feeds.carrying import RejectedRecord
+from rotation.feeds.new_network import branches_in, proposed
+from rotation.feeds.suggesting import Holdings, names_in
 from rotation.feeds.tables import read_map, translate
 from rotation.network import Network, Tier, read
 
@@ -96,6 +100,7 @@ def test_the_network_has_every_branch_and_point_and_marks_its_guesses(made: Path
 def test_the_counts_of_guesses_and_what_was_left_out_are_said(made: Path) -> None:
     said = (made / "said").read_text()
     assert "guessed: hours: 2" in said
+    assert "2 of 6 places have no coordinates: no van can go there" in said
     assert "空馆: no copy of the export stands there" in said
 
 
@@ -142,3 +147,102 @@ def test_a_suggested_map_says_why_for_every_place(made: Path) -> None:
     assert '"HB/WL" = "via:hb"  # 1 copies; 物流中转书库: by the word 物流, a transfer store' in shown
     assert '"HB/CUN" = "hb-cun"' in shown
     assert '"HB/WJ" = "hb"' in shown
+
+
+WRITTEN = """图书馆名称,经纬度,开馆时间(夏季除外),常住人口
+山前图书馆,"120.31,30.2",9:00-17:00,1.25万
+山后分馆,"30.4, 120.32",9:00-17:00,"12,500"
+山左分馆,不详,9:00-17:00,
+合计,,,3个
+"""
+
+
+def test_a_table_of_branches_is_read_as_people_write_it(tmp_path: Path) -> None:
+    (tmp_path / "branches.csv").write_text(WRITTEN, encoding="gb18030")
+    rows = branches_in(tmp_path / "branches.csv")
+    stock = Holdings(Counter({("山前图书馆", ""): 3}), Counter({("山前图书馆", "", "x"): 3}), Counter(), 0)
+    (tmp_path / "n.toml").write_text(proposed("t", "Asia/Shanghai", rows, stock, {}).network, encoding="utf-8")
+    network = read(tmp_path / "n.toml")
+    assert {place.name.zh: (place.lat, place.lon, place.population) for place in network.places} == {
+        "山前图书馆": (30.2, 120.31, 12_500),
+        "山后分馆": (30.4, 120.32, 12_500),
+        "山左分馆": (None, None, 0),
+    }
+    assert "'不详' is not read: no van can be sent there" in (tmp_path / "n.toml").read_text(encoding="utf-8")
+
+
+def test_names_of_codes_that_a_workbook_has_as_numbers_are_found(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (("代码", "名称"), (33399, "流通车"), ("HB", "湖滨馆"), (None, None)):
+        book.active.append(row)
+    book.active["A2"].number_format = "000000"
+    book.save(tmp_path / "names.xlsx")
+    assert names_in(tmp_path / "names.xlsx") == {"033399": "流通车", "HB": "湖滨馆"}
+
+
+def test_classes_and_owners_with_chinese_names_stay_apart(tmp_path: Path) -> None:
+    kinds = Counter(
+        {("ZG", "", "中文图书"): 9, ("ZG", "", "少儿图书A"): 5, ("ZG", "", "DVD"): 2, ("ZG", "", "I267/3"): 4}
+    )
+    stock = Holdings(Counter({("ZG", ""): 20}), kinds, Counter(), 0)
+    rows = [{"name": "总馆", "code": "ZG", "owner": "东区"}, {"name": "二馆", "code": "Z2", "owner": "西区"}]
+    made = proposed("t", "Asia/Shanghai", rows, stock, {})
+    (tmp_path / "n.toml").write_text(made.network, encoding="utf-8")
+    network = read(tmp_path / "n.toml")
+    names = {one.id: one.name.zh for one in network.classes}
+    assert names == {"class-1": "中文图书", "class-2": "少儿图书A", "clc-i": "文学", "dvd": "DVD"}
+    assert made.classes == {"中文图书": "class-1", "少儿图书A": "class-2", "I*": "clc-i", "DVD": "dvd"}
+    assert {one.id: one.name.zh for one in network.owners} == {"owner-1": "东区", "owner-2": "西区"}
+
+
+def test_an_export_of_which_nothing_can_be_read_makes_no_network() -> None:
+    with pytest.raises(ValueError, match="no row of the export can be read; 7 were refused"):
+        proposed("t", "UTC", [{"name": "a"}], Holdings(Counter(), Counter(), Counter(), 7), {})
+
+
+def test_the_central_library_is_the_largest_with_coordinates() -> None:
+    stock = Holdings(Counter({("A", ""): 9, ("B", ""): 5}), Counter({("A", "", ""): 9, ("B", "", ""): 5}), Counter(), 0)
+    rows = [
+        {"name": "A", "code": "A"},
+        {"name": "B", "code": "B", "lat": "30.1", "lon": "120.1"},
+        {"name": "C", "code": "C"},
+    ]
+    made = proposed("t", "UTC", rows, stock, {}).network
+    assert 'id = "b"\nname = "B"\ntier = "central"  # guess: of those with coordinates it has the most copies' in made
+
+
+def test_without_a_tree_of_codes_a_branch_is_no_district() -> None:
+    stock = Holdings(Counter({("main", ""): 9}), Counter({("main", "", ""): 9}), Counter(), 0)
+    flat = proposed("t", "UTC", [{"name": "main"}, {"name": "quay"}, {"name": "mill"}], stock, {}).network
+    tree = proposed(
+        "t", "UTC", [{"name": "A", "code": "A"}, {"name": "B", "code": "B"}, {"name": "C", "code": "B1"}], stock, {}
+    )
+    assert flat.count('tier = "subdistrict"  # guess: no word and no code says it') == 2
+    assert 'tier = "subdistrict"  # guess: by the tree of the codes' in tree.network
+
+
+ANSWER = """{"_about": {"city": "x"}, "holdingList": [{"barcode": "1", "bookrecno": "b1", "curlib": "007", "curlocal": "007",
+  "orglib": "007", "orglocal": "Q1", "state": 2}],
+ "libcodeMap": {"007": "云溪馆", "Q1": "启明馆"}, "localMap": {"007": "云溪馆暂存处（不外借）", " Q1 ": "云溪一村书屋 "}}"""
+
+
+def test_a_catalogues_answer_names_its_own_codes_libraries_and_locations_apart(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text(ANSWER, encoding="utf-8")
+    arguments = [
+        "map",
+        "suggest",
+        f"{tmp_path}/answer.json",
+        "--map",
+        "interlib-stock",
+        "--names",
+        f"{tmp_path}/answer.json",
+    ]
+    shown = CliRunner().invoke(app, arguments).stdout
+    assert '"007/007" = "-"  # 1 copies; 云溪馆暂存处（不外借）: by the word 不外借, takes no part' in shown
+    assert '"007/Q1" = "007-q1"  # 0 copies; 云溪一村书屋: by the word 村, a reading room of its own' in shown
+
+
+def test_json_without_tables_of_codes_names_nothing(tmp_path: Path) -> None:
+    (tmp_path / "answer.json").write_text('{"holdingList": [], "_about": {"a": "b"}}', encoding="utf-8")
+    with pytest.raises(ValueError, match="such as libcodeMap and localMap"):
+        names_in(tmp_path / "answer.json")

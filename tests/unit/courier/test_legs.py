@@ -7,11 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rotation.courier.calendar import Calendar
 from rotation.courier.legs import Itinerary, LegReasonCode, OpenTransfer, Where, itinerary
 from rotation.facts.lifecycle import LegKind
+from rotation.network import from_tables
 from tests.unit.courier.town import (
     FRIDAY,
     MONDAY,
+    RAW,
     SATURDAY,
     SUNDAY,
     THURSDAY,
@@ -169,3 +172,14 @@ def test_vans_call_only_on_days_when_the_place_receives(transfer: OpenTransfer, 
         if leg.kind in (LegKind.COLLECT, LegKind.DELIVER)
     ]
     assert all(town().place[place].receiving_spans(on) for place, on in calls)
+
+
+def test_no_van_leaves_a_hub_without_coordinates_and_the_others_go_on():
+    places = [
+        {name: value for name, value in place.items() if place["id"] != "west" or name not in ("lat", "lon")}
+        for place in RAW["place"]
+    ]
+    half = Calendar(from_tables(RAW | {"place": places}, "town"))
+    assert (half.call("hill", MONDAY), half.call("mill", MONDAY)) == (None, CALENDAR.call("mill", MONDAY))
+    found = itinerary(waiting("mill", "hill"), half, morning_of(MONDAY))
+    assert [reason.place for reason in found.reasons] == ["hill"]
