@@ -57,11 +57,11 @@ def judged_rooms(days: WatchedDays, rooms: Iterable[str]) -> list[str]:
 
 def astray(days: WatchedDays, draw: random.Random) -> Iterator[dict[str, Any]]:
     """Three rooms check nothing in, two vans stay where they are, a hub sorts nothing, three rooms fall silent; for days."""
-    rooms = rooms_of(days, (Kind.SILENT, *OF_CHECK_IN))
+    rooms = rooms_of(days, [Kind.SILENT])
     judged = judged_rooms(days, rooms)
     yield {"figure": "rooms whose silence is no chance within days", "rooms": len(rooms), "judged": len(judged)}
     silent = frozenset(draw.sample(judged, min(3, len(judged))))
-    unreceived = frozenset(draw.sample([room for room in rooms if room not in silent], 3))
+    unreceived = frozenset(draw.sample([room for room in rooms_of(days, OF_CHECK_IN) if room not in silent], 3))
     vans, hub = frozenset(draw.sample([van.id for van in days.network.vans], 2)), draw.choice(days.network.hubs).id
     begun, made = days.now(), dict[str, Fault]()
 
