@@ -21,6 +21,8 @@ from solver.solve import solve
 from tests.unit.solver.days import day, judged, line, plan, stop, times, under_way, van, wrong
 
 PLACES, HORIZON_S = 4, 14
+SOME = Limits(time_s=5.0, iterations=100)  # however busy the machine is
+LONGER = Limits(time_s=15.0)  # where a second may be gone before a search has begun
 LINE = {
     "places": [str(place) for place in range(PLACES)],
     "metres": [[abs(a - b) for b in range(PLACES)] for a in range(PLACES)],
@@ -216,9 +218,10 @@ def best_of_all(instance: Instance) -> tuple[int, int]:
 def test_the_race_finds_the_best_of_all_plans(seed: int):
     (problem,) = days(random.Random(100 + seed), 1, fleet=2)
     instance = compiled(problem)
-    found = evaluate(instance, solve(instance, Limits(time_s=1.0)))
-    assert found.keeps_rules
-    assert found.rank == best_of_all(instance)
+    found, best = evaluate(instance, solve(instance, Limits(time_s=1.0))), best_of_all(instance)
+    if found.rank > best:
+        found = evaluate(instance, solve(instance, LONGER))
+    assert (found.keeps_rules, found.rank) == (True, best)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +231,7 @@ def test_the_race_finds_the_best_of_all_plans(seed: int):
 def test_engines_that_can_say_a_limit_keep_it(limit: dict[str, int], vans: list[str], engines: tuple[str, ...]):
     problem = day(stop(1), stop(2), stop(4, deliver=1), vans=[van(**limit), van(id="w", km_cents=1500)])
     for engine in engines:
-        found = solve(problem, Limits(iterations=50), engine=engine)
+        found = solve(problem, SOME, engine=engine)
         assert (evaluate(problem, found).feasible, found.engine, [run.van for run in found.runs]) == (
             True,
             engine,
@@ -328,7 +331,7 @@ def test_engines_know_of_setups(engine: str):
         stop(place, setup_s=200, windows=[[0, 1000]]) | {"id": f"{place}{name}"} for place in (1, 2) for name in "ab"
     ]
     problem = day(*stops, vans=[van(shift=[0, 4 * 120 + 2 * 200])])
-    found = solve(problem, Limits(time_s=0.7), engine=engine)
+    found = solve(problem, SOME, engine=engine)
     assert (evaluate(problem, found).feasible, found.engine) == (True, engine)
 
 
@@ -347,10 +350,10 @@ def test_a_kind_of_vehicle_has_its_own_ways():
 def test_every_engine_knows_the_ways_of_each_kind(engine: str):
     """The bike is cheaper by its metres, and too slow for what is far."""
     problem = day(stop(1), stop(2), stop(8, windows=[[0, 1200]]), vans=[van(), van(id="b", kind="bike")], travel=KINDS)
-    runs = {run.van: sorted(run.visits) for run in solve(problem, Limits(time_s=0.7), engine=engine).runs}
+    runs = {run.van: sorted(run.visits) for run in solve(problem, SOME, engine=engine).runs}
     assert runs in ({"v": ["s1", "s2", "s8"]}, {"v": ["s8"], "b": ["s1", "s2"]})
     near = problem.model_copy(update={"stops": problem.stops[:2]})
-    assert [run.van for run in solve(near, Limits(time_s=0.7), engine=engine).runs] == ["b"]
+    assert [run.van for run in solve(near, SOME, engine=engine).runs] == ["b"]
 
 
 def test_a_slower_road_is_slower_for_all_kinds():
