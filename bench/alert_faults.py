@@ -17,7 +17,9 @@ from rotation.store.engine import driver
 OF_CHECK_IN = (Kind.SLOW, Kind.LEG_LATE, Kind.OVERDUE)
 OF_A_VAN = (Kind.LATE, Kind.MISSED, Kind.NOT_LEFT, Kind.LEG_LATE)
 OF_ROWS = (Kind.DRAINED, Kind.LOST, Kind.UNFOUND, Kind.COUNTS_DIFFER)
-ASTRAY_DAYS = 10
+ASTRAY_DAYS = (
+    16  # a copy is overdue by its lane after a week at least, and the first is sent days after the fault began
+)
 
 
 class Fault(NamedTuple):
@@ -248,7 +250,8 @@ def by_rows(days: WatchedDays, draw: random.Random) -> Iterator[dict[str, Any]]:
     days.night()
     days.sweep()
     now, then = days.now(), days.now() - timedelta(hours=1)
-    faults = row_faults(draw.sample(rooms_of(days, OF_ROWS), 4), days.network.hubs[0].id)
+    ((hub,),) = days.do("SELECT hub_id FROM day_plans ORDER BY day DESC, hub_id LIMIT 1")
+    faults = row_faults(draw.sample(rooms_of(days, OF_ROWS), 4), hub)
     for statement in [statement for fault in faults for statement in fault.statements]:
         days.do(statement, **({"then": then} if ":then" in statement else {}))
     seconds = check_s(days)
