@@ -40,6 +40,7 @@ from rotation.store.tables import users
 CASES = {"quiet": ("Person", "Desk"), "hostile": ("Person", "Desk", "Hostile")}
 ASKED_RATIO = 2.0
 USERS_FILE = Path(__file__).with_name("hostile_users.py")
+SPAWN_S = 10.0  # everyone comes within it, and is counted from then on
 WARM_S = 20.0  # before the first case: what is compiled and cached at first use
 
 
@@ -130,13 +131,24 @@ def played(address: str, listed: Path, kinds: tuple[str, ...], asked: argparse.N
     """Let locust play; return its statistics, one entry for each name of a request."""
     total = asked.people + asked.desks + ("Hostile" in kinds)
     command = [sys.executable, "-m", "locust", "-f", str(USERS_FILE), *kinds, "--headless", "--host", address]
-    command += ["--users", str(total), "--spawn-rate", str(total), "--run-time", f"{math.ceil(seconds)}s", "--json"]
+    command += [
+        "--users",
+        str(total),
+        "--spawn-rate",
+        str(total / SPAWN_S),
+        "--reset-stats",
+        "--run-time",
+        f"{math.ceil(seconds + SPAWN_S)}s",
+        "--json",
+    ]
     given = os.environ | {"BENCH_HOSTILE_TOWN": str(listed)}
     ended = subprocess.run(
         [*command, "--skip-log", "--exit-code-on-error", "0"], env=given, capture_output=True, text=True
     )
     if ended.returncode:
         raise SystemExit(f"locust ended with {ended.returncode}: {ended.stderr[-2000:]}")
+    for failure, times in Counter(line for line in ended.stderr.splitlines() if line.startswith("failed: ")).items():
+        print(f"{times} x {failure}", file=sys.stderr)
     return json.loads(ended.stdout)
 
 

@@ -9,13 +9,14 @@ import itertools
 import os
 import random
 import socket
+import sys
 import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
-from locust import FastHttpUser, between, constant, task
+from locust import FastHttpUser, between, constant, events, task
 from requests import Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
@@ -31,6 +32,13 @@ HALF_SENT = 100
 PAGES = ("/today", "/today?part=runs", "/imbalance", "/alerts", "/decisions", "/figures")
 COOKIES = itertools.cycle(TOWN["cookies"])
 PLACES = itertools.cycle(TOWN["places"])
+
+
+@events.request.add_listener
+def say_failure(name: str, exception: Exception | None, **_: Any) -> None:
+    """Write what failed to stderr, a line each; bench.hostile counts them."""
+    if exception:
+        print(f"failed: {name}: {exception}"[:200], file=sys.stderr)
 
 
 class Person(FastHttpUser):
