@@ -39,7 +39,7 @@ from streams.rebuild import rebuild
 SEED = 1
 START = datetime(2026, 3, 2, tzinfo=UTC)
 PLACES = tuple(f"p{number:03d}" for number in range(500))
-PARTITIONS = 2
+PARTITIONS, MOST_PARTITIONS = 2, 4
 # Number of an event on the clock's last day: for events dated days ago no level is judged.
 LATELY = 262_000_000
 POSTGRES = {
@@ -122,11 +122,11 @@ def batched(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
             batch = []
 
 
-def by_copy(events: Iterator[dict[str, Any]], size: int) -> Iterator[bytes]:
+def by_copy(events: Iterator[dict[str, Any]], size: int, partitions: int = PARTITIONS) -> Iterator[bytes]:
     """Messages of `size` events for the partitions in turn, a copy's all for one of them; the remainder is left out."""
-    dealt: list[list[dict[str, Any]]] = [[] for _ in range(PARTITIONS)]
+    dealt: list[list[dict[str, Any]]] = [[] for _ in range(partitions)]
     for event in events:
-        dealt[int(event["data"]["copy"][1:]) % PARTITIONS].append(event)
+        dealt[int(event["data"]["copy"][1:]) % partitions].append(event)
         if min(map(len, dealt)) >= size:
             yield from (orjson.dumps(mine[:size]) for mine in dealt)
             dealt = [mine[size:] for mine in dealt]
@@ -142,20 +142,20 @@ class Bench:
         self.postgres_pid = 0
         self.started: list[subprocess.Popen[bytes]] = []
 
-    def fill(self, messages: Iterator[bytes]) -> str:
+    def fill(self, messages: Iterator[bytes], partitions: int = PARTITIONS) -> str:
         """Put messages into new topics of their own and return their prefix."""
         self.runs += 1
         prefix = f"bench{self.runs}"
         names = [f"{prefix}.{name}" for name in ("events", "touched", "rejected")]
-        admin.create(self.client, topics=[Topic(name, "", PARTITIONS, -1, False, (), (), "") for name in names])
-        self.send(prefix, messages)
+        admin.create(self.client, topics=[Topic(name, "", partitions, -1, False, (), (), "") for name in names])
+        self.send(prefix, messages, partitions)
         return prefix
 
-    def send(self, prefix: str, messages: Iterator[bytes]) -> None:
+    def send(self, prefix: str, messages: Iterator[bytes], partitions: int = PARTITIONS) -> None:
         """Send more, partitions in turn."""
         sender = producer(self.client, linger_ms=5)
         for number, message in enumerate(messages):
-            sender.send(f"{prefix}.events", message, partition=number % PARTITIONS)
+            sender.send(f"{prefix}.events", message, partition=number % partitions)
         sender.flush()
         sender.close()
 
@@ -285,6 +285,22 @@ def two_workers(bench: Bench, events: int) -> None:
         drained = _drain(bench, workers, events - events // 100)
         sender.join()
         bench.say(f"two workers, batches of 100, sender beside, {case}", events=events, **drained)
+        end(workers)
+
+
+def workers_by_number(bench: Bench, events: int) -> None:
+    """One, two and four workers on four partitions, each copy's events in one of them; the sender beside, as in `two_workers`."""
+    for count in (1, 2, 4):
+        messages = list(by_copy(moves(events, bench.copies, 50_000_000 + count * 10_000_000), 100, MOST_PARTITIONS))
+        prefix = bench.fill(iter(()), MOST_PARTITIONS)
+        workers = [bench.worker("apply", prefix) for _ in range(count)]
+        time.sleep(20)
+        sender = threading.Thread(target=bench.send, args=(prefix, iter(messages), MOST_PARTITIONS))
+        sender.start()
+        drained = _drain(bench, workers, 100 * len(messages))
+        sender.join()
+        load = round(os.getloadavg()[0], 1)
+        bench.say(f"workers: {count}, four partitions, batches of 100", events=events, **drained, load=load)
         end(workers)
 
 
@@ -521,6 +537,7 @@ def cases_of(bench: Bench, wanted: argparse.Namespace) -> dict[str, Callable[[],
         "anywhere": lambda: batches_of_100(bench, wanted.events, anywhere, 15_000_000),
         "single": lambda: single_events(bench, min(wanted.events // 5, 100_000)),
         "two": lambda: two_workers(bench, wanted.events),
+        "workers": lambda: workers_by_number(bench, wanted.events),
         "latency500": lambda: latency(bench, 500, 10),
         "latency5000": lambda: latency(bench, 5000, 100),
         "alert500": lambda: alerts(bench, 500, 10),

@@ -255,8 +255,9 @@ class Settings(BaseSettings):
 
     keep_days: int = Field(
         ge=90,
-        description="How long ended transfers and their scans, closed alerts, legs, hub orders, refusals at the edge, ended "
-        "tokens and the security log are kept. Movements, holds, crates and decisions stay.",
+        description="How long ended transfers and their scans, closed alerts and what people did about them, scans of hands, "
+        "legs, hub orders, refusals at the edge, ended tokens and links, and the security log are kept. Movements, holds, crates "
+        "and decisions stay.",
     )
 
     # Alerts

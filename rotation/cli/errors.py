@@ -42,13 +42,13 @@ def _fixable() -> Sequence[tuple[Kinds, int, Callable[[Any], str]]]:
     from sqlalchemy.exc import OperationalError
 
     from infra.messages import ServerError
-    from rotation.kafka.admin import TopicsMissing
+    from rotation.kafka.admin import OldKafka, TopicsMissing
     from rotation.night.run import AnotherPlans
     from rotation.store.topic_identity import OtherKafka
     from solver.routing_service import TravelError
 
     return (
-        ((AnotherPlans, TravelError, OtherKafka, TopicsMissing), FAILED, str),
+        ((AnotherPlans, TravelError, OtherKafka, OldKafka, TopicsMissing), FAILED, str),
         (ValidationError, BAD_INPUT, _wrong_settings),
         ((ValueError, FileNotFoundError), BAD_INPUT, str),
         (ServerError, FAILED, lambda error: f"{error.message.text()}\n{error.message.text('zh')}"),

@@ -11,6 +11,7 @@ from rotation.kafka.topics import LARGEST_MESSAGE_BYTES, TOPICS, Topic
 
 log = logging.getLogger(__name__)
 
+OLDEST = (3, 9)  # the oldest that tests/integration/infra/test_versions.py starts
 MISSING, PARTITIONS, UNSEEN = "topic", "partitions", "settings"  # what may differ beside a setting of the broker
 
 
@@ -26,6 +27,20 @@ class TopicDifference(NamedTuple):
         return f"{self.topic}: {self.what} is {self.found}, the contract says {self.expected}"
 
 
+class OldKafka(RuntimeError):
+    """The broker is older than `OLDEST`."""
+
+    def __init__(self, found: tuple[int, ...]) -> None:
+        """Say which version was found, and which is needed."""
+        version, oldest = (".".join(map(str, one)) for one in (found, OLDEST))
+        super().__init__(
+            f"the broker speaks the protocol of Kafka {version}, which is too old: upgrade it to Kafka {oldest} or newer,"
+            " or name such a broker in KAFKA_BOOTSTRAP"
+            f" / 消息服务器只支持 Kafka {version} 的协议，版本过旧：请升级到 Kafka {oldest} 或更新版本，"
+            "或在 KAFKA_BOOTSTRAP 中填写这样的服务器"
+        )
+
+
 class TopicsMissing(RuntimeError):
     """Topics are missing, or not shown to this user, who may not create them."""
 
@@ -37,11 +52,14 @@ def create(client: Mapping[str, Any], *, replication: int = 1, topics: Iterable[
 
     Raises
     ------
+    OldKafka
+        When the broker is older than what is supported.
     TopicsMissing
         When some are missing and this user may not create them.
     """
     with_admin = KafkaAdminClient(**client)
     try:
+        _refuse_old(with_admin)
         existing = set(with_admin.list_topics())
         missing = [topic for topic in topics if topic.name not in existing]
         return [topic.name for topic in missing if _create_one(with_admin, topic, replication)]
@@ -65,10 +83,17 @@ def names(client: Mapping[str, Any]) -> list[str]:
 
 
 def check(client: Mapping[str, Any], *, topics: Iterable[Topic] = TOPICS) -> list[TopicDifference]:
-    """Return where the broker's topics differ from their contracts; more partitions than agreed are no difference."""
+    """Return where the broker's topics differ from their contracts; more partitions than agreed are no difference.
+
+    Raises
+    ------
+    OldKafka
+        When the broker is older than what is supported.
+    """
     topics = list(topics)
     with_admin = KafkaAdminClient(**client)
     try:
+        _refuse_old(with_admin)
         existing = set(with_admin.list_topics())
         found = [topic for topic in topics if topic.name in existing]
         missing = [
@@ -86,6 +111,14 @@ def configs(topic: Topic) -> dict[str, str]:
         "retention.ms": str(topic.retention_ms),
         "max.message.bytes": str(LARGEST_MESSAGE_BYTES),
     }
+
+
+def _refuse_old(admin: KafkaAdminClient) -> None:
+    """Raise OldKafka where the requests that the broker knows are those of an older version."""
+    broker = admin.describe_cluster()["brokers"][0]["broker_id"]
+    found = admin.get_broker_version_data(broker).broker_version
+    if found < OLDEST:
+        raise OldKafka(found)
 
 
 def _create_one(admin: KafkaAdminClient, topic: Topic, replication: int) -> bool:

@@ -20,7 +20,7 @@ from psycopg import Cursor
 
 from rotation.facts.parts import Deed, Part
 from rotation.store.engine import Reconnecting
-from rotation.store.pooled import PooledAddress, refuse_pooled_if_there
+from rotation.store.unfit import UnfitDatabase, refuse_unfit_if_there
 
 BEAT_S = 5.0
 SILENT_S = 30.0  # six beats: on a machine with all processors busy, one or two of them come late
@@ -79,11 +79,11 @@ class Pulse:
         return all(now - turn.said_at <= turn.within_s for turn in self._turns.values())
 
     def start(self) -> None:
-        """Begin to beat; a process whose database is reached through a pool that shares sessions ends with a sentence."""
+        """Begin to beat; a process whose database we cannot work with ends with a sentence."""
         try:
-            refuse_pooled_if_there(self.url)
-        except PooledAddress as pooled:
-            raise SystemExit(str(pooled)) from None
+            refuse_unfit_if_there(self.url)
+        except UnfitDatabase as unfit:
+            raise SystemExit(str(unfit)) from None
         self._thread = threading.Thread(target=self._beat_for_ever, name="pulse", daemon=True)
         self._thread.start()
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 
 from rotation.store.engine import engine
 from rotation.store.locks import AdvisoryLock
-from rotation.store.pooled import refuse_pooled
+from rotation.store.unfit import refuse_unfit
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -24,12 +24,12 @@ def upgrade(url: str, revision: str = "head") -> None:
 
     Raises
     ------
-    PooledAddress
-        When the address leads through a pool that shares sessions.
+    UnfitDatabase
+        When the server is too old, or the address leads through a pool that shares sessions.
     NewerTables
         When a newer version has upgraded them: this version would write rows that the newer version does not understand.
     """
-    refuse_pooled(url)
+    refuse_unfit(url)
     with engine(url).connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": AdvisoryLock.MIGRATION})
         connection.commit()

@@ -23,6 +23,8 @@ AT_ONCE = 50_000  # rows of a table in one transaction; the next day takes the r
 # By table, the condition by which a row is old: `before` is an instant of the network's time, `wall` of the wall clock.
 OF_THE_NIGHT: Mapping[str, str] = {
     "alerts": "closed_at < :before",
+    "alert_steps": "NOT EXISTS (SELECT FROM alerts a WHERE a.alert_id = alert_steps.alert_id)",
+    "scans": "at < :before",
     "legs": "day < CAST(:before AS timestamptz)::date",
     "hub_orders": "due_at < :before",
     "machine_visits": "day < CAST(:before AS timestamptz)::date",
@@ -36,6 +38,7 @@ OF_THE_PAGE: Mapping[str, str] = {
     "sessions": f"since < now() - interval '{SESSION_DAYS} days'",
     "security_log": "minute < :wall",
     "photos": f"received_at < now() - interval '{PHOTO_DAYS} days'",
+    "run_links": "ends_at < :wall",
     "tokens": "least(revoked_at, expires_at) < :wall",
 }
 

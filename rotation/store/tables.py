@@ -869,6 +869,7 @@ scans = Table(
     Column("subject", Text, nullable=False, server_default="", comment="transfer, copy or crate that it was about"),
     Column("answer", JSONB, nullable=False, comment="what the page said: a code, its tone, and the words' values"),
     Index("scans_by_place", "place_id", "at"),
+    Index("scans_by_time", "at", postgresql_using="brin"),
     Index("scans_by_subject", "subject", postgresql_where=text("subject <> ''")),
     comment="Every scan and count of a page for hands, with who and where; its facts go the way of all events.",
 )

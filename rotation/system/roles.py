@@ -120,7 +120,7 @@ ROLES: Mapping[str, DatabaseRole] = {
                 "DELETE",
                 ("alerts", "hub_orders", "plans", "rejections", "transfers", "transfer_facts", "machine_facts"),
             ),
-            Grant("DELETE", ("desk_answers",)),
+            Grant("DELETE", ("desk_answers", "alert_steps", "scans")),
             BEAT,
         ),
     ),
@@ -128,11 +128,9 @@ ROLES: Mapping[str, DatabaseRole] = {
         ALL_TABLES,
         (
             Grant(APPEND, ("decisions", "outbox", "rejections", "network_changes", "desk_answers")),
-            Grant(
-                UPSERT, ("users", "transfers", "counts", "sets", "scans", "place_notices", "return_rules", "run_links")
-            ),
+            Grant(UPSERT, ("users", "transfers", "counts", "sets", "scans", "place_notices", "return_rules")),
             Grant(UPSERT, ("transfer_marks",)),
-            Grant(EDIT, ("tokens", "sessions", "security_log", "photos")),
+            Grant(EDIT, ("tokens", "sessions", "security_log", "photos", "run_links")),
             Grant(UPSERT, ("order_targets", "target_secrets", "deliveries", "write_backs", "city_counts")),
             Grant(UPSERT, ("channels", "channel_secrets", "channel_messages", "alert_thresholds", "settings")),
             Grant(EDIT, ("day_plans", "runs", "stops", "legs", "answers")),

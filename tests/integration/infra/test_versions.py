@@ -39,6 +39,7 @@ from tests.streams_world import batches, city, disturbed, fold, history, standin
 
 LISTS = Path(__file__).parent
 EVENTS = 120
+NEWER_THAN_ANY = (99, 0)  # stands in for an old broker: what is needed is newer than what is there
 
 
 def jars(monkeypatch: pytest.MonkeyPatch, listed: str) -> list[Path]:
@@ -174,6 +175,13 @@ def test_on_each_kafka_topics_are_as_their_contracts_say_and_a_worker_applies_wh
     assert any(message.value == b"[]" for message in reader)  # others of this run use the topic too
     reader.close()
     applied(any_kafka, database, tmp_path)
+
+
+def test_a_kafka_that_is_too_old_is_refused_in_both_languages(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admin, "OLDEST", NEWER_THAN_ANY)
+    for step in (admin.create, admin.check):
+        with pytest.raises(admin.OldKafka, match=r"upgrade it to Kafka 99\.0 or newer.*升级到 Kafka 99\.0"):
+            step({"bootstrap_servers": [kafka], "security_protocol": "PLAINTEXT"})
 
 
 def applied(bootstrap: str, url: str, folder: Path) -> None:

@@ -78,6 +78,8 @@ ALLOWED = {
         "SELECT * FROM day_plans FOR UPDATE",
         "ANALYZE movements",
         "DELETE FROM desk_answers",
+        "DELETE FROM scans WHERE at < '2000-01-01'",
+        "DELETE FROM alert_steps WHERE at < '2000-01-01'",
     ],
     "feed": [
         A_BEAT.format(part="feed"),
@@ -88,6 +90,7 @@ ALLOWED = {
     ],
     "solver": ["SELECT * FROM heartbeats", A_BEAT.format(part="solver")],
     "web": [
+        "DELETE FROM run_links WHERE ends_at < '2000-01-01'",
         A_BEAT.format(part="page"),
         A_USER.format(id="new"),
         A_DECISION,

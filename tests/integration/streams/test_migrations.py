@@ -26,6 +26,19 @@ def test_upgrading_what_is_current_changes_nothing(database: str) -> None:
         assert connection.execute("SELECT oid, relname, relfilenode FROM pg_class").fetchall() == before
 
 
+def test_a_folder_made_before_the_first_file_was_edited_gets_the_indexes_it_lacks(postgres: Postgres) -> None:
+    url = postgres.url_of("indexes")
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE indexes")
+    migrate.upgrade(url, "0039")
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP INDEX transfers_under_way, copies_unlisted")
+        connection.execute("CREATE INDEX copies_by_title ON copies (title_id)")
+    migrate.upgrade(url)
+    with engine(url).connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
 def test_keys_of_facts_are_compared_byte_by_byte_as_python_does(database: str) -> None:
     with psycopg.connect(database) as connection:
         found = connection.execute(

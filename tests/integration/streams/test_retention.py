@@ -17,6 +17,10 @@ OLD, NEW = "now() - interval '3 years'", "now() - interval '1 day'"
 ROWS = (
     "INSERT INTO alerts (kind, place_id, class, numbers, opened_at, changed_at, closed_at)"
     " VALUES ('stale', 'a', '', '{{}}', {at}, {at}, {at})",
+    "INSERT INTO alert_steps (alert_id, step, who, at) SELECT alert_id, 'assigned', 'a', {at} FROM alerts WHERE opened_at = {at}",
+    "INSERT INTO scans (scan_id, work, place_id, code, who, at, received_at, answer)"
+    " VALUES (md5(random()::text), 'return', 'p', 'c', 'a', {at}, {at}, '{{}}')",
+    "INSERT INTO run_links VALUES (md5(random()::text), '', 'r', 'a', {at}, {at})",
     "INSERT INTO hub_orders VALUES ('sort', 'h', '', {at}, ({at})::date)",
     "INSERT INTO desk_answers VALUES ('c', 'p', ({at})::date, 't', {at}, 'shadow', 'p', 'q', 'stays')",
     'INSERT INTO rejections (topic, partition, "offset", index, reason, field, message, original, rejected_at)'
@@ -49,15 +53,42 @@ def test_old_rows_go_and_new_open_and_kept_ones_stay(database: str) -> None:
         again = retention.forget(connection, {**retention.OF_THE_NIGHT, **retention.OF_THE_PAGE}, before, before)
         left = {
             table: connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
-            for table in ("alerts", "hub_orders", "rejections", "sessions", "security_log", "tokens")
+            for table in (
+                "alerts",
+                "alert_steps",
+                "scans",
+                "run_links",
+                "hub_orders",
+                "rejections",
+                "sessions",
+                "security_log",
+                "tokens",
+            )
         }
     at.dispose()
     assert forgotten == [
-        {"alerts": 1, "hub_orders": 1, "desk_answers": 1, "rejections": 1},
-        {"sessions": 1, "security_log": 1, "tokens": 1},
+        {
+            "alerts": 1,
+            "alert_steps": 1,
+            "scans": 1,
+            "hub_orders": 1,
+            "desk_answers": 1,
+            "rejections": 1,
+        },
+        {"sessions": 1, "security_log": 1, "run_links": 1, "tokens": 1},
     ]
     assert again == {}
-    assert left == {"alerts": 2, "hub_orders": 1, "rejections": 2, "sessions": 1, "security_log": 1, "tokens": 2}
+    assert left == {
+        "alerts": 2,
+        "alert_steps": 1,
+        "scans": 1,
+        "run_links": 1,
+        "hub_orders": 1,
+        "rejections": 2,
+        "sessions": 1,
+        "security_log": 1,
+        "tokens": 2,
+    }
 
 
 def test_ended_transfers_go_with_their_scans_and_those_of_sets_open_ones_and_new_ones_stay(database: str) -> None:

@@ -1,4 +1,4 @@
-"""An address that leads through a real PgBouncer: refused in a sentence by commands and parts, whatever it is set to."""
+"""A database that we cannot work with, through a real PgBouncer or too old: refused in a sentence by commands and parts."""
 
 import os
 import socket
@@ -13,11 +13,14 @@ import pytest
 
 from infra.ports import HOST
 from infra.postgres import DATABASE, SUPERUSER, Postgres, Tcp, embedded_postgres
-from rotation.store.pooled import PooledAddress, refuse_pooled
+from rotation.store import migrate, unfit
+from rotation.store.heartbeats import Part, Pulse
+from rotation.store.unfit import OldPostgres, PooledAddress, refuse_unfit
 from tests.needs import program
 
 ANSWERS_S = 20.0
 PASSWORD = "of-the-pool"
+NEWER_THAN_ANY = 99  # stands in for an old server: what is needed is newer than what is there
 Pool = Callable[..., str]
 
 
@@ -71,7 +74,7 @@ def _until_it_listens(port: int) -> None:
 
 
 def test_a_direct_address_is_taken(database: str) -> None:
-    refuse_pooled(database)
+    refuse_unfit(database)
 
 
 @pytest.mark.parametrize(
@@ -80,14 +83,14 @@ def test_a_direct_address_is_taken(database: str) -> None:
 )
 def test_a_pool_by_transaction_is_refused(pool: Pool, more: dict[str, object]) -> None:
     with pytest.raises(PooledAddress, match=r"two connections have one session|one connection has several sessions"):
-        refuse_pooled(pool("transaction", **more))
+        refuse_unfit(pool("transaction", **more))
 
 
 def test_a_pool_by_session_that_drops_our_settings_is_refused_too(pool: Pool) -> None:
     with pytest.raises(PooledAddress, match="does not pass on a session's settings"):
-        refuse_pooled(pool("session"))
+        refuse_unfit(pool("session"))
     with pytest.raises(PooledAddress, match="drops a session's settings"):
-        refuse_pooled(pool("session", ignore_startup_parameters="options"))
+        refuse_unfit(pool("session", ignore_startup_parameters="options"))
 
 
 @pytest.mark.parametrize("module", [("rotation", "db", "upgrade"), ("streams.relay",), ("rotation", "planner")])
@@ -111,4 +114,20 @@ def test_commands_and_parts_say_so_in_a_sentence(
 
 def test_a_database_that_is_away_is_not_taken_for_a_pool() -> None:
     with pytest.raises(psycopg.OperationalError):
-        refuse_pooled("postgresql://u@127.0.0.1:9/nobody")
+        refuse_unfit("postgresql://u@127.0.0.1:9/nobody")
+
+
+def test_a_postgresql_that_is_too_old_is_refused_in_both_languages_before_anything_is_written(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unfit, "OLDEST", NEWER_THAN_ANY)
+    with pytest.raises(OldPostgres, match=r"PostgreSQL 99 or newer.*升级到 PostgreSQL 99"):
+        migrate.upgrade(database)
+    with pytest.raises(SystemExit, match="PostgreSQL 99 or newer"):
+        Pulse(database, Part.RELAY).start()
+
+
+def test_the_sentence_names_the_version_found_and_the_version_needed() -> None:
+    said = str(OldPostgres(140_009))
+    assert "PostgreSQL 14.9, which is too old: upgrade it to PostgreSQL 15 or newer" in said
+    assert "PostgreSQL 14.9，版本过旧：请升级到 PostgreSQL 15 或更新版本" in said

@@ -1,7 +1,8 @@
-"""Whether the database's address leads to sessions of our own, or through a pool that shares them by transaction (PgBouncer).
+"""Whether the database's address leads to a server that we can work with: new enough, and with sessions of our own.
 
 Advisory locks, temporary tables, LISTEN and prepared statements belong to a session. Where transactions of several clients share
-a session, they are another's: locks do not lock, tables get mixed up. Such an address is refused before anything is written.
+a session (PgBouncer by transaction), they are another's: locks do not lock, tables get mixed up. A server older than those on
+which worker and planner are tested would fail in the middle of a statement. Both are refused before anything is written.
 """
 
 from contextlib import suppress
@@ -10,6 +11,7 @@ import psycopg
 
 from rotation.store.engine import CONNECT_TIMEOUT_S, Psycopg, conninfo
 
+OLDEST = 15  # the oldest that tests/integration/infra/test_versions.py starts
 PARAMETER = "startup parameter"  # PgBouncer's words for what it does not pass on
 BACKEND = "SELECT pg_backend_pid()"
 WHAT_TO_DO = (
@@ -18,7 +20,25 @@ WHAT_TO_DO = (
 )
 
 
-class PooledAddress(ValueError):
+class UnfitDatabase(ValueError):
+    """The address leads to a server that we cannot work with."""
+
+
+class OldPostgres(UnfitDatabase):
+    """The server is older than `OLDEST`."""
+
+    def __init__(self, found: int) -> None:
+        """Say which version was found, as libpq numbers it (140009), and which is needed."""
+        version = f"{found // 10_000}.{found % 10_000}"
+        super().__init__(
+            f"the database is PostgreSQL {version}, which is too old: upgrade it to PostgreSQL {OLDEST} or newer,"
+            f" or name such a server in DATABASE_URL"
+            f" / 数据库是 PostgreSQL {version}，版本过旧：请升级到 PostgreSQL {OLDEST} 或更新版本，"
+            "或在 DATABASE_URL 中填写这样的服务器"
+        )
+
+
+class PooledAddress(UnfitDatabase):
     """The address leads through a pool that shares sessions, or does not pass on the options of ours."""
 
     def __init__(self, why: str) -> None:
@@ -26,17 +46,19 @@ class PooledAddress(ValueError):
         super().__init__(f"the database's address leads through a pool of connections: {why}. {WHAT_TO_DO}")
 
 
-def refuse_pooled(url: str) -> None:
-    """Do nothing where the address leads to sessions of our own.
+def refuse_unfit(url: str) -> None:
+    """Do nothing where the address leads to a server that is new enough, and to sessions of our own.
 
     Raises
     ------
-    PooledAddress
+    OldPostgres, PooledAddress
         When it does not.
     psycopg.OperationalError
         When nobody answers.
     """
     with _open(url) as one, _open(url) as other:
+        if one.info.server_version < OLDEST * 10_000:
+            raise OldPostgres(one.info.server_version)
         mine = _backend(one)
         with other.transaction():
             if mine == _backend(other):
@@ -47,10 +69,10 @@ def refuse_pooled(url: str) -> None:
     _passes_on(url)
 
 
-def refuse_pooled_if_there(url: str) -> None:
-    """Do as `refuse_pooled` does, for a part that waits for a database that is away."""
+def refuse_unfit_if_there(url: str) -> None:
+    """Do as `refuse_unfit` does, for a part that waits for a database that is away."""
     with suppress(psycopg.OperationalError):
-        refuse_pooled(url)
+        refuse_unfit(url)
 
 
 def _open(url: str) -> Psycopg:
