@@ -37,14 +37,14 @@ from rotation.store import migrate
 from rotation.store.engine import engine as engine_of
 from rotation.store.tables import users
 
-CASES = {"quiet": ("Person", "Desk"), "hostile": ("Person", "Desk", "Hostile")}
+CASES = {"quiet": ("Person", "ReturnDesk"), "hostile": ("Person", "ReturnDesk", "Hostile")}
 ASKED_RATIO = 2.0
 USERS_FILE = Path(__file__).with_name("hostile_users.py")
 SPAWN_S = 10.0  # everyone comes within it, and is counted from then on
 WARM_S = 20.0  # before the first case: what is compiled and cached at first use
 
 
-class Served(NamedTuple):
+class RunningPage(NamedTuple):
     """A page that is up, and its processes by name."""
 
     address: str
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[Served]:
+def served(folder: Path) -> Iterator[RunningPage]:
     """Start everything over a filled day."""
     with (
         embedded_postgres(folder / "postgres", settings=POSTGRES) as postgres,
@@ -95,11 +95,11 @@ def served(folder: Path) -> Iterator[Served]:
         with processes(environment, folder, *modules) as pids:
             address = f"http://{HOST}:{port}"
             wait_for(lambda: ready(address), "the page")
-            yield Served(address, engine, dict(zip(modules, pids, strict=True)))
+            yield RunningPage(address, engine, dict(zip(modules, pids, strict=True)))
         engine.dispose()
 
 
-def everyone(page: Served, people: int, desks: int) -> dict[str, Any]:
+def everyone(page: RunningPage, people: int, desks: int) -> dict[str, Any]:
     """Fill the day; return what locust's users need: sessions, tokens, places and copies."""
     with page.engine.begin() as connection:
         filled = town(connection)

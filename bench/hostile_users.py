@@ -57,7 +57,7 @@ class Person(FastHttpUser):
         self.client.get(random.choice(PAGES), headers=self.headers, name="person")
 
 
-class Desk(FastHttpUser):
+class ReturnDesk(FastHttpUser):
     """Scans a returned copy every three seconds, as at a pile of returns."""
 
     fixed_count = TOWN["desks"]
