@@ -50,7 +50,10 @@
   /* After a change in place: the same stop keeps the focus, the dialog about a stop takes it, and the map follows. */
   let focused = null;
   document.addEventListener("htmx:before:swap", () => { focused = document.activeElement?.closest("[data-visit][draggable]")?.dataset.visit; });
-  document.addEventListener("htmx:after:swap", () => {
+  document.addEventListener("htmx:after:swap", (event) => {
+    const address = event.detail?.ctx?.target?.id === "main" && event.detail.ctx.response?.raw?.url;
+    if (!address) return;
+    history.replaceState(null, "", address);  /* a reload shows the same again */
     const all = rows();
     all.forEach((row, n) => row.setAttribute("tabindex", n ? "-1" : "0"));
     const dialog = document.querySelector("#move [autofocus]");

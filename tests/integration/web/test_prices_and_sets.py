@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, delete, insert, select, update
 
+from rotation.night import placement_uplift
 from rotation.store.clock import read_clock
 from rotation.store.tables import (
     copies,
@@ -60,9 +61,11 @@ def test_the_desk_s_measured_and_watched_answers_stand_on_the_page_in_both_langu
         connection.execute(
             insert(copies), [stock | {"copy_id": c["copy_id"], "title_id": c["title_id"]} for c, _ in rows]
         )
+        placement_uplift.keep(connection, weeks=8, now=now)
     english, chinese = viewer.get("/prices").text, viewer.get("/prices", headers=CHINESE).text
     with engine.begin() as connection:
         connection.execute(delete(desk_answers))
+        placement_uplift.keep(connection, weeks=8, now=now)
         for table in (movements, copies):
             connection.execute(delete(table).where(table.c.source == "measured"))
     brought = english.partition("What the desk's rule brought")[2].partition("What the desk would have said")[0]
