@@ -439,3 +439,14 @@ CITY_SETTINGS: Mapping[str, str] = {  # `rotation.store.city_settings.DECIDING`
     "desk_held_back_share": N_("Share of places and weeks without the desk's rule, to measure its gain"),
     "desk_mode": N_("Whether the desk's rule acts, or is only watched (shadow)"),
 }
+# The words that a city's setting may be.
+CITY_CHOICES: Mapping[str, str] = {
+    "automatic": N_("by itself, at once"),
+    "held": N_("by a person"),
+    "policy": N_("by itself where the policy allows, else by a person"),
+    "approve": N_("it is approved"),
+    "send_back": N_("it is sent back"),
+    "wait": N_("it waits on"),
+    "acts": N_("acts"),
+    "shadow": N_("is only watched"),
+}

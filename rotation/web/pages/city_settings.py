@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Form, Request, Response
 
 from config import Settings
-from rotation.language.labels import CITY_SETTINGS, N_
+from rotation.language.labels import CITY_CHOICES, CITY_SETTINGS, N_
 from rotation.store import city_settings
 from rotation.store.city_settings import DECIDING, BadValue, NoSuchSetting
 from rotation.web.context import CalledBy, Context, Database, InLanguage
@@ -26,6 +26,7 @@ def show(request: Request, web: Context, connection: Database) -> Response:
         tab="upkeep",
         rows=[(name, CITY_SETTINGS[name], getattr(held, name)) for name in DECIDING],
         choices=CHOICES,
+        choice_labels=CITY_CHOICES,
         differing=city_settings.differing(connection, web.own),
     )
 

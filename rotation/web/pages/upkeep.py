@@ -55,7 +55,7 @@ def row(
 
 
 @router.post("/upkeep/{table}/{row_id}")
-def changerow_on(
+def change_row(
     request: Request,
     web: Context,
     connection: Database,
@@ -78,7 +78,7 @@ def changerow_on(
 
 
 @router.post("/upkeep/{table}/{row_id}/remove")
-def removerow_on(
+def remove_row(
     request: Request,
     web: Context,
     connection: Database,

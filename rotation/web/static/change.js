@@ -38,14 +38,15 @@
     const row = event.target.closest("[data-visit][draggable]");
     const all = rows();
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const key = event.key.toLowerCase();  /* with Caps Lock too */
     if (step && (row || event.target === document.body || event.target === list)) { event.preventDefault(); focus(all[row ? all.indexOf(row) + step : 0]); }
     else if (row && event.key === "Home") { event.preventDefault(); focus(all[0]); }
     else if (row && event.key === "End") { event.preventDefault(); focus(all.at(-1)); }
-    else if (row && (event.key === "m" || event.key === "Enter") && event.target === row) row.querySelector("a").click();
-    else if (row && event.key === "s") location.href = row.querySelector("a").href.replace("#move", "#split");
-    else if (row && event.key === "l") send({ kind: row.dataset.locked === "1" ? "unlock" : "lock", visit: row.dataset.visit, van: "", before: "" });
-    else if (row && event.key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
-    else if (["a", "z", "Z"].includes(event.key)) document.querySelector(`[data-key="${event.key}"]:not(:disabled)`)?.click();
+    else if (row && (key === "m" || key === "enter") && event.target === row) row.querySelector("a").click();
+    else if (row && key === "s") location.href = row.querySelector("a").href.replace("#move", "#split");
+    else if (row && key === "l") send({ kind: row.dataset.locked === "1" ? "unlock" : "lock", visit: row.dataset.visit, van: "", before: "" });
+    else if (row && key === "r") send({ kind: "remove", visit: row.dataset.visit, van: "", before: "" });
+    else if (["a", "z"].includes(key)) document.querySelector(`[data-key="${key === "z" && event.shiftKey ? "Z" : key}"]:not(:disabled)`)?.click();
   });
   /* After a change in place: the same stop keeps the focus, the dialog about a stop takes it, and the map follows. */
   let focused = null;
