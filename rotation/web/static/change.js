@@ -50,7 +50,9 @@
   });
   /* After a change in place: the same stop keeps the focus, the dialog about a stop takes it, and the map follows. */
   let focused = null;
-  document.addEventListener("htmx:before:swap", () => { focused = document.activeElement?.closest("[data-visit][draggable]")?.dataset.visit; });
+  document.addEventListener("htmx:before:swap", (event) => {
+    focused = document.activeElement?.closest("[data-visit][draggable]")?.dataset.visit ?? event.target.elements?.visit?.value;
+  });
   document.addEventListener("htmx:after:swap", (event) => {
     const address = event.detail?.ctx?.target?.id === "main" && event.detail.ctx.response?.raw?.url;
     if (!address) return;
