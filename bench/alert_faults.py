@@ -17,9 +17,8 @@ from rotation.store.engine import driver
 OF_CHECK_IN = (Kind.SLOW, Kind.LEG_LATE, Kind.OVERDUE)
 OF_A_VAN = (Kind.LATE, Kind.MISSED, Kind.NOT_LEFT, Kind.LEG_LATE)
 OF_ROWS = (Kind.DRAINED, Kind.LOST, Kind.UNFOUND, Kind.COUNTS_DIFFER)
-ASTRAY_DAYS = (
-    16  # a copy is overdue by its lane after a week at least, and the first is sent days after the fault began
-)
+# A copy is overdue by its lane after a week at least, and the first is sent days after the fault began.
+ASTRAY_DAYS = 16
 
 
 class Fault(NamedTuple):

@@ -201,12 +201,13 @@ def _page_text(content: bytes, encoding: str, name: str) -> str:
             return content.removeprefix(b"\xef\xbb\xbf").decode(tried)
         except (UnicodeDecodeError, LookupError):
             continue
-    fits = next((one for one in ENCODINGS if _is_in(content, one)), None)
+    fits = next((one for one in ENCODINGS if is_in(content, one)), None)
     hint = f'{fits} fits: set encoding = "{fits}"' if fits else "set encoding in the map"
     raise ValueError(f"{name}: not in {encoding}; {hint}")
 
 
-def _is_in(content: bytes, encoding: str) -> bool:
+def is_in(content: bytes, encoding: str) -> bool:
+    """Return whether text is in an encoding."""
     try:
         content.decode(encoding)
     except UnicodeDecodeError:

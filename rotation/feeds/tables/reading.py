@@ -176,19 +176,11 @@ def _demand_encoding(path: Path, chosen: TableMap, edge: str) -> None:
         return
     # The last line may be cut in a character.
     beyond = [line for line in head.split(b"\n")[:-1] if not line.isascii()]
-    if len(beyond) > 1 and not any(_is_in(line, chosen.encoding) for line in beyond):
-        fitting = (name for name in sheets.ENCODINGS if all(_is_in(line, name) for line in beyond))
+    if len(beyond) > 1 and not any(sheets.is_in(line, chosen.encoding) for line in beyond):
+        fitting = (name for name in sheets.ENCODINGS if all(sheets.is_in(line, name) for line in beyond))
         likely = _likely_encoding(path, chosen, edge) or next(fitting, None)
         hint = f'{likely} fits: set encoding = "{likely}"' if likely else "set encoding in the map"
         raise ValueError(f"{edge}: its lines are not in {chosen.encoding}; {hint}")
-
-
-def _is_in(line: bytes, encoding: str) -> bool:
-    try:
-        line.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _likely_encoding(path: Path, chosen: TableMap, edge: str) -> str | None:
